@@ -1,0 +1,131 @@
+"""A file or folder appears whole under its name, or not at all.
+
+Everything is written beside its target under a temporary name and renamed at the end. When the writing
+fails (a full disk, an error, Ctrl-C) what was written is removed and an older file under the name stays.
+What a killed process left behind is removed by the next writing of the same target on that machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rivergrad.errors import InputError
+
+_NEARLY_FULL = 1 << 20  # bytes: HDF5 reports a full disk as any other error, so the free space has to tell
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "", socket.gethostname()) or "host"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    # A library that failed to close its file may hold on to it, and to its space unless it is emptied first.
+    with suppress(OSError):
+        os.truncate(path, 0)
+    with suppress(OSError):
+        path.unlink()
+
+
+def _remove_leftovers(target: Path) -> None:
+    pattern = re.compile(rf"\.tmp-{_host()}-(\d+)-[0-9a-f]+-{re.escape(target.name)}")
+    for entry in target.parent.iterdir():
+        match = pattern.fullmatch(entry.name)
+        if match is not None and not _alive(int(match.group(1))):
+            _remove(entry)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    if not target.is_dir() and not temporary.is_dir():
+        os.replace(temporary, target)
+        return
+    if not target.exists():
+        os.rename(temporary, target)
+        return
+    # A folder cannot be replaced in one step: the old one steps aside, and comes back if the new one fails.
+    aside = target.parent / _temporary_name(target)
+    os.rename(target, aside)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        os.rename(aside, target)
+        raise
+    _remove(aside)
+
+
+def _temporary_name(target: Path) -> str:
+    # The suffix stays last: writers choose the format by it.
+    return f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{target.name}"
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _as_os_error(error: BaseException, target: Path) -> BaseException:
+    """NetCDF and zarr report a full disk in their own ways; say it in the usual one and name the file."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return OSError(errno.ENOSPC, "No space left on the disk; nothing was written", str(target))
+    if isinstance(error, RuntimeError):
+        if shutil.disk_usage(target.parent).free < _NEARLY_FULL:
+            return OSError(errno.ENOSPC, "No space left on the disk; nothing was written", str(target))
+        if "NetCDF" in str(error) or "HDF" in str(error):
+            return OSError(errno.EIO, f"Writing failed ({error}); nothing was written", str(target))
+    return error
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `target` to write a file or a folder to, and rename it at the end.
+
+    Missing parent folders are made. An existing file or folder under the name is replaced.
+
+    Args:
+        target: where the file or folder is to appear.
+
+    Yields:
+        The temporary path, with the name of the target at its end; nothing exists there yet.
+
+    Raises:
+        InputError: the parent is not a folder.
+        OSError: the disk is full or the writing failed; nothing of it is left.
+    """
+    target = Path(os.path.abspath(target))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{target}: its parent is not a folder, so nothing can be written there") from error
+    _remove_leftovers(target)
+    temporary = target.parent / _temporary_name(target)
+    try:
+        yield temporary
+        _sync(temporary)
+        _replace(temporary, target)
+    except BaseException as error:
+        meant = _as_os_error(error, target)
+        _remove(temporary)
+        if meant is error:
+            raise
+        raise meant from error

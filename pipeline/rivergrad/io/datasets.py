@@ -1,0 +1,315 @@
+"""NetCDF and Zarr: opened lazily, searched by name, written whole or not at all."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import netCDF4
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
+
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.atomic import atomic_path
+
+REACH_NAMES = (
+    "reach_id",
+    "reach",
+    "rivid",
+    "river_id",
+    "COMID",
+    "comid",
+    "FEATUREID",
+    "feature_id",
+    "riv_bas_id",
+    "LINKNO",
+    "segment_id",
+    "seg_id",
+)
+TIME_NAMES = ("time", "Time", "valid_time", "date", "datetime")
+NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+FILL = 9.9e35  # NetCDF's own fill value is 9.97e36, in files that never declare it
+_MAX_EXACT = 2.0**53
+
+Kind = Literal["netcdf", "zarr", "csv", "parquet"]
+
+
+def kind_of(path: Path, *, writing: bool = False) -> Kind:
+    """The format of a file or folder, by its name.
+
+    Raises:
+        InputError: nothing is there (when reading), or the name says no known format.
+    """
+    name = path.name.lower()
+    if not writing and not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if name.endswith(".zarr") or (path.is_dir() and not writing):
+        return "zarr"
+    if name.endswith(NETCDF_SUFFIXES):
+        return "netcdf"
+    if name.endswith((".csv", ".csv.gz")):
+        return "csv"
+    if name.endswith((".parquet", ".pq")):
+        return "parquet"
+    raise InputError(f"{path}: its format is not known by its name; expected .nc, .zarr, .csv, .csv.gz or .parquet")
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a library raises about a broken file into an InputError that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # zarr, HDF5 and the codecs raise almost anything about damaged bytes
+        found = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"{path}: cannot be read as {what}, is it damaged? ({found})") from error
+
+
+def open_dataset(path: Path) -> xr.Dataset:
+    """Open a NetCDF file or a Zarr store lazily, with its times left as numbers.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    kind = kind_of(path)
+    if kind == "zarr":
+        with reading(path, "Zarr"):
+            return xr.open_dataset(
+                path,
+                engine="zarr",
+                consolidated=False,
+                chunks=None,
+                cache=False,
+                decode_times=False,
+                decode_timedelta=False,
+            )
+    if kind == "netcdf":
+        with reading(path, "NetCDF"):
+            return xr.open_dataset(
+                path, engine="netcdf4", cache=False, decode_times=False, decode_timedelta=False
+            )
+    raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
+
+
+def missing(source: object, what: str, name: str, available: Iterable[object]) -> InputError:
+    """The error for a variable or column that is not there, with the nearest that is."""
+    names = [str(one) for one in available]
+    lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    hint = f" (nearest: '{lower[near[0]]}')" if near else ""
+    return InputError(f"{source}: {what} '{name}' is missing{hint}; found {ids_text(names) or 'none'}")
+
+
+def find_variable(dataset: xr.Dataset, name: str | None, candidates: Sequence[str], path: Path) -> xr.DataArray:
+    """A variable by its name, or else the first of the candidates, or else the only one over time.
+
+    Raises:
+        InputError: no such variable, or several that might be meant.
+    """
+    if name is not None:
+        if name not in dataset.data_vars:
+            raise missing(path, "variable", name, dataset.data_vars)
+        return dataset[name]
+    for candidate in candidates:
+        if candidate in dataset.data_vars:
+            return dataset[candidate]
+    over_time = [str(one) for one, array in dataset.data_vars.items() if set(array.dims) & set(TIME_NAMES)]
+    if len(over_time) == 1:
+        return dataset[over_time[0]]
+    if over_time:
+        raise InputError(f"{path}: several variables might be meant ({ids_text(over_time)}); name one of them")
+    raise missing(path, "variable", candidates[0], dataset.data_vars)
+
+
+def time_dimension(array: xr.DataArray, path: Path) -> str:
+    """The dimension of a variable that is its time."""
+    for name in TIME_NAMES:
+        if name in array.dims:
+            return name
+    raise InputError(
+        f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); expected one named time"
+    )
+
+
+def integer_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
+    """Ids as int64 (exact integers in any type, also as text); anything else is an InputError."""
+    array = np.asarray(values)
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":
+        bad = ~(np.isfinite(array) & (array == np.round(array)) & (np.abs(array) <= _MAX_EXACT))
+        # float32 has no integers of its own beyond 2**24: ids stored so are already wrong
+        if array.dtype == np.float32:
+            bad |= np.abs(array) > 2.0**24
+        if not bad.any():
+            return array.astype(np.int64)
+        raise InputError(f"{path}: '{name}' holds {array[bad][0]}; expected integer ids")
+    try:
+        return np.array([int(str(one)) for one in array.ravel()], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: '{name}' does not hold integer ids ({error})") from error
+
+
+def find_ids(dataset: xr.Dataset, dimension: str, path: Path) -> NDArray[np.int64] | None:
+    """The reach ids along a dimension, by the usual names; None when the file has none."""
+    for name in (*REACH_NAMES, dimension):
+        if name in dataset.variables and dataset[name].dims == (dimension,):
+            with reading(path, "NetCDF or Zarr"):
+                values = dataset[name].values
+            return integer_ids(values, path, name)
+    return None
+
+
+def match_ids(
+    wanted: NDArray[np.int64], available: NDArray[np.int64], path: Path, what: str
+) -> NDArray[np.int64]:
+    """Position in `available` of each wanted id.
+
+    Raises:
+        InputError: ids that are there twice or not at all.
+    """
+    order = np.argsort(available, kind="stable")
+    ranked = available[order]
+    twice = ranked[1:][ranked[1:] == ranked[:-1]]
+    if twice.size:
+        raise InputError(f"{path}: reach ids {ids_text(np.unique(twice))} appear more than once in the {what}")
+    slot = np.minimum(np.searchsorted(ranked, wanted), max(len(ranked) - 1, 0))
+    known = ranked[slot] == wanted if len(ranked) else np.zeros(len(wanted), dtype=bool)
+    if not known.all():
+        raise InputError(
+            f"{path}: the {what} lacks the reaches {ids_text(wanted[~known])} of the network; "
+            f"expected all of its {len(wanted)}"
+        )
+    return order[slot].astype(np.int64)
+
+
+def texts(values: Any) -> NDArray[np.str_]:
+    """Names as a numpy array of text, whatever they were stored as."""
+    items = np.asarray(values).ravel()
+    return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in items], dtype=np.str_)
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """What is written under a name: dimensions, values and attributes."""
+
+    dims: tuple[str, ...]
+    data: NDArray[Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes both formats can hold: text and numbers as they are, the rest as JSON."""
+    plain: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float | np.integer | np.floating):
+            value = json.dumps(value, sort_keys=True, default=str)
+        plain[name] = value.item() if isinstance(value, np.generic) else value
+    return plain
+
+
+def create_netcdf_variable(
+    file: netCDF4.Dataset, name: str, dims: tuple[str, ...], dtype: np.dtype[Any], attributes: Mapping[str, Any]
+) -> netCDF4.Variable:
+    """A variable in an open NetCDF file; text as strings, truth values as xarray stores them."""
+    attributes = plain_attributes(attributes)
+    if dtype.kind in "UOT":
+        variable = file.createVariable(name, str, dims)
+    else:
+        stored = np.dtype("i1") if dtype.kind == "b" else dtype
+        fill = np.nan if dtype.kind == "f" else None
+        variable = file.createVariable(name, stored, dims, fill_value=fill)
+        if dtype.kind == "b":
+            attributes["dtype"] = "bool"
+    variable.setncatts(attributes)
+    return variable
+
+
+def create_zarr_array(
+    group: zarr.Group,
+    name: str,
+    dims: tuple[str, ...],
+    dtype: np.dtype[Any],
+    attributes: Mapping[str, Any],
+    *,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...] | None = None,
+) -> zarr.Array[Any]:
+    """An array in an open Zarr group, with the dimension names that xarray reads."""
+    is_text = dtype.kind in "UOT"
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=chunks if chunks is not None else tuple(max(1, min(size, 1 << 18)) for size in shape),
+        dtype="str" if is_text else dtype,
+        # an absent chunk must read as missing, not as zero flow
+        fill_value=np.nan if dtype.kind == "f" else None,
+        dimension_names=dims,
+        attributes=plain_attributes(attributes),
+    )
+
+
+def consolidate(path: Path) -> None:
+    """Collect a store's metadata in its root, so that opening it needs one read and xarray does not warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(str(path))
+
+
+def write_dataset(path: Path, variables: Mapping[str, Variable], attributes: Mapping[str, Any]) -> None:
+    """Write variables to NetCDF or Zarr, by the name; the same content twice gives the same bytes.
+
+    Raises:
+        InputError: the name says neither.
+        OSError: the disk is full; nothing is left of it.
+    """
+    kind = kind_of(path, writing=True)
+    if kind not in ("netcdf", "zarr"):
+        raise InputError(f"{path}: expected a name that ends in .nc or .zarr")
+    with atomic_path(path) as temporary:
+        if kind == "zarr":
+            _write_zarr(temporary, variables, attributes)
+        else:
+            _write_netcdf(temporary, variables, attributes)
+
+
+def _write_zarr(path: Path, variables: Mapping[str, Variable], attributes: Mapping[str, Any]) -> None:
+    group = zarr.open_group(str(path), mode="w", zarr_format=3, attributes=plain_attributes(attributes))
+    for name, variable in variables.items():
+        array = create_zarr_array(
+            group,
+            name,
+            variable.dims,
+            variable.data.dtype,
+            variable.attributes,
+            shape=variable.data.shape,
+        )
+        array[...] = variable.data
+    consolidate(path)
+
+
+def _write_netcdf(path: Path, variables: Mapping[str, Variable], attributes: Mapping[str, Any]) -> None:
+    with NETCDF4_PYTHON_LOCK, netCDF4.Dataset(str(path), "w", format="NETCDF4") as file:
+        file.setncatts(plain_attributes(attributes))
+        for name, variable in variables.items():
+            for dim, size in zip(variable.dims, variable.data.shape, strict=True):
+                if dim not in file.dimensions:
+                    file.createDimension(dim, size)
+            stored = create_netcdf_variable(
+                file, name, variable.dims, variable.data.dtype, variable.attributes
+            )
+            data = variable.data
+            if data.dtype.kind in "UT":
+                data = data.astype(object)
+            stored[...] = data.astype("i1") if data.dtype.kind == "b" else data

@@ -1,0 +1,144 @@
+"""RAPID's own files, where position is part of the format.
+
+`rapid_connect.csv` has no header: reach id, downstream id (0 for none), number and ids of upstream reaches.
+`k.csv`, `x.csv` (one value a line) and `m3_riv` without ids follow its order; `Qout` follows `riv_bas_id.csv`
+or its own ids. See https://rapid-hub.org and the RAPIDpy tools.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.errors import InputError
+from rivergrad.io.datasets import find_ids, find_variable, open_dataset, reading
+from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
+from rivergrad.io.times import TimeArray, parse_dates
+from rivergrad.io.units import discharge_factor, unit_of
+
+CONNECT = "rapid_connect.csv"
+COORDINATES = "comid_lat_lon_z.csv"
+_COORDINATE_NAMES = {"lat": "lat", "lon": "lon", "elev_m": "elevation_m", "z": "elevation_m"}
+_NAME_TIMES = re.compile(r"_(\d+)hr_(\d{8})(?:to\d{8})?(?:_|\.|$)")
+
+
+def is_rapid_folder(path: Path) -> bool:
+    """Whether a folder holds a RAPID network."""
+    return (path / CONNECT).is_file()
+
+
+def _connectivity(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    path = folder / CONNECT
+    table = read_table(path, header=None)
+    if table.shape[1] < 2:
+        raise InputError(f"{path}: has {table.shape[1]} column; expected reach id, downstream id, …")
+    table = table.iloc[:, :2].set_axis(["reach_id", "downstream_id"], axis=1)
+    return id_column(table, "reach_id", path), id_column(table, "downstream_id", path)
+
+
+def connect_ids(folder: Path) -> NDArray[np.int64]:
+    """Reach ids of a RAPID folder, in the order of `rapid_connect.csv`."""
+    return _connectivity(folder)[0]
+
+
+def read_rapid_network(folder: Path) -> RiverNetwork:
+    """The network of a RAPID folder, in the order of `rapid_connect.csv`; RAPID has no lengths.
+
+    Downstream ids of 0, and ids that are not in the table (a region cut out of a larger network), are
+    outlets. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` where it is there.
+    """
+    ids, downstream = _connectivity(folder)
+    attributes: dict[str, NDArray[np.float64]] = {}
+    coordinates = folder / COORDINATES
+    if coordinates.is_file():
+        table = read_table(coordinates)
+        table = table.rename(columns={one: str(one).strip() for one in table.columns})
+        first = str(table.columns[0])
+        known = id_column(table, first, coordinates)
+        unique_ids(known, coordinates)
+        order = np.argsort(known)
+        slot = np.minimum(np.searchsorted(known[order], ids), max(len(known) - 1, 0))
+        row = order[slot]
+        found = known[row] == ids
+        for column in table.columns[1:]:
+            name = _COORDINATE_NAMES.get(str(column).lower())
+            if name is not None:
+                values = number_column(table, column, coordinates)[row]
+                attributes[name] = np.where(found, values, np.nan)
+    return RiverNetwork.from_ids(
+        ids,
+        downstream,
+        None,
+        attributes,
+        outlet_values=(0, -1),
+        unknown_downstream="outlet",
+        source=str(folder / CONNECT),
+    )
+
+
+def read_rapid_parameter(folder: Path, name: str) -> NDArray[np.float64]:
+    """`k.csv` (s) or `x.csv` of a RAPID folder, in the order of `rapid_connect.csv`."""
+    path = folder / f"{name}.csv"
+    if not path.is_file():
+        raise InputError(f"{folder}: parameter '{name}' is missing; a RAPID folder gives k (k.csv) and x (x.csv)")
+    table = read_table(path, header=None).iloc[:, :1].set_axis([name], axis=1)
+    values = number_column(table, name, path)
+    expected = len(connect_ids(folder))
+    if len(values) != expected:
+        raise InputError(f"{path}: has {len(values)} values; expected {expected}, as {CONNECT} has reaches")
+    return values
+
+
+def times_by_name(path: Path, count: int) -> tuple[TimeArray, float] | None:
+    """Times by RAPIDpy's file names (`…_3hr_19800101.nc`); None when the name tells none."""
+    match = _NAME_TIMES.search(path.name)
+    if match is None:
+        return None
+    hours, day = int(match.group(1)), match.group(2)
+    first = parse_dates([f"{day[:4]}-{day[4:6]}-{day[6:]}"], str(path), "file name")[0]
+    return first + np.arange(count) * np.timedelta64(hours, "h"), hours * 3600.0
+
+
+def read_rapid_qout(
+    path: str | Path, riv_bas_id: str | Path | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Discharge that RAPID computed.
+
+    Args:
+        path: a `Qout` NetCDF file.
+        riv_bas_id: `riv_bas_id.csv`; without it the file's own ids are taken.
+
+    Returns:
+        Reach ids (n,) and discharge (time, n) in m3/s, both in the order of the file.
+
+    Raises:
+        InputError: no ids, ids that contradict each other, or a unit that is not one of discharge.
+    """
+    path = Path(path)
+    with open_dataset(path) as dataset:
+        array = find_variable(dataset, None, ("Qout", "discharge"), path)
+        time_dim, reach_dim = (str(dim) for dim in array.dims)
+        if time_dim.lower() != "time":
+            time_dim, reach_dim = reach_dim, time_dim
+        own = find_ids(dataset, reach_dim, path)
+        factor = discharge_factor(unit_of(array.attrs, str(path), str(array.name), "m3 s-1"), str(path), str(array.name))
+        with reading(path, "NetCDF"):
+            discharge = array.transpose(time_dim, reach_dim).values.astype(np.float64) * factor
+    if riv_bas_id is None:
+        if own is None:
+            raise InputError(f"{path}: has no reach ids; give the riv_bas_id.csv it was made with")
+        return own, discharge
+    table_path = Path(riv_bas_id)
+    table = read_table(table_path, header=None).iloc[:, :1].set_axis(["reach_id"], axis=1)
+    ids = id_column(table, "reach_id", table_path)
+    if len(ids) != discharge.shape[1]:
+        raise InputError(f"{table_path}: has {len(ids)} ids; expected {discharge.shape[1]}, as {path} has reaches")
+    if own is not None and not np.array_equal(own, ids):
+        at = int((own != ids).argmax())
+        raise InputError(f"{table_path}: id {ids[at]} at row {at + 1}, but {path} has {own[at]} there")
+    return ids, discharge

@@ -1,0 +1,240 @@
+"""Read a run directory (DESIGN.md §7): what the report, and anyone else, may know about a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from rivercut.errors import InputError, ids_text
+from rivercut.network import RiverNetwork
+from rivercut.store import read_network
+
+Float = NDArray[np.float64]
+
+SPLITS = ("train", "time", "gauge", "gauge_time")
+"""Where a score was taken: training gauges in training and in held-out time, held-out gauges in both."""
+
+METHODS = ("unrouted", "default", "uniform", "estimate")
+"""The three baselines and the estimate, from the least to the most that was learnt."""
+
+METRICS_COLUMNS = ("gauge", "reach_id", "split", "n_obs", "nse", "kge") + tuple(
+    f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")
+)
+HISTORY_COLUMNS = ("step", "loss", "validation_nse")
+
+
+@dataclass(frozen=True, eq=False)
+class Hydrographs:
+    """Observed and computed discharge at the gauges of a run.
+
+    `time` (time,) datetime64[ns]; `gauge` names; `reach_id` (gauge,); `held_out` (gauge,) bool;
+    `discharge` by name (`observed` and METHODS), each (time, gauge) in m³/s, NaN where missing.
+    """
+
+    time: NDArray[np.datetime64]
+    gauge: tuple[str, ...]
+    reach_id: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    discharge: Mapping[str, Float]
+
+
+@dataclass(frozen=True, eq=False)
+class Terrain:
+    """The relief of a generated world: `lat` (y,) and `lon` (x,) in degrees, `land` and `elevation` (y, x), m."""
+
+    lat: Float
+    lon: Float
+    land: NDArray[np.bool_]
+    elevation: Float
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """A finished run, read once. Arrays over reaches (n,) follow `network.reach_id`; SI units.
+
+    `informed` marks the reaches upstream of a training gauge: only those were seen by the estimation.
+    `true_celerity` is there for twin worlds, `lat` and `lon` (degrees) where the network has positions,
+    `terrain` for worlds that were generated with their relief. `metrics` and `history` are the tables
+    metrics.csv and history.csv, `info` is run.json, `config` the text of config.yaml.
+    """
+
+    folder: Path
+    config: str
+    info: Mapping[str, Any]
+    network: RiverNetwork
+    celerity: Float
+    informed: NDArray[np.bool_]
+    true_celerity: Float | None
+    lat: Float | None
+    lon: Float | None
+    metrics: pd.DataFrame
+    history: pd.DataFrame
+    hydrographs: Hydrographs
+    terrain: Terrain | None
+
+    @property
+    def name(self) -> str:
+        """The run's name, or its folder's where run.json has none."""
+        return str(self.info.get("name") or self.folder.name)
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The key figures the run wrote about itself (`summary` of run.json)."""
+        found = self.info.get("summary", {})
+        return found if isinstance(found, dict) else {}
+
+
+def read_run(run_dir: Path) -> RunData:
+    """Read everything the report needs from a run directory.
+
+    Errors: InputError names the file that is not there or not as DESIGN.md §7 has it.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not there: expected the directory of a run")
+    for name in ("run.json", "config.yaml", "network.zarr", "parameters.zarr"):
+        _require(folder, name)
+    for name in ("metrics.csv", "history.csv", "hydrographs.nc"):
+        _require(folder, name)
+    info = _read_info(folder / "run.json")
+    network = read_network(folder / "network.zarr")
+    parameters = read_parameter_map(folder / "parameters.zarr", network)
+    if "celerity" not in parameters:
+        raise InputError(f"{folder / 'parameters.zarr'} has no variable celerity (m/s): it is what is mapped")
+    lat, lon = _coordinates(network, parameters)
+    informed = parameters.get("informed")
+    return RunData(
+        folder=folder,
+        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        info=info,
+        network=network,
+        celerity=parameters["celerity"],
+        informed=np.ones(network.n_reaches, bool) if informed is None else informed != 0,
+        true_celerity=parameters.get("celerity_true"),
+        lat=lat,
+        lon=lon,
+        metrics=read_metrics(folder / "metrics.csv"),
+        history=_read_table(folder / "history.csv", HISTORY_COLUMNS),
+        hydrographs=read_hydrographs(folder / "hydrographs.nc"),
+        terrain=_read_terrain(folder / "world" / "land.npz"),
+    )
+
+
+def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
+    """Read every numeric per-reach variable of a parameters.zarr, matched to the network by reach id.
+
+    Returns name -> (n,) float64. Errors: InputError when reach_id is missing or lacks reaches of the network.
+    """
+    with xr.open_zarr(path, consolidated=False) as data:
+        if "reach_id" not in data.variables or data["reach_id"].ndim != 1:
+            raise InputError(f"{path} has no reach_id: expected one value a reach")
+        (dim,) = data["reach_id"].dims
+        ids = data["reach_id"].to_numpy().astype(np.int64)
+        if ids.size == 0:
+            raise InputError(f"{path} holds no reaches")
+        by_id = np.argsort(ids, kind="stable")
+        index = by_id[np.minimum(np.searchsorted(ids[by_id], network.reach_id), ids.size - 1)]
+        missing = network.reach_id[ids[index] != network.reach_id]
+        if missing.size:
+            raise InputError(f"{path} lacks reaches of the run's network: {ids_text(missing.tolist())}")
+        return {
+            str(name): variable.to_numpy().astype(np.float64)[index]
+            for name, variable in data.variables.items()
+            if variable.dims == (dim,) and variable.dtype.kind in "fiub" and name != "reach_id"
+        }
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """Read metrics.csv: a row per gauge and split. Gauge names stay text (`01567000` keeps its zero)."""
+    table = _read_table(path, METRICS_COLUMNS, text=("gauge", "split"))
+    unknown = sorted(set(table["split"]) - set(SPLITS))
+    if unknown:
+        raise InputError(f"{path}: split is {ids_text(unknown)}, expected one of {', '.join(SPLITS)}")
+    return table
+
+
+def read_hydrographs(path: Path) -> Hydrographs:
+    """Read hydrographs.nc: observed and computed discharge (time, gauge), m³/s."""
+    with xr.open_dataset(path, engine="netcdf4") as data:
+        needed = ("time", "gauge", "reach_id", "held_out", "observed", *METHODS)
+        lacking = [name for name in needed if name not in data.variables]
+        if lacking:
+            raise InputError(f"{path} has no variable {', '.join(lacking)}: expected {', '.join(needed)}")
+        return Hydrographs(
+            time=data["time"].to_numpy().astype("datetime64[ns]"),
+            gauge=tuple(str(name) for name in data["gauge"].to_numpy()),
+            reach_id=data["reach_id"].to_numpy().astype(np.int64),
+            held_out=data["held_out"].to_numpy().astype(bool),
+            discharge={
+                name: data[name].transpose("time", "gauge").to_numpy().astype(np.float64)
+                for name in ("observed", *METHODS)
+            },
+        )
+
+
+def _require(folder: Path, name: str) -> None:
+    if not (folder / name).exists():
+        raise InputError(f"{folder / name} is not there: expected the directory of a finished run")
+
+
+def _read_info(path: Path) -> Mapping[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(info, dict):
+        raise InputError(f"{path} holds a {type(info).__name__}, expected an object with name, summary, versions")
+    return info
+
+
+def _read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
+    try:
+        # A converter keeps text as it stands: a gauge called "NA" or "007" is a name, not a gap or a number.
+        table = pd.read_csv(path, converters={name: str for name in text})
+    except ValueError as error:  # pandas: an empty file, ragged rows
+        raise InputError(f"{path} cannot be read as a table: {error}") from error
+    lacking = [name for name in columns if name not in table.columns]
+    if lacking:
+        raise InputError(f"{path} has no column {', '.join(lacking)}: found {', '.join(map(str, table.columns))}")
+    for name in columns:
+        if name not in text and table[name].dtype.kind not in "fiub":
+            raise InputError(f"{path}: column {name} holds something that is not a number")
+    return table
+
+
+def _coordinates(network: RiverNetwork, parameters: Mapping[str, Float]) -> tuple[Float | None, Float | None]:
+    """Latitude and longitude of the reaches, from the network or the parameter map; None when not complete."""
+    for source in (network.attributes, parameters):
+        if "lat" in source and "lon" in source:
+            lat = np.asarray(source["lat"], dtype=np.float64)
+            lon = np.asarray(source["lon"], dtype=np.float64)
+            if np.isfinite(lat).all() and np.isfinite(lon).all():
+                return lat, lon
+    return None, None
+
+
+def _read_terrain(path: Path) -> Terrain | None:
+    if not path.exists():
+        return None
+    with np.load(path) as data:
+        lacking = [name for name in ("lat", "lon", "land", "elevation") if name not in data]
+        if lacking:
+            raise InputError(f"{path} has no array {', '.join(lacking)}")
+        terrain = Terrain(
+            lat=data["lat"].astype(np.float64),
+            lon=data["lon"].astype(np.float64),
+            land=data["land"].astype(bool),
+            elevation=data["elevation"].astype(np.float64),
+        )
+    shape = (terrain.lat.size, terrain.lon.size)
+    if terrain.land.shape != shape or terrain.elevation.shape != shape:
+        raise InputError(f"{path}: land is {terrain.land.shape} and elevation {terrain.elevation.shape}, expected {shape}")
+    return terrain

@@ -1,0 +1,513 @@
+"""Runoff of reaches, opened lazily and read in m3/s for the reaches and times that are wanted.
+
+A source knows its time axis (a time labels the START of its forcing step) and reads `(time, reach)` in
+float64. It holds no open file when it is pickled, so a worker opens the file itself and reads its own reaches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+import scipy.sparse
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.datasets import (
+    FILL,
+    find_ids,
+    find_variable,
+    kind_of,
+    match_ids,
+    open_dataset,
+    reading,
+    time_dimension,
+)
+from rivergrad.io.gridded import regular_grid_weights
+from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
+from rivergrad.io.series import read_series
+from rivergrad.io.times import TimeArray, decode_time, parse_dates, regular_step, step_text, text
+from rivergrad.io.units import FlowUnit, flow_unit, unit_of
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+VARIABLES = ("runoff", "m3_riv", "ro", "lateral_inflow")
+LATITUDES = ("latitude", "lat", "y")
+LONGITUDES = ("longitude", "lon", "x")
+BLOCK_VALUES = 1 << 24  # values read at once: 128 MB in float64, whatever the size of the file
+TINY_DEPTH = 1e-5  # m per step: packed reanalyses hold negatives down to here where they mean zero
+
+
+class RunoffSource(Protocol):
+    """Runoff of a network's reaches, read a piece at a time."""
+
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
+        ...
+
+    @property
+    def time(self) -> TimeArray:
+        """(T,) start of each forcing step."""
+        ...
+
+    @property
+    def step(self) -> float:
+        """Length of a forcing step, s."""
+        ...
+
+    @property
+    def reach_id(self) -> Int:
+        """(n,) ids of the reaches, in the order of `read`."""
+        ...
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """Runoff (stop - start, len(reach_positions)) in m3/s; None for every reach.
+
+        Raises:
+            InputError: a value is missing (NaN), or the file is damaged.
+        """
+        ...
+
+    def select(self, reach_positions: ArrayLike) -> Self:
+        """The source for some reaches only: small to pickle, with its own positions 0..m-1."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; the next `read` opens it again."""
+        ...
+
+
+def open_runoff(
+    path: str | Path,
+    network: RiverNetwork,
+    *,
+    variable: str | None = None,
+    grid: bool | Literal["auto"] = "auto",
+    start: str | None = None,
+    step: float | None = None,
+) -> RunoffSource:
+    """Open the runoff of a network's reaches.
+
+    NetCDF or Zarr, either per reach, `runoff(time, reach)` with the reaches' ids (matched by id, never by
+    position), or on a regular latitude-longitude grid, where the network needs `lat` and `lon`. Reaches whose
+    lat and lon form a regular grid stand for its cells, others for points (see `regular_grid_weights`). RAPID's
+    `m3_riv` may lack ids (then its order is that of rapid_connect.csv), units (m3 per step) and values
+    (NaN means 0). A CSV has a column `time` and one of m3/s per reach id, or `time, reach_id, runoff`.
+
+    Args:
+        path: the file or store.
+        network: whose reaches; units of depth need its attribute `area_m2`.
+        variable: name of the variable; else `runoff`, `m3_riv`, `ro`, or the only one over time.
+        grid: whether the file is gridded; `auto` tells by its dimensions.
+        start: first time, only for a file that has no times of its own.
+        step: forcing step, s, only for a file that has no times of its own, or a single one.
+
+    Raises:
+        InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, a depth
+            without areas, or a time axis that is irregular or not readable.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind in ("csv", "parquet"):
+        return _open_table(path, network)
+    with open_dataset(path) as dataset:
+        array = find_variable(dataset, variable, VARIABLES, path)
+        array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and _is_extra(str(dim))])
+        time_dim = time_dimension(array, path)
+        time, seconds = _times(dataset, array, time_dim, path, start, step)
+        latitude = next((name for name in LATITUDES if name in array.dims), None)
+        longitude = next((name for name in LONGITUDES if name in array.dims), None)
+        gridded = latitude is not None and longitude is not None
+        if grid is True and not gridded:
+            raise InputError(
+                f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
+                "expected latitude and longitude, as grid is set"
+            )
+        if gridded and grid is not False:
+            assert latitude is not None
+            assert longitude is not None
+            return _open_grid(dataset, array, (time_dim, latitude, longitude), time, seconds, network, path)
+        return _open_reaches(dataset, array, time_dim, time, seconds, network, path)
+
+
+def _is_extra(dim: str) -> bool:
+    return dim in ("expver", "number", "realization", "ensemble", "level", "height", "surface")
+
+
+def _is_rapid(array: xr.DataArray) -> bool:
+    return array.name == "m3_riv"
+
+
+def _unit(array: xr.DataArray, path: Path) -> FlowUnit:
+    name = str(array.name)
+    if _is_rapid(array) and "units" not in array.attrs:
+        return FlowUnit("volume", 1.0)  # part of RAPID's format
+    found = unit_of(array.attrs, str(path), name, "m3 s-1, mm/day or kg m-2 s-1")
+    return flow_unit(found, str(path), name)
+
+
+def _areas(network: RiverNetwork, array: xr.DataArray, path: Path) -> Float:
+    area = network.attributes.get("area_m2")
+    what = f"{path}: variable '{array.name}' is a depth ('{array.attrs.get('units')}')"
+    if area is None:
+        raise InputError(f"{what}, which needs the attribute area_m2 of the network, and it has none")
+    area = np.asarray(area, dtype=np.float64)
+    if (bad := ~(np.isfinite(area) & (area >= 0))).any():
+        raise InputError(f"{what}, which needs area_m2, and the reaches {ids_text(network.reach_id[bad])} lack it")
+    return area
+
+
+def _times(
+    dataset: xr.Dataset, array: xr.DataArray, dim: str, path: Path, start: str | None, step: float | None
+) -> tuple[TimeArray, float]:
+    """Times and step out of the file, or as given, or by the name of a RAPID file."""
+    count = int(array.sizes[dim])
+    if count == 0:
+        raise InputError(f"{path}: variable '{array.name}' has no times")
+    name = next(
+        (one for one in (dim, "time", "Time", "valid_time") if one in dataset.variables and dataset[one].dims == (dim,)),
+        None,
+    )
+    if name is not None:
+        try:
+            with reading(path, "NetCDF or Zarr"):
+                time = decode_time(dataset[name].variable.load(), str(path), name)
+            if count == 1 and step is not None:
+                return time, float(step)
+            found = regular_step(time, str(path), name)
+            if step is not None and step != found:
+                raise InputError(
+                    f"{path}: '{name}' has a step of {step_text(found)}, but {step_text(step)} was given"
+                )
+            return time, found
+        except InputError:
+            # RAPID writes a time variable and leaves it empty
+            if not _is_rapid(array):
+                raise
+    if start is not None and step is not None:
+        first = parse_dates([start], "start")[0]
+        return first + np.arange(count) * np.timedelta64(round(step * 1e9), "ns"), float(step)
+    by_name = times_by_name(path, count) if _is_rapid(array) else None
+    if by_name is None:
+        raise InputError(
+            f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable '{dim}' "
+            "with units such as 'days since 1980-01-01', or give start and step"
+        )
+    return by_name
+
+
+@dataclass(frozen=True, eq=False)
+class _FileSource:
+    """What both kinds of NetCDF and Zarr sources share: where it is, its times, and an open file or none."""
+
+    path: Path
+    variable: str
+    dims: tuple[str, ...]
+    time: TimeArray
+    step: float
+    reach_id: Int
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_dataset"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def _array(self) -> xr.DataArray:
+        dataset = self.__dict__.get("_dataset")
+        if dataset is None:
+            dataset = open_dataset(self.path)
+            self.__dict__["_dataset"] = dataset
+        array: xr.DataArray = dataset[self.variable]
+        extra = [dim for dim in array.dims if dim not in self.dims]
+        return array.squeeze(extra).transpose(*self.dims)
+
+    def close(self) -> None:
+        """Close the file; the next `read` opens it again."""
+        dataset = self.__dict__.pop("_dataset", None)
+        if dataset is not None:
+            dataset.close()
+
+    def _values(self, selection: dict[str, slice]) -> Float:
+        with reading(self.path, "NetCDF or Zarr"):
+            values = self._array().isel(selection).values.astype(np.float64)
+        values[np.abs(values) > FILL] = np.nan
+        return values
+
+    def _check_times(self, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= len(self.time):
+            raise ValueError(f"steps {start}..{stop} are not within 0..{len(self.time)} of {self.path}")
+
+    def _refuse_missing(self, runoff: Float, positions: Int, start: int) -> None:
+        bad = ~np.isfinite(runoff)
+        if bad.any():
+            when = text(self.time[start + int(bad.any(axis=1).argmax())])
+            ids = self.reach_id[positions[bad.any(axis=0)]]
+            raise InputError(
+                f"{self.path}: variable '{self.variable}' has no value (NaN) for the reaches {ids_text(ids)}, "
+                f"first at {when}; expected a value for every reach and time"
+            )
+
+
+def _positions(reach_positions: ArrayLike | None, count: int) -> Int:
+    if reach_positions is None:
+        return np.arange(count, dtype=np.int64)
+    return np.asarray(reach_positions, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class ReachRunoff(_FileSource):
+    """Runoff that the file holds per reach; `column` (n,) is each reach's place in it."""
+
+    column: Int
+    factor: float
+    area: Float | None
+    nan_is_zero: bool
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """See `RunoffSource.read`."""
+        self._check_times(start, stop)
+        positions = _positions(reach_positions, len(self.reach_id))
+        column = self.column[positions]
+        runoff = np.empty((stop - start, len(column)))
+        if not runoff.size:
+            return runoff
+        first, last = int(column.min()), int(column.max()) + 1
+        block = max(1, BLOCK_VALUES // (last - first))
+        time_dim, reach_dim = self.dims
+        for at in range(start, stop, block):
+            end = min(at + block, stop)
+            values = self._values({time_dim: slice(at, end), reach_dim: slice(first, last)})
+            runoff[at - start : end - start] = values[:, column - first]
+        if self.nan_is_zero:
+            runoff[np.isnan(runoff)] = 0.0
+        self._refuse_missing(runoff, positions, start)
+        runoff *= self.factor
+        if self.area is not None:
+            runoff *= self.area[positions]
+        return runoff
+
+    def select(self, reach_positions: ArrayLike) -> ReachRunoff:
+        """See `RunoffSource.select`."""
+        at = _positions(reach_positions, len(self.reach_id))
+        area = None if self.area is None else self.area[at]
+        return replace(self, reach_id=self.reach_id[at], column=self.column[at], area=area)
+
+
+def _open_reaches(
+    dataset: xr.Dataset,
+    array: xr.DataArray,
+    time_dim: str,
+    time: TimeArray,
+    step: float,
+    network: RiverNetwork,
+    path: Path,
+) -> ReachRunoff:
+    others = [str(dim) for dim in array.dims if dim != time_dim]
+    if len(others) != 1:
+        raise InputError(
+            f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
+            "expected time and reach, or time, latitude and longitude"
+        )
+    unit = _unit(array, path)
+    ids = find_ids(dataset, others[0], path)
+    if ids is None and _is_rapid(array):
+        if is_rapid_folder(path.parent):
+            ids = connect_ids(path.parent)
+            if len(ids) != array.sizes[others[0]]:
+                raise InputError(
+                    f"{path}: has {array.sizes[others[0]]} reaches and no ids; "
+                    f"expected {len(ids)}, as the rapid_connect.csv beside it"
+                )
+        elif array.sizes[others[0]] == network.n_reaches:
+            ids = network.reach_id
+        else:
+            raise InputError(
+                f"{path}: has {array.sizes[others[0]]} reaches and no ids; expected {network.n_reaches}, "
+                "as the network, in the order of rapid_connect.csv"
+            )
+    if ids is None:
+        raise InputError(
+            f"{path}: variable '{array.name}' has no reach ids along '{others[0]}'; "
+            f"expected an integer variable reach_id({others[0]})"
+        )
+    return ReachRunoff(
+        path=path.absolute(),
+        variable=str(array.name),
+        dims=(time_dim, others[0]),
+        time=time,
+        step=step,
+        reach_id=network.reach_id,
+        column=match_ids(network.reach_id, ids, path, "runoff"),
+        factor=unit.to_rate(step),
+        area=_areas(network, array, path) if unit.needs_area else None,
+        nan_is_zero=_is_rapid(array),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class GridRunoff(_FileSource):
+    """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flattened grid, `weight` (n, k)."""
+
+    columns: int
+    index: Int
+    weight: Float
+    factor: float
+    area: Float
+    lowest: float
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """See `RunoffSource.read`; negatives that are as good as zero are set to zero."""
+        self._check_times(start, stop)
+        positions = _positions(reach_positions, len(self.reach_id))
+        runoff = np.empty((stop - start, len(positions)))
+        if not runoff.size:
+            return runoff
+        row, column = np.divmod(self.index[positions], self.columns)
+        rows = slice(int(row.min()), int(row.max()) + 1)
+        columns = slice(int(column.min()), int(column.max()) + 1)
+        width = columns.stop - columns.start
+        cells, inverse = np.unique((row - rows.start) * width + column - columns.start, return_inverse=True)
+        weight = self.weight[positions]
+        used = weight > 0
+        owner = np.broadcast_to(np.arange(len(positions))[:, None], weight.shape)
+        matrix = scipy.sparse.csr_array(
+            (weight[used], (owner[used], inverse.reshape(weight.shape)[used])),
+            shape=(len(positions), len(cells)),
+        )
+        time_dim, lat_dim, lon_dim = self.dims
+        block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
+        for at in range(start, stop, block):
+            end = min(at + block, stop)
+            box = self._values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
+            values = box.reshape(end - at, -1)[:, cells]
+            self._clip(values, at)
+            runoff[at - start : end - start] = (matrix @ values.T).T
+        self._refuse_missing(runoff, positions, start)
+        runoff *= self.factor * self.area[positions]
+        return runoff
+
+    def _clip(self, values: Float, start: int) -> None:
+        negative = values < 0
+        if not negative.any():
+            return
+        found = float(np.nanmin(values))
+        if found < self.lowest:
+            when = text(self.time[start + int((values == found).any(axis=1).argmax())])
+            raise InputError(
+                f"{self.path}: variable '{self.variable}' holds {found:g} at {when}; expected runoff of 0 or more "
+                f"(down to {self.lowest:g} is read as 0)"
+            )
+        values[negative] = 0.0
+
+    def select(self, reach_positions: ArrayLike) -> GridRunoff:
+        """See `RunoffSource.select`."""
+        at = _positions(reach_positions, len(self.reach_id))
+        return replace(
+            self, reach_id=self.reach_id[at], index=self.index[at], weight=self.weight[at], area=self.area[at]
+        )
+
+
+def _open_grid(
+    dataset: xr.Dataset,
+    array: xr.DataArray,
+    dims: tuple[str, str, str],
+    time: TimeArray,
+    step: float,
+    network: RiverNetwork,
+    path: Path,
+) -> GridRunoff:
+    if set(array.dims) != set(dims):
+        raise InputError(
+            f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
+            "expected time, latitude and longitude"
+        )
+    unit = _unit(array, path)
+    if not unit.needs_area:
+        raise InputError(
+            f"{path}: variable '{array.name}' is gridded and has the unit '{array.attrs['units']}'; "
+            "expected a depth such as mm/day or m, since flows cannot be averaged over cells"
+        )
+    area = _areas(network, array, path)
+    coordinates = []
+    for name in dims[1:]:
+        if name not in dataset.variables:
+            raise InputError(f"{path}: '{name}' has no coordinate variable; expected degrees")
+        with reading(path, "NetCDF or Zarr"):
+            coordinates.append(dataset[name].values)
+    for name in ("lat", "lon"):
+        if name not in network.attributes:
+            raise InputError(f"{path}: is gridded, which needs the attributes lat and lon of the network; it has no {name}")
+    with reading(path, "NetCDF or Zarr"):
+        first = array.transpose(*dims).isel({dims[0]: 0}).values
+    index, weight = regular_grid_weights(
+        coordinates[0],
+        coordinates[1],
+        np.asarray(network.attributes["lat"], dtype=np.float64),
+        np.asarray(network.attributes["lon"], dtype=np.float64),
+        valid=np.isfinite(first) & (np.abs(first) < FILL),
+        reach_id=network.reach_id,
+        source=str(path),
+    )
+    factor = unit.to_rate(step)
+    return GridRunoff(
+        path=path.absolute(),
+        variable=str(array.name),
+        dims=dims,
+        time=time,
+        step=step,
+        reach_id=network.reach_id,
+        columns=int(array.sizes[dims[2]]),
+        index=index,
+        weight=weight,
+        factor=factor,
+        area=area,
+        lowest=-TINY_DEPTH / (factor * step),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TableRunoff:
+    """Runoff of a CSV or Parquet table, held in memory in m3/s: `values` (time, n)."""
+
+    path: Path
+    time: TimeArray
+    step: float
+    reach_id: Int
+    values: Float
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """See `RunoffSource.read`."""
+        if not 0 <= start <= stop <= len(self.time):
+            raise ValueError(f"steps {start}..{stop} are not within 0..{len(self.time)} of {self.path}")
+        return self.values[start:stop, _positions(reach_positions, len(self.reach_id))]
+
+    def select(self, reach_positions: ArrayLike) -> TableRunoff:
+        """See `RunoffSource.select`."""
+        at = _positions(reach_positions, len(self.reach_id))
+        return replace(self, reach_id=self.reach_id[at], values=self.values[:, at])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _open_table(path: Path, network: RiverNetwork) -> TableRunoff:
+    series = read_series(path, "runoff")
+    column = match_ids(network.reach_id, series.reach_id, path, "runoff")
+    values = series.values[:, column]
+    bad = np.isnan(values)
+    if bad.any():
+        raise InputError(
+            f"{path}: has no runoff for the reaches {ids_text(network.reach_id[bad.any(axis=0)])}, first at "
+            f"{text(series.time[int(bad.any(axis=1).argmax())])}; expected a value for every reach and time"
+        )
+    if not math.isfinite(float(np.abs(values).sum())):
+        raise InputError(f"{path}: holds a runoff that is not finite; expected numbers in m3/s")
+    return TableRunoff(path.absolute(), series.time, series.step, network.reach_id, values)

@@ -1,0 +1,47 @@
+"""Where a reach is drawn: on the Earth, or in a schematic tree when the network has no positions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rivercut import graph
+from rivercut.network import RiverNetwork
+from rivergrad.report.style import Theme
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+class Frame(Protocol):
+    """A drawing of the network.
+
+    `lines` (m, points, 2) are the polylines and `line_reach` (m,) the position of the reach each one draws;
+    `dots` (k, 2) and `dot_reach` (k,) are reaches drawn as a dot. Coordinates are those of the axes.
+    `schematic` tells a tree from a map, `note` is a sentence about it, `shape` its width over its height.
+    """
+
+    lines: Float
+    line_reach: Int
+    dots: Float
+    dot_reach: Int
+    schematic: bool
+    note: str
+    shape: float
+
+    def prepare(self, axes: Axes, theme: Theme) -> None:
+        """Draw what lies under the rivers, and set limits, aspect and ticks."""
+
+    def points(self, reach: Int) -> Float:
+        """Where gauges at these reach positions are marked: (len(reach), 2), NaN if outside the drawing."""
+
+
+def river_size(network: RiverNetwork) -> Float:
+    """What a river's width on the page grows with, (n,): upstream area, or the number of reaches upstream."""
+    area = network.attributes.get("upstream_area_m2")
+    if area is not None and np.isfinite(area).all() and (area > 0).all():
+        return np.asarray(area, dtype=np.float64)
+    return graph.accumulate(network.downstream, network.order, np.ones(network.n_reaches))

@@ -1,0 +1,202 @@
+"""A map: reaches at their latitude and longitude, over the land."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LightSource, to_rgb
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.io.rundir import Terrain
+from rivergrad.report.style import Theme
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+LAND = Path(__file__).parent / "data" / "land.geojson"
+WORLD_FROM = 180.0  # degrees of longitude from which a map shows the whole world
+LIGHT_FROM = LightSource(azdeg=315, altdeg=45)
+
+
+class GeographicFrame:
+    """A `Frame` on the Earth: the whole world in the Equal Earth projection, less of it in plain degrees.
+
+    Equal Earth: Šavrič, Patterson and Jenny (2019), doi:10.1080/13658816.2018.1504949.
+    `lat`, `lon` (n,) in degrees. `land` draws the coasts of the real world; `terrain` those of a generated one.
+    """
+
+    schematic = False
+
+    def __init__(
+        self, network: RiverNetwork, lat: Float, lon: Float, *, land: bool, terrain: Terrain | None
+    ) -> None:
+        self._terrain = terrain
+        self._land = land and terrain is None
+        self._middle, span = _shortest_arc(lon)
+        self.world = span > WORLD_FROM
+        if self.world:
+            self._middle = 0.0
+        lon = self._unwrapped(lon)
+        self._xy = self._project(lat, lon)
+        downstream = network.downstream
+        below = np.maximum(downstream, 0)
+        # A reach that crosses the edge of the map would be drawn right across it.
+        drawn = (downstream >= 0) & (np.abs(lon - lon[below]) < 180.0)
+        self.line_reach = np.flatnonzero(drawn)
+        self.lines = np.stack([self._xy[self.line_reach], self._xy[below[self.line_reach]]], axis=1)
+        self.dot_reach = np.flatnonzero(downstream < 0)
+        self.dots = self._xy[self.dot_reach]
+        self._x_limits, self._y_limits, self._stretch = self._window(lat)
+        width, height = np.ptp(self._x_limits), np.ptp(self._y_limits)
+        self.shape = float(width / (height * self._stretch))
+        self.note = (
+            "Equal Earth projection: areas compare truly."
+            if self.world
+            else "Each reach is a line from its own position to that of the reach it flows into."
+        )
+
+    def points(self, reach: Int) -> Float:
+        """Where gauges at these reach positions are marked, (len(reach), 2)."""
+        return self._xy[reach]
+
+    def prepare(self, axes: Axes, theme: Theme) -> None:
+        """Draw sea, land and graticule, and set limits, aspect and ticks."""
+        axes.set_xlim(*self._x_limits)
+        axes.set_ylim(*self._y_limits)
+        axes.set_aspect(self._stretch)
+        if self._terrain is not None:
+            self._draw_relief(axes, theme, self._terrain)
+        elif self._land:
+            self._draw_land(axes, theme)
+        if self.world:
+            self._draw_graticule(axes, theme)
+            axes.set_axis_off()
+            return
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees((value + 180) % 360 - 180, "EW")))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees(value, "NS")))
+        axes.grid(True, linewidth=0.5, color=theme.graticule, zorder=0.6)
+        axes.tick_params(length=0)
+        for side in ("left", "bottom", "top", "right"):
+            axes.spines[side].set_visible(True)
+            axes.spines[side].set_color(theme.grid)
+
+    def _unwrapped(self, lon: Float) -> Float:
+        """Longitudes in the 360 degrees about the middle of the map."""
+        start = self._middle - 180.0
+        return np.asarray((lon - start) % 360.0 + start)
+
+    def _project(self, lat: Float, lon: Float) -> Float:
+        if not self.world:
+            return np.stack([lon, lat], axis=-1)
+        return equal_earth(lat, lon)
+
+    def _window(self, lat: Float) -> tuple[tuple[float, float], tuple[float, float], float]:
+        """Limits in x and y, and how much longer a unit of y is drawn than one of x."""
+        if self.world:
+            edge = equal_earth(np.array([0.0, 84.0, -58.0]), np.array([180.0, 0.0, 0.0]))
+            south = min(edge[2, 1], float(self._xy[:, 1].min()) - 1.0)
+            return (-1.01 * edge[0, 0], 1.01 * edge[0, 0]), (south, float(edge[1, 1])), 1.0
+        low, high = self._xy.min(axis=0), self._xy.max(axis=0)
+        stretch = float(1.0 / max(np.cos(np.deg2rad((lat.min() + lat.max()) / 2)), 0.2))
+        # In units that look the same both ways: a margin of 5 %, and no map thinner than 1 : 2.4.
+        size = np.maximum((high - low) * [1.0, stretch], 1e-3)
+        size = np.maximum(size * 1.1, size.max() * 1.1 / 2.4)
+        centre, half = (low + high) / 2, size / [1.0, stretch] / 2
+        (x0, y0), (x1, y1) = (centre - half).tolist(), (centre + half).tolist()
+        return (x0, x1), (max(y0, -90.0), min(y1, 90.0)), stretch
+
+    def _draw_land(self, axes: Axes, theme: Theme) -> None:
+        vertices, codes = [], []
+        for ring in land_rings():
+            for shift in (0.0,) if self.world else (-360.0, 0.0, 360.0):
+                points = self._project(ring[:, 1], ring[:, 0] + shift)
+                vertices.append(points)
+                codes.append(
+                    np.r_[Outline.MOVETO, np.full(len(points) - 2, Outline.LINETO), Outline.CLOSEPOLY]
+                )
+        outline = Outline(np.concatenate(vertices), np.concatenate(codes))
+        axes.add_patch(PathPatch(outline, facecolor=theme.land, edgecolor="none", zorder=0.5))
+
+    def _draw_relief(self, axes: Axes, theme: Theme, terrain: Terrain) -> None:
+        step = max(1, -(-max(terrain.land.shape) // 500))  # more cells than the picture resolves cost time
+        lat, lon = terrain.lat[::step], terrain.lon[::step]
+        land, elevation = terrain.land[::step, ::step], terrain.elevation[::step, ::step]
+        height = np.where(land, elevation, 0.0)
+        relief = max(float(np.quantile(height[land], 0.98)), 1e-9) if land.any() else 1.0
+        # Shade slopes by the relief of this world, so that gentle and rugged ones both read.
+        shade = LIGHT_FROM.hillshade(height / relief, vert_exag=0.12, dx=1.0 / max(land.shape), dy=1.0 / max(land.shape))
+        base, dark = np.array(to_rgb(theme.land)), np.array(to_rgb(theme.uninformed))
+        colour = base + (dark - base) * np.clip((0.75 - shade) * 1.2, -0.2, 0.8)[..., None]
+        x_edges, y_edges = _edges(self._unwrapped(lon) if not self.world else lon), _edges(lat)
+        rows, columns = np.nonzero(land)
+        corners = [
+            self._project(y_edges[rows + i], x_edges[columns + j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))
+        ]
+        colours = np.clip(colour[rows, columns], 0.0, 1.0)
+        axes.add_collection(
+            PolyCollection(
+                np.stack(corners, axis=1), facecolors=colours, edgecolors=colours, linewidths=0.3, zorder=0.5
+            ),
+            autolim=False,
+        )
+
+    def _draw_graticule(self, axes: Axes, theme: Theme) -> None:
+        along = np.linspace(-1.0, 1.0, 91)
+        for lon in range(-180, 181, 30):
+            line = equal_earth(90.0 * along, np.full_like(along, lon))
+            axes.plot(line[:, 0], line[:, 1], color=theme.graticule, linewidth=0.5, zorder=0.6)
+        for lat in range(-60, 61, 30):
+            line = equal_earth(np.full_like(along, lat), 180.0 * along)
+            axes.plot(line[:, 0], line[:, 1], color=theme.graticule, linewidth=0.5, zorder=0.6)
+
+
+def equal_earth(lat: Float, lon: Float) -> Float:
+    """Project degrees to the Equal Earth plane, (..., 2) in units of the Earth's radius times 180/π."""
+    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
+    root = np.sqrt(3.0) / 2.0
+    theta = np.arcsin(root * np.sin(np.deg2rad(lat)))
+    square = theta * theta
+    sixth = square**3
+    stretch = a1 + 3 * a2 * square + sixth * (7 * a3 + 9 * a4 * square)
+    x = lon * np.cos(theta) / (root * stretch)
+    y = np.rad2deg(theta * (a1 + a2 * square + sixth * (a3 + a4 * square)))
+    return np.stack([x, y], axis=-1)
+
+
+@cache
+def land_rings() -> list[Float]:
+    """The coasts of the real world (data/README.md): closed rings (points, 2) of longitude and latitude."""
+    shape = json.loads(LAND.read_text(encoding="utf-8"))
+    return [np.asarray(ring, dtype=np.float64) for polygon in shape["coordinates"] for ring in polygon]
+
+
+def _shortest_arc(lon: Float) -> tuple[float, float]:
+    """Middle and length (degrees) of the shortest stretch of longitude that holds every reach."""
+    around = np.sort(lon % 360.0)
+    gaps = np.diff(np.r_[around, around[0] + 360.0])
+    widest = int(np.argmax(gaps))
+    start = around[(widest + 1) % around.size]
+    span = 360.0 - float(gaps[widest])
+    return float((start + span / 2 + 180.0) % 360.0 - 180.0), span
+
+
+def _edges(centres: Float) -> Float:
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.r_[2 * centres[0] - middle[0], middle, 2 * centres[-1] - middle[-1]]
+
+
+def _degrees(value: float, letters: str) -> str:
+    if abs(value) < 1e-9:
+        return "0°"
+    return f"{abs(value):g}°{letters[0] if value > 0 else letters[1]}"

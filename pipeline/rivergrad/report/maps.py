@@ -1,0 +1,209 @@
+"""The maps: estimated celerity along the rivers, and skill at the gauges."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from rivergrad.report.frame import Frame
+from rivergrad.report.style import Panel, Theme
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+TRAIN_MARKER, HELD_OUT_MARKER = "o", "D"
+
+
+def celerity_panel(frame: Frame, celerity: Float, informed: Bool, size: Float, title: str) -> Panel:
+    """A panel with the celerity (n,) in m/s of every informed reach; the others in grey, beneath.
+
+    `size` (n,) is what the width of a line grows with (`frame.river_size`).
+    """
+
+    def draw(axes: Axes, theme: Theme) -> None:
+        known = informed & np.isfinite(celerity) & (celerity > 0)
+        norm, ticks = log_scale(celerity[known])
+        colours = theme.river_colours()
+        frame.prepare(axes, theme)
+        width = line_widths(size, frame.line_reach.size)
+        _draw_rivers(axes, frame, ~known, 0.75 * width, theme.uninformed, zorder=2)
+        _draw_rivers(axes, frame, known, width, colours(norm(np.where(known, celerity, 1.0))), zorder=3)
+        axes.set_title(title, parse_math=False)
+        _colour_bar(axes, frame, norm, colours, ticks, "celerity (m/s)", theme)
+        handles = []
+        if known.any():
+            handles.append(Line2D([], [], color=colours(0.5), linewidth=2, label="upstream of a training gauge"))
+        if not known.all():
+            handles.append(Line2D([], [], color=theme.uninformed, linewidth=2, label="informed by no training gauge"))
+        _legend_below(axes, frame, handles)
+
+    return draw
+
+
+def skill_panel(
+    frame: Frame,
+    size: Float,
+    reach: NDArray[np.int64],
+    score: Float,
+    held_out: Bool,
+    title: str,
+    label: str,
+    *,
+    change: bool = False,
+) -> Panel:
+    """A panel with a score at each gauge: its reach position, value and whether it was held out, each (g,).
+
+    A score is coloured from 0 to 1; a `change` of score diverges about 0.
+    """
+
+    def draw(axes: Axes, theme: Theme) -> None:
+        frame.prepare(axes, theme)
+        width = 0.7 * line_widths(size, frame.line_reach.size)
+        _draw_rivers(axes, frame, np.ones(size.size, bool), width, theme.uninformed, zorder=2)
+        norm: Normalize
+        if change:
+            limit = change_limit(score)
+            norm, colours = Normalize(-limit, limit), theme.change_colours()
+            ticks = np.array([-limit, -limit / 2, 0.0, limit / 2, limit])
+        else:
+            norm, colours = Normalize(0.0, 1.0), theme.skill_colours()
+            ticks = np.linspace(0.0, 1.0, 6)
+        xy = frame.points(reach)
+        area = float(np.clip(5200.0 / max(score.size, 1), 14.0, 62.0))
+        handles = []
+        for chosen, marker, name in (
+            (~held_out, TRAIN_MARKER, "training gauge"),
+            (held_out, HELD_OUT_MARKER, "held-out gauge"),
+        ):
+            seen = chosen & np.isfinite(score) & np.isfinite(xy).all(axis=1)
+            if not seen.any():
+                continue
+            # The farthest from the middle of the scale go on top: nothing remarkable is hidden.
+            rank = np.argsort(np.abs(norm(score[seen]) - 0.5), kind="stable")
+            axes.scatter(
+                *xy[seen][rank].T,
+                c=score[seen][rank],
+                s=area * (0.85 if marker == HELD_OUT_MARKER else 1.0),
+                marker=marker,
+                cmap=colours,
+                norm=norm,
+                edgecolors=theme.ink,
+                linewidths=0.7,
+                zorder=4,
+            )
+            handles.append(
+                Line2D(
+                    [], [], linestyle="", marker=marker, markersize=6, markerfacecolor=theme.page,
+                    markeredgecolor=theme.ink, markeredgewidth=0.8, label=f"{name} ({int(seen.sum())})",
+                )
+            )  # fmt: skip
+        axes.set_title(title, parse_math=False)
+        outside = score[np.isfinite(score)]
+        _colour_bar(axes, frame, norm, colours, ticks, label, theme, values=outside)
+        _legend_below(axes, frame, handles)
+
+    return draw
+
+
+def line_widths(size: Float, count: int) -> Float:
+    """Line widths (n,) in points, growing with the logarithm of `size`; thinner where `count` lines crowd."""
+    thin = float(np.clip(1.35 - 0.22 * np.log10(max(count, 1) / 30.0), 0.28, 1.3))
+    thick = float(np.clip(5.2 - 0.75 * np.log10(max(count, 1) / 30.0), 2.2, 5.0))
+    low, high = np.log(size.min()), np.log(size.max())
+    share = (np.log(size) - low) / (high - low) if high > low else np.zeros_like(size)
+    return np.asarray(thin + (thick - thin) * share**2.2)
+
+
+def log_scale(values: Float) -> tuple[LogNorm, Float]:
+    """A logarithmic colour scale over the 1st to the 99th percentile of `values`, and legible ticks on it."""
+    if values.size == 0:
+        values = np.array([0.5, 2.0])
+    low, high = np.quantile(values, [0.01, 0.99])
+    if high < 1.1 * low:  # one celerity everywhere still deserves a scale around it
+        low, high = low / 1.25, high * 1.25
+    for mantissas in ([1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], list(np.arange(10, 100, 5) / 10), list(np.arange(100, 1000, 5) / 100)):
+        decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        ticks = np.unique(np.round(np.outer(decades, mantissas).ravel(), 10))
+        ticks = ticks[(ticks >= low * 0.9999) & (ticks <= high * 1.0001)]
+        if ticks.size >= 4:
+            break
+    return LogNorm(float(low), float(high)), ticks[:: -(-ticks.size // 8)]
+
+
+def change_limit(change: Float) -> float:
+    """A round limit that holds 95 % of the changes of a score, from 0.02 to 1."""
+    size = np.abs(change[np.isfinite(change)])
+    wanted = float(np.quantile(size, 0.95)) if size.size else 0.1
+    return next((limit for limit in (0.02, 0.04, 0.1, 0.2, 0.4) if limit >= wanted), 1.0)
+
+
+def _draw_rivers(
+    axes: Axes, frame: Frame, chosen: Bool, width: Float, colour: str | Float, *, zorder: float
+) -> None:
+    """Draw the chosen reaches (n,), the large ones last; `colour` is one for all or (n, 4)."""
+    lines = np.flatnonzero(chosen[frame.line_reach])
+    lines = lines[np.argsort(width[frame.line_reach[lines]], kind="stable")]
+    reach = frame.line_reach[lines]
+    axes.add_collection(
+        LineCollection(
+            list(frame.lines[lines]),
+            linewidths=width[reach],
+            colors=colour if isinstance(colour, str) else colour[reach],
+            capstyle="round",
+            joinstyle="round",
+            zorder=zorder,
+        ),
+        autolim=False,
+    )
+    dots = np.flatnonzero(chosen[frame.dot_reach])
+    if dots.size:
+        reach = frame.dot_reach[dots]
+        axes.scatter(
+            *frame.dots[dots].T,
+            s=width[reach] ** 2,
+            c=colour if isinstance(colour, str) else colour[reach],
+            linewidths=0,
+            zorder=zorder,
+        )
+
+
+def _colour_bar(
+    axes: Axes,
+    frame: Frame,
+    norm: Normalize,
+    colours: Colormap,
+    ticks: Float,
+    label: str,
+    theme: Theme,
+    values: Float | None = None,
+) -> None:
+    """A colour bar to the right of the drawing, arrows at its ends where values lie outside."""
+    low, high = norm.vmin or 0.0, norm.vmax or 1.0
+    below = values is None or bool((values < low).any())
+    above = values is None or bool((values > high).any())
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+    place = axes.inset_axes((1.02, 0.06, 0.022 / max(frame.shape, 0.8) * 1.6, 0.88))
+    figure = axes.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(ScalarMappable(norm, colours), cax=place, extend=extend, extendfrac=0.035)
+    bar.ax.yaxis.set_major_locator(FixedLocator(ticks.tolist()))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
+    bar.set_label(label)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.tick_params(length=3, width=0.6, color=theme.muted)
+
+
+def _legend_below(axes: Axes, frame: Frame, handles: list[Line2D]) -> None:
+    if handles:
+        offset = -0.075 if frame.schematic else (-0.005 if getattr(frame, "world", False) else -0.065)
+        axes.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=(0.0, offset), ncols=2,
+            borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
+        )  # fmt: skip

@@ -1,0 +1,179 @@
+"""Scores of a run in words and numbers: the table of baselines, the verdict, and which gauges are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rivergrad.io.rundir import METHODS, SPLITS, RunData
+
+Float = NDArray[np.float64]
+
+SPLIT_WORDS = {
+    "train": ("train", "training gauges, training time"),
+    "time": ("time", "training gauges, held-out time"),
+    "gauge": ("gauge", "held-out gauges, training time"),
+    "gauge_time": ("gauge and time", "held-out gauges, held-out time"),
+}
+
+METHOD_WORDS = {
+    "unrouted": ("unrouted", "all runoff upstream of the gauge, summed at once: water that takes no time"),
+    "default": ("default", "routing with the scheme's default parameters, nothing learnt"),
+    "uniform": ("best uniform", "routing with one celerity for every reach, the best one on the training data"),
+    "estimate": ("estimate", "routing with the celerity estimated for each reach"),
+}
+
+MAX_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One median in the table: its text, and whether it is the best of its row."""
+
+    text: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A split in the table: its name and meaning, the number of gauges, and a cell for each of METHODS."""
+
+    name: str
+    meaning: str
+    gauges: int
+    cells: tuple[Cell, ...]
+
+
+def score_column(score: str, method: str) -> str:
+    """The column of metrics.csv that holds `nse` or `kge` of a method."""
+    return score if method == "estimate" else f"{score}_{method}"
+
+
+def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
+    """Median `nse` or `kge` over gauges, by split and method; splits without a scored gauge are left out."""
+    rows = []
+    for split in SPLITS:
+        part = metrics[metrics["split"] == split]
+        part = part[np.isfinite(part[score].to_numpy(dtype=np.float64))]
+        if part.empty:
+            continue
+        medians = [float(part[score_column(score, method)].median()) for method in METHODS]
+        texts = [number(value) for value in medians]
+        best = number(float(np.nanmax(medians)))
+        name, meaning = SPLIT_WORDS[split]
+        rows.append(Row(name, meaning, len(part), tuple(Cell(text, text == best) for text in texts)))
+    return rows
+
+
+def verdict(metrics: pd.DataFrame) -> str:
+    """One sentence: how the estimate compares, where it was tested hardest."""
+    for split in reversed(SPLITS):
+        part = metrics[(metrics["split"] == split) & np.isfinite(metrics["nse"].to_numpy(dtype=np.float64))]
+        if part.empty:
+            continue
+        median = {method: float(part[score_column("nse", method)].median()) for method in METHODS}
+        baselines = [method for method in METHODS[:3] if np.isfinite(median[method])]
+        behind = [METHOD_WORDS[method][0] for method in baselines if median[method] >= median["estimate"]]
+        how = "behind " + " and ".join(behind) if behind else "ahead of every baseline"
+        others = ", ".join(f"{METHOD_WORDS[method][0]} {number(median[method])}" for method in reversed(baselines))
+        where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
+        typical = "NSE" if len(part) == 1 else "median NSE"
+        return (
+            f"On {SPLIT_WORDS[split][1]}, the estimate reaches a {typical} of "
+            f"{number(median['estimate'])} {where} ({others}): {how}."
+        )
+    return "No gauge has enough observations for a score."
+
+
+@dataclass(frozen=True, eq=False)
+class GaugeScores:
+    """One score a gauge for the map, preferably in held-out time. All (g,); `position` is that of its reach."""
+
+    name: tuple[str, ...]
+    position: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    nse: Float
+    nse_uniform: Float
+    in_held_out_time: bool
+
+
+def gauge_scores(run: RunData) -> GaugeScores:
+    """The NSE of every gauge, in held-out time if the run has any, in training time otherwise."""
+    metrics = run.metrics
+    later = metrics[metrics["split"].isin(("time", "gauge_time"))]
+    in_held_out_time = bool(np.isfinite(later["nse"].to_numpy(dtype=np.float64)).any())
+    table = later if in_held_out_time else metrics[metrics["split"].isin(("train", "gauge"))]
+    return GaugeScores(
+        name=tuple(table["gauge"].astype(str)),
+        position=run.network.positions(table["reach_id"].to_numpy(dtype=np.int64), what="gauge reach"),
+        held_out=table["split"].isin(("gauge", "gauge_time")).to_numpy(dtype=bool),
+        nse=table["nse"].to_numpy(dtype=np.float64),
+        nse_uniform=table["nse_uniform"].to_numpy(dtype=np.float64),
+        in_held_out_time=in_held_out_time,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A gauge whose hydrograph is shown: its position in the hydrographs, and a line about it."""
+
+    gauge: int
+    subtitle: str
+
+
+def chosen_gauges(run: RunData, scores: GaugeScores) -> list[Shown]:
+    """Up to six gauges: best, median and worst of those held out, then of those trained on."""
+    hydrographs = run.hydrographs
+    row = {name: i for i, name in enumerate(scores.name)}
+    observed = np.isfinite(hydrographs.discharge["observed"]).any(axis=0)
+    nse = np.array([scores.nse[row[name]] if name in row else np.nan for name in hydrographs.gauge])
+    groups = []
+    for held_out in (True, False):
+        members = np.flatnonzero((hydrographs.held_out == held_out) & observed)
+        scored = members[np.isfinite(nse[members])]
+        groups.append(scored[np.argsort(-nse[scored], kind="stable")])
+    room = [min(MAX_SHOWN // 2, len(group)) for group in groups]
+    room = [min(len(groups[0]), MAX_SHOWN - room[1]), min(len(groups[1]), MAX_SHOWN - room[0])]
+    shown = []
+    for group, count, kind in zip(groups, room, ("held-out gauge", "training gauge"), strict=True):
+        for place in _spread(len(group), count):
+            gauge = int(group[place])
+            rank = _rank_word(place, len(group))
+            uniform = scores.nse_uniform[row[hydrographs.gauge[gauge]]]
+            shown.append(
+                Shown(gauge, f"{rank}{kind} · NSE {number(nse[gauge])} (best uniform {number(uniform)})")
+            )
+    return shown
+
+
+def spearman(first: Float, second: Float) -> float:
+    """Spearman's rank correlation of two (m,) arrays, with mean ranks for ties; NaN below three values."""
+    if first.size < 3:
+        return float("nan")
+    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
+    if any(np.ptp(rank) == 0 for rank in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def number(value: float) -> str:
+    """A score with three decimals and a true minus sign; a dash where there is none."""
+    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """`count` different places in a list, from first to last; one alone is the middle."""
+    if count == 1:
+        return [length // 2]
+    return sorted({round(place) for place in np.linspace(0, length - 1, count)}) if count else []
+
+
+def _rank_word(place: int, length: int) -> str:
+    if length == 1:
+        return ""
+    if place in (0, length - 1):
+        return "best " if place == 0 else "worst "
+    return "median " if place in ((length - 1) // 2, length // 2) else ""

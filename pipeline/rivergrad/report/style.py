@@ -1,0 +1,147 @@
+"""Colours, fonts and the making of a picture: every figure of the report looks as if drawn by one hand."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+DPI = 130
+
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "path.simplify": True,
+    "savefig.bbox": None,
+    "text.usetex": False,
+}
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one appearance of the page; `name` is `light` or `dark`.
+
+    `river_range` is the stretch of viridis used for lines, so that neither end melts into the page.
+    """
+
+    name: str
+    page: str
+    ink: str
+    muted: str
+    grid: str
+    land: str
+    graticule: str
+    uninformed: str
+    observed: str
+    estimate: str
+    uniform: str
+    river_range: tuple[float, float]
+
+    def river_colours(self) -> Colormap:
+        """The sequential, perceptually uniform colours of lines on this page."""
+        return _part_of("viridis", *self.river_range)
+
+    def skill_colours(self) -> Colormap:
+        """The sequential, perceptually uniform colours of a score."""
+        return matplotlib.colormaps["viridis"]
+
+    def change_colours(self) -> Colormap:
+        """The diverging colours of a change: brown is worse, blue-green is better."""
+        return matplotlib.colormaps["BrBG"]
+
+
+LIGHT = Theme(
+    name="light",
+    page="#ffffff",
+    ink="#1c2630",
+    muted="#5c6975",
+    grid="#e3e7eb",
+    land="#f0f1f3",
+    graticule="#dfe4e8",
+    uninformed="#c3c9cf",
+    observed="#1c2630",
+    estimate="#0b72c4",
+    uniform="#d9771f",
+    river_range=(0.0, 0.93),
+)
+
+DARK = Theme(
+    name="dark",
+    page="#12181f",
+    ink="#e6ecf2",
+    muted="#9aa7b4",
+    grid="#29333d",
+    land="#1e2831",
+    graticule="#28323c",
+    uninformed="#4a5662",
+    observed="#e6ecf2",
+    estimate="#4fb0ff",
+    uniform="#f2a24a",
+    river_range=(0.22, 1.0),
+)
+
+Panel = Callable[[Axes, Theme], None]
+"""Something that draws itself into one pair of axes."""
+
+
+def _part_of(name: str, low: float, high: float) -> Colormap:
+    colours: NDArray[np.float64] = matplotlib.colormaps[name](np.linspace(low, high, 256))
+    return LinearSegmentedColormap.from_list(f"{name}_{low}_{high}", [tuple(colour) for colour in colours])
+
+
+def picture(
+    panels: list[Panel], theme: Theme, *, size: tuple[float, float], columns: int = 1, share: bool = False
+) -> bytes:
+    """Draw panels of `size` (inches) in a grid and return the PNG; the same panels give the same bytes."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    colours = {
+        "text.color": theme.ink,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "axes.edgecolor": theme.muted,
+        "axes.facecolor": theme.page,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "legend.labelcolor": theme.ink,
+        "grid.color": theme.grid,
+    }
+    with matplotlib.rc_context({**RC, **colours}), warnings.catch_warnings():
+        # A gauge may be named in a script the font lacks; boxes in its title are no reason to fail.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.set_facecolor(theme.page)
+        for i, panel in enumerate(panels):
+            panel(figure.add_subplot(rows, columns, i + 1), theme)
+        target = io.BytesIO()
+        # Without the software's name and version the bytes depend on nothing but the run.
+        figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})
+    return target.getvalue()
+
+
+def plain_text(text: str, limit: int = 44) -> str:
+    """A name as one short line, for a title in a picture."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

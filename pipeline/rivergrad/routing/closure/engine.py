@@ -1,0 +1,254 @@
+"""The closure engine: transitive closure inside blocks, block-sparse causal convolution, series between blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivergrad.errors import InputError
+from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.convolve import block_sparse_convolution
+from rivergrad.routing.closure.kernels import Leftover, chunk_tiles
+from rivergrad.routing.closure.paths import Index
+from rivergrad.routing.closure.plan import Level, Plan, make_plan
+from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_size, tolerance
+from rivergrad.routing.schemes.base import Scheme
+
+KEEP_BYTES = 1 << 28
+"""Path responses are kept for the backward pass up to this size; beyond it they are computed again."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Tiles of aggregated responses for given parameters; differentiable with respect to them."""
+
+    tiles: tuple[tuple[Tensor, ...], ...]  # by level, by chunk: (window, tile, row, column)
+    window: int
+    memory: int | None
+    """Forcing steps of the past that matter; None where the window was cut at the horizon and all may."""
+
+
+@dataclass(frozen=True)
+class ClosureState:
+    """What a later chunk of time needs of the past: the last inputs of each level, oldest first.
+
+    `history[level]` is (column, batch, steps): runoff of the level's reaches, then its inflows by phase. It is
+    differentiable like any other input.
+    """
+
+    history: tuple[Tensor, ...]
+
+
+@dataclass
+class ClosureEngine:
+    """Routing of one (piece of a) network by the closure of its impulse responses.
+
+    Memory: `kernel_bytes` says what the responses take for a window; computing them takes `work_bytes` more,
+    whatever the size of the network; routing B series of T steps takes runoff and discharge, as much again for
+    the history, and at most `convolve.GATHER_BYTES` twice.
+
+    Args:
+        downstream: (reach,) position of the downstream reach or −1.
+        scheme: the scheme; all reaches have the same.
+        forcing_step, routing_step: Δ and δ, s.
+        targets: (m,) reaches whose mean discharge is wanted.
+        inlets: (e,) reach that each external inflow enters.
+        outlets: (o,) reaches whose series at the routing step is wanted.
+        window: kept length of responses in forcing steps; None chooses it.
+        dtype: of runoff and discharge; responses are computed in float64 in any case.
+        block_reaches: see `make_plan`.
+    """
+
+    downstream: Index
+    scheme: Scheme
+    forcing_step: float
+    routing_step: float
+    targets: Index
+    inlets: Index = field(default_factory=lambda: np.zeros(0, np.int64))
+    outlets: Index = field(default_factory=lambda: np.zeros(0, np.int64))
+    window: int | None = None
+    dtype: torch.dtype = torch.float32
+    block_reaches: int | None = None
+    device: torch.device = torch.device("cpu")
+
+    def __post_init__(self) -> None:
+        self.ratio = round(self.forcing_step / self.routing_step)
+        self.plan: Plan = make_plan(
+            self.downstream,
+            self.ratio,
+            targets=self.targets,
+            inlets=self.inlets,
+            outlets=self.outlets,
+            block_reaches=self.block_reaches,
+            device=self.device,
+        )
+
+    def work_bytes(self, window: int) -> int:
+        """Bytes that computing one chunk of responses takes beside its result."""
+        paths = max((c.n_paths for level in self.plan.levels for c in level.chunks), default=0)
+        return 6 * 16 * paths * Contour(self.ratio, window).points
+
+    def kernel_bytes(self, window: int) -> int:
+        """Bytes that the responses of a window take."""
+        return self.plan.n_tile_values * window * self.dtype.itemsize
+
+    def kernels(self, parameters: dict[str, Tensor], horizon: int) -> Kernels:
+        """Responses for these parameters, long enough for a record of `horizon` forcing steps.
+
+        Nothing beyond the record's own length can matter, so the window never exceeds it.
+
+        Raises:
+            InputError: the window given leaves out more than 1e-4 of a path's response.
+        """
+        parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
+        if self.window is not None:
+            return self._given_window(parameters, self.window)
+        allowed = tolerance(self.dtype)
+        with torch.no_grad():
+            moments = self.scheme.moments(parameters, self.routing_step)
+            window = first_guess(self.plan.inside, self.plan.order, moments, self.forcing_step, allowed)
+        while window < horizon:
+            kernels, leftover = self._compute(parameters, Contour(self.ratio, window, device=self.device))
+            whole = not self.scheme.conserves_mass or leftover.missing <= max(100 * allowed, 1e-10)
+            if leftover.tail <= allowed and whole:
+                return kernels
+            window = good_size(window + window // 2)
+        # The record is shorter than the response: exact, if what lies beyond the padding is damped for good.
+        contour = Contour(self.ratio, horizon, padding=4, digits=12.0, device=self.device)
+        return replace(self._compute(parameters, contour)[0], memory=None)
+
+    def _given_window(self, parameters: dict[str, Tensor], window: int) -> Kernels:
+        kernels, leftover = self._compute(parameters, Contour(self.ratio, window, device=self.device))
+        if not self.scheme.conserves_mass:
+            outside = leftover.tail
+        else:
+            outside = leftover.missing
+        if outside <= USER_TOLERANCE:
+            return kernels
+        wanted = window
+        while wanted < 1 << 20:
+            wanted *= 2
+            with torch.no_grad():
+                _, more = self._compute(parameters, Contour(self.ratio, wanted, device=self.device))
+            if (more.missing if self.scheme.conserves_mass else more.tail) <= USER_TOLERANCE:
+                wanted = min(wanted, more.enough) if self.scheme.conserves_mass else wanted
+                break
+        days = self.forcing_step / 86400
+        raise InputError(
+            f"window: {window} forcing steps ({window * days:g} d) leave {outside:.2g} of a path's response "
+            f"outside; expected at most {USER_TOLERANCE:g}: a window of {wanted} ({wanted * days:g} d) would do"
+        )
+
+    def _compute(self, parameters: dict[str, Tensor], contour: Contour) -> tuple[Kernels, Leftover]:
+        leftover = Leftover()
+        recompute = 2 * 16 * self.plan.n_paths * contour.points > KEEP_BYTES
+        tiles = tuple(
+            tuple(
+                chunk_tiles(
+                    chunk,
+                    self.scheme,
+                    parameters,
+                    self.routing_step,
+                    contour,
+                    contour.window,
+                    self.dtype,
+                    leftover,
+                    USER_TOLERANCE,
+                    recompute,
+                )
+                for chunk in level.chunks
+            )
+            for level in self.plan.levels
+        )
+        return Kernels(tiles, contour.window, contour.window - 1), leftover
+
+    def apply(
+        self,
+        kernels: Kernels,
+        runoff: Tensor,
+        inflow: Tensor | None = None,
+        state: ClosureState | None = None,
+    ) -> tuple[Tensor, Tensor, ClosureState]:
+        """Route some forcing steps.
+
+        Args:
+            kernels: from `kernels`, for a horizon of at least the past in `state` plus these steps.
+            runoff: (batch, time, reach) m³/s.
+            inflow: (batch, inlet, routing step) m³/s, where there are inlets.
+            state: the past; None starts from rest.
+
+        Returns:
+            discharge (batch, time, target), outflow (batch, outlet, routing step), and the state after.
+        """
+        batch, time, _ = runoff.shape
+        runoff = runoff.to(self.device, self.dtype)
+        flows: list[Tensor | None] = [None] * self.plan.n_flows
+        for e in range(self.plan.n_inlets):
+            assert inflow is not None
+            flows[e] = inflow[:, e].to(self.device, self.dtype)
+        columns = runoff.permute(2, 0, 1)  # (reach, batch, time)
+        discharge: list[Tensor] = []
+        history: list[Tensor] = []
+        for d, (level, tiles) in enumerate(zip(self.plan.levels, kernels.tiles, strict=True)):
+            inputs = self._inputs(level, columns, flows, batch, time)
+            if state is not None:
+                inputs = torch.cat([state.history[d].to(inputs), inputs], dim=2)
+            past = inputs.shape[2] - time
+            if kernels.memory is None and past + time > kernels.window:
+                raise ValueError(f"kernels for {kernels.window} steps applied to {past + time}")
+            kept = past + time if kernels.memory is None else kernels.memory
+            history.append(inputs[:, :, max(0, past + time - kept) :])
+            rows = self._convolve(level, tiles, inputs, kernels.window, past, time)
+            m = len(level.targets)
+            discharge.append(rows[:m])
+            if len(level.flows):
+                out = rows[m:].reshape(len(level.flows), self.ratio, batch, time)
+                out = out.permute(0, 2, 3, 1).reshape(len(level.flows), batch, time * self.ratio)
+                for f, series in zip(level.flows.tolist(), out, strict=True):
+                    flows[f] = series
+        where = torch.cat([level.targets for level in self.plan.levels])
+        back = torch.empty_like(where)
+        back[where] = torch.arange(where.numel(), device=where.device)
+        result = torch.cat(discharge)[back].permute(1, 2, 0)
+        leaving = _stack([flows[f] for f in self.plan.outlet_flow.tolist()], (batch, 0, time * self.ratio))
+        return result, leaving.to(result), ClosureState(tuple(history))
+
+    def _inputs(
+        self, level: Level, columns: Tensor, flows: Sequence[Tensor | None], batch: int, time: int
+    ) -> Tensor:
+        """(column, batch, time) what enters a level: runoff, then inflows by phase."""
+        own = columns[level.reaches]
+        if not len(level.inflows):
+            return own
+        series = _stack([flows[f] for f in level.inflows.tolist()], (0,)).transpose(0, 1)
+        phases = series.reshape(-1, batch, time, self.ratio).permute(0, 3, 1, 2)
+        return torch.cat([own, phases.reshape(-1, batch, time)])
+
+    def _convolve(
+        self, level: Level, tiles: tuple[Tensor, ...], inputs: Tensor, window: int, past: int, time: int
+    ) -> Tensor:
+        """(row, batch, time): the level's rows, all batches laid end to end so that products are long."""
+        n, batch, _ = inputs.shape
+        lead = window - 1
+        inputs = torch.nn.functional.pad(inputs, (max(0, lead - past), 0))[:, :, -(lead + time) :]
+        rows = []
+        for chunk, tile in zip(level.chunks, tiles, strict=True):
+            short = chunk.tiles.n_tile_columns * chunk.tiles.columns - n
+            series = torch.nn.functional.pad(inputs, (0, 0, 0, 0, 0, short)).reshape(n + short, -1)
+            out = block_sparse_convolution(tile, series, chunk.tiles)
+            out = torch.nn.functional.pad(out, (lead, 0)).view(out.shape[0], batch, lead + time)
+            rows.append(out[: chunk.n_rows, :, lead:])
+        if not rows:
+            return inputs.new_zeros(0, batch, time)
+        return torch.cat(rows)
+
+
+def _stack(series: Sequence[Tensor | None], empty: tuple[int, ...]) -> Tensor:
+    """Stack series on axis 1, or an empty tensor of that shape."""
+    present = [s for s in series if s is not None]
+    assert len(present) == len(series)
+    return torch.stack(present, dim=1) if present else torch.zeros(empty)

@@ -1,0 +1,130 @@
+"""From parameters to the tiles of aggregated responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.plan import Chunk, Family
+from rivergrad.routing.closure.product import path_product
+from rivergrad.routing.schemes.base import Parameters, Scheme
+
+
+@dataclass
+class Leftover:
+    """What lies outside the window, over all paths seen: shares of a unit input."""
+
+    tail: float = 0.0
+    """Largest sum of absolute values beyond the window (as far as the padding shows)."""
+    missing: float = 0.0
+    """Largest difference between the sum inside the window and one, for schemes that conserve mass."""
+    enough: int = 0
+    """Forcing steps after which `missing` would be within the user's tolerance (0: more than the padding)."""
+
+
+def transfer_functions(
+    scheme: Scheme, parameters: Parameters, step: float, contour: Contour
+) -> tuple[Tensor, Tensor | None]:
+    """Transfer functions for inflow and, where it differs, for runoff; (reach, points) complex128."""
+    through = scheme.transfer(parameters, step, contour.z)
+    if through is not None:
+        return through, scheme.runoff_transfer(parameters, step, contour.z)
+    through = contour.spectrum(scheme.response(parameters, step, contour.bins))
+    if not scheme.separate_runoff:
+        return through, None
+    return through, contour.spectrum(scheme.runoff_response(parameters, step, contour.bins))
+
+
+def _responses(family: Family, values: Tensor, contour: Contour, window: int, delay: int) -> tuple[Tensor, Tensor]:
+    """Responses of a family, window first: (window, path[, phase in][, phase out]), and what lies beyond.
+
+    The second result is the sum over all phases, (path, lag) with every lag of the padded length, for the
+    measurement of what the window leaves out.
+    """
+    ratio, lags = contour.ratio, contour.forcing_bins
+    reported = contour.mean * contour.back(delay) if delay else contour.mean
+    if family.kind == "runoff-mean":
+        k = contour.to_forcing(values, contour.hold * reported)
+        return k[:, :window].T, k.detach()
+    if family.kind == "runoff-flow":
+        k = contour.to_routing(values * contour.hold).reshape(-1, lags, ratio)
+        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2)
+    if family.kind == "inflow-mean":
+        # Entering in phase s' shifts the response by s' routing steps; before time zero there is nothing but
+        # what the mean over the step that contains time zero sees of it.
+        k = torch.stack(
+            [contour.to_forcing(values, reported * contour.back(s)) for s in range(ratio)], dim=2
+        )
+        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2) * ratio
+    h = contour.to_routing(values)
+    lag = torch.arange(window, device=h.device)[:, None, None] * ratio
+    phase = torch.arange(ratio, device=h.device)
+    delay_steps = lag + phase[None, None, :] - phase[None, :, None]  # (lag, phase in, phase out)
+    k = torch.where(delay_steps >= 0, h[:, delay_steps.clamp_min(0)], 0.0)
+    return k.transpose(0, 1), h.detach().reshape(-1, lags, ratio).sum(dim=2)
+
+
+def _measure(response: Tensor, window: int, conserves_mass: bool, leftover: Leftover, allowed: float) -> None:
+    """Note what a family's responses (path, lag) leave outside the window."""
+    leftover.tail = max(leftover.tail, float(response[:, window:].abs().sum(dim=1).max()))
+    if conserves_mass:
+        missing = (1 - response.cumsum(dim=1)).abs().amax(dim=0)
+        leftover.missing = max(leftover.missing, float(missing[window - 1]))
+        short = torch.nonzero(missing > allowed)
+        enough = int(short[-1]) + 2 if short.numel() else 1
+        leftover.enough = max(leftover.enough, enough)
+
+
+def chunk_tiles(
+    chunk: Chunk,
+    scheme: Scheme,
+    parameters: dict[str, Tensor],
+    step: float,
+    contour: Contour,
+    window: int,
+    dtype: torch.dtype,
+    leftover: Leftover,
+    allowed: float,
+    recompute: bool,
+) -> Tensor:
+    """Tiles of a chunk of rows, (window, tile, tile row, tile column) in `dtype`.
+
+    Responses are computed in float64 whatever `dtype` is: phases add up along a path.
+
+    Args:
+        parameters: of the whole network, float64.
+        leftover: receives what lies outside the window.
+        recompute: store nothing but the parameters for the backward pass and compute it all again there.
+    """
+    names = list(parameters)
+
+    def build(*values: Tensor) -> Tensor:
+        local = {name: value[chunk.reaches] for name, value in zip(names, values, strict=True)}
+        through, from_runoff = transfer_functions(scheme, local, step, contour)
+        product = path_product(through, chunk.index)
+        entering = product
+        if from_runoff is not None:
+            # runoff enters the first reach by another response; the rest of the path is the parent path
+            rows = chunk.index.slices[0][1]
+            ahead = torch.cat([torch.ones_like(product[:rows]), product[chunk.index.parent[rows:]]])
+            entering = from_runoff[chunk.index.reach] * ahead
+        tile = chunk.tiles.rows * chunk.tiles.columns
+        tiles = torch.zeros(window, chunk.tiles.n_tiles * tile, dtype=dtype, device=product.device)
+        for family in chunk.families:
+            source = entering if family.kind.startswith("runoff") else product[family.path]
+            response, whole = _responses(family, source, contour, window, scheme.output_delay)
+            with torch.no_grad():
+                _measure(whole, window, scheme.conserves_mass, leftover, allowed)
+            flat = response.reshape(window, -1).to(dtype)
+            tiles = tiles.index_copy(1, family.slot.reshape(-1), flat)
+        return tiles.view(window, chunk.tiles.n_tiles, chunk.tiles.rows, chunk.tiles.columns)
+
+    values = tuple(parameters.values())
+    if recompute and torch.is_grad_enabled() and any(v.requires_grad for v in values):
+        tiles: Tensor = checkpoint(build, *values, use_reentrant=False, preserve_rng_state=False)
+        return tiles
+    return build(*values)

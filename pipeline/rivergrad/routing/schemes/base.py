@@ -1,0 +1,142 @@
+"""What a routing scheme is: parameters, an impulse response per reach, and what follows from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rivergrad.errors import InputError, ids_text
+
+Parameters = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a scheme, per reach.
+
+    Attributes:
+        name: as in files and dictionaries.
+        units: SI; `1` for a ratio.
+        default: what a reach has when nothing is known.
+        lower, upper: the admissible closed range.
+        description: one sentence.
+    """
+
+    name: str
+    units: str
+    default: float
+    lower: float
+    upper: float
+    description: str
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sizes of a reach's impulse response, used to guess how long a window has to be. All (reach,), seconds."""
+
+    mean: Tensor
+    """Mean delay."""
+    deviation: Tensor
+    """Standard deviation of the delay."""
+    slowest: Tensor
+    """Time constant of the exponential that the tail ends in (0 where the response ends by itself)."""
+
+
+class Scheme(ABC):
+    """A linear time-invariant routing scheme: q = h * x for each reach, at the routing step.
+
+    A scheme is immutable data plus small pure functions of (parameters, step). It has to give `response`;
+    a closed-form `transfer` is faster and exact for infinite responses.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    spreading: Parameter | None = None
+    """The physical parameter beside celerity that estimation works with, if the scheme has one."""
+    conserves_mass: bool = True
+    """The response sums to one, so the mass outside a window can be measured against one."""
+    output_delay: int = 0
+    """Routing steps by which the reported mean lags q (RAPID averages the states before each update)."""
+
+    @abstractmethod
+    def response(self, parameters: Parameters, step: float, steps: int) -> Tensor:
+        """Impulse response h of each reach.
+
+        Args:
+            parameters: each (reach,), float64.
+            step: routing step, s.
+            steps: how many routing steps of it.
+
+        Returns:
+            (reach, steps); h[:, n] multiplies the inflow n steps ago.
+        """
+
+    def runoff_response(self, parameters: Parameters, step: float, steps: int) -> Tensor:
+        """The same for runoff entering this reach. Differs from `response` only under RAPID's convention."""
+        return self.response(parameters, step, steps)
+
+    def transfer(self, parameters: Parameters, step: float, z: Tensor) -> Tensor | None:
+        """Transfer function Σ h[n] z⁻ⁿ in closed form, (reach, len(z)) complex; None where there is none."""
+        return None
+
+    def runoff_transfer(self, parameters: Parameters, step: float, z: Tensor) -> Tensor | None:
+        """The same for runoff entering this reach; None where it equals `transfer`."""
+        return None
+
+    @property
+    def separate_runoff(self) -> bool:
+        """Whether runoff enters a reach with another response than inflow from upstream."""
+        return False
+
+    @abstractmethod
+    def moments(self, parameters: Parameters, step: float) -> Moments:
+        """Sizes of the response (no gradient needed)."""
+
+    def from_celerity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> dict[str, Tensor]:
+        """Scheme parameters of reaches of `length` (m) in which a wave travels at `celerity` (m/s)."""
+        raise InputError(
+            f"scheme {self.name}: it has no rule that turns celerity into its parameters "
+            f"({', '.join(self.parameter_names)}), so it can't be estimated through celerity"
+        )
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {p.name: p.default for p in self.parameters}
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        return {p.name: (p.lower, p.upper) for p in self.parameters}
+
+    def check(self, parameters: Parameters, reach_ids: Sequence[int] | Tensor) -> None:
+        """Raise an InputError unless every parameter is there, of the right shape and in its range."""
+        missing = [name for name in self.parameter_names if name not in parameters]
+        unknown = [name for name in parameters if name not in self.parameter_names]
+        if missing or unknown:
+            found = ", ".join(parameters) or "none"
+            raise InputError(
+                f"scheme {self.name} takes the parameters {', '.join(self.parameter_names)}; found {found}"
+            )
+        for p in self.parameters:
+            value = parameters[p.name]
+            if value.ndim == 0 or value.shape[-1] != len(reach_ids):
+                raise InputError(
+                    f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
+                    f"found shape {tuple(value.shape)}"
+                )
+            with torch.no_grad():
+                bad = ~((value >= p.lower) & (value <= p.upper))
+            if bool(bad.any()):
+                where = torch.nonzero(bad.reshape(-1, bad.shape[-1]).any(dim=0))[:, 0].tolist()
+                first = value.detach().reshape(-1, bad.shape[-1])[:, where[0]]
+                raise InputError(
+                    f"parameter {p.name}: expected {p.lower:g} to {p.upper:g} {p.units}, "
+                    f"found {first.flatten()[0].item():g} (reach ids {ids_text([int(reach_ids[i]) for i in where])})"
+                )

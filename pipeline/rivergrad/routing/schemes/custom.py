@@ -1,0 +1,69 @@
+"""A scheme the user registers: a function of (parameters, times)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rivergrad.errors import InputError
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
+
+ResponseFunction = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+CelerityFunction = Callable[[Tensor, Tensor | None, Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class CustomScheme(Scheme):
+    """A scheme given by its impulse response.
+
+    Attributes:
+        name: the name under which it is registered.
+        parameters: what it needs per reach.
+        function: `(parameters, times) -> h`; parameters each (reach, 1), times (steps,) the starts nδ of the
+            routing steps in seconds; returns (reach, steps), the share of an inflow that leaves in each step.
+        conserves_mass: the shares of every reach sum to one (over a long enough time).
+        celerity: how celerity, spreading and length become its parameters, if it is to be estimated.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    function: ResponseFunction
+    conserves_mass: bool = True
+    spreading: Parameter | None = None
+    celerity: CelerityFunction | None = None
+
+    def response(self, parameters: Parameters, step: float, steps: int) -> Tensor:
+        columns = {name: value[:, None] for name, value in parameters.items()}
+        reference = next(iter(columns.values()))
+        times = step * torch.arange(steps, dtype=reference.dtype, device=reference.device)
+        h = self.function(columns, times)
+        expected = (reference.shape[0], steps)
+        if tuple(h.shape) != expected:
+            raise InputError(
+                f"scheme {self.name}: its function returned shape {tuple(h.shape)}, expected {expected}"
+            )
+        return h
+
+    def moments(self, parameters: Parameters, step: float) -> Moments:
+        """Measured on the response itself, which is lengthened until its tail is empty."""
+        steps = 64
+        while True:
+            h = self.response(parameters, step, steps).abs()
+            total = h.sum(dim=1).clamp_min(1e-300)
+            tail = h[:, steps // 2 :].sum(dim=1) / total
+            if float(tail.max()) < 1e-9 or steps >= 1 << 14:
+                break
+            steps *= 2
+        n = torch.arange(steps, dtype=h.dtype, device=h.device)
+        mean = (h * n).sum(dim=1) / total
+        variance = (h * (n - mean[:, None]) ** 2).sum(dim=1) / total
+        deviation = torch.sqrt(variance)
+        return Moments(mean * step, deviation * step, deviation * step)
+
+    def from_celerity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> dict[str, Tensor]:
+        if self.celerity is None:
+            return super().from_celerity(celerity, spreading, length)
+        return self.celerity(celerity, spreading, length)

@@ -1,0 +1,166 @@
+"""A workflow: everything that one run depends on, checked as a whole before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from rivergrad.errors import InputError
+from rivergrad.workflow.fields import FilePath, NonNegativeCount
+from rivergrad.workflow.quantities import format_duration
+from rivergrad.workflow.sections import (
+    ComputeSection,
+    EstimateSection,
+    GaugesSection,
+    NetworkSection,
+    ObservationsSection,
+    ParametersSection,
+    PartitionSection,
+    ReportSection,
+    RunoffSection,
+    SchemeSection,
+    Section,
+    TimeSection,
+    TwinSection,
+    WorldSection,
+    days,
+)
+
+SECONDS_PER_DAY = 86400.0
+BUILT_IN_SCHEMES = ("pure_lag", "linear_storage", "nash_cascade", "muskingum", "hayami")
+WITHOUT_SPREADING = ("pure_lag", "linear_storage", "nash_cascade")
+
+
+class Workflow(Section):
+    """One experiment: its input, its scheme and periods, how it is cut, computed, estimated and reported.
+
+    The input is either `world`, or `network` and `runoff` with `observations` or a `twin`. Durations are
+    seconds and sizes bytes once loaded; every period names its first and last day, both included.
+    """
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="The run's name: letters, digits, dots, dashes, underscores.",
+    )
+    seed: NonNegativeCount = Field(default=0, description="The seed of everything that is drawn at random.")
+    output: FilePath = Field(
+        default=None,  # type: ignore[arg-type]  # filled in from the name before validation
+        description="The run directory; runs/<name> by default.",
+    )
+    world: WorldSection | None = Field(default=None, description="A generated world, in place of files.")
+    network: NetworkSection | None = Field(default=None, description="The river network to read.")
+    runoff: RunoffSection | None = Field(default=None, description="The runoff to read.")
+    observations: ObservationsSection | None = Field(
+        default=None, description="The observed discharge to read."
+    )
+    twin: TwinSection | None = Field(
+        default=None, description="Synthetic observations of the given runoff, where none are given."
+    )
+    scheme: SchemeSection = Field(default_factory=SchemeSection, description="The routing scheme.")
+    time: TimeSection = Field(description="Routing step, warm-up and periods.")
+    gauges: GaugesSection = Field(default_factory=GaugesSection, description="The gauges held out.")
+    parameters: ParametersSection = Field(
+        default_factory=ParametersSection, description="What is estimated, from where and within what."
+    )
+    partition: PartitionSection = Field(
+        default_factory=PartitionSection, description="How the network is cut."
+    )
+    compute: ComputeSection = Field(default_factory=ComputeSection, description="Where and how it is computed.")
+    estimate: EstimateSection = Field(
+        default_factory=EstimateSection, description="How the parameters are fitted."
+    )
+    report: ReportSection = Field(default_factory=ReportSection, description="What is reported.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _output_from_name(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("output") is None and isinstance(data.get("name"), str):
+            return {**data, "output": f"runs/{data['name']}"}
+        return data
+
+    @field_validator("scheme")
+    @classmethod
+    def _scheme_is_known(cls, scheme: SchemeSection) -> SchemeSection:
+        if scheme.name not in BUILT_IN_SCHEMES:
+            from rivergrad.routing import schemes  # needs torch: only where a name is not one of ours
+
+            if scheme.name not in schemes.names():
+                raise InputError(
+                    f"found scheme {scheme.name!r}; expected one of {', '.join(schemes.names())}"
+                )
+        return scheme
+
+    @model_validator(mode="after")
+    def _one_source_of_input(self) -> Self:
+        files = {"network": self.network, "runoff": self.runoff}
+        optional = {"observations": self.observations, "twin": self.twin}
+        given = [key for key, section in {**files, **optional}.items() if section is not None]
+        if self.world is not None:
+            if given:
+                raise InputError(f"found world and {', '.join(given)}; expected world alone, or files alone")
+            return self
+        missing = [key for key, section in files.items() if section is None]
+        if missing:
+            raise InputError(
+                f"found {', '.join(given) or 'no world'} without {' and '.join(missing)}; expected world, or "
+                "network, runoff and observations (or twin)"
+            )
+        if (self.observations is None) == (self.twin is None):
+            found = "observations and twin" if self.twin else "neither observations nor twin"
+            raise InputError(f"found {found}; expected one of observations, twin")
+        return self
+
+    @model_validator(mode="after")
+    def _spreading_belongs_to_scheme(self) -> Self:
+        spreading = self.parameters.spreading
+        if spreading is None:
+            return self
+        if self.scheme.name in WITHOUT_SPREADING:
+            raise InputError(
+                f"found parameters.spreading with scheme {self.scheme.name}, which has celerity only; expected none"
+            )
+        if self.scheme.name == "muskingum" and spreading.bounds[1] > 0.5:
+            raise InputError(
+                f"found parameters.spreading.bounds up to {spreading.bounds[1]}; expected muskingum's x within 0..0.5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _world_covers_periods(self) -> Self:
+        if self.world is None:
+            return self
+        spec = self.world.spec
+        ratio = spec.step / self.time.routing_step
+        if ratio < 1 or ratio != round(ratio):
+            raise InputError(
+                f"found world.spec.forcing_step {format_duration(spec.step)} and time.routing_step "
+                f"{format_duration(self.time.routing_step)}; expected the first to be a multiple of the second"
+            )
+        start = spec.start_time
+        end = start + np.timedelta64(round(spec.n_steps * spec.step), "s")
+        for key in ("train", "validation", "test"):
+            period = getattr(self.time, key)
+            if period is not None and not (
+                start <= np.datetime64(period[0]) and np.datetime64(period[1]) + np.timedelta64(1, "D") <= end
+            ):
+                raise InputError(
+                    f"found time.{key} {period[0]}..{period[1]} and a world from {_date(start)} to "
+                    f"{_date(end - np.timedelta64(1, 's'))}; expected a period within it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        length = days(self.time.fit_period) * SECONDS_PER_DAY
+        if self.estimate.window > length:
+            raise InputError(
+                f"found estimate.window {format_duration(self.estimate.window)} and {format_duration(length)} "
+                "of time.train outside validation; expected a window no longer than that"
+            )
+        return self
+
+
+def _date(time: np.datetime64) -> str:
+    return str(time.astype("datetime64[D]"))

@@ -1,0 +1,312 @@
+"""The sections of a workflow, one frozen class each; `schema.Workflow` puts them together."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rivergrad.errors import InputError
+from rivergrad.workflow.fields import (
+    Bounds,
+    Count,
+    Duration,
+    FilePath,
+    GaugeName,
+    NonNegativeCount,
+    NonNegativeNumber,
+    Period,
+    PositiveDuration,
+    PositiveNumber,
+    Share,
+    Size,
+    Switch,
+)
+from rivergrad.world.spec import WorldSpec
+
+DAY = timedelta(days=1)
+
+
+class Section(BaseModel):
+    """What all sections share: no unknown keys, nothing changes after construction."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldSection(Section):
+    """A generated world: network, runoff, true celerity and gauges, all from a seed."""
+
+    spec: WorldSpec = Field(description="What the world is like: size, length, gauges, noise.")
+
+
+class NetworkSection(Section):
+    """The river network."""
+
+    path: FilePath = Field(description="A CSV, Parquet or Zarr network, or a folder in RAPID's layout.")
+    format: Literal["auto", "csv", "parquet", "rapid", "zarr"] = Field(
+        default="auto", description="How the network is stored; auto tells from the path."
+    )
+
+
+class RunoffSection(Section):
+    """The runoff (lateral inflow) that enters every reach."""
+
+    path: FilePath = Field(description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid.")
+    variable: str | None = Field(
+        default=None, description="The variable to read; needed only where the file has several."
+    )
+    grid: Literal["auto", True, False] = Field(
+        default="auto",
+        description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
+    )
+
+
+class ObservationsSection(Section):
+    """The observed discharge at gauges."""
+
+    path: FilePath = Field(description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing.")
+    variable: str | None = Field(
+        default=None, description="The variable to read; needed only where the file has several."
+    )
+
+
+class TwinSection(Section):
+    """Synthetic observations: the given runoff routed with known, hidden celerities, then observed with errors."""
+
+    gauge_fraction: Annotated[Share, Field(gt=0.0)] = Field(
+        default=0.02, description="The share of reaches that get a gauge."
+    )
+    noise: NonNegativeNumber = Field(
+        default=0.05, description="Standard deviation of the multiplicative (log-normal) observation error."
+    )
+    gap_fraction: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.1, description="The share of observations that are missing."
+    )
+    celerity_spread: NonNegativeNumber = Field(
+        default=0.4, description="Standard deviation of the hidden celerity's logarithm about its trend."
+    )
+
+
+class SchemeSection(Section):
+    """The routing scheme: the impulse response of one reach."""
+
+    name: str = Field(
+        default="muskingum",
+        description="pure_lag, linear_storage, nash_cascade, muskingum, hayami, or a registered scheme.",
+    )
+    convention: Literal["standard", "rapid"] = Field(
+        default="standard",
+        description="standard follows the definition; rapid reproduces RAPID's update and averaging (muskingum).",
+    )
+
+    @model_validator(mode="after")
+    def _rapid_is_muskingum(self) -> Self:
+        if self.convention == "rapid" and self.name != "muskingum":
+            raise InputError(f"found convention rapid with {self.name}; expected scheme muskingum with it")
+        return self
+
+
+class TimeSection(Section):
+    """Routing step, warm-up, and the periods; every period names its first and last day, both included."""
+
+    routing_step: PositiveDuration = Field(
+        description="The step the routing is computed at; the runoff's own step must be a multiple of it."
+    )
+    warmup: Duration = Field(
+        default=0.0, description="How long discharge is computed before it counts in a loss or a score."
+    )
+    train: Period = Field(description="The days the estimate is made from, those for validation included.")
+    validation: Period | None = Field(
+        default=None,
+        description="The days that decide when to stop; by default the last 20 % of train, else outside it.",
+    )
+    test: Period | None = Field(
+        default=None, description="The held-out days that the estimate is finally scored on."
+    )
+
+    @model_validator(mode="after")
+    def _periods_apart(self) -> Self:
+        if self.validation is None and days(self.train) < 5:
+            raise InputError(
+                f"found {days(self.train)} days in train; expected 5 or more, or a validation period of its own"
+            )
+        named = [("train", self.train), ("validation", self.validation), ("test", self.test)]
+        given = [(name, period) for name, period in named if period is not None]
+        for i, (name, period) in enumerate(given):
+            for other_name, other in given[i + 1 :]:
+                if period[0] <= other[1] and other[0] <= period[1]:
+                    raise InputError(
+                        f"found {name} {_text(period)} and {other_name} {_text(other)} with days in common; "
+                        "expected periods apart"
+                    )
+        return self
+
+    @property
+    def fit_period(self) -> tuple[date, date]:
+        """The days whose observations enter the loss: train without the days kept for validation."""
+        if self.validation is not None:
+            return self.train
+        return self.train[0], self.validation_period[0] - DAY
+
+    @property
+    def validation_period(self) -> tuple[date, date]:
+        """The days that decide when to stop: those given, or the last 20 % of train (at least one)."""
+        if self.validation is not None:
+            return self.validation
+        return self.train[1] - (days(self.train) // 5 - 1) * DAY, self.train[1]
+
+
+class GaugesSection(Section):
+    """Which gauges are kept out of the estimate, to score it where it saw nothing."""
+
+    holdout: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0, description="The share of gauges drawn (from the seed) to be held out."
+    )
+    holdout_ids: tuple[GaugeName, ...] = Field(
+        default=(), description="Names of gauges to hold out in any case; they count towards the share."
+    )
+
+
+class ParameterSection(Section):
+    """One estimated parameter: where it starts and what it may become."""
+
+    initial: PositiveNumber = Field(description="The value every reach starts from.")
+    bounds: Bounds = Field(description="The lower and upper end of what the estimate may become.")
+
+    @model_validator(mode="after")
+    def _initial_within(self) -> Self:
+        if not self.bounds[0] < self.initial < self.bounds[1]:
+            raise InputError(
+                f"found initial {self.initial} with bounds [{self.bounds[0]}, {self.bounds[1]}]; "
+                "expected an initial value between them"
+            )
+        return self
+
+
+class CeleritySection(ParameterSection):
+    """The speed of a flood wave, m/s; with the reach's length it gives the scheme's travel time."""
+
+    initial: PositiveNumber = Field(default=0.6, description="The celerity every reach starts from, m/s.")
+    bounds: Bounds = Field(default=(0.05, 5.0), description="The least and greatest celerity, m/s.")
+
+    @model_validator(mode="after")
+    def _lower_positive(self) -> Self:
+        if self.bounds[0] <= 0:
+            raise InputError(f"found bounds [{self.bounds[0]}, {self.bounds[1]}]; expected a lower end above 0")
+        return self
+
+
+class SpreadingSection(ParameterSection):
+    """What spreads a wave; the scheme's second parameter: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
+
+
+class ParametersSection(Section):
+    """What is estimated, and what keeps it from fitting noise."""
+
+    celerity: CeleritySection = Field(
+        default_factory=CeleritySection, description="The celerity of every reach, m/s."
+    )
+    spreading: SpreadingSection | None = Field(
+        default=None, description="How much a wave spreads in a reach; by default as the scheme defines it."
+    )
+    trend: tuple[str, ...] = Field(
+        default=(),
+        description="Reach attributes whose logarithm enters a log-linear trend of celerity that all reaches share.",
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.0, description="Weight of the penalty on how far single reaches leave the shared trend."
+    )
+
+
+class PartitionSection(Section):
+    """How the network is cut."""
+
+    parts: Count = Field(default=2, description="The number of parts; a worker owns one or several.")
+    block_reaches: Count | None = Field(
+        default=None, description="The most reaches in a block; by default chosen from the parts' size."
+    )
+    spread: Switch = Field(
+        default=False, description="Deal the blocks of large basins out over the parts: the worst case, for tests."
+    )
+
+
+class ComputeSection(Section):
+    """Where and how the arithmetic is done. A profile's keys stand in for those not given here."""
+
+    profile: FilePath | None = Field(
+        default=None,
+        description="A file in configs/ that is merged under this section; keys given here win over it.",
+    )
+    kind: Literal["serial", "local"] = Field(
+        default="local",
+        description="What runs the parts: serial is this process; local is a Dask cluster on this machine.",
+    )
+    workers: NonNegativeCount = Field(
+        default=0, description="The number of worker processes; 0 does everything in this process."
+    )
+    threads_per_worker: Count = Field(default=1, description="The number of threads a worker computes with.")
+    engine: Literal["auto", "closure", "reference"] = Field(
+        default="auto", description="How the scheme is computed; auto picks and says which and why."
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="The precision of the routing arithmetic."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="What the workers compute on.")
+    memory_budget: Size = Field(
+        default=2_000_000_000, description="The most memory a worker may use for one block, such as 2GB."
+    )
+
+    @model_validator(mode="after")
+    def _serial_has_no_workers(self) -> Self:
+        if self.kind == "serial" and self.workers:
+            raise InputError(f"found kind serial with {self.workers} workers; expected workers 0, or kind local")
+        return self
+
+
+class EstimateSection(Section):
+    """How the parameters are fitted."""
+
+    steps: Count = Field(default=150, description="The most optimiser steps.")
+    learning_rate: PositiveNumber = Field(default=0.05, description="Adam's learning rate.")
+    window: PositiveDuration = Field(
+        default=365 * 86400.0,
+        description="The length of a training window, counted after its warm-up.",
+    )
+    windows_per_step: Count = Field(
+        default=1, description="The number of training windows drawn (from the seed) for one optimiser step."
+    )
+    evaluate_every: Count = Field(
+        default=10, description="The number of steps from one look at the validation period to the next."
+    )
+    patience: Count = Field(
+        default=5, description="The number of such looks without progress after which the fit stops."
+    )
+    checkpoint_every: Count = Field(
+        default=10, description="The number of steps from one checkpoint to the next; a killed run resumes there."
+    )
+    uniform_grid: Count = Field(
+        default=12,
+        description="The number of celerities tried for the uniform baseline, spaced evenly in their logarithm.",
+    )
+    loss: Literal["nse"] = Field(
+        default="nse", description="What is minimised: nse is 1 - NSE, averaged over the training gauges."
+    )
+
+
+class ReportSection(Section):
+    """What the run writes beside parameters and scores."""
+
+    hydrographs: Count = Field(default=6, description="The number of gauges whose hydrographs are drawn.")
+    discharge: Switch = Field(
+        default=False, description="Whether the estimate's discharge of every reach is written too (large)."
+    )
+
+
+def days(period: tuple[date, date]) -> int:
+    """The number of days of a period, its first and last included."""
+    return (period[1] - period[0]).days + 1
+
+
+def _text(period: tuple[date, date]) -> str:
+    return f"{period[0]}..{period[1]}"

@@ -1,0 +1,121 @@
+"""What an embedded world is made from: a seed and a handful of sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+DAY = 86_400.0
+
+
+class WorldSpec(BaseModel):
+    """The recipe of an embedded world; equal specs give equal worlds, to the byte.
+
+    The planet is as small as its rivers need: its radius follows from the number of reaches and their mean
+    length, so that travel times of reaches stay comparable with the forcing step for any world size.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(
+        default=1, ge=0, lt=2**32, description="Seed of everything random: terrain, storms, gauges, noise."
+    )
+    reaches: int = Field(
+        default=3000, ge=50, le=200_000, description="Number of reaches aimed at; the world meets it within 15 %."
+    )
+    reach_length: float = Field(
+        default=25_000.0, ge=1_000.0, le=200_000.0, description="Mean length of a reach in metres."
+    )
+    land_fraction: float = Field(
+        default=0.36, ge=0.15, le=0.7, description="Share of the map, 60°S to 80°N, that is land."
+    )
+    relief: float = Field(
+        default=3_500.0, ge=200.0, le=9_000.0, description="Elevation in metres that 0.5 % of the land lies above."
+    )
+    celerity: float = Field(
+        default=1.0, ge=0.2, le=3.0, description="Median of the true celerities in m/s, before noise and clipping."
+    )
+    celerity_slope_exponent: float = Field(
+        default=0.4, ge=0.0, le=1.0, description="Power of the slope that the true celerity grows with."
+    )
+    celerity_area_exponent: float = Field(
+        default=0.2, ge=0.0, le=1.0, description="Power of the upstream area that the true celerity grows with."
+    )
+    celerity_noise: float = Field(
+        default=0.22,
+        ge=0.0,
+        le=1.0,
+        description="Standard deviation of ln(celerity) that neither slope nor area explains.",
+    )
+    muskingum_x: float = Field(default=0.2, ge=0.0, le=0.45, description="Mean of the true Muskingum x.")
+    muskingum_x_noise: float = Field(
+        default=0.02, ge=0.0, le=0.1, description="Standard deviation of the true Muskingum x over the reaches."
+    )
+    start: str = Field(default="2001-01-01", description="Date of the first forcing step.")
+    years: float = Field(default=4.0, gt=0.0, le=100.0, description="Length of the record in years of 365.25 days.")
+    forcing_step: str = Field(
+        default="1D", description="Forcing step as a duration such as 1D or 6h; a day is a multiple of it."
+    )
+    runoff_depth: float = Field(
+        default=0.6,
+        ge=0.01,
+        le=5.0,
+        description="Expected runoff in metres of water a year, mean over the area of all reaches.",
+    )
+    baseflow_fraction: float = Field(
+        default=0.35, ge=0.0, le=0.95, description="Share of the rain that leaves through the slow reservoir."
+    )
+    gauge_fraction: float = Field(
+        default=0.05, gt=0.0, le=0.5, description="Share of the reaches that carry a gauge."
+    )
+    gauge_min_upstream: int = Field(
+        default=8, ge=1, description="Fewest reaches, itself included, that a gauged reach drains."
+    )
+    holdout_fraction: float = Field(
+        default=0.2, ge=0.0, lt=1.0, description="Share of the gauges that is held out from the estimation."
+    )
+    noise: float = Field(
+        default=0.05, ge=0.0, le=1.0, description="Standard deviation of ln(observed/true discharge)."
+    )
+    gap_fraction: float = Field(
+        default=0.15, ge=0.0, le=0.9, description="Share of the observations that is missing, in stretches."
+    )
+    gap_days: float = Field(default=20.0, ge=1.0, le=1_000.0, description="Mean length of a gap in days.")
+
+    @field_validator("forcing_step")
+    @classmethod
+    def _step_divides_a_day(cls, text: str) -> str:
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError as error:
+            raise ValueError(f"forcing_step must be a duration such as 1D or 6h, got {text!r}") from error
+        if not (60.0 <= seconds <= DAY and DAY % seconds == 0.0):
+            raise ValueError(f"forcing_step must divide a day and last at least a minute, got {text!r}")
+        return text
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_date(cls, text: str) -> str:
+        try:
+            date = pd.Timestamp(text)
+        except ValueError as error:
+            raise ValueError(f"start must be a date such as 2001-01-01, got {text!r}") from error
+        if pd.isna(date) or date.tzinfo is not None:
+            raise ValueError(f"start must be a date without a time zone, got {text!r}")
+        return text
+
+    @property
+    def step(self) -> float:
+        """Forcing step in seconds."""
+        return float(pd.Timedelta(self.forcing_step).total_seconds())
+
+    @property
+    def n_steps(self) -> int:
+        """Number of forcing steps of the record, at least one."""
+        return max(1, round(self.years * 365.25 * DAY / self.step))
+
+    @property
+    def start_time(self) -> np.datetime64:
+        """Start of the first forcing step, datetime64[ns]."""
+        return np.datetime64(pd.Timestamp(self.start).to_datetime64(), "ns")
