@@ -3,9 +3,9 @@
     python benchmarks/partition_scaling.py [--reaches 7000000] [--parts 64] [--output partition_scaling.csv]
 
 Basins follow a rank-size law with a heavy tail, as the world's do (the largest has about a million of seven
-million reaches, and there are tens of thousands of small ones and many single coastal reaches). Each basin is a
-uniformly random binary tree (Shreve's random topology), grown by Rémy's algorithm. Compilation is not timed: a
-small forest is cut first.
+million reaches, and there are tens of thousands of small ones and many single coastal reaches). Each basin is
+a uniformly random binary tree (Shreve's random topology), grown by Rémy's algorithm. Compilation is not
+timed: a small forest is cut first.
 """
 
 from __future__ import annotations
@@ -66,15 +66,14 @@ def basin_sizes(reaches: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True)
-def _grow(size: NDArray[np.int64], seed: int) -> NDArray[np.int64]:  # pragma: no cover - compiled
-    np.random.seed(seed)
+def _grow(size: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:  # pragma: no cover
     downstream = np.full(size.sum(), -1, np.int64)
     base = 0
     for n in size:
         grown = 1
         while grown + 2 <= n:
             # A random reach is split: a confluence takes its place, with it and a new headwater upstream.
-            at = base + np.random.randint(0, grown)
+            at = base + int(random.random() * grown)
             confluence, headwater = base + grown, base + grown + 1
             downstream[confluence] = downstream[at]
             downstream[at] = confluence
@@ -89,8 +88,9 @@ def _grow(size: NDArray[np.int64], seed: int) -> NDArray[np.int64]:  # pragma: n
 def forest(reaches: int, seed: int = 0) -> RiverNetwork:
     """A random network of that many reaches, with ids, the same for the same seed."""
     size = basin_sizes(reaches)
-    np.random.default_rng(seed).shuffle(size)  # large basins anywhere among the small, as in the files
-    return RiverNetwork(np.arange(reaches) + 10_000_001, _grow(size, seed))
+    random = np.random.default_rng(seed)
+    random.shuffle(size)  # large basins anywhere among the small, as in the files
+    return RiverNetwork(np.arange(reaches) + 10_000_001, _grow(size, random))
 
 
 def digest(cut: Partition) -> str:
@@ -154,9 +154,7 @@ def measure(reaches: int, parts: int, seed: int = 0) -> Row:
 
 def main() -> None:
     """Measure, print, and add a row to the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description="Time the partition of a generated planet.")
     parser.add_argument("--reaches", type=int, default=7_000_000)
     parser.add_argument("--parts", type=int, default=64)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))

@@ -19,8 +19,8 @@ class Halo:
 
     **Arguments**: `part`; received, (r,) each: the discharge of `receive_from`, a reach of `receive_part`,
     enters `receive_at`, a reach of this part; sent, (s,) each: the discharge of `send_reach`, a reach of this
-    part, goes to `send_part`. Both sides are sorted by the other part, then by the upstream reach, so that what
-    one part sends another is, element by element, what that one receives.
+    part, goes to `send_part`. Both sides are sorted by the other part, then by the upstream reach, so that
+    what one part sends another is, element by element, what that one receives.
     """
 
     part: int

@@ -78,9 +78,7 @@ class RiverNetwork:
         set_(self, "downstream", frozen(_integers(self.downstream, "downstream"), np.int64))
         if self.downstream.shape != (n,):
             raise InputError(f"downstream has shape {self.downstream.shape}; expected ({n},)")
-        ranked = self._ranked[1]
-        if (again := np.flatnonzero(ranked[1:] == ranked[:-1])).size:
-            raise InputError(f"reach ids {ids_text(np.unique(ranked[again]))} appear more than once")
+        _refuse_duplicates(self._ranked[1])
         if (bad := np.flatnonzero((self.downstream < -1) | (self.downstream >= n))).size:
             text = _downstream_text(bad, ids, self.downstream)
             raise InputError(f"downstream positions out of range: reach ids {text}; expected -1 to {n - 1}")
@@ -146,7 +144,9 @@ class RiverNetwork:
             if (bad := ids[np.isin(ids, np.asarray(outlet_values, np.int64))]).size:
                 raise InputError(f"reach id {bad[0]} means an outlet; expected other ids for reaches")
             downstream = np.full(ids.size, -1, np.int64)
-            at, known = _find(*_rank(ids), to)
+            by_id, ranked = _rank(ids)
+            _refuse_duplicates(ranked)  # before they make other ids look unknown
+            at, known = _find(by_id, ranked, to)
             downstream[known & ~outlet] = at[known & ~outlet]
             unknown = np.flatnonzero(~known & ~outlet)
             if unknown.size and unknown_downstream == "error":
@@ -242,6 +242,11 @@ def _rank(ids: Int) -> tuple[Int, Int]:
     """The positions that sort `ids`, and the sorted ids."""
     by_id = np.argsort(ids, kind="stable")
     return by_id, ids[by_id]
+
+
+def _refuse_duplicates(ranked: Int) -> None:
+    if (again := np.flatnonzero(ranked[1:] == ranked[:-1])).size:
+        raise InputError(f"reach ids {ids_text(np.unique(ranked[again]))} appear more than once")
 
 
 def _find(by_id: Int, ranked: Int, wanted: Int) -> tuple[Int, NDArray[np.bool_]]:

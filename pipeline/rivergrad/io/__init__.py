@@ -1,1 +1,38 @@
-"""rivergrad."""
+"""Files in and out: the only place, besides rivercut's store, that knows NetCDF, Zarr and tables."""
+
+from rivergrad.io.atomic import atomic_path
+from rivergrad.io.discharge import DischargeWriter, write_discharge, write_observations, write_runoff
+from rivergrad.io.gridded import regular_grid_weights
+from rivergrad.io.network import read_network, write_network_table
+from rivergrad.io.observations import Observations, read_observations
+from rivergrad.io.parameters import (
+    export_parameters,
+    read_parameters,
+    write_parameters,
+    write_parameters_store,
+)
+from rivergrad.io.rapid import read_rapid_qout
+from rivergrad.io.runoff import RunoffSource, open_runoff
+from rivergrad.io.times import Overlap, overlap
+
+__all__ = [
+    "DischargeWriter",
+    "Observations",
+    "Overlap",
+    "RunoffSource",
+    "atomic_path",
+    "export_parameters",
+    "open_runoff",
+    "overlap",
+    "read_network",
+    "read_observations",
+    "read_parameters",
+    "read_rapid_qout",
+    "regular_grid_weights",
+    "write_discharge",
+    "write_network_table",
+    "write_observations",
+    "write_parameters",
+    "write_parameters_store",
+    "write_runoff",
+]

@@ -61,7 +61,9 @@ def kind_of(path: Path, *, writing: bool = False) -> Kind:
         return "csv"
     if name.endswith((".parquet", ".pq")):
         return "parquet"
-    raise InputError(f"{path}: its format is not known by its name; expected .nc, .zarr, .csv, .csv.gz or .parquet")
+    raise InputError(
+        f"{path}: its format is not known by its name; expected .nc, .zarr, .csv, .csv.gz or .parquet"
+    )
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a library raises about a broken file into an InputError that names the file."""
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # zarr, HDF5 and the codecs raise almost anything about damaged bytes
         found = " ".join(str(error).split())[:160] or type(error).__name__
@@ -111,7 +113,9 @@ def missing(source: object, what: str, name: str, available: Iterable[object]) -
     return InputError(f"{source}: {what} '{name}' is missing{hint}; found {ids_text(names) or 'none'}")
 
 
-def find_variable(dataset: xr.Dataset, name: str | None, candidates: Sequence[str], path: Path) -> xr.DataArray:
+def find_variable(
+    dataset: xr.Dataset, name: str | None, candidates: Sequence[str], path: Path
+) -> xr.DataArray:
     """A variable by its name, or else the first of the candidates, or else the only one over time.
 
     Raises:
@@ -128,7 +132,9 @@ def find_variable(dataset: xr.Dataset, name: str | None, candidates: Sequence[st
     if len(over_time) == 1:
         return dataset[over_time[0]]
     if over_time:
-        raise InputError(f"{path}: several variables might be meant ({ids_text(over_time)}); name one of them")
+        raise InputError(
+            f"{path}: several variables might be meant ({ids_text(over_time)}); name one of them"
+        )
     raise missing(path, "variable", candidates[0], dataset.data_vars)
 
 
@@ -138,7 +144,7 @@ def time_dimension(array: xr.DataArray, path: Path) -> str:
         if name in array.dims:
             return name
     raise InputError(
-        f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); expected one named time"
+        f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); one must be time"
     )
 
 
@@ -183,7 +189,9 @@ def match_ids(
     ranked = available[order]
     twice = ranked[1:][ranked[1:] == ranked[:-1]]
     if twice.size:
-        raise InputError(f"{path}: reach ids {ids_text(np.unique(twice))} appear more than once in the {what}")
+        raise InputError(
+            f"{path}: reach ids {ids_text(np.unique(twice))} appear more than once in the {what}"
+        )
     slot = np.minimum(np.searchsorted(ranked, wanted), max(len(ranked) - 1, 0))
     known = ranked[slot] == wanted if len(ranked) else np.zeros(len(wanted), dtype=bool)
     if not known.all():
@@ -220,14 +228,18 @@ def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def create_netcdf_variable(
-    file: netCDF4.Dataset, name: str, dims: tuple[str, ...], dtype: np.dtype[Any], attributes: Mapping[str, Any]
-) -> netCDF4.Variable:
+    file: netCDF4.Dataset,
+    name: str,
+    dims: tuple[str, ...],
+    dtype: np.dtype[Any],
+    attributes: Mapping[str, Any],
+) -> netCDF4.Variable[Any]:
     """A variable in an open NetCDF file; text as strings, truth values as xarray stores them."""
     attributes = plain_attributes(attributes)
     if dtype.kind in "UOT":
         variable = file.createVariable(name, str, dims)
     else:
-        stored = np.dtype("i1") if dtype.kind == "b" else dtype
+        stored = np.dtype("i1") if dtype.kind == "b" else dtype.newbyteorder("=")
         fill = np.nan if dtype.kind == "f" else None
         variable = file.createVariable(name, stored, dims, fill_value=fill)
         if dtype.kind == "b":

@@ -24,12 +24,12 @@ _REGULAR = 1e-2  # of a spacing: float32 coordinates are off by up to 1e-4 of 0.
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a regular grid: `size` boxes of `spacing` > 0 degrees from `edge` on; `descending` in the file."""
+    """An axis of a regular grid: `size` boxes of `spacing` > 0 degrees from `edge` up."""
 
     edge: float
     spacing: float
     size: int
-    descending: bool
+    descending: bool  # in the file
 
     @property
     def is_circle(self) -> bool:
@@ -48,7 +48,9 @@ def regular_axis(values: NDArray[np.floating], source: str, name: str) -> Axis:
     """
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 1 or points.size < 2 or not np.isfinite(points).all():
-        raise InputError(f"{source}: '{name}' has the shape {points.shape}; expected two or more degrees along a line")
+        raise InputError(
+            f"{source}: '{name}' has the shape {points.shape}; expected two or more degrees along a line"
+        )
     spacing = (points[-1] - points[0]) / (points.size - 1)
     regular = points[0] + spacing * np.arange(points.size)
     if spacing == 0 or np.abs(points - regular).max() > _REGULAR * abs(spacing):
@@ -59,15 +61,16 @@ def regular_axis(values: NDArray[np.floating], source: str, name: str) -> Axis:
 
 
 def cell_size(lat: Float, lon: Float) -> tuple[float, float]:
-    """Size of the reaches' cells (degrees) when they lie on a regular grid of their own, else (0, 0): points."""
+    """Size of the reaches' cells (degrees) when they lie on a regular grid; else (0, 0): points."""
     sizes = (_spacing(lat), _spacing(lon))
-    return sizes if all(sizes) else (0.0, 0.0)
+    # cells are about as high as wide; a few scattered points may look regular along one axis
+    return sizes if all(sizes) and max(sizes) <= 2 * min(sizes) else (0.0, 0.0)
 
 
 def _spacing(values: Float) -> float:
     levels = np.unique(values)
-    if levels.size < 2:
-        return 0.0
+    if levels.size < 3:
+        return 0.0  # two values are always regular: they tell nothing
     gaps = np.diff(levels)
     smallest = float(gaps.min())
     steps = gaps / smallest
@@ -78,7 +81,7 @@ def _spacing(values: Float) -> float:
 
 
 def _axis_weights(axis: Axis, centre: Float, width: float, wraps: bool) -> tuple[Int, Float]:
-    """Boxes (n, k) that overlap `centre ± width/2`, by position up the axis, and their share; 0 where unused."""
+    """Boxes (n, k) that overlap `centre ± width/2`, counted up the axis, and their share or 0."""
     at = (centre - axis.edge) / axis.spacing
     half = width / axis.spacing / 2
     low, high = at - half, at + half
@@ -162,9 +165,7 @@ def regular_grid_weights(
         weight = np.where(valid.ravel()[index], weight, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     if (bad := total[:, 0] <= 0).any():
-        raise InputError(
-            f"{source}: reaches {ids_text(ids[bad])} lie where the grid has no values; expected values on land"
-        )
+        raise InputError(f"{source}: reaches {ids_text(ids[bad])} lie where the grid has no values (NaN)")
     used = weight.argmax(axis=1)[:, None]
     index = np.where(weight > 0, index, np.take_along_axis(index, used, axis=1))
     return index, weight / total

@@ -14,7 +14,15 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import reading
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
-from rivergrad.io.tables import SENTINEL, id_column, is_numeric, number_column, read_table, require, write_table
+from rivergrad.io.tables import (
+    SENTINEL,
+    id_column,
+    is_numeric,
+    number_column,
+    read_table,
+    require,
+    write_table,
+)
 
 Format = Literal["auto", "csv", "parquet", "rapid", "zarr"]
 

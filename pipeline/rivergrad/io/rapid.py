@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
@@ -85,7 +84,9 @@ def read_rapid_parameter(folder: Path, name: str) -> NDArray[np.float64]:
     """`k.csv` (s) or `x.csv` of a RAPID folder, in the order of `rapid_connect.csv`."""
     path = folder / f"{name}.csv"
     if not path.is_file():
-        raise InputError(f"{folder}: parameter '{name}' is missing; a RAPID folder gives k (k.csv) and x (x.csv)")
+        raise InputError(
+            f"{folder}: parameter '{name}' is missing; a RAPID folder gives k (k.csv) and x (x.csv)"
+        )
     table = read_table(path, header=None).iloc[:, :1].set_axis([name], axis=1)
     values = number_column(table, name, path)
     expected = len(connect_ids(folder))
@@ -126,7 +127,9 @@ def read_rapid_qout(
         if time_dim.lower() != "time":
             time_dim, reach_dim = reach_dim, time_dim
         own = find_ids(dataset, reach_dim, path)
-        factor = discharge_factor(unit_of(array.attrs, str(path), str(array.name), "m3 s-1"), str(path), str(array.name))
+        factor = discharge_factor(
+            unit_of(array.attrs, str(path), str(array.name), "m3 s-1"), str(path), str(array.name)
+        )
         with reading(path, "NetCDF"):
             discharge = array.transpose(time_dim, reach_dim).values.astype(np.float64) * factor
     if riv_bas_id is None:
@@ -137,7 +140,9 @@ def read_rapid_qout(
     table = read_table(table_path, header=None).iloc[:, :1].set_axis(["reach_id"], axis=1)
     ids = id_column(table, "reach_id", table_path)
     if len(ids) != discharge.shape[1]:
-        raise InputError(f"{table_path}: has {len(ids)} ids; expected {discharge.shape[1]}, as {path} has reaches")
+        raise InputError(
+            f"{table_path}: has {len(ids)} ids; expected {discharge.shape[1]}, as {path} has reaches"
+        )
     if own is not None and not np.array_equal(own, ids):
         at = int((own != ids).argmax())
         raise InputError(f"{table_path}: id {ids[at]} at row {at + 1}, but {path} has {own[at]} there")

@@ -25,8 +25,9 @@ SPLITS = ("train", "time", "gauge", "gauge_time")
 METHODS = ("unrouted", "default", "uniform", "estimate")
 """The three baselines and the estimate, from the least to the most that was learnt."""
 
-METRICS_COLUMNS = ("gauge", "reach_id", "split", "n_obs", "nse", "kge") + tuple(
-    f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")
+METRICS_COLUMNS = (
+    *("gauge", "reach_id", "split", "n_obs", "nse", "kge"),
+    *(f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")),
 )
 HISTORY_COLUMNS = ("step", "loss", "validation_nse")
 
@@ -48,7 +49,7 @@ class Hydrographs:
 
 @dataclass(frozen=True, eq=False)
 class Terrain:
-    """The relief of a generated world: `lat` (y,) and `lon` (x,) in degrees, `land` and `elevation` (y, x), m."""
+    """The relief of a generated world: `lat` (y,), `lon` (x,) in degrees; `land`, `elevation` (m), (y, x)."""
 
     lat: Float
     lon: Float
@@ -191,19 +192,23 @@ def _read_info(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(info, dict):
-        raise InputError(f"{path} holds a {type(info).__name__}, expected an object with name, summary, versions")
+        raise InputError(
+            f"{path} holds a {type(info).__name__}, expected an object with name, summary, versions"
+        )
     return info
 
 
 def _read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
     try:
         # A converter keeps text as it stands: a gauge called "NA" or "007" is a name, not a gap or a number.
-        table = pd.read_csv(path, converters={name: str for name in text})
+        table = pd.read_csv(path, converters=dict.fromkeys(text, str))
     except ValueError as error:  # pandas: an empty file, ragged rows
         raise InputError(f"{path} cannot be read as a table: {error}") from error
     lacking = [name for name in columns if name not in table.columns]
     if lacking:
-        raise InputError(f"{path} has no column {', '.join(lacking)}: found {', '.join(map(str, table.columns))}")
+        raise InputError(
+            f"{path} has no column {', '.join(lacking)}: found {', '.join(map(str, table.columns))}"
+        )
     for name in columns:
         if name not in text and table[name].dtype.kind not in "fiub":
             raise InputError(f"{path}: column {name} holds something that is not a number")
@@ -211,7 +216,7 @@ def _read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()
 
 
 def _coordinates(network: RiverNetwork, parameters: Mapping[str, Float]) -> tuple[Float | None, Float | None]:
-    """Latitude and longitude of the reaches, from the network or the parameter map; None when not complete."""
+    """Latitude and longitude of the reaches, from the network or the parameters; None if not complete."""
     for source in (network.attributes, parameters):
         if "lat" in source and "lon" in source:
             lat = np.asarray(source["lat"], dtype=np.float64)
@@ -236,5 +241,7 @@ def _read_terrain(path: Path) -> Terrain | None:
         )
     shape = (terrain.lat.size, terrain.lon.size)
     if terrain.land.shape != shape or terrain.elevation.shape != shape:
-        raise InputError(f"{path}: land is {terrain.land.shape} and elevation {terrain.elevation.shape}, expected {shape}")
+        raise InputError(
+            f"{path}: land is {terrain.land.shape} and elevation {terrain.elevation.shape}, expected {shape}"
+        )
     return terrain

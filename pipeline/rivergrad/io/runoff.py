@@ -1,7 +1,7 @@
 """Runoff of reaches, opened lazily and read in m3/s for the reaches and times that are wanted.
 
 A source knows its time axis (a time labels the START of its forcing step) and reads `(time, reach)` in
-float64. It holds no open file when it is pickled, so a worker opens the file itself and reads its own reaches.
+float64. No open file is pickled with it: a worker opens the file itself and reads its own reaches.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def open_runoff(
     *,
     variable: str | None = None,
     grid: bool | Literal["auto"] = "auto",
+    cell: float | None = None,
     start: str | None = None,
     step: float | None = None,
 ) -> RunoffSource:
@@ -97,15 +98,17 @@ def open_runoff(
 
     NetCDF or Zarr, either per reach, `runoff(time, reach)` with the reaches' ids (matched by id, never by
     position), or on a regular latitude-longitude grid, where the network needs `lat` and `lon`. Reaches whose
-    lat and lon form a regular grid stand for its cells, others for points (see `regular_grid_weights`). RAPID's
-    `m3_riv` may lack ids (then its order is that of rapid_connect.csv), units (m3 per step) and values
-    (NaN means 0). A CSV has a column `time` and one of m3/s per reach id, or `time, reach_id, runoff`.
+    lat and lon form a regular grid stand for its cells, others for points (see `regular_grid_weights`).
+    RAPID's `m3_riv` may lack ids (then its order is that of rapid_connect.csv), units (m3 per step) and
+    values (NaN means 0). A CSV has a column `time` and one of m3/s per reach id, or `time, reach_id, runoff`.
 
     Args:
         path: the file or store.
         network: whose reaches; units of depth need its attribute `area_m2`.
         variable: name of the variable; else `runoff`, `m3_riv`, `ro`, or the only one over time.
         grid: whether the file is gridded; `auto` tells by its dimensions.
+        cell: size of the reaches' cells on a grid, degrees, 0 for points; else it is told from lat and lon.
+            Open a source with the whole network and `select` from it: few reaches may not tell.
         start: first time, only for a file that has no times of its own.
         step: forcing step, s, only for a file that has no times of its own, or a single one.
 
@@ -133,7 +136,8 @@ def open_runoff(
         if gridded and grid is not False:
             assert latitude is not None
             assert longitude is not None
-            return _open_grid(dataset, array, (time_dim, latitude, longitude), time, seconds, network, path)
+            dims = (time_dim, latitude, longitude)
+            return _open_grid(dataset, array, dims, time, seconds, network, path, cell)
         return _open_reaches(dataset, array, time_dim, time, seconds, network, path)
 
 
@@ -160,7 +164,9 @@ def _areas(network: RiverNetwork, array: xr.DataArray, path: Path) -> Float:
         raise InputError(f"{what}, which needs the attribute area_m2 of the network, and it has none")
     area = np.asarray(area, dtype=np.float64)
     if (bad := ~(np.isfinite(area) & (area >= 0))).any():
-        raise InputError(f"{what}, which needs area_m2, and the reaches {ids_text(network.reach_id[bad])} lack it")
+        raise InputError(
+            f"{what}, which needs area_m2, and the reaches {ids_text(network.reach_id[bad])} lack it"
+        )
     return area
 
 
@@ -172,7 +178,11 @@ def _times(
     if count == 0:
         raise InputError(f"{path}: variable '{array.name}' has no times")
     name = next(
-        (one for one in (dim, "time", "Time", "valid_time") if one in dataset.variables and dataset[one].dims == (dim,)),
+        (
+            one
+            for one in (dim, "time", "Time", "valid_time")
+            if one in dataset.variables and dataset[one].dims == (dim,)
+        ),
         None,
     )
     if name is not None:
@@ -197,8 +207,8 @@ def _times(
     by_name = times_by_name(path, count) if _is_rapid(array) else None
     if by_name is None:
         raise InputError(
-            f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable '{dim}' "
-            "with units such as 'days since 1980-01-01', or give start and step"
+            f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable "
+            f"'{dim}' with units such as 'days since 1980-01-01', or give start and step"
         )
     return by_name
 
@@ -251,8 +261,8 @@ class _FileSource:
             when = text(self.time[start + int(bad.any(axis=1).argmax())])
             ids = self.reach_id[positions[bad.any(axis=0)]]
             raise InputError(
-                f"{self.path}: variable '{self.variable}' has no value (NaN) for the reaches {ids_text(ids)}, "
-                f"first at {when}; expected a value for every reach and time"
+                f"{self.path}: variable '{self.variable}' has no value (NaN) for the reaches "
+                f"{ids_text(ids)}, first at {when}; expected a value for every reach and time"
             )
 
 
@@ -354,7 +364,7 @@ def _open_reaches(
 
 @dataclass(frozen=True, eq=False)
 class GridRunoff(_FileSource):
-    """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flattened grid, `weight` (n, k)."""
+    """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flat grid, `weight` (n, k)."""
 
     columns: int
     index: Int
@@ -389,7 +399,7 @@ class GridRunoff(_FileSource):
             box = self._values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
             values = box.reshape(end - at, -1)[:, cells]
             self._clip(values, at)
-            runoff[at - start : end - start] = (matrix @ values.T).T
+            runoff[at - start : end - start] = np.asarray(matrix @ values.T).T
         self._refuse_missing(runoff, positions, start)
         runoff *= self.factor * self.area[positions]
         return runoff
@@ -402,7 +412,7 @@ class GridRunoff(_FileSource):
         if found < self.lowest:
             when = text(self.time[start + int((values == found).any(axis=1).argmax())])
             raise InputError(
-                f"{self.path}: variable '{self.variable}' holds {found:g} at {when}; expected runoff of 0 or more "
+                f"{self.path}: variable '{self.variable}' holds {found:g} at {when}; expected 0 or more "
                 f"(down to {self.lowest:g} is read as 0)"
             )
         values[negative] = 0.0
@@ -423,6 +433,7 @@ def _open_grid(
     step: float,
     network: RiverNetwork,
     path: Path,
+    cell: float | None,
 ) -> GridRunoff:
     if set(array.dims) != set(dims):
         raise InputError(
@@ -444,7 +455,9 @@ def _open_grid(
             coordinates.append(dataset[name].values)
     for name in ("lat", "lon"):
         if name not in network.attributes:
-            raise InputError(f"{path}: is gridded, which needs the attributes lat and lon of the network; it has no {name}")
+            raise InputError(
+                f"{path}: is gridded, which needs the attributes lat and lon of the network; it has no {name}"
+            )
     with reading(path, "NetCDF or Zarr"):
         first = array.transpose(*dims).isel({dims[0]: 0}).values
     index, weight = regular_grid_weights(
@@ -452,6 +465,7 @@ def _open_grid(
         coordinates[1],
         np.asarray(network.attributes["lat"], dtype=np.float64),
         np.asarray(network.attributes["lon"], dtype=np.float64),
+        cell=None if cell is None else (cell, cell),
         valid=np.isfinite(first) & (np.abs(first) < FILL),
         reach_id=network.reach_id,
         source=str(path),

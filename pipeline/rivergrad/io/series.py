@@ -1,10 +1,11 @@
-"""Time series in tables, long (`time, gauge, reach_id, discharge`) or wide (`time` and a column a reach id)."""
+"""Time series in tables: long (`time, gauge, reach_id, discharge`) or wide (`time` and reach ids)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class Series:
 def read_series(path: Path, value: str) -> Series:
     """Read a table of series in m3/s; a column headed `discharge [ft3/s]` is converted.
 
-    Rows that are absent are missing values: the axis goes from the first to the last time by the smallest step.
+    Absent rows are missing values: the axis goes from the first to the last time by the smallest step.
 
     Args:
         path: a CSV or Parquet file.
@@ -43,7 +44,8 @@ def read_series(path: Path, value: str) -> Series:
         InputError: a missing column, a text that is no date, an axis that is no regular one, or two values
             for one time.
     """
-    table = read_table(path)
+    # gauges are names: 01567000 keeps its zero, and NA is a name like any other
+    table = read_table(path, converters={"gauge": str})
     if "time" not in table.columns:
         raise missing(path, "column", "time", table.columns)
     if table.empty:
@@ -55,7 +57,7 @@ def read_series(path: Path, value: str) -> Series:
     return _wide(table, time, path)
 
 
-def _times(column: pd.Series, path: Path) -> TimeArray:  # type: ignore[type-arg]
+def _times(column: pd.Series[Any], path: Path) -> TimeArray:
     if column.dtype.kind == "M":
         return column.to_numpy().astype("datetime64[ns]")
     return parse_dates(column, str(path))
@@ -74,7 +76,8 @@ def _long(table: pd.DataFrame, time: TimeArray, value: str, with_unit: str | Non
     if (reach != reach[first][which]).any():
         at = int((reach != reach[first][which]).argmax())
         raise InputError(
-            f"{path}: gauge '{label[at]}' lies on the reaches {reach[first][which][at]} and {reach[at]}; expected one"
+            f"{path}: gauge '{label[at]}' lies on the reaches {reach[first][which][at]} and {reach[at]}; "
+            "expected one"
         )
     axis, slot, step = _regular(time, path)
     place = slot * len(labels) + which
@@ -93,8 +96,8 @@ def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
     for header in headers:
         if not re.fullmatch(r"\d+", header.strip()):
             raise InputError(
-                f"{path}: column '{header}' is no reach id; expected the columns time, gauge, reach_id, discharge, "
-                "or time and a column of m3/s a reach id"
+                f"{path}: column '{header}' is no reach id; expected the columns time, gauge, reach_id, "
+                "discharge, or time and a column of m3/s a reach id"
             )
         reach.append(int(header))
     if not reach:
@@ -118,8 +121,8 @@ def _regular(time: TimeArray, path: Path) -> tuple[TimeArray, NDArray[np.int64],
     off = offset % step != np.timedelta64(0, "ns")
     if off.any():
         raise InputError(
-            f"{path}: 'time' holds {text(levels[off][0])}, which is not on the axis from {text(levels[0])} by "
-            f"{step_text(seconds(step))}; expected one regular step"
+            f"{path}: 'time' holds {text(levels[off][0])}, which is not on the axis from {text(levels[0])} "
+            f"by {step_text(seconds(step))}; expected one regular step"
         )
     count = int(offset[-1] // step) + 1
     return levels[0] + np.arange(count) * step, ((time - levels[0]) // step).astype(np.int64), seconds(step)

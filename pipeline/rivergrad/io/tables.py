@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.datasets import kind_of, missing, reading
+
+# Floats as they were written: the default of pandas before 3.1 may be off by the last digit.
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
 
 SENTINEL = -9999.0  # the one value that always means "missing"; 0 may be a value
 
@@ -33,8 +38,7 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
             return pd.read_parquet(path, columns=names)
     if kind == "csv":
         with reading(path, "CSV"):
-            # floats as they were written: the default parser is off by a last digit
-            return pd.read_csv(path, float_precision="round_trip", **options)
+            return pd.read_csv(path, **_EXACT, **options)
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
 
 
@@ -64,7 +68,9 @@ def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     bad = ~(np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) <= 2.0**53))
     if bad.any():
         at = int(bad.argmax())
-        raise InputError(f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected an integer")
+        raise InputError(
+            f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected an integer"
+        )
     return numbers.astype(np.int64)
 
 
@@ -77,7 +83,9 @@ def number_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.floa
     bad = np.isnan(numbers) & column.notna().to_numpy()
     if bad.any():
         at = int(bad.argmax())
-        raise InputError(f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected a number")
+        raise InputError(
+            f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected a number"
+        )
     return numbers
 
 
@@ -102,9 +110,8 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         if kind == "parquet":
             table.to_parquet(temporary, index=False)
         elif path.name.lower().endswith(".gz"):
-            # without mtime=0 the time of writing is part of the bytes
-            table.to_csv(
-                temporary, index=False, lineterminator="\n", compression={"method": "gzip", "mtime": 0}
-            )
+            # the header of gzip holds a name and a time, which would make every file another
+            with temporary.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+                table.to_csv(packed, index=False, lineterminator="\n")
         else:
             table.to_csv(temporary, index=False, lineterminator="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ TIME_ATTRIBUTES = {
     "units": EPOCH,
     "calendar": "proleptic_gregorian",
 }
+_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _FIRST, _LAST = np.datetime64("1678-01-01", "s"), np.datetime64("2262-01-01", "s")
 
 
@@ -41,30 +43,27 @@ def step_text(step: float) -> str:
 
 
 def as_nanoseconds(values: Any, source: str, variable: str = "time") -> TimeArray:
-    """Dates of any kind (numpy, strings, cftime) as datetime64[ns].
+    """Dates of any kind (numpy or texts) as datetime64[ns].
 
     Raises:
         InputError: one cannot be read as a date, is missing, or lies outside 1678..2262.
     """
     array = np.asarray(values)
     if array.dtype.kind != "M":
-        first = array.ravel()[0] if array.size else None
-        if first is not None and hasattr(first, "calendar"):
-            raise InputError(
-                f"{source}: '{variable}' is in the calendar '{first.calendar}'; expected the standard calendar"
-            )
         array = parse_dates(array, source, variable)
     if np.isnat(array).any():
         raise InputError(f"{source}: '{variable}' is missing at position {int(np.isnat(array).argmax())}")
     seconds = array.astype("datetime64[s]")
     outside = (seconds < _FIRST) | (seconds >= _LAST)
     if outside.any():
-        raise InputError(f"{source}: '{variable}' holds {array[outside][0]}; expected dates within 1678..2262")
+        raise InputError(
+            f"{source}: '{variable}' holds {array[outside][0]}; expected dates within 1678..2262"
+        )
     return array.astype("datetime64[ns]")
 
 
 def parse_dates(values: Any, source: str, variable: str = "time") -> TimeArray:
-    """Read texts as ISO 8601 dates (time zones are turned into UTC); one that is not a date is an InputError."""
+    """Read texts as ISO 8601 dates (time zones become UTC); one that is not a date is an InputError."""
     series = pd.Series(np.asarray(values).ravel()).astype(str)
     parsed = pd.to_datetime(series, format="ISO8601", errors="coerce", utc=True)
     bad = parsed.isna().to_numpy()
@@ -83,19 +82,22 @@ def regular_step(time: TimeArray, source: str, variable: str = "time") -> float:
         InputError: fewer than two times, or an axis that repeats, goes back or changes its step.
     """
     if len(time) < 2:
-        raise InputError(f"{source}: '{variable}' has {len(time)} time; expected two or more, to know the step")
+        raise InputError(
+            f"{source}: '{variable}' has {len(time)} time; expected two or more, to know the step"
+        )
     steps = np.diff(time)
     for bad, what in ((steps == 0, "twice"), (steps < 0, "before its predecessor")):
         if bad.any():
             at = int(bad.argmax()) + 1
             raise InputError(
-                f"{source}: '{variable}' holds {text(time[at])} {what} (position {at}); expected increasing times"
+                f"{source}: '{variable}' holds {text(time[at])} {what} (position {at}); "
+                "expected increasing times"
             )
     if (steps != steps[0]).any():
         at = int((steps != steps[0]).argmax())
         raise InputError(
-            f"{source}: '{variable}' goes on by {step_text(seconds(steps[at]))} after {text(time[at])} and by "
-            f"{step_text(seconds(steps[0]))} before; expected one regular step"
+            f"{source}: '{variable}' goes on by {step_text(seconds(steps[at]))} after {text(time[at])} and "
+            f"by {step_text(seconds(steps[0]))} before; expected one regular step"
         )
     return seconds(steps[0])
 
@@ -122,14 +124,23 @@ def decode_time(variable: xr.Variable, source: str, name: str) -> TimeArray:
         values = variable.values
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise InputError(f"{source}: '{name}' is missing at position {int(np.isnan(values).argmax())}")
+        calendar = str(variable.attrs.get("calendar", "standard")).lower()
+        if calendar not in _CALENDARS:
+            raise InputError(f"{source}: '{name}' is in the calendar '{calendar}'; expected the standard one")
         try:
-            variable = xr.conventions.decode_cf_variable(name, variable, decode_timedelta=False)
-            decoded = variable.values
+            with warnings.catch_warnings():
+                # xarray warns where it falls back to cftime; such dates are refused below
+                warnings.simplefilter("ignore", xr.SerializationWarning)
+                decoded = xr.conventions.decode_cf_variable(name, variable, decode_timedelta=False).values
         except (ValueError, OverflowError, TypeError) as error:
             raise InputError(
                 f"{source}: '{name}' cannot be read as dates with the units '{units}'; "
                 "expected some such as 'days since 1980-01-01'"
             ) from error
+        if decoded.dtype.kind != "M":
+            raise InputError(
+                f"{source}: '{name}' holds {decoded.ravel()[0]}; expected dates within 1678..2262"
+            )
         return as_nanoseconds(decoded, source, name)
     return as_nanoseconds(variable.values, source, name)
 

@@ -79,7 +79,9 @@ def unit_of(attrs: object, source: str, variable: str, expected: str) -> str:
     """The `units` attribute out of a variable's attributes; missing or not text is an InputError."""
     found = attrs.get("units") if hasattr(attrs, "get") else None
     if not isinstance(found, str) or not found.strip():
-        raise InputError(f"{source}: variable '{variable}' has no units attribute; expected one such as {expected}")
+        raise InputError(
+            f"{source}: variable '{variable}' has no units attribute; expected one such as {expected}"
+        )
     return found
 
 
@@ -132,7 +134,7 @@ def flow_unit(text: str, source: str, variable: str) -> FlowUnit:
     parsed = parse_unit(text)
     if parsed is None or parsed[1] not in _KINDS:
         raise InputError(
-            f"{source}: variable '{variable}' has the unit '{text}', which is not known as one of water flow; "
+            f"{source}: variable '{variable}' has the unit '{text}', which is not known for a water flow; "
             f"expected one such as {FLOW_EXAMPLES}"
         )
     kind, extra = _KINDS[parsed[1]]

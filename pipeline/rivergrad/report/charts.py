@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from rivergrad.io.rundir import Hydrographs
-from rivergrad.report.maps import log_scale
+from rivergrad.report.maps import log_ticks
 from rivergrad.report.style import Panel, Theme, plain_text
 
 Float = NDArray[np.float64]
@@ -19,36 +20,45 @@ YEAR = np.timedelta64(365, "D")
 MANY_POINTS = 800  # observations in a panel from which dots would merge into a band
 
 
-def hydrograph_panel(hydrographs: Hydrographs, gauge: int, subtitle: str, *, legend: bool) -> Panel:
-    """A panel with one year at one gauge (its position in `hydrographs`): observed, estimate, best uniform."""
+def hydrograph_panel(hydrographs: Hydrographs, gauge: int, subtitle: str) -> Panel:
+    """A panel with one year at one gauge (by its position): observed, estimate and best uniform."""
     start, stop = best_year(hydrographs.time, hydrographs.discharge["observed"][:, gauge])
     time = date2num(hydrographs.time[start:stop])
     series = {name: values[start:stop, gauge] for name, values in hydrographs.discharge.items()}
 
     def draw(axes: Axes, theme: Theme) -> None:
-        axes.plot(time, series["uniform"], color=theme.uniform, linewidth=0.9, label="best uniform", zorder=2)
-        axes.plot(time, series["estimate"], color=theme.estimate, linewidth=1.5, label="estimate", zorder=3)
+        axes.plot(
+            time, series["uniform"], color=theme.uniform, linewidth=0.9, label="best uniform", zorder=3.5
+        )
+        axes.plot(time, series["estimate"], color=theme.estimate, linewidth=1.8, label="estimate", zorder=3)
         few = np.count_nonzero(np.isfinite(series["observed"])) <= MANY_POINTS
         axes.plot(
             time, series["observed"], color=theme.observed, label="observed", zorder=4,
-            linestyle="" if few else "-", marker="o" if few else "", markersize=2.1, markeredgewidth=0, linewidth=0.8,
+            linestyle="" if few else "-", marker="o" if few else "",
+            markersize=2.1, markeredgewidth=0, linewidth=0.8,
         )  # fmt: skip
         axes.set_title(plain_text(hydrographs.gauge[gauge]), parse_math=False, pad=19)
         axes.annotate(
             subtitle, (0.0, 1.0), (0, 6), xycoords="axes fraction", textcoords="offset points",
             color=theme.muted, fontsize=9, parse_math=False,
         )  # fmt: skip
-        axes.set_ylim(bottom=0.0)
+        axes.set_ylim(0.0, axes.get_ylim()[1] * 1.16)  # room for the legend
         axes.margins(x=0.01)
         axes.set_ylabel("m³/s")
         locator = AutoDateLocator(minticks=4, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         _tidy(axes, theme)
-        if legend:
-            axes.legend(loc="upper right", ncols=1, handlelength=1.5, markerscale=1.6, borderaxespad=0.0)
+        axes.legend(
+            loc="upper right",
+            ncols=3,
+            handlelength=1.5,
+            markerscale=1.6,
+            borderaxespad=0.0,
+            columnspacing=1.2,
+        )
 
     return draw
 
@@ -68,27 +78,34 @@ def best_year(time: NDArray[np.datetime64], observed: Float) -> tuple[int, int]:
 
 
 def history_panels(history: pd.DataFrame, best_step: float | None) -> list[Panel]:
-    """Panels with the training loss and the NSE in held-out time by optimisation step."""
+    """Panels with the training loss and the validation NSE by optimisation step."""
     step = history["step"].to_numpy(dtype=np.float64)
 
-    def draw(column: str, title: str, label: str) -> Panel:
+    def draw(column: str, title: str, label: str, *, rises: bool) -> Panel:
         values = history[column].to_numpy(dtype=np.float64)
         seen = np.isfinite(values) & np.isfinite(step)
 
         def panel(axes: Axes, theme: Theme) -> None:
             marker = "o" if seen.sum() <= 40 else ""
-            axes.plot(step[seen], values[seen], color=theme.estimate, linewidth=1.5, marker=marker, markersize=3)
-            if column == "loss" and seen.any() and values[seen].min() > 0:
-                if values[seen].max() > 8 * values[seen].min():
-                    axes.set_yscale("log")
+            axes.plot(
+                step[seen], values[seen], color=theme.estimate, linewidth=1.5, marker=marker, markersize=3
+            )
+            if column == "loss" and seen.any() and values[seen].max() > 8 * values[seen].min() > 0:
+                _log_axis(axes.yaxis, log_ticks(float(values[seen].min()), float(values[seen].max())))
             if best_step is not None and seen.any():
                 axes.axvline(best_step, color=theme.uniform, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
                 right = best_step > (step[seen].min() + step[seen].max()) / 2
                 axes.annotate(
-                    f"kept: step {best_step:g}", (best_step, 0.97), (-5 if right else 5, 0),
-                    xycoords=("data", "axes fraction"), textcoords="offset points",
-                    ha="right" if right else "left", va="top", color=theme.uniform, fontsize=9,
-                )  # fmt: skip
+                    f"kept: step {best_step:g}",
+                    (best_step, 0.03 if rises else 0.97),
+                    (-5 if right else 5, 0),
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points",
+                    ha="right" if right else "left",
+                    va="bottom" if rises else "top",
+                    color=theme.uniform,
+                    fontsize=9,
+                )
             axes.set_title(title)
             axes.set_xlabel("optimisation step")
             axes.set_ylabel(label)
@@ -99,28 +116,24 @@ def history_panels(history: pd.DataFrame, best_step: float | None) -> list[Panel
         return panel
 
     return [
-        draw("loss", "Training loss", "loss"),
-        draw("validation_nse", "Validation, held-out time", "NSE"),
+        draw("loss", "Training loss", "loss", rises=False),
+        draw("validation_nse", "Score on the validation data", "NSE", rises=True),
     ]
 
 
 def truth_panel(true: Float, estimate: Float, spearman: float) -> Panel:
     """A panel with estimated against true celerity (m/s) of the reaches given, both axes logarithmic."""
-    norm, ticks = log_scale(np.r_[true, estimate])
     low, high = float(np.r_[true, estimate].min()) / 1.08, float(np.r_[true, estimate].max()) * 1.08
+    ticks = log_ticks(low, high)
 
     def draw(axes: Axes, theme: Theme) -> None:
         axes.plot([low, high], [low, high], color=theme.muted, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
         area = float(np.clip(9000.0 / max(true.size, 1), 3.0, 26.0))
         axes.scatter(true, estimate, s=area, color=theme.estimate, alpha=0.4, linewidths=0, zorder=3)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            _log_axis(axis, ticks)
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(_fixed(ticks))
-            axis.set_minor_locator(_fixed(np.empty(0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         axes.set_aspect("equal")
         axes.set_title("Estimated against true celerity")
         axes.set_xlabel("true (m/s)")
@@ -135,8 +148,12 @@ def truth_panel(true: Float, estimate: Float, spearman: float) -> Panel:
     return draw
 
 
-def _fixed(ticks: Float) -> FixedLocator:
-    return FixedLocator(ticks.tolist())
+def _log_axis(axis: XAxis | YAxis, ticks: Float) -> None:
+    """A logarithmic axis with these ticks, written as plain numbers."""
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    axis.set_major_locator(FixedLocator(ticks.tolist()))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
 def _tidy(axes: Axes, theme: Theme) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import LightSource, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -24,14 +23,15 @@ Int = NDArray[np.int64]
 
 LAND = Path(__file__).parent / "data" / "land.geojson"
 WORLD_FROM = 180.0  # degrees of longitude from which a map shows the whole world
-LIGHT_FROM = LightSource(azdeg=315, altdeg=45)
+STEEPNESS = 0.06  # of the relief, against the size of the map
+PIXELS = 1400  # across a relief: as many as the widest map shows
 
 
 class GeographicFrame:
     """A `Frame` on the Earth: the whole world in the Equal Earth projection, less of it in plain degrees.
 
     Equal Earth: Šavrič, Patterson and Jenny (2019), doi:10.1080/13658816.2018.1504949.
-    `lat`, `lon` (n,) in degrees. `land` draws the coasts of the real world; `terrain` those of a generated one.
+    `lat`, `lon` (n,) in degrees. `land` draws the coasts of the real world; `terrain` those of another.
     """
 
     schematic = False
@@ -83,7 +83,9 @@ class GeographicFrame:
             return
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees((value + 180) % 360 - 180, "EW")))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: _degrees((value + 180) % 360 - 180, "EW"))
+        )
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees(value, "NS")))
         axes.grid(True, linewidth=0.5, color=theme.graticule, zorder=0.6)
         axes.tick_params(length=0)
@@ -129,27 +131,27 @@ class GeographicFrame:
         axes.add_patch(PathPatch(outline, facecolor=theme.land, edgecolor="none", zorder=0.5))
 
     def _draw_relief(self, axes: Axes, theme: Theme, terrain: Terrain) -> None:
-        step = max(1, -(-max(terrain.land.shape) // 500))  # more cells than the picture resolves cost time
-        lat, lon = terrain.lat[::step], terrain.lon[::step]
-        land, elevation = terrain.land[::step, ::step], terrain.elevation[::step, ::step]
-        height = np.where(land, elevation, 0.0)
-        relief = max(float(np.quantile(height[land], 0.98)), 1e-9) if land.any() else 1.0
-        # Shade slopes by the relief of this world, so that gentle and rugged ones both read.
-        shade = LIGHT_FROM.hillshade(height / relief, vert_exag=0.12, dx=1.0 / max(land.shape), dy=1.0 / max(land.shape))
+        """Light hill shading, as an image: every pixel takes the cell of the terrain that it lies in."""
         base, dark = np.array(to_rgb(theme.land)), np.array(to_rgb(theme.uninformed))
-        colour = base + (dark - base) * np.clip((0.75 - shade) * 1.2, -0.2, 0.8)[..., None]
-        x_edges, y_edges = _edges(self._unwrapped(lon) if not self.world else lon), _edges(lat)
-        rows, columns = np.nonzero(land)
-        corners = [
-            self._project(y_edges[rows + i], x_edges[columns + j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))
-        ]
-        colours = np.clip(colour[rows, columns], 0.0, 1.0)
-        axes.add_collection(
-            PolyCollection(
-                np.stack(corners, axis=1), facecolors=colours, edgecolors=colours, linewidths=0.3, zorder=0.5
-            ),
-            autolim=False,
+        depth = np.clip(1.3 * _shadow(terrain), -0.2, 0.6)[..., None]
+        cells = np.concatenate([base + (dark - base) * depth, terrain.land[..., None]], axis=-1).clip(
+            0.0, 1.0
         )
+
+        (x0, x1), (y0, y1) = self._x_limits, self._y_limits
+        rows = round(PIXELS / self.shape)
+        x, y = np.meshgrid(
+            x0 + (x1 - x0) * (np.arange(PIXELS) + 0.5) / PIXELS,
+            y0 + (y1 - y0) * (np.arange(rows) + 0.5) / rows,
+        )
+        lat, lon = equal_earth_inverse(x, y) if self.world else (y, x)
+        row, column = _nearest(terrain.lat, lat), _nearest_around(terrain.lon, lon)
+        pixels = cells[row, column]
+        pixels[~np.isfinite(lon), 3] = 0.0
+        axes.imshow(
+            pixels, extent=(x0, x1, y0, y1), origin="lower", aspect=self._stretch,
+            interpolation="antialiased", zorder=0.5,
+        )  # fmt: skip
 
     def _draw_graticule(self, axes: Axes, theme: Theme) -> None:
         along = np.linspace(-1.0, 1.0, 91)
@@ -174,11 +176,31 @@ def equal_earth(lat: Float, lon: Float) -> Float:
     return np.stack([x, y], axis=-1)
 
 
+def equal_earth_inverse(x: Float, y: Float) -> tuple[Float, Float]:
+    """Latitude and longitude of points of the Equal Earth plane; longitude is NaN outside the world."""
+    lat_of = np.linspace(-90.0, 90.0, 3601)
+    lat = np.interp(y, equal_earth(lat_of, np.zeros_like(lat_of))[:, 1], lat_of)
+    lon = 180.0 * x / equal_earth(lat, np.full_like(lat, 180.0))[..., 0]
+    return lat, np.where(np.abs(lon) <= 180.0, lon, np.nan)
+
+
 @cache
 def land_rings() -> list[Float]:
     """The coasts of the real world (data/README.md): closed rings (points, 2) of longitude and latitude."""
     shape = json.loads(LAND.read_text(encoding="utf-8"))
     return [np.asarray(ring, dtype=np.float64) for polygon in shape["coordinates"] for ring in polygon]
+
+
+def _shadow(terrain: Terrain) -> Float:
+    """How much less light than flat land every cell has, (y, x), lit from the north-west at 45 degrees."""
+    height = np.where(terrain.land, terrain.elevation, 0.0)
+    # Slopes count by the relief of this world, so that gentle and rugged ones both read.
+    relief = max(float(np.quantile(height[terrain.land], 0.98)), 1e-9) if terrain.land.any() else 1.0
+    north, east = np.gradient(height * (STEEPNESS * max(height.shape) / relief))
+    if terrain.lat[0] > terrain.lat[-1]:
+        north = -north
+    light = (0.5 * east - 0.5 * north + np.sqrt(0.5)) / np.sqrt(1.0 + north**2 + east**2)
+    return np.asarray(np.sqrt(0.5) - light)
 
 
 def _shortest_arc(lon: Float) -> tuple[float, float]:
@@ -191,9 +213,16 @@ def _shortest_arc(lon: Float) -> tuple[float, float]:
     return float((start + span / 2 + 180.0) % 360.0 - 180.0), span
 
 
-def _edges(centres: Float) -> Float:
-    middle = (centres[1:] + centres[:-1]) / 2
-    return np.r_[2 * centres[0] - middle[0], middle, 2 * centres[-1] - middle[-1]]
+def _nearest(centres: Float, values: Float) -> Int:
+    """The index of the nearest of some evenly spaced centres, which may rise or fall."""
+    step = (centres[-1] - centres[0]) / max(centres.size - 1, 1)
+    return np.clip(np.rint((values - centres[0]) / (step or 1.0)), 0, centres.size - 1).astype(np.int64)
+
+
+def _nearest_around(centres: Float, values: Float) -> Int:
+    """`_nearest` for longitudes, on a grid that goes round the world or part of it."""
+    start = min(centres[0], centres[-1]) - 0.5 * abs(centres[-1] - centres[0]) / max(centres.size - 1, 1)
+    return _nearest(centres, (np.nan_to_num(values) - start) % 360.0 + start)
 
 
 def _degrees(value: float, letters: str) -> str:

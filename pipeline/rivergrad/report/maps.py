@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -18,6 +20,7 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 TRAIN_MARKER, HELD_OUT_MARKER = "o", "D"
+MAX_IN_PATH = 4000  # lines: longer paths overflow the rasteriser
 
 
 def celerity_panel(frame: Frame, celerity: Float, informed: Bool, size: Float, title: str) -> Panel:
@@ -32,15 +35,19 @@ def celerity_panel(frame: Frame, celerity: Float, informed: Bool, size: Float, t
         colours = theme.river_colours()
         frame.prepare(axes, theme)
         width = line_widths(size, frame.line_reach.size)
-        _draw_rivers(axes, frame, ~known, 0.75 * width, theme.uninformed, zorder=2)
+        _draw_rivers(axes, frame, ~known, 0.6 * width, theme.uninformed, zorder=2)
         _draw_rivers(axes, frame, known, width, colours(norm(np.where(known, celerity, 1.0))), zorder=3)
         axes.set_title(title, parse_math=False)
         _colour_bar(axes, frame, norm, colours, ticks, "celerity (m/s)", theme)
         handles = []
         if known.any():
-            handles.append(Line2D([], [], color=colours(0.5), linewidth=2, label="upstream of a training gauge"))
+            handles.append(
+                Line2D([], [], color=colours(0.5), linewidth=2, label="upstream of a training gauge")
+            )
         if not known.all():
-            handles.append(Line2D([], [], color=theme.uninformed, linewidth=2, label="informed by no training gauge"))
+            handles.append(
+                Line2D([], [], color=theme.uninformed, linewidth=2, label="informed by no training gauge")
+            )
         _legend_below(axes, frame, handles)
 
     return draw
@@ -87,14 +94,15 @@ def skill_panel(
             # The farthest from the middle of the scale go on top: nothing remarkable is hidden.
             rank = np.argsort(np.abs(norm(score[seen]) - 0.5), kind="stable")
             axes.scatter(
-                *xy[seen][rank].T,
+                xy[seen, 0][rank],
+                xy[seen, 1][rank],
                 c=score[seen][rank],
                 s=area * (0.85 if marker == HELD_OUT_MARKER else 1.0),
                 marker=marker,
                 cmap=colours,
                 norm=norm,
                 edgecolors=theme.ink,
-                linewidths=0.7,
+                linewidths=0.6,
                 zorder=4,
             )
             handles.append(
@@ -127,13 +135,19 @@ def log_scale(values: Float) -> tuple[LogNorm, Float]:
     low, high = np.quantile(values, [0.01, 0.99])
     if high < 1.1 * low:  # one celerity everywhere still deserves a scale around it
         low, high = low / 1.25, high * 1.25
-    for mantissas in ([1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], list(np.arange(10, 100, 5) / 10), list(np.arange(100, 1000, 5) / 100)):
-        decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    return LogNorm(float(low), float(high)), log_ticks(float(low), float(high))
+
+
+def log_ticks(low: float, high: float) -> Float:
+    """Four to eight round numbers on a logarithmic scale from `low` to `high`."""
+    decades = np.float64(10.0) ** np.arange(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    fine, finest = np.arange(10, 100, 5) / 10, np.arange(100, 1000, 5) / 100
+    for mantissas in ([1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], fine, finest):
         ticks = np.unique(np.round(np.outer(decades, mantissas).ravel(), 10))
         ticks = ticks[(ticks >= low * 0.9999) & (ticks <= high * 1.0001)]
         if ticks.size >= 4:
             break
-    return LogNorm(float(low), float(high)), ticks[:: -(-ticks.size // 8)]
+    return np.asarray(ticks[:: max(1, -(-ticks.size // 8))], dtype=np.float64)
 
 
 def change_limit(change: Float) -> float:
@@ -149,28 +163,42 @@ def _draw_rivers(
     """Draw the chosen reaches (n,), the large ones last; `colour` is one for all or (n, 4)."""
     lines = np.flatnonzero(chosen[frame.line_reach])
     lines = lines[np.argsort(width[frame.line_reach[lines]], kind="stable")]
-    reach = frame.line_reach[lines]
-    axes.add_collection(
-        LineCollection(
-            list(frame.lines[lines]),
-            linewidths=width[reach],
-            colors=colour if isinstance(colour, str) else colour[reach],
-            capstyle="round",
-            joinstyle="round",
-            zorder=zorder,
-        ),
-        autolim=False,
-    )
+    if isinstance(colour, str):
+        _draw_in_one_colour(axes, frame.lines[lines], width[frame.line_reach[lines]], colour, zorder)
+    else:
+        reach = frame.line_reach[lines]
+        axes.add_collection(
+            LineCollection(
+                list(frame.lines[lines]), linewidths=width[reach], colors=colour[reach],
+                capstyle="round", joinstyle="round", zorder=zorder,
+            ),
+            autolim=False,
+        )  # fmt: skip
     dots = np.flatnonzero(chosen[frame.dot_reach])
     if dots.size:
         reach = frame.dot_reach[dots]
         axes.scatter(
-            *frame.dots[dots].T,
+            frame.dots[dots, 0],
+            frame.dots[dots, 1],
             s=width[reach] ** 2,
             c=colour if isinstance(colour, str) else colour[reach],
             linewidths=0,
             zorder=zorder,
         )
+
+
+def _draw_in_one_colour(axes: Axes, lines: Float, width: Float, colour: str, zorder: float) -> None:
+    """Draw polylines (m, points, 2) ordered by width; a few paths are drawn much faster than many."""
+    gap = np.full((len(lines), 1, 2), np.nan)
+    broken = np.concatenate([lines, gap], axis=1)
+    steps = np.flatnonzero(np.diff(np.floor(np.log(np.maximum(width, 1e-3)) / np.log(1.12)))) + 1
+    edges = np.unique(np.r_[0, steps, np.arange(0, len(lines), MAX_IN_PATH), len(lines)])
+    for start, stop in pairwise(edges.tolist()):
+        x, y = broken[start:stop].reshape(-1, 2).T
+        axes.plot(
+            x, y, color=colour, linewidth=float(width[start:stop].mean()),
+            solid_capstyle="round", solid_joinstyle="round", zorder=zorder, scalex=False, scaley=False,
+        )  # fmt: skip
 
 
 def _colour_bar(
@@ -196,7 +224,7 @@ def _colour_bar(
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
     bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=3, width=0.6, color=theme.muted)
 
 

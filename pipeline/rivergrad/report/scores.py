@@ -13,16 +13,26 @@ from rivergrad.io.rundir import METHODS, SPLITS, RunData
 Float = NDArray[np.float64]
 
 SPLIT_WORDS = {
-    "train": ("train", "training gauges, training time"),
-    "time": ("time", "training gauges, held-out time"),
-    "gauge": ("gauge", "held-out gauges, training time"),
-    "gauge_time": ("gauge and time", "held-out gauges, held-out time"),
+    "train": ("train", "the gauges and the time that the estimate was fitted to"),
+    "time": ("time", "the same gauges, in time held out of the estimation"),
+    "gauge": ("gauge", "gauges held out of the estimation, in training time"),
+    "gauge_time": ("gauge and time", "gauges held out, in time held out: the hardest test"),
+}
+
+SPLIT_PLACES = {
+    "train": "training gauges in training time",
+    "time": "training gauges in held-out time",
+    "gauge": "held-out gauges in training time",
+    "gauge_time": "held-out gauges in held-out time",
 }
 
 METHOD_WORDS = {
     "unrouted": ("unrouted", "all runoff upstream of the gauge, summed at once: water that takes no time"),
     "default": ("default", "routing with the scheme's default parameters, nothing learnt"),
-    "uniform": ("best uniform", "routing with one celerity for every reach, the best one on the training data"),
+    "uniform": (
+        "best uniform",
+        "routing with one celerity for every reach, the best one on the training data",
+    ),
     "estimate": ("estimate", "routing with the celerity estimated for each reach"),
 }
 
@@ -78,11 +88,13 @@ def verdict(metrics: pd.DataFrame) -> str:
         baselines = [method for method in METHODS[:3] if np.isfinite(median[method])]
         behind = [METHOD_WORDS[method][0] for method in baselines if median[method] >= median["estimate"]]
         how = "behind " + " and ".join(behind) if behind else "ahead of every baseline"
-        others = ", ".join(f"{METHOD_WORDS[method][0]} {number(median[method])}" for method in reversed(baselines))
+        others = ", ".join(
+            f"{METHOD_WORDS[method][0]} {number(median[method])}" for method in reversed(baselines)
+        )
         where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
         typical = "NSE" if len(part) == 1 else "median NSE"
         return (
-            f"On {SPLIT_WORDS[split][1]}, the estimate reaches a {typical} of "
+            f"On {SPLIT_PLACES[split]}, the estimate reaches a {typical} of "
             f"{number(median['estimate'])} {where} ({others}): {how}."
         )
     return "No gauge has enough observations for a score."
@@ -90,7 +102,7 @@ def verdict(metrics: pd.DataFrame) -> str:
 
 @dataclass(frozen=True, eq=False)
 class GaugeScores:
-    """One score a gauge for the map, preferably in held-out time. All (g,); `position` is that of its reach."""
+    """One score a gauge for the map, all (g,); `position` is that of its reach in the network."""
 
     name: tuple[str, ...]
     position: NDArray[np.int64]
@@ -153,10 +165,10 @@ def spearman(first: Float, second: Float) -> float:
     """Spearman's rank correlation of two (m,) arrays, with mean ranks for ties; NaN below three values."""
     if first.size < 3:
         return float("nan")
-    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    rank_a, rank_b = pd.Series(first).rank().to_numpy(), pd.Series(second).rank().to_numpy()
+    if np.ptp(rank_a) == 0 or np.ptp(rank_b) == 0:
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(rank_a, rank_b)[0, 1])
 
 
 def number(value: float) -> str:

@@ -6,18 +6,24 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 DPI = 130
 
-RC = {
+NO_METADATA: dict[str, Any] = {"Software": None}
+"""Without the software's name and version the bytes depend on nothing but the run."""
+
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
     "font.size": 9.5,
@@ -79,7 +85,7 @@ LIGHT = Theme(
     grid="#e3e7eb",
     land="#f0f1f3",
     graticule="#dfe4e8",
-    uninformed="#c3c9cf",
+    uninformed="#cbd1d7",
     observed="#1c2630",
     estimate="#0b72c4",
     uniform="#d9771f",
@@ -110,13 +116,9 @@ def _part_of(name: str, low: float, high: float) -> Colormap:
     return LinearSegmentedColormap.from_list(f"{name}_{low}_{high}", [tuple(colour) for colour in colours])
 
 
-def picture(
-    panels: list[Panel], theme: Theme, *, size: tuple[float, float], columns: int = 1, share: bool = False
-) -> bytes:
-    """Draw panels of `size` (inches) in a grid and return the PNG; the same panels give the same bytes."""
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    colours = {
+def picture(panel: Panel, theme: Theme, size: tuple[float, float]) -> bytes:
+    """Draw a panel of `size` (inches) and return the PNG; the same panel gives the same bytes."""
+    colours: dict[Any, Any] = {
         "text.color": theme.ink,
         "axes.labelcolor": theme.ink,
         "axes.titlecolor": theme.ink,
@@ -130,14 +132,26 @@ def picture(
     with matplotlib.rc_context({**RC, **colours}), warnings.catch_warnings():
         # A gauge may be named in a script the font lacks; boxes in its title are no reason to fail.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=DPI, layout="constrained")
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         figure.set_facecolor(theme.page)
-        for i, panel in enumerate(panels):
-            panel(figure.add_subplot(rows, columns, i + 1), theme)
+        engine = figure.get_layout_engine()
+        assert isinstance(engine, ConstrainedLayoutEngine)
+        engine.set(w_pad=0.1, h_pad=0.1)
+        panel(figure.add_subplot(), theme)
         target = io.BytesIO()
-        # Without the software's name and version the bytes depend on nothing but the run.
-        figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(target, format="png", dpi=DPI, metadata=NO_METADATA)
+    return target.getvalue()
+
+
+def side_by_side(pictures: list[bytes], columns: int) -> bytes:
+    """Set PNGs of one size in a grid, row by row, as one PNG; places left over are empty."""
+    tiles = [matplotlib.image.imread(io.BytesIO(png), format="png") for png in pictures]
+    columns = min(columns, len(tiles))
+    tiles += [np.broadcast_to(tiles[0][:1, :1], tiles[0].shape)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+    target = io.BytesIO()
+    matplotlib.image.imsave(target, np.concatenate(rows), format="png", dpi=DPI, metadata=NO_METADATA)
     return target.getvalue()
 
 

@@ -30,7 +30,7 @@ _RESOLVERS = (
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
 class _Dumper(yaml.SafeDumper):
@@ -43,13 +43,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     loader.flatten_mapping(node)
     mapping: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if not isinstance(key, str):
             raise InputError(f"line {line}: found the key {key!r}; expected a name")
         if key in mapping:
             raise InputError(f"line {line}: the key '{key}' is given twice; expected it once")
-        mapping[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 
 
@@ -81,7 +81,9 @@ def read_document(path: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(data, dict):
-        raise InputError(f"{path}: found {'nothing' if data is None else repr(data)}; expected 'key: value' lines")
+        raise InputError(
+            f"{path}: found {'nothing' if data is None else repr(data)}; expected 'key: value' lines"
+        )
     return data
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -78,6 +78,12 @@ def _name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _auto_or_switch(value: Any) -> Any:
+    if value != "auto" and not isinstance(value, bool):  # a Literal alone would take 1 for true
+        raise InputError(f"found {value!r}; expected auto, true or false")
+    return value
+
+
 Count = Annotated[int, Field(gt=0, strict=True)]
 """A positive integer."""
 
@@ -95,6 +101,9 @@ NonNegativeNumber = Annotated[float, Field(ge=0.0, strict=True, allow_inf_nan=Fa
 
 Switch = Annotated[bool, Field(strict=True)]
 """true or false."""
+
+AutoSwitch = Annotated[Literal["auto", True, False], BeforeValidator(_auto_or_switch)]
+"""true, false, or auto: told from the data."""
 
 Duration = Annotated[
     float,

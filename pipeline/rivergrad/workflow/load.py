@@ -18,6 +18,15 @@ from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.sections import ComputeSection
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
+_EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -66,6 +75,21 @@ def dump_resolved(workflow: Workflow) -> str:
     return write_document(data)
 
 
+def input_files(workflow: Workflow) -> dict[str, Path]:
+    """The files a workflow reads, by their key."""
+    sections = {"network": workflow.network, "runoff": workflow.runoff, "observations": workflow.observations}
+    return {f"{name}.path": section.path for name, section in sections.items() if section is not None}
+
+
+def require_files(workflow: Workflow, source: str) -> None:
+    """Raise an `InputError` naming key and path unless the files a workflow reads are there."""
+    missing = [(key, path) for key, path in input_files(workflow).items() if not path.exists()]
+    if missing:
+        key, path = missing[0]
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(f"{source}: {key}: {path} is not there{more}; expected it, or set {DATA_VARIABLE}")
+
+
 def _project_root(path: Path) -> Path:
     for folder in path.absolute().parents:
         if folder.name == "workflows":
@@ -98,7 +122,10 @@ def _apply(data: dict[str, Any], override: str) -> None:
 def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
     """The same data with `${NAME}` replaced in every text."""
     if isinstance(data, dict):
-        return {name: _expand(value, source, root, f"{key}.{name}" if key else name) for name, value in data.items()}
+        return {
+            name: _expand(value, source, root, f"{key}.{name}" if key else name)
+            for name, value in data.items()
+        }
     if isinstance(data, list):
         return [_expand(value, source, root, f"{key}[{i}]") for i, value in enumerate(data)]
     if not isinstance(data, str):
@@ -110,7 +137,9 @@ def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
         if not value and name == DATA_VARIABLE:
             return str(root.parent / "shared" / "data")
         if value is None:
-            raise InputError(f"{source}: {key}: the environment variable {name} is not set; expected it to be")
+            raise InputError(
+                f"{source}: {key}: the environment variable {name} is not set; expected it to be"
+            )
         return value
 
     return _VARIABLE.sub(value_of, data)
@@ -120,10 +149,14 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
     """The compute section with the keys of its profile standing in for those it lacks."""
     path = Path(compute["profile"])
     if not path.is_file():
-        raise InputError(f"{source}: compute.profile: {path} is not a file; expected a profile such as configs/local.yaml")
+        raise InputError(
+            f"{source}: compute.profile: {path} is not a file; expected a profile such as configs/local.yaml"
+        )
     profile = _expand(read_document(path), str(path), Path.cwd())
     if "profile" in profile:
-        raise InputError(f"{path}: profile: a profile cannot refer to another one; expected the keys of compute")
+        raise InputError(
+            f"{path}: profile: a profile cannot refer to another one; expected the keys of compute"
+        )
     try:
         ComputeSection.model_validate(profile)
     except ValidationError as error:
@@ -132,8 +165,10 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _message(error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]) -> str:
-    """One line on the first mistake, and how many more there are. Unknown keys come first: they explain others."""
-    mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    """One line on the first mistake, and how many more there are; unknown keys first, they explain others."""
+    mistakes = sorted(
+        error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden"
+    )
     first = mistakes[0]
     key = _key(first["loc"])
     where = next((text for name, text in sources.items() if _within(key, name) or _within(name, key)), None)
@@ -147,7 +182,9 @@ def _message(error: ValidationError, model: type[BaseModel], source: str, source
 
 def _within(key: str, section: str) -> bool:
     """Whether a key is a section, or lies in it."""
-    return bool(section) and key.startswith(section) and key[len(section) : len(section) + 1] in ("", ".", "[")
+    return (
+        bool(section) and key.startswith(section) and key[len(section) : len(section) + 1] in ("", ".", "[")
+    )
 
 
 def _key(location: tuple[int | str, ...]) -> str:
@@ -172,7 +209,7 @@ def _describe(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> str:
         message = "a section with keys"
     elif kind == "string_pattern_mismatch":
         message = description(key, model) or message
-    expected = message.removeprefix("Input should be ").removeprefix("a valid ")
+    expected = _EXPECTED.get(kind) or message.removeprefix("Input should be ")
     if expected.startswith(("greater", "less")):
         expected = f"a value {expected}"
     return f"found {_brief(found)}; expected {expected}"
@@ -187,13 +224,19 @@ def nearest_key(key: str, model: type[BaseModel] = Workflow) -> str | None:
     """The known key that an unknown one was probably meant to be: of its section if possible, else of any."""
     known = [name for name, _ in _keys(model)]
     section, _, name = key.rpartition(".")
-    siblings = {candidate.rpartition(".")[2]: candidate for candidate in known if candidate.rpartition(".")[0] == section}
+    siblings = {
+        candidate.rpartition(".")[2]: candidate
+        for candidate in known
+        if candidate.rpartition(".")[0] == section
+    }
     for cutoff, candidates in (
         (0.6, siblings),
         (0.8, {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}),
         (0.6, {candidate: candidate for candidate in known}),
     ):
-        match = difflib.get_close_matches(key if cutoff == 0.6 and candidates is not siblings else name, candidates, 1, cutoff)
+        match = difflib.get_close_matches(
+            key if cutoff == 0.6 and candidates is not siblings else name, candidates, 1, cutoff
+        )
         if match:
             return candidates[match[0]]
     return None

@@ -110,7 +110,11 @@ class Progress:
 
     def _line(self) -> None:
         self._last_line, self._shown = self._clock(), self._step
-        print(f"{self.description} {self._step}/{self.total}  {self._text}".rstrip(), file=self._stream, flush=True)
+        print(
+            f"{self.description} {self._step}/{self.total}  {self._text}".rstrip(),
+            file=self._stream,
+            flush=True,
+        )
 
 
 def time_text(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -46,7 +47,7 @@ class Workflow(Section):
     )
     seed: NonNegativeCount = Field(default=0, description="The seed of everything that is drawn at random.")
     output: FilePath = Field(
-        default=None,  # type: ignore[arg-type]  # filled in from the name before validation
+        default=Path("runs"),  # the name is appended before validation
         description="The run directory; runs/<name> by default.",
     )
     world: WorldSection | None = Field(default=None, description="A generated world, in place of files.")
@@ -67,7 +68,9 @@ class Workflow(Section):
     partition: PartitionSection = Field(
         default_factory=PartitionSection, description="How the network is cut."
     )
-    compute: ComputeSection = Field(default_factory=ComputeSection, description="Where and how it is computed.")
+    compute: ComputeSection = Field(
+        default_factory=ComputeSection, description="Where and how it is computed."
+    )
     estimate: EstimateSection = Field(
         default_factory=EstimateSection, description="How the parameters are fitted."
     )
@@ -86,10 +89,7 @@ class Workflow(Section):
         if scheme.name not in BUILT_IN_SCHEMES:
             from rivergrad.routing import schemes  # needs torch: only where a name is not one of ours
 
-            if scheme.name not in schemes.names():
-                raise InputError(
-                    f"found scheme {scheme.name!r}; expected one of {', '.join(schemes.names())}"
-                )
+            schemes.get(scheme.name)  # raises unless it is registered
         return scheme
 
     @model_validator(mode="after")
@@ -119,11 +119,12 @@ class Workflow(Section):
             return self
         if self.scheme.name in WITHOUT_SPREADING:
             raise InputError(
-                f"found parameters.spreading with scheme {self.scheme.name}, which has celerity only; expected none"
+                f"found parameters.spreading with scheme {self.scheme.name}; expected none with it"
             )
         if self.scheme.name == "muskingum" and spreading.bounds[1] > 0.5:
             raise InputError(
-                f"found parameters.spreading.bounds up to {spreading.bounds[1]}; expected muskingum's x within 0..0.5"
+                f"found parameters.spreading.bounds up to {spreading.bounds[1]}; "
+                "expected muskingum's x within 0..0.5"
             )
         return self
 
@@ -136,7 +137,7 @@ class Workflow(Section):
         if ratio < 1 or ratio != round(ratio):
             raise InputError(
                 f"found world.spec.forcing_step {format_duration(spec.step)} and time.routing_step "
-                f"{format_duration(self.time.routing_step)}; expected the first to be a multiple of the second"
+                f"{format_duration(self.time.routing_step)}; expected the first a multiple of the second"
             )
         start = spec.start_time
         end = start + np.timedelta64(round(spec.n_steps * spec.step), "s")
@@ -156,8 +157,8 @@ class Workflow(Section):
         length = days(self.time.fit_period) * SECONDS_PER_DAY
         if self.estimate.window > length:
             raise InputError(
-                f"found estimate.window {format_duration(self.estimate.window)} and {format_duration(length)} "
-                "of time.train outside validation; expected a window no longer than that"
+                f"found estimate.window {format_duration(self.estimate.window)} and "
+                f"{days(self.time.fit_period)}d of time.train outside validation; expected a shorter window"
             )
         return self
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rivergrad.errors import InputError
 from rivergrad.workflow.fields import (
+    AutoSwitch,
     Bounds,
     Count,
     Duration,
@@ -56,7 +57,7 @@ class RunoffSection(Section):
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
     )
-    grid: Literal["auto", True, False] = Field(
+    grid: AutoSwitch = Field(
         default="auto",
         description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
     )
@@ -65,14 +66,16 @@ class RunoffSection(Section):
 class ObservationsSection(Section):
     """The observed discharge at gauges."""
 
-    path: FilePath = Field(description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing.")
+    path: FilePath = Field(
+        description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing."
+    )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
     )
 
 
 class TwinSection(Section):
-    """Synthetic observations: the given runoff routed with known, hidden celerities, then observed with errors."""
+    """Synthetic observations: the given runoff routed with hidden celerities, observed with errors."""
 
     gauge_fraction: Annotated[Share, Field(gt=0.0)] = Field(
         default=0.02, description="The share of reaches that get a gauge."
@@ -97,7 +100,7 @@ class SchemeSection(Section):
     )
     convention: Literal["standard", "rapid"] = Field(
         default="standard",
-        description="standard follows the definition; rapid reproduces RAPID's update and averaging (muskingum).",
+        description="standard follows the definition; rapid does as RAPID does (muskingum only).",
     )
 
     @model_validator(mode="after")
@@ -129,7 +132,7 @@ class TimeSection(Section):
     def _periods_apart(self) -> Self:
         if self.validation is None and days(self.train) < 5:
             raise InputError(
-                f"found {days(self.train)} days in train; expected 5 or more, or a validation period of its own"
+                f"found {days(self.train)} days in train; expected 5 or more, or a validation period"
             )
         named = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         given = [(name, period) for name, period in named if period is not None]
@@ -193,12 +196,14 @@ class CeleritySection(ParameterSection):
     @model_validator(mode="after")
     def _lower_positive(self) -> Self:
         if self.bounds[0] <= 0:
-            raise InputError(f"found bounds [{self.bounds[0]}, {self.bounds[1]}]; expected a lower end above 0")
+            raise InputError(
+                f"found bounds [{self.bounds[0]}, {self.bounds[1]}]; expected a lower end above 0"
+            )
         return self
 
 
 class SpreadingSection(ParameterSection):
-    """What spreads a wave; the scheme's second parameter: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
+    """What spreads a wave: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
 
 
 class ParametersSection(Section):
@@ -212,7 +217,7 @@ class ParametersSection(Section):
     )
     trend: tuple[str, ...] = Field(
         default=(),
-        description="Reach attributes whose logarithm enters a log-linear trend of celerity that all reaches share.",
+        description="Reach attributes whose logarithm enters the log-linear trend of celerity.",
     )
     shrinkage: NonNegativeNumber = Field(
         default=0.0, description="Weight of the penalty on how far single reaches leave the shared trend."
@@ -227,7 +232,8 @@ class PartitionSection(Section):
         default=None, description="The most reaches in a block; by default chosen from the parts' size."
     )
     spread: Switch = Field(
-        default=False, description="Deal the blocks of large basins out over the parts: the worst case, for tests."
+        default=False,
+        description="Deal the blocks of large basins out over the parts: the worst case, for tests.",
     )
 
 
@@ -260,7 +266,9 @@ class ComputeSection(Section):
     @model_validator(mode="after")
     def _serial_has_no_workers(self) -> Self:
         if self.kind == "serial" and self.workers:
-            raise InputError(f"found kind serial with {self.workers} workers; expected workers 0, or kind local")
+            raise InputError(
+                f"found kind serial with {self.workers} workers; expected workers 0, or kind local"
+            )
         return self
 
 
@@ -270,7 +278,7 @@ class EstimateSection(Section):
     steps: Count = Field(default=150, description="The most optimiser steps.")
     learning_rate: PositiveNumber = Field(default=0.05, description="Adam's learning rate.")
     window: PositiveDuration = Field(
-        default=365 * 86400.0,
+        default=180 * 86400.0,
         description="The length of a training window, counted after its warm-up.",
     )
     windows_per_step: Count = Field(
@@ -283,11 +291,12 @@ class EstimateSection(Section):
         default=5, description="The number of such looks without progress after which the fit stops."
     )
     checkpoint_every: Count = Field(
-        default=10, description="The number of steps from one checkpoint to the next; a killed run resumes there."
+        default=10,
+        description="The number of steps from one checkpoint to the next; a killed run resumes there.",
     )
     uniform_grid: Count = Field(
         default=12,
-        description="The number of celerities tried for the uniform baseline, spaced evenly in their logarithm.",
+        description="The number of celerities tried for the uniform baseline, even in their logarithm.",
     )
     loss: Literal["nse"] = Field(
         default="nse", description="What is minimised: nse is 1 - NSE, averaged over the training gauges."

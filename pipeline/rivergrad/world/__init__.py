@@ -1,1 +1,16 @@
-"""rivergrad."""
+"""An embedded world: a planet with rivers, weather and gauges, generated from a seed and nothing else."""
+
+from rivergrad.world.gauges import Gauges, observe, place_gauges
+from rivergrad.world.planet import World, generate_network
+from rivergrad.world.runoff import generate_runoff
+from rivergrad.world.spec import WorldSpec
+
+__all__ = [
+    "Gauges",
+    "World",
+    "WorldSpec",
+    "generate_network",
+    "generate_runoff",
+    "observe",
+    "place_gauges",
+]

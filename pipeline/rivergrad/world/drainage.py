@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rivercut import graph
 
+from rivercut import graph
 from rivergrad.world.spec import WorldSpec
 from rivergrad.world.terrain import Grid, Terrain
 
-ROUNDS = 6  # after that divides hardly move any more
-CONCAVITY = 0.18  # slope falls with this power of the drained area; 0.4 to 0.5 on Earth, where uplift is even
+ROUNDS = 4  # after that divides hardly move any more
+CONCAVITY = 0.15  # slope falls with this power of the drained area; 0.4 to 0.5 on Earth, where uplift is even
+HILLSLOPE_CELLS = 4.0  # cells that drain less are hillslopes: they do not steepen any further
 SEA_FLOOR = -1.0e4  # below all land, so that the sea drains first and takes in every coast
 
 
@@ -47,7 +48,7 @@ def drain(spec: WorldSpec, terrain: Terrain) -> Drainage:
     cell_area = np.where(land, grid.cell_area, 0.0).ravel()
     reference = float(cell_area[land.ravel()].mean())
     # Rough ground lets the first rivers wander; later rounds start from the surface that they left.
-    surface = np.where(land, 1.0 + terrain.height, SEA_FLOOR)
+    surface = np.where(land, terrain.height, SEA_FLOOR)
     for _ in range(ROUNDS):
         receiver = _d8(surface)
         to_land = land.ravel() & land.ravel()[receiver]
@@ -56,7 +57,7 @@ def drain(spec: WorldSpec, terrain: Terrain) -> Drainage:
         order = graph.topological_order(downstream)
         order = order[land.ravel()[order]]
         area = graph.accumulate(downstream, order, cell_area)
-        steepness = terrain.uplift.ravel() * (np.maximum(area, reference) / reference) ** -CONCAVITY
+        steepness = terrain.uplift.ravel() * np.maximum(area / reference, HILLSLOPE_CELLS) ** -CONCAVITY
         rise = path_sum(downstream, np.where(land.ravel(), distance * steepness, 0.0)).reshape(grid.shape)
         surface = np.where(land, rise, SEA_FLOOR)
     scale = spec.relief / float(np.quantile(rise[land], 0.995))
@@ -108,8 +109,5 @@ def _distance(grid: Grid, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray
     phi, lam = np.deg2rad(grid.lat), np.deg2rad(grid.lon)
     phi_a, phi_b = phi[a // columns], phi[b // columns]
     lam_a, lam_b = lam[a % columns], lam[b % columns]
-    h = (
-        np.sin((phi_b - phi_a) / 2) ** 2
-        + np.cos(phi_a) * np.cos(phi_b) * np.sin((lam_b - lam_a) / 2) ** 2
-    )
+    h = np.sin((phi_b - phi_a) / 2) ** 2 + np.cos(phi_a) * np.cos(phi_b) * np.sin((lam_b - lam_a) / 2) ** 2
     return 2 * np.arcsin(np.sqrt(h))

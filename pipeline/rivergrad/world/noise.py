@@ -11,7 +11,9 @@ LATTICE = 32  # period of the lattice of gradients; every octave has its own rot
 def sphere_points(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.float64]:
     """Unit vectors (..., 3) of latitudes and longitudes in degrees."""
     phi, lam = np.deg2rad(lat), np.deg2rad(lon)
-    return np.stack(np.broadcast_arrays(np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)), -1)
+    return np.stack(
+        np.broadcast_arrays(np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)), -1
+    )
 
 
 def gradient_noise(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rivercut import graph
 from rivercut.network import RiverNetwork
-
 from rivergrad.world.drainage import drain
 from rivergrad.world.reaches import cut_reaches
 from rivergrad.world.spec import WorldSpec
@@ -27,8 +27,8 @@ class World:
     """A generated planet.
 
     Attributes:
-        network: n reaches with the attributes slope (1), area_m2, upstream_area_m2, lat, lon (degrees, half-way
-            along the reach) and elevation_m (at its lower end).
+        network: n reaches with the attributes slope (1), area_m2, upstream_area_m2, lat, lon (degrees,
+            half-way along the reach) and elevation_m (at its lower end).
         celerity: (n,) true celerity, m/s.
         muskingum_x: (n,) true Muskingum x.
         radius: the planet's radius, m.
@@ -103,7 +103,7 @@ def generate_network(spec: WorldSpec) -> World:
 def true_parameters(
     spec: WorldSpec, slope: NDArray[np.float64], upstream_area: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Celerity (n,) in m/s as a power law of slope (1) and upstream area (m²) with noise, and Muskingum x (n,).
+    """Celerity (m/s), a power law of slope (1) and upstream area (m²) with noise, and Muskingum x, (n,) each.
 
     Steep and large rivers are fast, as by Manning's law with a hydraulic radius that grows with the area.
     """

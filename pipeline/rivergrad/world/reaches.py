@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rivercut import graph
 
+from rivercut import graph
 from rivergrad.world.drainage import Drainage, first_marked
 from rivergrad.world.spec import WorldSpec
 from rivergrad.world.terrain import Grid
@@ -112,7 +112,7 @@ def _group(
     first_at = np.flatnonzero(np.diff(label[cells], prepend=-1))
     last_at = np.append(first_at[1:], len(cells)) - 1
     sizes = last_at - first_at + 1
-    by_cell = np.argsort(cells[last_at])  # raster order of the lower ends: ids say nothing about the order of flow
+    by_cell = np.argsort(cells[last_at])
     first_at, last_at = first_at[by_cell], last_at[by_cell]
     first, last = cells[first_at], cells[last_at]
     middle = cells[(first_at + last_at) // 2]

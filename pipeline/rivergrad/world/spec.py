@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DAY = 86_400.0
 
@@ -22,7 +24,10 @@ class WorldSpec(BaseModel):
         default=1, ge=0, lt=2**32, description="Seed of everything random: terrain, storms, gauges, noise."
     )
     reaches: int = Field(
-        default=3000, ge=50, le=200_000, description="Number of reaches aimed at; the world meets it within 15 %."
+        default=3000,
+        ge=50,
+        le=200_000,
+        description="Number of reaches aimed at; met within 15 %.",
     )
     reach_length: float = Field(
         default=25_000.0, ge=1_000.0, le=200_000.0, description="Mean length of a reach in metres."
@@ -31,16 +36,25 @@ class WorldSpec(BaseModel):
         default=0.36, ge=0.15, le=0.7, description="Share of the map, 60°S to 80°N, that is land."
     )
     relief: float = Field(
-        default=3_500.0, ge=200.0, le=9_000.0, description="Elevation in metres that 0.5 % of the land lies above."
+        default=2_000.0,
+        ge=200.0,
+        le=9_000.0,
+        description="Elevation in metres that 0.5 % of the land lies above.",
     )
     celerity: float = Field(
-        default=1.0, ge=0.2, le=3.0, description="Median of the true celerities in m/s, before noise and clipping."
+        default=1.0,
+        ge=0.2,
+        le=3.0,
+        description="Median of the true celerities in m/s.",
     )
     celerity_slope_exponent: float = Field(
-        default=0.4, ge=0.0, le=1.0, description="Power of the slope that the true celerity grows with."
+        default=0.55, ge=0.0, le=1.0, description="Power of the slope that the true celerity grows with."
     )
     celerity_area_exponent: float = Field(
-        default=0.2, ge=0.0, le=1.0, description="Power of the upstream area that the true celerity grows with."
+        default=0.35,
+        ge=0.0,
+        le=1.0,
+        description="Power of the upstream area that the true celerity grows with.",
     )
     celerity_noise: float = Field(
         default=0.22,
@@ -50,10 +64,15 @@ class WorldSpec(BaseModel):
     )
     muskingum_x: float = Field(default=0.2, ge=0.0, le=0.45, description="Mean of the true Muskingum x.")
     muskingum_x_noise: float = Field(
-        default=0.02, ge=0.0, le=0.1, description="Standard deviation of the true Muskingum x over the reaches."
+        default=0.02,
+        ge=0.0,
+        le=0.1,
+        description="Standard deviation of the true Muskingum x over the reaches.",
     )
     start: str = Field(default="2001-01-01", description="Date of the first forcing step.")
-    years: float = Field(default=4.0, gt=0.0, le=100.0, description="Length of the record in years of 365.25 days.")
+    years: float = Field(
+        default=4.0, gt=0.0, le=100.0, description="Length of the record in years of 365.25 days."
+    )
     forcing_step: str = Field(
         default="1D", description="Forcing step as a duration such as 1D or 6h; a day is a multiple of it."
     )
@@ -70,7 +89,9 @@ class WorldSpec(BaseModel):
         default=0.05, gt=0.0, le=0.5, description="Share of the reaches that carry a gauge."
     )
     gauge_min_upstream: int = Field(
-        default=8, ge=1, description="Fewest reaches, itself included, that a gauged reach drains."
+        default=8,
+        ge=1,
+        description="Fewest reaches, itself included, that a gauged reach drains; fewer in a small world.",
     )
     holdout_fraction: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="Share of the gauges that is held out from the estimation."
@@ -105,6 +126,17 @@ class WorldSpec(BaseModel):
             raise ValueError(f"start must be a date without a time zone, got {text!r}")
         return text
 
+    @model_validator(mode="after")
+    def _gaps_fit(self) -> Self:
+        # Between two gaps lies at least one observation.
+        longest = self.gap_days * DAY / (self.gap_days * DAY + self.step)
+        if self.gap_fraction > longest:
+            raise ValueError(
+                f"gap_fraction must be at most {longest:.3g} with gaps of {self.gap_days:g} days, "
+                f"got {self.gap_fraction:g}: give longer gaps or fewer"
+            )
+        return self
+
     @property
     def step(self) -> float:
         """Forcing step in seconds."""
@@ -118,4 +150,4 @@ class WorldSpec(BaseModel):
     @property
     def start_time(self) -> np.datetime64:
         """Start of the first forcing step, datetime64[ns]."""
-        return np.datetime64(pd.Timestamp(self.start).to_datetime64(), "ns")
+        return pd.Timestamp(self.start).as_unit("ns").to_datetime64()

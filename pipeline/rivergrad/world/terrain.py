@@ -50,8 +50,8 @@ class Terrain:
 
     Attributes:
         grid: the cells.
-        land: (rows, columns) bool; no land on the first and last rows or in the first column.
-        height: (rows, columns) shape of the surface in arbitrary units, positive on land, negative at sea.
+        land: (rows, columns) bool; no land on the rim of the map.
+        height: (rows, columns) rough first surface in arbitrary units, positive on land, negative at sea.
         uplift: (rows, columns) relative steepness of rivers, median near 1, large in mountain belts.
     """
 
@@ -67,8 +67,8 @@ def make_grid(spec: WorldSpec) -> Grid:
     # 18 columns span 360 degrees as 7 rows span 140: whole cells both ways.
     units = max(6, round(float(np.sqrt(cells / (18 * 7)))))
     step = 20.0 / units
-    lat = NORTH - step * (np.arange(7 * units) + 0.5)
-    lon = -180.0 + step * (np.arange(18 * units) + 0.5)
+    lat = NORTH - step * (np.arange(7 * units, dtype=np.float64) + 0.5)
+    lon = -180.0 + step * (np.arange(18 * units, dtype=np.float64) + 0.5)
     return Grid(lat=lat, lon=lon, step=step)
 
 
@@ -85,13 +85,14 @@ def make_terrain(spec: WorldSpec) -> Terrain:
     continents = fractal_noise(bent, rng, frequency=1.3, octaves=octaves, gain=0.55)
     belt = np.exp(-((fractal_noise(bent, rng, frequency=1.5, octaves=3, gain=0.4) / 0.22) ** 2))
     provinces = fractal_noise(bent, rng, frequency=4.0, octaves=4, gain=0.6)
-    plains = fractal_noise(bent, rng, frequency=2.5, octaves=5, gain=0.7)
-    uplift = np.exp(0.7 * provinces + 2.2 * belt - 0.6 + 0.5*rng.standard_normal(len(points)))
-
+    # Hard and soft rock from cell to cell makes rivers wander.
+    rock = rng.standard_normal(len(points))
+    uplift = np.exp(0.7 * provinces + 2.0 * belt + 0.5 * rock - 0.6).reshape(grid.shape)
+    # The first surface is mostly hills that know nothing of the coast: inland lows then gather large basins.
+    hills = fractal_noise(bent, rng, frequency=2.5, octaves=5, gain=0.7)
+    ground = (hills + 1.5 * belt + 0.3 * continents).reshape(grid.shape)
     # Belts near the sea's edge rise out of it: coasts with cordilleras, arcs of islands.
     shape = (continents + 0.35 * belt).reshape(grid.shape)
-    uplift = uplift.reshape(grid.shape)
-    ground = (plains + 1.5 * belt + 0.7 * continents).reshape(grid.shape)
     edge = np.minimum(NORTH - grid.lat, grid.lat - SOUTH)
     shape = shape - 3.0 * np.exp(-((edge / 5.0) ** 2))[:, None]  # the polar seas
 
@@ -101,17 +102,16 @@ def make_terrain(spec: WorldSpec) -> Terrain:
     seam = int(np.argmin((shape > level).sum(axis=0)))
     shape, uplift, ground = (np.roll(field, -seam, axis=1) for field in (shape, uplift, ground))
     land = shape > level
-    land[:, 0] = False
-    land[[0, -1], :] = False
     land |= _inland_seas(land)
+    land[:, [0, -1]] = False
+    land[[0, -1], :] = False
     depth = np.abs(shape - level) + 1e-6
-    ground = ground - ground.min() + 1.0
-    return Terrain(grid=grid, land=land, height=np.where(land, ground, -depth), uplift=uplift)
+    return Terrain(
+        grid=grid, land=land, height=np.where(land, 1.0 + ground - ground.min(), -depth), uplift=uplift
+    )
 
 
-def _sea_level(
-    shape: NDArray[np.float64], area: NDArray[np.float64], land_fraction: float
-) -> float:
+def _sea_level(shape: NDArray[np.float64], area: NDArray[np.float64], land_fraction: float) -> float:
     """The level that `land_fraction` of the area lies above."""
     order = np.argsort(shape, axis=None)[::-1]
     share = np.cumsum(area.ravel()[order]) / area.sum()
@@ -119,7 +119,7 @@ def _sea_level(
 
 
 def _inland_seas(land: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Sea cells of small seas. Every real ocean touches the first column or a polar row and is one with it."""
+    """Sea cells of small seas."""
     labels, _ = ndimage.label(~land, structure=np.ones((3, 3)))
     size = np.bincount(labels.ravel())
     size[0] = 0

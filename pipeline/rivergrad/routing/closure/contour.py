@@ -107,10 +107,7 @@ class Contour:
 
     def to_forcing(self, values: Tensor, weight: Tensor) -> Tensor:
         """The series (weight · values) sampled at the start of each forcing step: (row, points) -> (row, M)."""
-        folded = torch.einsum(
-            "raf,af->rf",
-            values.reshape(values.shape[0], self.ratio, -1),
-            (weight / self.ratio).reshape(self.ratio, -1),
-        )
+        aliases = values.reshape(values.shape[0], self.ratio, -1)
+        folded = (aliases * (weight / self.ratio).reshape(self.ratio, -1)).sum(dim=1)
         time = torch.arange(self.forcing_bins, device=values.device, dtype=torch.float64)
         return torch.fft.irfft(folded, self.forcing_bins) * torch.exp(self.log_radius * self.ratio * time)

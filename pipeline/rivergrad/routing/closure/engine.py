@@ -18,6 +18,10 @@ from rivergrad.routing.closure.plan import Level, Plan, make_plan
 from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_size, tolerance
 from rivergrad.routing.schemes.base import Scheme
 
+MEASURING_DIGITS = 3.0
+"""Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it: little,
+so that rounding stays below the tail that is looked for."""
+
 KEEP_BYTES = 1 << 28
 """Path responses are kept for the backward pass up to this size; beyond it they are computed again."""
 
@@ -112,13 +116,15 @@ class ClosureEngine:
             moments = self.scheme.moments(parameters, self.routing_step)
             window = first_guess(self.plan.inside, self.plan.order, moments, self.forcing_step, allowed)
         while window < horizon:
-            kernels, leftover = self._compute(parameters, Contour(self.ratio, window, device=self.device))
-            whole = not self.scheme.conserves_mass or leftover.missing <= max(100 * allowed, 1e-10)
+            contour = Contour(self.ratio, window, digits=MEASURING_DIGITS, device=self.device)
+            kernels, leftover = self._compute(parameters, contour)
+            whole = not self.scheme.conserves_mass or leftover.missing <= 10 * allowed
             if leftover.tail <= allowed and whole:
                 return kernels
             window = good_size(window + window // 2)
         # The record is shorter than the response: exact, if what lies beyond the padding is damped for good.
-        contour = Contour(self.ratio, horizon, padding=4, digits=12.0, device=self.device)
+        padding, digits = (4, 12.0) if self.dtype == torch.float64 else (2, 8.0)
+        contour = Contour(self.ratio, horizon, padding, digits, self.device)
         return replace(self._compute(parameters, contour)[0], memory=None)
 
     def _given_window(self, parameters: dict[str, Tensor], window: int) -> Kernels:

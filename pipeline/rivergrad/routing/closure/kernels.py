@@ -114,13 +114,15 @@ def chunk_tiles(
             entering = from_runoff[chunk.index.reach] * ahead
         tile = chunk.tiles.rows * chunk.tiles.columns
         tiles = torch.zeros(window, chunk.tiles.n_tiles * tile, dtype=dtype, device=product.device)
+        slots, values_by_lag = [], []
         for family in chunk.families:
             source = entering if family.kind.startswith("runoff") else product[family.path]
             response, whole = _responses(family, source, contour, window, scheme.output_delay)
             with torch.no_grad():
                 _measure(whole, window, scheme.conserves_mass, leftover, allowed)
-            flat = response.reshape(window, -1).to(dtype)
-            tiles = tiles.index_copy(1, family.slot.reshape(-1), flat)
+            slots.append(family.slot.reshape(-1))
+            values_by_lag.append(response.to(dtype).reshape(window, -1))
+        tiles = tiles.index_copy(1, torch.cat(slots), torch.cat(values_by_lag, dim=1))
         return tiles.view(window, chunk.tiles.n_tiles, chunk.tiles.rows, chunk.tiles.columns)
 
     values = tuple(parameters.values())

@@ -14,9 +14,9 @@ from rivergrad.routing.closure.convolve import TileIndex
 from rivergrad.routing.closure.paths import Index, block_depth, paths_to, postorder, upstream_pointers
 from rivergrad.routing.closure.product import ProductIndex
 
-WHOLE_BASIN_PATHS = 64
+WHOLE_BASIN_PATHS = 12
 """Basins are left whole while the paths to the wanted reaches number at most this many a reach."""
-BLOCK_REACHES = 256
+BLOCK_REACHES = 64
 """Otherwise blocks of at most this many reaches."""
 TILE_ROWS, TILE_COLUMNS = 16, 32
 
@@ -108,7 +108,7 @@ def make_plan(
     inlets: Index | None = None,
     outlets: Index | None = None,
     block_reaches: int | None = None,
-    path_budget: int = 1 << 14,
+    path_budget: int = 1 << 12,
     device: torch.device | str = "cpu",
 ) -> Plan:
     """Plan the closure of a network.

@@ -1,0 +1,44 @@
+# From a fresh clone: `make demo` and `make test`. Needs Python >= 3.11, git and make, nothing else.
+#
+# Which torch: TORCH goes to pip as it stands, so another build is chosen with
+#   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+# and another Python with
+#   make test PYTHON=python3.12
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint install clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)
+	$(BIN)/rivergrad run workflows/demo.yaml
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(STAMP)
+
+# torch comes first and by itself, so that the line below finds it and leaves its build alone.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rivergrad needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Choose one: make PYTHON=python3.12" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install $(TORCH)
+	$(PIP) install -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

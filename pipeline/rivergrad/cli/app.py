@@ -1,0 +1,54 @@
+"""All commands of `rivergrad`, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rivergrad.cli import check, doctor, estimate, partition, results, route, submit
+from rivergrad.cli.guard import Commands
+
+app = typer.Typer(
+    name="rivergrad",
+    cls=Commands,
+    epilog="Exit codes: 0 done; 2 something to mend, named in one or two lines; 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command("run")(estimate.run)
+app.command("estimate")(estimate.estimate)
+app.command("evaluate")(estimate.evaluate)
+app.command("route")(route.route)
+app.command("partition")(partition.partition)
+app.command("validate")(check.validate)
+app.command("schema")(check.schema)
+app.command("export")(results.export)
+app.command("report")(results.report)
+app.command("status")(results.status)
+app.command("doctor")(doctor.doctor)
+app.command("submit")(submit.submit)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"rivergrad {version('rivergrad')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Estimate river-routing parameters from runoff and streamflow, for basins, continents and the world."""
+
+
+def main() -> None:
+    """The entry point of the `rivergrad` command."""
+    app(prog_name="rivergrad")

@@ -1,0 +1,42 @@
+"""`rivergrad run`, `estimate` and `evaluate`: carrying out a workflow, or part of it."""
+
+from __future__ import annotations
+
+import typer
+
+from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
+
+
+def run(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
+    """Carry out a workflow: cut, estimate, evaluate, report. Resumes a run that was stopped."""
+    _run(workflow, settings, fresh, report=True)
+
+
+def estimate(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
+    """Like run, without the report."""
+    _run(workflow, settings, fresh, report=False)
+
+
+def evaluate(run: RunPath) -> None:
+    """Score a run's parameters again and write metrics.csv."""
+    _require_run(run)
+    from rivergrad.workflow.run import evaluate_run
+
+    evaluate_run(run)
+    typer.echo(run)
+
+
+def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) -> None:
+    from rivergrad.workflow.load import load_workflow
+
+    config = load_workflow(workflow, settings or ())
+    from rivergrad.workflow.run import run_workflow  # imports torch: after the workflow is known to be valid
+
+    folder = run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+    typer.echo(folder)
+
+
+def _require_run(run: RunPath) -> None:
+    from rivergrad.workflow.status import require_run
+
+    require_run(run)

@@ -1,0 +1,29 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WorkflowPath = Annotated[Path, typer.Argument(metavar="W.yaml", help="The workflow.", show_default=False)]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="a.b=v",
+        help="Set a key of the workflow; can be given several times.",
+        show_default=False,
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start over instead of resuming from the last checkpoint.")
+]
+NetworkPath = Annotated[
+    Path,
+    typer.Option(
+        "--network", metavar="N", help="CSV, Parquet or Zarr network, or a RAPID folder.", show_default=False
+    ),
+]

@@ -1,0 +1,55 @@
+"""`rivergrad status`, `report` and `export`: looking at a run, and taking its results elsewhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rivergrad.cli.options import RunPath
+
+
+class ExportFormat(StrEnum):
+    """What parameters can be exported as."""
+
+    netcdf = "netcdf"
+    zarr = "zarr"
+    csv = "csv"
+    parquet = "parquet"
+
+
+def status(run: RunPath) -> None:
+    """Say how far a run is: state, step, loss, rate, time left."""
+    from rivergrad.workflow.status import read_status
+
+    for line in read_status(run).lines():
+        typer.echo(line)
+
+
+def report(run: RunPath) -> None:
+    """Draw the maps and write report.html of a run again."""
+    from rivergrad.workflow.status import require_run
+
+    require_run(run)
+    from rivergrad.report import write_report
+
+    typer.echo(write_report(run))
+
+
+def export(
+    run: RunPath,
+    format: Annotated[ExportFormat, typer.Option("--format", help="Its format.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="O", help="The file or store to write.", show_default=False)
+    ],
+) -> None:
+    """Write a run's parameters in another format."""
+    from rivergrad.workflow.status import require_run
+
+    require_run(run)
+    from rivergrad.io import export_parameters
+
+    export_parameters(run, format.value, output)
+    typer.echo(output)

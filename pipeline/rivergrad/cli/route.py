@@ -1,0 +1,161 @@
+"""`rivergrad route`: runoff in, discharge out, with parameters as they are given."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rivergrad.cli.options import NetworkPath
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from rivercut.network import RiverNetwork
+
+
+class Convention(StrEnum):
+    """Whose update and averaging."""
+
+    standard = "standard"
+    rapid = "rapid"
+
+
+class Engine(StrEnum):
+    """How a scheme is computed."""
+
+    auto = "auto"
+    closure = "closure"
+    reference = "reference"
+
+
+class Device(StrEnum):
+    """What computes."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    """The precision of the arithmetic."""
+
+    float32 = "float32"
+    float64 = "float64"
+
+
+def route(
+    network: NetworkPath,
+    runoff: Annotated[
+        Path,
+        typer.Option(
+            "--runoff",
+            metavar="R",
+            help="NetCDF, Zarr or CSV runoff, per reach or gridded.",
+            show_default=False,
+        ),
+    ],
+    scheme: Annotated[
+        str,
+        typer.Option(
+            "--scheme", metavar="S", help="The routing scheme, such as muskingum.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="Q.nc", help="The NetCDF or Zarr to write.", show_default=False),
+    ],
+    parameters: Annotated[
+        Path | None,
+        typer.Option(
+            "--parameters",
+            metavar="P",
+            help="Parameters per reach; without it the scheme's defaults.",
+            show_default=False,
+        ),
+    ] = None,
+    routing_step: Annotated[
+        str, typer.Option("--routing-step", metavar="D", help="A duration that divides the runoff's step.")
+    ] = "1h",
+    convention: Annotated[
+        Convention, typer.Option("--convention", help="rapid: as RAPID updates and averages (muskingum).")
+    ] = Convention.standard,
+    engine: Annotated[Engine, typer.Option("--engine", help="How the scheme is computed.")] = Engine.auto,
+    parts: Annotated[int, typer.Option("--parts", metavar="K", min=1, help="The number of parts.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="W", min=0, help="Worker processes; 0: all in this process.")
+    ] = 0,
+    device: Annotated[Device, typer.Option("--device", help="What computes.")] = Device.cpu,
+    dtype: Annotated[Precision, typer.Option("--dtype", help="The precision.")] = Precision.float32,
+    variable: Annotated[
+        str | None,
+        typer.Option("--variable", help="The runoff variable, if there are several.", show_default=False),
+    ] = None,
+    chunk_steps: Annotated[
+        int | None,
+        typer.Option("--chunk-steps", min=1, help="Forcing steps computed at a time.", show_default=False),
+    ] = None,
+) -> None:
+    """Route runoff and write the discharge of every reach."""
+    from rivergrad.errors import InputError
+    from rivergrad.workflow.quantities import parse_duration
+
+    try:
+        step = parse_duration(routing_step)
+    except InputError as error:
+        raise InputError(f"--routing-step: {error}") from None
+    if step <= 0:
+        raise InputError(f"--routing-step: found {routing_step}; expected a duration longer than 0s")
+    if output.suffix not in (".nc", ".zarr"):
+        raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
+
+    from rivergrad.distributed.simulate import simulate
+    from rivergrad.io import DischargeWriter, open_runoff, read_network
+    from rivergrad.routing import schemes
+    from rivergrad.workflow.progress import track
+
+    chosen = schemes.get(scheme, convention.value)
+    rivers = read_network(network)
+    source = open_runoff(runoff, rivers, variable=variable)
+    values = _parameters(parameters, chosen, rivers)
+    with (
+        DischargeWriter(output, rivers.reach_id) as writer,
+        track(len(source.time), "route") as progress,
+    ):
+
+        def sink(start: int, discharge: NDArray[Any]) -> None:
+            stop = start + discharge.shape[0]
+            writer.append(source.time[start:stop], discharge)
+            progress.update(stop)
+
+        simulate(
+            network=rivers,
+            runoff=source,
+            parameters=values,
+            scheme=scheme,
+            convention=convention.value,
+            routing_step=step,
+            engine=engine.value,
+            parts=parts,
+            workers=workers,
+            device=device.value,
+            dtype=dtype.value,
+            sink=sink,
+            chunk_steps=chunk_steps,
+        )
+    typer.echo(output)
+
+
+def _parameters(path: Path | None, scheme: Any, rivers: RiverNetwork) -> dict[str, NDArray[float64]]:
+    """The scheme's parameters per reach: those of the file, or the scheme's defaults, which is said."""
+    import numpy as np
+
+    from rivergrad.io import read_parameters
+
+    if path is not None:
+        return read_parameters(path, scheme.parameter_names, rivers)
+    said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in scheme.parameters)
+    typer.echo(f"no --parameters: every reach has the defaults of {scheme.name}, {said}", err=True)
+    return {p.name: np.full(rivers.n_reaches, p.default) for p in scheme.parameters}

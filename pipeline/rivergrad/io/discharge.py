@@ -1,0 +1,268 @@
+"""Series per reach or gauge written to NetCDF and Zarr, in one piece or appended in chunks of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import netCDF4
+import numpy as np
+import zarr
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
+
+from rivergrad.errors import InputError
+from rivergrad.io.atomic import atomic_path
+from rivergrad.io.datasets import (
+    Variable,
+    consolidate,
+    create_netcdf_variable,
+    create_zarr_array,
+    kind_of,
+    plain_attributes,
+    write_dataset,
+)
+from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time
+
+DISCHARGE_ATTRIBUTES = {
+    "standard_name": "water_volume_transport_in_river_channel",
+    "long_name": "discharge, mean over the forcing step",
+    "units": "m3 s-1",
+    "cell_methods": "time: mean",
+}
+RUNOFF_ATTRIBUTES = {
+    "long_name": "lateral inflow, mean over the forcing step",
+    "units": "m3 s-1",
+    "cell_methods": "time: mean",
+}
+REACH_ATTRIBUTES = {"long_name": "reach id"}
+_CONVENTIONS = {"Conventions": "CF-1.11", "source": "rivergrad"}
+_REACH_CHUNK = 1 << 14
+_TIME_CHUNK = 128
+
+
+class DischargeWriter:
+    """Appends discharge(time, reach) to a NetCDF file or Zarr store, chunk by chunk of time.
+
+    It writes under a temporary name beside the target and renames when the `with` block ends well; when it
+    does not (an error, a full disk) nothing is left and an older file stays. Memory: one appended chunk.
+
+    Args:
+        path: ends in .nc or .zarr.
+        reach_id: (n,) ids.
+        attributes: global attributes (provenance).
+        dtype: of the values in the file.
+        variable: its name.
+        variable_attributes: of the variable; default those of discharge in m3/s.
+        time_chunk: times in a chunk of the file; appending multiples of it is the fastest.
+
+    Raises:
+        InputError: the name says neither NetCDF nor Zarr.
+        OSError: the disk is full; nothing is left of it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        reach_id: NDArray[np.int64],
+        *,
+        attributes: Mapping[str, Any] | None = None,
+        dtype: DTypeLike = np.float32,
+        variable: str = "discharge",
+        variable_attributes: Mapping[str, Any] = DISCHARGE_ATTRIBUTES,
+        time_chunk: int = _TIME_CHUNK,
+    ) -> None:
+        self.path = Path(path)
+        kind = kind_of(self.path, writing=True)
+        if kind not in ("netcdf", "zarr"):
+            raise InputError(f"{self.path}: expected a name that ends in .nc or .zarr")
+        self._is_zarr = kind == "zarr"
+        self._reach_id = np.asarray(reach_id, dtype=np.int64)
+        self._attributes = {**_CONVENTIONS, **(attributes or {})}
+        self._dtype = np.dtype(dtype)
+        self._variable = variable
+        self._variable_attributes = dict(variable_attributes)
+        self._chunks = (time_chunk, max(1, min(len(self._reach_id), _REACH_CHUNK)))
+        self._stack = ExitStack()
+        self._last: np.datetime64 | None = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path))
+            self._temporary = temporary
+            if self._is_zarr:
+                self._open_zarr(temporary)
+            else:
+                self._open_netcdf(temporary, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _open_zarr(self, temporary: Path) -> None:
+        count = len(self._reach_id)
+        group = zarr.open_group(
+            str(temporary), mode="w", zarr_format=3, attributes=plain_attributes(self._attributes)
+        )
+        ids = create_zarr_array(
+            group, "reach", ("reach",), np.dtype(np.int64), REACH_ATTRIBUTES, shape=(count,)
+        )
+        ids[...] = self._reach_id
+        self._time: Any = create_zarr_array(
+            group, "time", ("time",), np.dtype(np.int64), TIME_ATTRIBUTES, shape=(0,), chunks=(1 << 14,)
+        )
+        self._values: Any = create_zarr_array(
+            group,
+            self._variable,
+            ("time", "reach"),
+            self._dtype,
+            self._variable_attributes,
+            shape=(0, count),
+            chunks=self._chunks,
+        )
+
+    def _open_netcdf(self, temporary: Path, stack: ExitStack) -> None:
+        with NETCDF4_PYTHON_LOCK:
+            file = netCDF4.Dataset(str(temporary), "w", format="NETCDF4")
+            stack.callback(_close, file)
+            file.setncatts(plain_attributes(self._attributes))
+            file.createDimension("time", None)
+            file.createDimension("reach", len(self._reach_id))
+            ids = create_netcdf_variable(file, "reach", ("reach",), np.dtype(np.int64), REACH_ATTRIBUTES)
+            ids[:] = self._reach_id
+            self._time = file.createVariable("time", "i8", ("time",), chunksizes=(1 << 14,))
+            self._time.setncatts(TIME_ATTRIBUTES)
+            self._values = file.createVariable(
+                self._variable,
+                self._dtype,
+                ("time", "reach"),
+                chunksizes=self._chunks,
+                fill_value=np.nan,
+            )
+            self._values.setncatts(plain_attributes(self._variable_attributes))
+            self._file = file
+
+    def append(self, time: TimeArray, discharge: ArrayLike) -> None:
+        """Append a chunk.
+
+        Args:
+            time: (T,) start of each step, after all that was appended before.
+            discharge: (T, n) in m3/s.
+
+        Raises:
+            ValueError: shapes that do not fit, or times that do not go on.
+            OSError: the disk is full (leave the `with` block by it, and nothing stays).
+        """
+        values = np.asarray(discharge)
+        if values.shape != (len(time), len(self._reach_id)):
+            raise ValueError(
+                f"discharge has shape {values.shape}; expected ({len(time)}, {len(self._reach_id)})"
+            )
+        if not len(time):
+            return
+        if (np.diff(time) <= np.timedelta64(0)).any() or (self._last is not None and time[0] <= self._last):
+            raise ValueError(f"times from {time[0]} do not go on after {self._last}")
+        start, stop = self._count, self._count + len(time)
+        if self._is_zarr:
+            self._time.resize((stop,))
+            self._values.resize((stop, len(self._reach_id)))
+            self._time[start:stop] = encode_time(time)
+            self._values[start:stop] = values.astype(self._dtype, copy=False)
+        else:
+            with NETCDF4_PYTHON_LOCK:
+                self._time[start:stop] = encode_time(time)
+                self._values[start:stop] = values
+        self._last, self._count = time[-1], stop
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        with ExitStack() as stack:
+            stack.push(self._stack.pop_all().__exit__)
+            if error is not None:
+                return stack.__exit__(kind, error, traceback)
+            if self._is_zarr:
+                consolidate(self._temporary)
+        return None
+
+
+def _close(file: netCDF4.Dataset) -> None:
+    with NETCDF4_PYTHON_LOCK:
+        file.close()
+
+
+def write_discharge(
+    path: str | Path,
+    reach_id: NDArray[np.int64],
+    time: TimeArray,
+    discharge: ArrayLike,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    dtype: DTypeLike = np.float32,
+) -> None:
+    """Write discharge (time, reach) in m3/s to NetCDF or Zarr in one piece; see `DischargeWriter`."""
+    with DischargeWriter(path, reach_id, attributes=attributes, dtype=dtype) as writer:
+        writer.append(time, discharge)
+
+
+def write_runoff(
+    path: str | Path,
+    reach_id: NDArray[np.int64],
+    time: TimeArray,
+    runoff: ArrayLike,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    dtype: DTypeLike = np.float32,
+) -> None:
+    """Write runoff (time, reach) in m3/s to NetCDF or Zarr, so that `open_runoff` reads the same."""
+    with DischargeWriter(
+        path,
+        reach_id,
+        attributes=attributes,
+        dtype=dtype,
+        variable="runoff",
+        variable_attributes=RUNOFF_ATTRIBUTES,
+    ) as writer:
+        writer.append(time, runoff)
+
+
+def write_observations(
+    path: str | Path,
+    gauge: ArrayLike,
+    reach_id: ArrayLike,
+    time: TimeArray,
+    discharge: ArrayLike,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    dtype: DTypeLike = np.float32,
+) -> None:
+    """Write observed discharge to NetCDF or Zarr, so that `read_observations` reads the same.
+
+    Args:
+        path: ends in .nc or .zarr.
+        gauge: (G,) names.
+        reach_id: (G,) ids of the gauges' reaches.
+        time: (T,) start of each step.
+        discharge: (T, G) in m3/s, NaN where missing.
+        attributes: global attributes.
+        dtype: of the values in the file.
+    """
+    values = np.asarray(discharge, dtype=dtype)
+    names, ids = np.asarray(gauge, dtype=np.str_), np.asarray(reach_id, dtype=np.int64)
+    if values.shape != (len(time), len(names)) or ids.shape != names.shape:
+        raise ValueError(
+            f"discharge has shape {values.shape}, with {len(time)} times, "
+            f"{len(names)} gauges and {len(ids)} reach ids"
+        )
+    write_dataset(
+        Path(path),
+        {
+            "time": Variable(("time",), encode_time(time), TIME_ATTRIBUTES),
+            "gauge": Variable(("gauge",), names, {"long_name": "gauge", "cf_role": "timeseries_id"}),
+            "reach_id": Variable(("gauge",), ids, REACH_ATTRIBUTES),
+            "discharge": Variable(("time", "gauge"), values, DISCHARGE_ATTRIBUTES),
+        },
+        {**_CONVENTIONS, "featureType": "timeSeries", **(attributes or {})},
+    )

@@ -1,0 +1,255 @@
+"""Routing parameters by reach id: read from tables, NetCDF, Zarr and RAPID folders, written and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.datasets import (
+    Variable,
+    find_ids,
+    kind_of,
+    match_ids,
+    missing,
+    open_dataset,
+    reading,
+    write_dataset,
+)
+from rivergrad.io.rapid import connect_ids, is_rapid_folder, read_rapid_parameter
+from rivergrad.io.tables import id_column, number_column, read_table, require, write_table
+from rivergrad.io.units import si_factor, unit_of
+
+Float = NDArray[np.float64]
+ExportFormat = Literal["csv", "parquet", "netcdf", "zarr"]
+
+STORE = "parameters.zarr"
+
+# name -> (unit, long name); a name that ends in one of SUFFIXES has the unit of what is before it
+DESCRIPTIONS: dict[str, tuple[str, str]] = {
+    "k": ("s", "Muskingum storage constant"),
+    "x": ("1", "Muskingum weighting factor"),
+    "celerity": ("m s-1", "kinematic wave celerity"),
+    "diffusivity": ("m2 s-1", "hydraulic diffusivity"),
+    "delay": ("s", "travel time"),
+    "tau": ("s", "residence time of a linear storage"),
+    "n": ("1", "number of linear storages in series"),
+    "length": ("m", "reach length"),
+    "length_m": ("m", "reach length"),
+    "area_m2": ("m2", "local drainage area"),
+    "upstream_area_m2": ("m2", "upstream drainage area"),
+    "width_m": ("m", "channel width"),
+    "slope": ("1", "channel slope"),
+    "manning_n": ("s m-1/3", "Manning roughness"),
+    "lat": ("degrees_north", "latitude"),
+    "lon": ("degrees_east", "longitude"),
+    "informed": ("1", "upstream of a training gauge"),
+}
+SUFFIXES = {"_true": "true ", "_std": "standard deviation of ", "_default": "default "}
+_STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
+
+
+def describe(name: str) -> tuple[str, str] | None:
+    """Unit and long name of a parameter or attribute; None when it is not known here."""
+    if name in DESCRIPTIONS:
+        return DESCRIPTIONS[name]
+    for suffix, words in SUFFIXES.items():
+        base = name.removesuffix(suffix)
+        if base != name and base in DESCRIPTIONS:
+            unit, long_name = DESCRIPTIONS[base]
+            return unit, words + long_name
+    return None
+
+
+def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwork) -> dict[str, Float]:
+    """Read parameters for the reaches of a network, matched by id.
+
+    A table has the columns `reach_id` and the names, in SI. NetCDF and Zarr hold `name(reach)` with a unit
+    and `reach_id(reach)`. A RAPID folder gives `k` and `x`. A run directory gives its parameters.zarr.
+    Reaches that the network does not have are left out.
+
+    Args:
+        path: the file, store or folder.
+        names: names of the parameters.
+        network: whose reaches.
+
+    Returns:
+        name -> (n,) float64 in SI, in the order of the network.
+
+    Raises:
+        InputError: no such file or parameter, a reach that is not there or has no value, a unit that is
+            missing or not one of that parameter.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such parameter file or folder")
+    if is_rapid_folder(path):
+        at = match_ids(network.reach_id, connect_ids(path), path, "parameters")
+        values = {name: read_rapid_parameter(path, name)[at] for name in names}
+    elif path.is_dir() and (path / STORE).is_dir():
+        return read_parameters(path / STORE, names, network)
+    elif kind_of(path) in ("csv", "parquet"):
+        table = read_table(path)
+        require(table, ["reach_id", *names], path)
+        at = match_ids(network.reach_id, id_column(table, "reach_id", path), path, "parameters")
+        values = {name: number_column(table, name, path)[at] for name in names}
+    else:
+        with open_dataset(path) as dataset:
+            values = {name: _read_variable(dataset, name, network, path) for name in names}
+    for name, array in values.items():
+        if (bad := ~np.isfinite(array)).any():
+            raise InputError(
+                f"{path}: parameter '{name}' has no value for the reaches {ids_text(network.reach_id[bad])}; "
+                "expected a number for every reach of the network"
+            )
+    return values
+
+
+def _read_variable(dataset: xr.Dataset, name: str, network: RiverNetwork, path: Path) -> Float:
+    if name not in dataset.data_vars:
+        raise missing(path, "variable", name, dataset.data_vars)
+    array = dataset[name]
+    if array.ndim != 1:
+        raise InputError(
+            f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); expected one, reach"
+        )
+    ids = find_ids(dataset, str(array.dims[0]), path)
+    if ids is None:
+        raise missing(path, "variable", f"reach_id({array.dims[0]})", dataset.variables)
+    known = describe(name)
+    factor = 1.0
+    # a custom scheme's parameter may be in no unit; one that has a unit here must state it
+    if known is not None or "units" in array.attrs:
+        expected = known[0] if known is not None else None
+        unit = unit_of(array.attrs, str(path), name, expected or "s or m s-1")
+        factor = si_factor(unit, expected, str(path), name)
+    at = match_ids(network.reach_id, ids, path, "parameters")
+    with reading(path, "NetCDF or Zarr"):
+        return array.values.astype(np.float64)[at] * factor
+
+
+def write_parameters(
+    path: str | Path,
+    reach_id: NDArray[np.int64],
+    parameters: Mapping[str, ArrayLike],
+    *,
+    units: Mapping[str, str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write values per reach to CSV, Parquet, NetCDF or Zarr, by the name.
+
+    NetCDF and Zarr hold the dimension `reach`, the coordinate `reach_id(reach)`, CF attributes and the
+    provenance. The same content twice gives the same bytes, and the file appears whole or not at all.
+
+    Args:
+        path: ends in .csv, .csv.gz, .parquet, .nc or .zarr.
+        reach_id: (n,) ids.
+        parameters: name -> (n,) values in SI: parameters and whatever else is to be kept per reach.
+        units: units of names that this module does not know.
+        provenance: what the values come from, as global attributes (versions, scheme, seed, …).
+
+    Raises:
+        InputError: another suffix.
+        ValueError: shapes that do not fit.
+        OSError: the disk is full; nothing is left of it.
+    """
+    path = Path(path)
+    arrays = {name: np.asarray(values) for name, values in parameters.items()}
+    for name, array in arrays.items():
+        if array.shape != reach_id.shape:
+            raise ValueError(f"parameter '{name}' has shape {array.shape}; expected {reach_id.shape}")
+    if kind_of(path, writing=True) in ("csv", "parquet"):
+        write_table(path, pd.DataFrame({"reach_id": reach_id, **arrays}))
+        return
+    variables = {
+        "reach_id": Variable(("reach",), np.asarray(reach_id, dtype=np.int64), {"long_name": "reach id"})
+    }
+    for name, array in arrays.items():
+        variables[name] = Variable(("reach",), array, _attributes(name, units or {}))
+    coordinates = " ".join(one for one in ("reach_id", "lat", "lon") if one in variables)
+    write_dataset(path, variables, {**_globals(coordinates), **(provenance or {})})
+
+
+def _attributes(name: str, units: Mapping[str, str]) -> dict[str, str]:
+    known = describe(name)
+    attributes: dict[str, str] = {}
+    if name in _STANDARD_NAMES:
+        attributes["standard_name"] = _STANDARD_NAMES[name]
+    if known is not None:
+        attributes["long_name"] = known[1]
+    if name in units:
+        attributes["units"] = units[name]
+    elif known is not None:
+        attributes["units"] = known[0]
+    return attributes
+
+
+def _globals(coordinates: str) -> dict[str, str]:
+    return {
+        "Conventions": "CF-1.11",
+        "title": "River routing parameters per reach",
+        "source": "rivergrad",
+        "coordinates": coordinates,
+    }
+
+
+def write_parameters_store(
+    path: str | Path,
+    reach_id: NDArray[np.int64],
+    parameters: Mapping[str, ArrayLike],
+    *,
+    units: Mapping[str, str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a run directory's `parameters.zarr`; see `write_parameters`.
+
+    Raises:
+        InputError: the name does not end in .zarr.
+    """
+    if Path(path).suffix != ".zarr":
+        raise InputError(f"{path}: expected a name that ends in .zarr")
+    write_parameters(path, reach_id, parameters, units=units, provenance=provenance)
+
+
+def export_parameters(run_dir: str | Path, format: ExportFormat, output: str | Path) -> None:
+    """Write the parameters of a run directory in another format, with all that is kept per reach.
+
+    Args:
+        run_dir: holds parameters.zarr.
+        format: csv, parquet, netcdf or zarr.
+        output: the file; its name ends as the format asks.
+
+    Raises:
+        InputError: no parameters there, or a name that does not fit the format.
+    """
+    run_dir, output = Path(run_dir), Path(output)
+    if format not in ("csv", "parquet", "netcdf", "zarr"):
+        raise InputError(f"format '{format}' is not known; expected csv, parquet, netcdf or zarr")
+    store = run_dir / STORE
+    if not store.is_dir():
+        raise InputError(f"{run_dir}: holds no {STORE}; expected the directory of a run that has estimated")
+    if kind_of(output, writing=True) != format:
+        suffix = {"csv": ".csv or .csv.gz", "parquet": ".parquet", "netcdf": ".nc", "zarr": ".zarr"}[format]
+        raise InputError(f"{output}: expected a name that ends in {suffix}, as the format is {format}")
+    if output.absolute() == store.absolute():
+        raise InputError(f"{output}: is the store itself; expected another place to export to")
+    with open_dataset(store) as dataset:
+        ids = find_ids(dataset, "reach", store)
+        if ids is None:
+            raise missing(store, "variable", "reach_id", dataset.variables)
+        # a store lists its arrays in any order: what is known here comes first, as DESCRIPTIONS has it
+        rank = {name: place for place, name in enumerate(DESCRIPTIONS)}
+        names = [str(one) for one in dataset.variables if dataset[one].dims == ("reach",)]
+        names = sorted(set(names) - {"reach_id"}, key=lambda name: (rank.get(name, len(rank)), name))
+        with reading(store, "Zarr"):
+            values = {name: dataset[name].values for name in names}
+        units = {name: str(dataset[name].attrs["units"]) for name in names if "units" in dataset[name].attrs}
+        provenance = {str(name): value for name, value in dataset.attrs.items()}
+    write_parameters(output, ids, values, units=units, provenance=provenance)

@@ -1,0 +1,153 @@
+"""Make the report of a run from its directory, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rivergrad.io.atomic import atomic_path
+from rivergrad.io.rundir import RunData, read_run
+from rivergrad.report.charts import history_panels, hydrograph_panel, truth_panel
+from rivergrad.report.frame import Frame, river_size
+from rivergrad.report.geographic import GeographicFrame
+from rivergrad.report.maps import celerity_panel, skill_panel
+from rivergrad.report.page import Shot, render_page
+from rivergrad.report.schematic import SchematicFrame
+from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores, spearman
+from rivergrad.report.style import DARK, LIGHT, Panel, Theme, picture, side_by_side
+
+GENERATED = "generated"  # run.json summary["world"] of a run on a world made from a seed
+MAP_WIDTH, WORLD_WIDTH, HALF_MAP_WIDTH = 9.0, 12.0, 5.8  # inches
+WORLD_SHAPE = 1.9  # width over height from which a map is set out as one of the world
+MAX_HEIGHT = 6.2  # inches
+CHART, SMALL_CHART = (5.0, 3.1), (4.0, 3.2)  # inches
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html and maps/{celerity,skill,hydrographs}.png of a finished run; return the page's path.
+
+    The same run directory gives the same bytes. Errors: InputError naming the file that is missing or wrong.
+    """
+    run = read_run(Path(run_dir))
+    frame = frame_of(run)
+    size = river_size(run.network)
+
+    wide = frame.shape > WORLD_SHAPE
+    kind = "schematic of the network" if frame.schematic else "map"
+    celerity = celerity_panel(frame, run.celerity, run.informed, size, "Estimated celerity")
+    celerity_shot = _shot(
+        celerity,
+        _map_size(frame, WORLD_WIDTH if wide else MAP_WIDTH),
+        alt=f"A {kind} with the estimated celerity of every reach in metres per second.",
+        caption=_celerity_caption(run, frame),
+    )
+    scores = gauge_scores(run)
+    skill = _skill_panels(frame, size, scores)
+    skill_width = MAP_WIDTH if wide else HALF_MAP_WIDTH
+    skill_shots = [
+        _shot(panel, _map_size(frame, skill_width), alt=f"A {kind}: {text}", caption=text)
+        for panel, text in skill
+    ]
+    shown = chosen_gauges(run, scores)
+    hydrograph_shots = [
+        _shot(
+            hydrograph_panel(run.hydrographs, one.gauge, one.subtitle),
+            CHART,
+            alt=f"Hydrograph of {run.hydrographs.gauge[one.gauge]}: {one.subtitle}.",
+        )
+        for one in shown
+    ]
+    best_step = run.summary.get("best_step")
+    training = [
+        _shot(panel, SMALL_CHART, alt=alt)
+        for panel, alt in zip(
+            history_panels(run.history, best_step if isinstance(best_step, (int, float)) else None),
+            ("Training loss by optimisation step.", "Validation NSE by optimisation step."),
+            strict=True,
+        )
+    ]
+    correlation = None
+    if run.true_celerity is not None:
+        both = run.informed & np.isfinite(run.celerity) & (run.celerity > 0) & (run.true_celerity > 0)
+        correlation = spearman(run.true_celerity[both], run.celerity[both])
+        if both.any():
+            panel = truth_panel(run.true_celerity[both], run.celerity[both], correlation)
+            training.append(
+                _shot(panel, SMALL_CHART, alt="Estimated against true celerity of informed reaches.")
+            )
+    page = render_page(
+        run,
+        celerity=celerity_shot,
+        skill=skill_shots,
+        skill_in_pairs=not wide,
+        hydrographs=hydrograph_shots,
+        training=training,
+        spearman=correlation,
+    )
+
+    maps = run.folder / "maps"
+    _write(maps / "celerity.png", celerity_shot.light_png)
+    _write(maps / "skill.png", side_by_side([shot.light_png for shot in skill_shots], 1 if wide else 2))
+    light = [shot.light_png for shot in hydrograph_shots] or [picture(_no_gauges, LIGHT, CHART)]
+    _write(maps / "hydrographs.png", side_by_side(light, 2))
+    return _write(run.folder / "report.html", page.encode("utf-8"))
+
+
+def frame_of(run: RunData) -> Frame:
+    """The map of a run whose network has positions, or else a schematic of its tree."""
+    if run.lat is None or run.lon is None:
+        return SchematicFrame(run.network)
+    real = run.summary.get("world") != GENERATED
+    return GeographicFrame(run.network, run.lat, run.lon, land=real, terrain=None if real else run.terrain)
+
+
+def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) -> list[tuple[Panel, str]]:
+    """The two panels about skill and what each of them shows."""
+    when = "held-out time" if scores.in_held_out_time else "training time"
+    place = (frame, size, scores.position)
+    nse = skill_panel(*place, scores.nse, scores.held_out, "Skill of the estimate", f"NSE in {when}")
+    gain = scores.nse - scores.nse_uniform
+    change = skill_panel(
+        *place, gain, scores.held_out, "Gain over the best uniform celerity", "change of NSE", change=True
+    )
+    known = gain[np.isfinite(gain)]
+    better = f"better at {np.count_nonzero(known > 0)} of {known.size} gauges" if known.size else "no scores"
+    return [
+        (nse, f"NSE of the estimate at each gauge in {when}; values below 0 have the colour of 0."),
+        (change, f"NSE of the estimate minus that of the best uniform celerity, in {when}: {better}."),
+    ]
+
+
+def _celerity_caption(run: RunData, frame: Frame) -> str:
+    by = "upstream area" if "upstream_area_m2" in run.network.attributes else "the number of reaches upstream"
+    grey = int(np.count_nonzero(~run.informed))
+    text = f"Lines widen with {by}. "
+    if grey:
+        text += (
+            f"The {grey:,} reaches in grey are upstream of no training gauge: nothing was learnt about them. "
+        )
+    return text + frame.note
+
+
+def _map_size(frame: Frame, width: float) -> tuple[float, float]:
+    """Size in inches of a map `width` wide, with room for its title, colour bar and legend."""
+    drawing = min(width - 1.55, MAX_HEIGHT * frame.shape)
+    return max(drawing + 1.55, 4.5), drawing / frame.shape + 0.85
+
+
+def _shot(panel: Panel, size: tuple[float, float], *, alt: str, caption: str = "") -> Shot:
+    return Shot(picture(panel, LIGHT, size), picture(panel, DARK, size), alt, caption)
+
+
+def _no_gauges(axes: Axes, theme: Theme) -> None:
+    axes.set_axis_off()
+    axes.annotate("No gauge has observations.", (0.5, 0.5), ha="center", color=theme.muted)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return path

@@ -1,0 +1,140 @@
+"""How far a run is, read from what it wrote: run.json, history.csv and config.yaml."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rivergrad.errors import InputError
+from rivergrad.workflow.progress import time_text
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run. Seconds where a time is meant; None where the run has not said it yet."""
+
+    name: str
+    state: str
+    step: int
+    steps: int | None
+    loss: float | None
+    validation: float | None
+    seconds_per_step: float | None
+    seconds_since_written: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the remaining steps take at the present rate; None when finished or not known."""
+        if self.state != "running" or self.steps is None or self.seconds_per_step is None:
+            return None
+        return max(0, self.steps - self.step) * self.seconds_per_step
+
+    def lines(self) -> list[str]:
+        """The state for people, a line or three."""
+        of = f" of {self.steps}" if self.steps is not None else ""
+        lines = [f"{self.name}: {self.state}, step {self.step}{of}"]
+        scores = [
+            f"{name} {value:.4g}"
+            for name, value in (("loss", self.loss), ("validation NSE", self.validation))
+            if value is not None
+        ]
+        if scores:
+            lines.append(", ".join(scores))
+        pace = [] if self.seconds_per_step is None else [f"{self.seconds_per_step:.3g} s a step"]
+        if self.seconds_left is not None:
+            pace.append(f"at most {time_text(self.seconds_left)} left")
+        if self.state == "running":
+            pace.append(f"last sign of life {time_text(self.seconds_since_written)} ago")
+        return [*lines, ", ".join(pace)] if pace else lines
+
+
+def require_run(run: Path) -> None:
+    """Raise an `InputError` unless a folder is a run directory."""
+    if not run.is_dir():
+        raise InputError(f"{run}: no such run directory")
+    if not (run / "run.json").is_file():
+        raise InputError(f"{run}: not a run directory; expected a folder that holds run.json")
+
+
+def read_status(run: Path) -> Status:
+    """Read how far a run is.
+
+    **Raises:** `InputError` where the folder is not a run directory or its files are damaged.
+    """
+    require_run(run)
+    info = _read_json(run / "run.json")
+    history = _read_history(run / "history.csv")
+    last = history[-1] if history else {}
+    validations = [
+        row["validation_nse"] for row in history if not math.isnan(row.get("validation_nse", math.nan))
+    ]
+    written = max(path.stat().st_mtime for path in (run / "run.json", run / "history.csv") if path.exists())
+    return Status(
+        name=str(info.get("name") or run.name),
+        state=str(info.get("status", "unknown")),
+        step=int(last.get("step", 0)),
+        steps=_planned_steps(run, info),
+        loss=last.get("loss"),
+        validation=validations[-1] if validations else None,
+        seconds_per_step=_pace(history),
+        seconds_since_written=max(0.0, time.time() - written),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); expected what a run writes") from None
+    if not isinstance(info, dict):
+        raise InputError(f"{path}: found a {type(info).__name__}; expected an object with name and status")
+    return info
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of history.csv; the last one may be half-written while the run goes on, and is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = []
+    for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+        if None in row.values():
+            break
+        try:
+            rows.append({name: float(value) if value else math.nan for name, value in row.items() if name})
+        except (TypeError, ValueError):
+            break
+    return rows
+
+
+def _planned_steps(run: Path, info: dict[str, Any]) -> int | None:
+    config = run / "config.yaml"
+    if config.is_file():
+        from rivergrad.workflow.documents import read_document
+
+        estimate = read_document(config).get("estimate")
+        if isinstance(estimate, dict) and isinstance(estimate.get("steps"), int):
+            return int(estimate["steps"])
+    summary = info.get("summary")
+    return (
+        int(summary["steps"]) if isinstance(summary, dict) and isinstance(summary.get("steps"), int) else None
+    )
+
+
+def _pace(history: list[dict[str, float]]) -> float | None:
+    """Seconds a step over the rows since the run was last resumed (where `seconds` starts again)."""
+    rows = [row for row in history if "seconds" in row and "step" in row]
+    stretch = rows[-1:]
+    for row in reversed(rows[:-1]):
+        if not (row["seconds"] < stretch[0]["seconds"] and row["step"] < stretch[0]["step"]):
+            break
+        stretch.insert(0, row)
+    if len(stretch) < 2:
+        return None
+    first, last = stretch[0], stretch[-1]
+    return (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])

@@ -1,0 +1,75 @@
+"""Status: how far a run is, from the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rivergrad.errors import InputError
+from rivergrad.workflow.status import read_status
+
+
+def make_run(folder: Path, history: str = "", config: str = "estimate:\n  steps: 100\n", **info: Any) -> Path:
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"name": "demo", "status": "running", **info}))
+    if history:
+        (folder / "history.csv").write_text("step,loss,validation_nse,seconds\n" + history)
+    if config:
+        (folder / "config.yaml").write_text(config)
+    return folder
+
+
+def test_running(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r", "10,0.5,0.61,20\n20,0.4,0.62,40\n30,0.3,,60\n")
+    hour_ago = time.time() - 3600
+    for path in run.iterdir():
+        os.utime(path, (hour_ago, hour_ago))
+    status = read_status(run)
+    assert (status.step, status.steps, status.loss, status.validation) == (30, 100, 0.3, 0.62)
+    assert status.seconds_per_step == 2.0
+    assert status.seconds_left == 140.0
+    lines = status.lines()
+    assert lines[0] == "demo: running, step 30 of 100"
+    assert lines[1] == "loss 0.3, validation NSE 0.62"
+    assert lines[2] == "2 s a step, at most 2m 20s left, last sign of life 1h 00m ago"
+
+
+def test_resumed_run_is_timed_from_where_it_resumed(tmp_path: Path) -> None:
+    status = read_status(make_run(tmp_path / "r", "10,1,,500\n20,1,,1000\n20,1,,5\n30,1,,15\n40,1,,25\n"))
+    assert status.seconds_per_step == 1.0
+
+
+@pytest.mark.parametrize("half", ["20,0.4\n", "20,0.4,0.6,4", "20,0.4,0.6,", "2", "20,x,,\n"])
+def test_half_written_row_is_left_out(tmp_path: Path, half: str) -> None:
+    assert read_status(make_run(tmp_path / "r", f"10,0.5,0.6,20\n{half}")).step == 10
+
+
+def test_finished(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r", "10,0.5,0.6,20\n20,0.4,0.7,40\n", status="finished")
+    status = read_status(run)
+    assert status.seconds_left is None
+    assert status.lines()[-1] == "2 s a step"
+
+
+def test_just_started(tmp_path: Path) -> None:
+    status = read_status(make_run(tmp_path / "r", config=""))
+    assert (status.step, status.steps, status.loss, status.seconds_per_step) == (0, None, None, None)
+    assert status.lines()[0] == "demo: running, step 0"
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nix: no such run directory"):
+        read_status(tmp_path / "nix")
+    with pytest.raises(InputError, match=r"not a run directory; expected a folder that holds run\.json"):
+        read_status(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json: not JSON"):
+        read_status(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match=r"run\.json: found a list; expected an object"):
+        read_status(tmp_path)

@@ -1,0 +1,70 @@
+"""The recipe refuses what it cannot make, and streams of different purposes are independent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from rivergrad.world import WorldSpec
+from rivergrad.world.streams import PURPOSES, stream
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("reaches", 0),
+        ("land_fraction", 1.0),
+        ("gap_fraction", 1.0),
+        ("holdout_fraction", -0.1),
+        ("forcing_step", "7h"),
+        ("forcing_step", "2D"),
+        ("forcing_step", "soon"),
+        ("start", "yesterday-ish"),
+        ("start", "NaT"),
+        ("continents", 7),
+    ],
+)
+def test_refuses(field: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=field):
+        WorldSpec(**{field: value})
+
+
+def test_refuses_gaps_that_leave_no_room_between_them() -> None:
+    with pytest.raises(ValidationError, match=r"at most 0\.5"):
+        WorldSpec(gap_fraction=0.8, gap_days=1.0)
+    assert WorldSpec(gap_fraction=0.8, gap_days=5.0).gap_days == 5.0
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        WorldSpec().seed = 2  # type: ignore[misc]
+
+
+def test_every_field_has_a_sentence() -> None:
+    for name, field in WorldSpec.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_steps_and_time() -> None:
+    spec = WorldSpec(forcing_step="6h", years=1.0, start="1999-12-31")
+    assert spec.step == 21_600.0
+    assert spec.n_steps == 1461
+    assert spec.start_time == np.datetime64("1999-12-31", "ns")
+    assert spec.start_time.dtype == np.dtype("datetime64[ns]")
+
+
+def test_streams_repeat_and_differ() -> None:
+    draws = {purpose: stream(3, purpose).random(4).tobytes() for purpose in PURPOSES}
+    assert len(set(draws.values())) == len(PURPOSES)
+    assert stream(3, "storms").random(4).tobytes() == draws["storms"]
+    assert stream(4, "storms").random(4).tobytes() != draws["storms"]
+
+
+def test_streams_are_the_spawned_children() -> None:
+    children = np.random.SeedSequence(3).spawn(len(PURPOSES))
+    for child, purpose in zip(children, PURPOSES, strict=True):
+        assert np.random.default_rng(child).random() == stream(3, purpose).random()
