@@ -519,7 +519,8 @@ def test_a_real_browser_shows_the_pictures(
         [
             str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},6000", f"--screenshot={shot}",
+            "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},6000", f"--screenshot={shot}",
             (mapped / "report.html").as_uri(),
         ],
         check=True, capture_output=True, timeout=120,

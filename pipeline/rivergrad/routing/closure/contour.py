@@ -1,12 +1,13 @@
 """The circle in the z-plane on which responses are evaluated, and the way back from it to time.
 
-Responses of reservoirs never end, so a discrete Fourier transform over any window folds their tail back onto
-their front. Evaluating the transfer functions on a circle of radius ρ > 1 instead of the unit circle damps the
-response by ρ⁻ᵗ: what folds back from N steps later arrives ρᴺ times smaller, while undoing the damping at lag t
-amplifies rounding by ρᵗ only. With N twice the window and ρᴺ = 10⁸ the fold is ≤ 1e-8 of the tail beyond N
-(which the window's own check keeps below the tolerance) and rounding stays below 1e-11.
+Responses of reservoirs never end, so a discrete Fourier transform over any window folds their tail back
+onto their front. Evaluating the transfer functions on a circle of radius ρ > 1 instead of the unit circle
+damps the response by ρ⁻ᵗ: what folds back from N steps later arrives ρᴺ times smaller, while undoing the
+damping at lag t amplifies rounding by ρᵗ only. With N twice the window and ρᴺ = 10⁸ the fold is ≤ 1e-8 of the
+tail beyond N (which the window's own check keeps below the tolerance) and rounding stays below 1e-11.
 
-Source: Wedepohl & Wilcox (1973), "numerical Laplace transform"; Abate & Whitt (1992), doi:10.1016/0167-6377(92)90050-D.
+Source: Wedepohl & Wilcox (1973), "numerical Laplace transform"; Abate & Whitt (1992),
+doi:10.1016/0167-6377(92)90050-D.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Contour:
         return torch.fft.irfft(half, self.bins) * torch.exp(self.log_radius * time)
 
     def to_forcing(self, values: Tensor, weight: Tensor) -> Tensor:
-        """The series (weight · values) sampled at the start of each forcing step: (row, points) -> (row, M)."""
+        """The series (weight · values) at the start of each forcing step: (row, points) -> (row, M)."""
         aliases = values.reshape(values.shape[0], self.ratio, -1)
         folded = (aliases * (weight / self.ratio).reshape(self.ratio, -1)).sum(dim=1)
         time = torch.arange(self.forcing_bins, device=values.device, dtype=torch.float64)

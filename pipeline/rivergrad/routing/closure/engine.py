@@ -1,4 +1,4 @@
-"""The closure engine: transitive closure inside blocks, block-sparse causal convolution, series between blocks."""
+"""The closure engine: closure inside blocks, block-sparse causal convolution, series between blocks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_s
 from rivergrad.routing.schemes.base import Scheme
 
 MEASURING_DIGITS = 3.0
-"""Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it: little,
-so that rounding stays below the tail that is looked for."""
+"""Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it:
+little, so that rounding stays below the tail that is looked for."""
 
 KEEP_BYTES = 1 << 28
 """Path responses are kept for the backward pass up to this size; beyond it they are computed again."""
@@ -40,8 +40,8 @@ class Kernels:
 class ClosureState:
     """What a later chunk of time needs of the past: the last inputs of each level, oldest first.
 
-    `history[level]` is (column, batch, steps): runoff of the level's reaches, then its inflows by phase. It is
-    differentiable like any other input.
+    `history[level]` is (column, batch, steps): runoff of the level's reaches, then its inflows by phase. It
+    is differentiable like any other input.
     """
 
     history: tuple[Tensor, ...]
@@ -52,8 +52,8 @@ class ClosureEngine:
     """Routing of one (piece of a) network by the closure of its impulse responses.
 
     Memory: `kernel_bytes` says what the responses take for a window; computing them takes `work_bytes` more,
-    whatever the size of the network; routing B series of T steps takes runoff and discharge, as much again for
-    the history, and at most `convolve.GATHER_BYTES` twice.
+    whatever the size of the network; routing B series of T steps takes runoff and discharge, as much again
+    for the history, and at most `convolve.GATHER_BYTES` twice.
 
     Args:
         downstream: (reach,) position of the downstream reach or −1.
@@ -146,7 +146,8 @@ class ClosureEngine:
         days = self.forcing_step / 86400
         raise InputError(
             f"window: {window} forcing steps ({window * days:g} d) leave {outside:.2g} of a path's response "
-            f"outside; expected at most {USER_TOLERANCE:g}: a window of {wanted} ({wanted * days:g} d) would do"
+            f"outside; expected at most {USER_TOLERANCE:g}: "
+            f"a window of {wanted} ({wanted * days:g} d) would do"
         )
 
     def _compute(self, parameters: dict[str, Tensor], contour: Contour) -> tuple[Kernels, Leftover]:

@@ -39,7 +39,9 @@ def transfer_functions(
     return through, contour.spectrum(scheme.runoff_response(parameters, step, contour.bins))
 
 
-def _responses(family: Family, values: Tensor, contour: Contour, window: int, delay: int) -> tuple[Tensor, Tensor]:
+def _responses(
+    family: Family, values: Tensor, contour: Contour, window: int, delay: int
+) -> tuple[Tensor, Tensor]:
     """Responses of a family, window first: (window, path[, phase in][, phase out]), and what lies beyond.
 
     The second result is the sum over all phases, (path, lag) with every lag of the padded length, for the
@@ -56,9 +58,7 @@ def _responses(family: Family, values: Tensor, contour: Contour, window: int, de
     if family.kind == "inflow-mean":
         # Entering in phase s' shifts the response by s' routing steps; before time zero there is nothing but
         # what the mean over the step that contains time zero sees of it.
-        k = torch.stack(
-            [contour.to_forcing(values, reported * contour.back(s)) for s in range(ratio)], dim=2
-        )
+        k = torch.stack([contour.to_forcing(values, reported * contour.back(s)) for s in range(ratio)], dim=2)
         return k[:, :window].transpose(0, 1), k.detach().mean(dim=2) * ratio
     h = contour.to_routing(values)
     lag = torch.arange(window, device=h.device)[:, None, None] * ratio

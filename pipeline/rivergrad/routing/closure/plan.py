@@ -26,8 +26,8 @@ class Family:
     """Paths of one kind and the tile slots their responses go to.
 
     `kind` is from-to: `runoff` or `inflow` (a series at the routing step) to `mean` (reported discharge) or
-    `flow` (a series at the routing step). `slot[p, …]` is where in the flattened tiles path p's response goes,
-    with an axis for the phases of an inflow and one for the phases of a flow where there are such.
+    `flow` (a series at the routing step). `slot[p, …]` is where in the flattened tiles path p's response
+    goes, with an axis for the phases of an inflow and one for the phases of a flow where there are such.
     """
 
     kind: str
@@ -55,8 +55,8 @@ class Chunk:
 class Level:
     """Blocks with no path between them, routed together.
 
-    Columns are the level's reaches (runoff), then the phases of each inflow; rows are the wanted reaches, then
-    the phases of each flow that leaves.
+    Columns are the level's reaches (runoff), then the phases of each inflow; rows are the wanted reaches,
+    then the phases of each flow that leaves.
     """
 
     reaches: torch.Tensor  # (c,) positions, in postorder
@@ -298,7 +298,7 @@ class _Columns:
         )
 
     def inflows_of(self, reach: Index) -> tuple[Index, Index]:
-        """Which of the `reach`es (one a path) inflows enter, and the columns (entry, phase) of those inflows."""
+        """Which of the `reach`es (one a path) inflows enter, and their columns (entry, phase)."""
         first = np.searchsorted(self.entry, reach, "left")
         repeats = np.searchsorted(self.entry, reach, "right") - first
         path = np.repeat(np.arange(reach.size), repeats)

@@ -40,7 +40,7 @@ class _PathProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         transfer, product = ctx.saved_tensors
         index: ProductIndex = ctx.index
-        # The conjugate of the gradient is carried, so that no factor has to be conjugated: that is the slow part.
+        # The conjugate of the gradient is carried, so that no factor has to be conjugated: that is slow.
         carried = torch.view_as_complex(torch.view_as_real(grad) * grad.real.new_tensor([1.0, -1.0]))
         for start, stop in reversed(index.slices[1:]):
             # parents are distinct inside a slice: a plain indexed addition is exact and deterministic

@@ -36,7 +36,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sizes of a reach's impulse response, used to guess how long a window has to be. All (reach,), seconds."""
+    """Sizes of a reach's impulse response, to guess how long a window has to be. All (reach,), seconds."""
 
     mean: Tensor
     """Mean delay."""
@@ -136,7 +136,8 @@ class Scheme(ABC):
             if bool(bad.any()):
                 where = torch.nonzero(bad.reshape(-1, bad.shape[-1]).any(dim=0))[:, 0].tolist()
                 first = value.detach().reshape(-1, bad.shape[-1])[:, where[0]]
+                ids = ids_text([int(reach_ids[i]) for i in where])
                 raise InputError(
                     f"parameter {p.name}: expected {p.lower:g} to {p.upper:g} {p.units}, "
-                    f"found {first.flatten()[0].item():g} (reach ids {ids_text([int(reach_ids[i]) for i in where])})"
+                    f"found {first.flatten()[0].item():g} (reach ids {ids})"
                 )

@@ -1,0 +1,42 @@
+"""A Dask cluster on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def local_client(workers: int, threads_per_worker: int = 1) -> Iterator[Any]:
+    """A client of a new LocalCluster: on the loopback interface, without dashboard, gone at the end.
+
+    Every worker process runs one task at a time; `threads_per_worker` is what torch computes with inside it.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.worker.daemon": True,
+        # a lost worker holds what cannot be made again from the graph: do not try
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+        "distributed.nanny.environ.OMP_NUM_THREADS": threads_per_worker,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,185 @@
+"""Routing a record of runoff through a partitioned network, chunk by chunk of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivercut.partition import Partition, partition
+from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.sweep import Sweep
+from rivergrad.errors import InputError
+from rivergrad.estimate.resident import Given, PieceSetup
+from rivergrad.routing import Router, choose_engine, schemes, step_ratio
+from rivergrad.routing.pieces import Piece, make_pieces
+
+CHUNK_VALUES = 1 << 25
+"""Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
+
+
+class Source(Protocol):
+    """Runoff that a worker can read for itself (see `rivergrad.io.RunoffSource`)."""
+
+    @property
+    def time(self) -> NDArray[np.datetime64]: ...
+
+    @property
+    def step(self) -> float: ...
+
+    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> NDArray[np.float64]: ...
+
+    def select(self, reach_positions: NDArray[np.int64]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class PieceRunoff:
+    """Reads the runoff of one piece: what a worker is given."""
+
+    source: Any
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = self.source.read(None, start, stop)
+        return values
+
+
+def check_parameters(
+    scheme: schemes.Scheme, parameters: Mapping[str, NDArray[np.float64]], network: RiverNetwork
+) -> None:
+    """Raise an InputError naming reaches unless the parameters are complete and admissible."""
+    tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
+    scheme.check(tensors, network.reach_id)
+
+
+def simulate(
+    *,
+    network: RiverNetwork,
+    runoff: Source,
+    parameters: Mapping[str, NDArray[np.float64]],
+    scheme: str,
+    convention: str = "standard",
+    routing_step: float,
+    engine: str = "auto",
+    parts: int = 1,
+    workers: int = 0,
+    threads_per_worker: int = 1,
+    device: str = "cpu",
+    dtype: str = "float32",
+    sink: Callable[[int, NDArray[Any]], None],
+    chunk_steps: int | None = None,
+    targets: NDArray[np.int64] | None = None,
+    cut: Partition | None = None,
+) -> None:
+    """Route the whole record and hand discharge to `sink` chunk by chunk.
+
+    Args:
+        network: the river network.
+        runoff: (time, reach) m³/s; every worker reads its own reaches.
+        parameters: the scheme's, each (reach,), SI.
+        scheme, convention, engine: see `rivergrad.routing.Router`.
+        routing_step: δ, s.
+        parts: parts to cut the network into; `cut` gives a partition instead.
+        workers: worker processes; 0 computes in this process.
+        threads_per_worker: threads each of them computes with.
+        device: `cpu` or `cuda`; dtype: `float32` or `float64`.
+        sink: called with (first step, discharge (time, target)) in order.
+        chunk_steps: forcing steps computed at a time.
+        targets: reaches whose discharge is wanted; all by default.
+
+    Raises:
+        InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, a worker lost.
+    """
+    chosen = schemes.get(scheme, convention)
+    step_ratio(runoff.step, routing_step)
+    check_parameters(chosen, parameters, network)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
+    steps = runoff.time.size
+    wanted = np.arange(network.n_reaches) if targets is None else targets
+    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
+    if choose_engine(engine)[0] == "reference":
+        if parts > 1 or workers:
+            raise InputError("engine reference: it computes in one part and in this process")
+        sink(0, _reference(network, runoff, parameters, chosen, routing_step, wanted))
+        return
+    whole = cut if cut is not None else partition(network, parts)
+    pieces = make_pieces(network, whole)
+    mine, order = targets_of(pieces, wanted, network.n_reaches)
+    with open_executor(workers, threads_per_worker) as executor:
+        sweep = Sweep(
+            executor,
+            [
+                PieceSetup(
+                    piece=piece,
+                    scheme=chosen,
+                    forcing_step=runoff.step,
+                    routing_step=routing_step,
+                    targets=local,
+                    steps=steps,
+                    read=PieceRunoff(runoff.select(piece.reaches)),
+                    dtype=dtype,
+                    device=device,
+                    threads=threads_per_worker,
+                )
+                for piece, local in zip(pieces, mine, strict=True)
+            ],
+        )
+        given = [
+            Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
+            for piece in pieces
+        ]
+        for start in range(0, steps, size):
+            stop = min(start + size, steps)
+            handles = sweep.route_chunk(given, start, stop)
+            if start == 0:
+                given = [Given("table")] * len(pieces)  # the responses are on the workers by now
+            sink(start, np.concatenate(executor.gather_results(handles), axis=1)[:, order])
+
+
+def targets_of(
+    pieces: tuple[Piece, ...], targets: NDArray[np.int64], n_reaches: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """The local targets of each piece, and where each target stands in the pieces' results laid side by side."""
+    owner = np.empty(n_reaches, np.int64)
+    local = np.empty(n_reaches, np.int64)
+    for piece in pieces:
+        owner[piece.reaches] = piece.number
+        local[piece.reaches] = np.arange(piece.reaches.size)
+    mine, columns = [], []
+    for piece in pieces:
+        here = np.flatnonzero(owner[targets] == piece.number)
+        mine.append(local[targets[here]])
+        columns.append(here)
+    order = np.empty(targets.size, np.int64)
+    order[np.concatenate(columns)] = np.arange(targets.size)
+    return mine, order
+
+
+def _reference(
+    network: RiverNetwork,
+    runoff: Source,
+    parameters: Mapping[str, NDArray[np.float64]],
+    scheme: schemes.Scheme,
+    routing_step: float,
+    targets: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    router = Router(
+        network,
+        scheme,
+        forcing_step=runoff.step,
+        routing_step=routing_step,
+        engine="reference",
+        targets=targets,
+        dtype=torch.float64,
+    )
+    values = torch.from_numpy(np.array(runoff.read(None, 0, runoff.time.size)))
+    tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
+    with torch.no_grad():
+        discharge, _ = router(values, tensors)
+    result: NDArray[np.float64] = discharge.numpy()
+    return result

@@ -1,0 +1,311 @@
+"""A piece of the network with everything that stays on its worker: plan, runoff, observations, parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.estimate.adam import Adam
+from rivergrad.estimate.loss import nse_loss
+from rivergrad.estimate.model import ParameterModel
+from rivergrad.routing import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.pieces import Piece
+from rivergrad.routing.schemes import PureLag, Scheme
+
+Array = NDArray[Any]
+ReadRunoff = Callable[[int, int], NDArray[np.float64]]
+"""(start, stop) -> runoff (time, reach of the piece) m³/s; runs on the worker."""
+
+CHUNK_BYTES = 1 << 28
+"""Long records are routed in chunks of time whose runoff stays within this size."""
+
+
+@dataclass(frozen=True)
+class PieceSetup:
+    """What a worker is sent to set up a piece; small, but for the observations.
+
+    Attributes:
+        piece: the piece.
+        scheme: the scheme (with its convention).
+        forcing_step, routing_step: s.
+        targets: (m,) local reaches whose discharge is wanted.
+        steps: forcing steps in the record.
+        read: reads the piece's runoff.
+        dtype, device: of the routing.
+        threads: threads this worker computes with.
+    """
+
+    piece: Piece
+    scheme: Scheme
+    forcing_step: float
+    routing_step: float
+    targets: NDArray[np.int64]
+    steps: int
+    read: ReadRunoff
+    dtype: str = "float32"
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class FitSetup:
+    """What a piece needs besides for estimation.
+
+    Attributes:
+        model: the parameter model.
+        features: (reach, feature); length: (reach,) m.
+        observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
+        scale: (target,) weight of a gauge over its variance and over the number of training gauges.
+        shrinkage: weight of the penalty on deviations, already divided by the reaches of the whole network.
+        rate: learning rate.
+    """
+
+    model: ParameterModel
+    features: NDArray[np.float64]
+    length: NDArray[np.float64]
+    observed: NDArray[np.float32]
+    scale: NDArray[np.float64]
+    shrinkage: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Given:
+    """How to get parameters for a forward run: a kind, and what it needs.
+
+    `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
+    spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
+    `table`: scheme parameters per reach of the piece.
+    """
+
+    kind: str
+    shared: NDArray[np.float64] | None = None
+    celerity: float = 0.0
+    spreading: float | None = None
+    best: bool = False
+    table: dict[str, NDArray[np.float64]] | None = None
+
+
+class ResidentPiece:
+    """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here."""
+
+    def __init__(self, setup: PieceSetup) -> None:
+        torch.set_num_threads(setup.threads)
+        self.setup = setup
+        self.dtype = getattr(torch, setup.dtype)
+        self.engine = ClosureEngine(
+            setup.piece.downstream,
+            setup.scheme,
+            setup.forcing_step,
+            setup.routing_step,
+            targets=setup.targets,
+            inlets=setup.piece.inlets,
+            outlets=setup.piece.outlets,
+            dtype=self.dtype,
+            device=torch.device(setup.device),
+        )
+        self._runoff: Tensor | None = None
+        self._route: tuple[Kernels, ClosureState | None] | None = None
+        self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
+
+    # -- forward only ---------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read the whole record of runoff and keep it."""
+        values = self.setup.read(0, self.setup.steps)
+        self._runoff = torch.from_numpy(values).to(self.engine.device, self.dtype)
+
+    def prepare_fit(self, fit: FitSetup) -> None:
+        """Get ready for estimation: deviations at zero, optimiser at rest."""
+        self.fit = fit
+        device = self.engine.device
+        self.features = torch.from_numpy(fit.features).to(device)
+        self.length = torch.from_numpy(fit.length).to(device)
+        self.observed = torch.from_numpy(fit.observed).to(device)
+        self.scale = torch.from_numpy(fit.scale).to(device)
+        n = self.setup.piece.reaches.size
+        self.free = np.zeros((fit.model.n_free, n))
+        self.best = self.free.copy()
+        self.adam = Adam.zeros(self.free.shape)
+
+    def _parameters(self, given: Given) -> tuple[Scheme, dict[str, Tensor]]:
+        scheme: Scheme = self.setup.scheme
+        n = self.setup.piece.reaches.size
+        if given.kind == "unrouted":
+            return PureLag(), {"delay": torch.zeros(n, dtype=torch.float64)}
+        if given.kind == "table":
+            assert given.table is not None
+            return scheme, {name: torch.from_numpy(np.array(v)) for name, v in given.table.items()}
+        if given.kind == "uniform":
+            celerity = torch.full((n,), given.celerity, dtype=torch.float64)
+            spreading = None if given.spreading is None else torch.full_like(celerity, given.spreading)
+            return scheme, scheme.from_celerity(celerity, spreading, self.length)
+        assert given.shared is not None
+        free = torch.from_numpy(self.best if given.best else self.free)
+        shared = torch.from_numpy(given.shared)
+        return scheme, self.fit.model.parameters(shared, free, self.features, self.length)
+
+    def _kernels(self, given: Given, horizon: int) -> Kernels:
+        scheme, parameters = self._parameters(given)
+        engine = copy.copy(self.engine)
+        engine.scheme = scheme
+        return engine.kernels(parameters, horizon)
+
+    def _chunk_steps(self) -> int:
+        reaches = max(1, self.setup.piece.reaches.size)
+        return max(16, CHUNK_BYTES // (reaches * self.dtype.itemsize * 4))
+
+    def _inflow(self, inflows: Sequence[Array], start: int, stop: int) -> Tensor | None:
+        if not self.setup.piece.sources:
+            return None
+        ratio = self.engine.ratio
+        series = np.stack([np.atleast_2d(q)[:, start * ratio : stop * ratio] for q in inflows], axis=1)
+        return torch.from_numpy(series)
+
+    @torch.no_grad()
+    def simulate(self, given: Given, start: int, stop: int, *inflows: Array) -> tuple[Array, list[Array]]:
+        """Route steps start..stop of the record from rest.
+
+        Returns:
+            discharge (time, target) float64 and the series of each outlet (1, routing step).
+        """
+        kernels = self._kernels(given, stop - start)
+        state: ClosureState | None = None
+        discharge, outflow = [], []
+        size = self._chunk_steps()
+        for a in range(start, stop, size):
+            b = min(a + size, stop)
+            q, out, state = self.engine.apply(
+                kernels, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
+            )
+            discharge.append(q[0].to("cpu", torch.float64).numpy())
+            outflow.append(out[0].cpu().numpy())
+        leaving = np.concatenate(outflow, axis=1)
+        return np.concatenate(discharge), [series[None] for series in leaving]
+
+    def _read(self, start: int, stop: int) -> Tensor:
+        if self._runoff is not None:
+            return self._runoff[start:stop]
+        return torch.from_numpy(self.setup.read(start, stop)).to(self.engine.device, self.dtype)
+
+    @torch.no_grad()
+    def route_chunk(self, given: Given, start: int, stop: int, *inflows: Array) -> tuple[Array, list[Array]]:
+        """Route the next steps of the record, going on from the last call (from rest where start is 0).
+
+        Returns:
+            discharge (time, target) in the routing's dtype, and the series of each outlet.
+        """
+        if start == 0:
+            self._route = (self._kernels(given, self.setup.steps), None)
+        assert self._route is not None
+        kernels, state = self._route
+        q, out, state = self.engine.apply(
+            kernels, self._read(start, stop)[None], self._inflow(inflows, 0, stop - start), state
+        )
+        self._route = (kernels, state)
+        return q[0].cpu().numpy(), [series[None] for series in out[0].cpu().numpy()]
+
+    # -- estimation -----------------------------------------------------------------------------------------
+
+    def forward(
+        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
+    ) -> tuple[None, list[Array]]:
+        """Route some windows of the record and keep the graph for `backward`.
+
+        Args:
+            shared: shared coefficients.
+            windows: (first step of the warm-up, first step that counts, end), all of the same lengths.
+            inflows: (window, routing step) each.
+
+        Returns:
+            Nothing, and the series of each outlet (window, routing step).
+        """
+        assert self._runoff is not None
+        leaf = torch.from_numpy(shared.copy()).requires_grad_()
+        free = torch.from_numpy(self.free.copy()).requires_grad_()
+        parameters = self.fit.model.parameters(leaf, free, self.features, self.length)
+        runoff = torch.stack([self._runoff[a:c] for a, _, c in windows])
+        inflow = torch.zeros(0)
+        if self.setup.piece.sources:
+            inflow = torch.from_numpy(np.stack(inflows, axis=1)).to(self.dtype).requires_grad_()
+        kernels = self.engine.kernels(parameters, runoff.shape[1])
+        discharge, outflow, _ = self.engine.apply(
+            kernels, runoff, inflow if self.setup.piece.sources else None
+        )
+        a, b, _ = windows[0]
+        observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
+        loss = nse_loss(discharge[:, b - a :], observed, self.scale)
+        penalty = self.fit.shrinkage * (free * free).sum()
+        self._pending = (loss + penalty, outflow, inflow, leaf, free)
+        return None, list(outflow.detach().cpu().numpy().swapaxes(0, 1))
+
+    def backward(self, update: bool, *gradients: Array) -> tuple[dict[str, Any], list[Array]]:
+        """Finish a step: gradients of everything, and Adam's step for the deviations.
+
+        Args:
+            update: move the deviations (False: only report their gradient, for tests).
+            gradients: of the loss with respect to each outlet's series, (window, routing step).
+
+        Returns:
+            `loss`, `shared` (its gradient), `free` (without update), and the gradient of each inflow.
+        """
+        assert self._pending is not None
+        loss, outflow, inflow, leaf, free = self._pending
+        self._pending = None
+        roots, seeds = [loss], [torch.ones_like(loss)]
+        if gradients:
+            roots.append(outflow)
+            seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(outflow))
+        torch.autograd.backward(roots, seeds)
+        assert free.grad is not None
+        assert leaf.grad is not None
+        result: dict[str, Any] = {"loss": float(loss.detach()), "shared": leaf.grad.numpy()}
+        if update:
+            self.free = self.free + self.adam.update(free.grad.numpy(), self.fit.rate)
+        else:
+            result["free"] = free.grad.numpy()
+        into = [] if inflow.grad is None else list(inflow.grad.cpu().numpy().swapaxes(0, 1))
+        return result, into
+
+    def both(
+        self, update: bool, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
+    ) -> tuple[dict[str, Any], list[Array]]:
+        """`forward` and `backward` in one, for a piece that nothing flows out of."""
+        self.forward(shared, windows, *inflows)
+        return self.backward(update)
+
+    def keep_best(self) -> None:
+        """Remember the present deviations as the best ones."""
+        self.best = self.free.copy()
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """What a checkpoint holds of this piece; every array ends in its reaches."""
+        return {
+            "free": self.free,
+            "best": self.best,
+            "adam_mean": self.adam.mean,
+            "adam_square": self.adam.square,
+        }
+
+    def restore(self, state: dict[str, NDArray[np.float64]], steps: int) -> None:
+        """Go back to a checkpoint."""
+        self.free, self.best = state["free"].copy(), state["best"].copy()
+        self.adam = Adam(state["adam_mean"].copy(), state["adam_square"].copy(), steps)
+
+    def physical(self, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Celerity, spreading and the scheme's parameters at the best deviations, (reach,) each."""
+        model = self.fit.model
+        arguments = torch.from_numpy(shared), torch.from_numpy(self.best), self.features
+        celerity, spreading = model.physical(*arguments)
+        values = {"celerity": celerity}
+        if spreading is not None and model.scheme.spreading is not None:
+            values[model.scheme.spreading.name] = spreading
+        values.update(model.parameters(*arguments, self.length))
+        return {name: value.numpy() for name, value in values.items()}

@@ -1,0 +1,245 @@
+"""Routing as one differentiable operator: the function `route` and the module `Router`."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from rivercut.network import RiverNetwork
+from torch import Tensor
+
+from rivergrad.errors import InputError
+from rivergrad.routing import schemes
+from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.reference import route_reference
+from rivergrad.routing.schemes.base import Parameters, Scheme
+from rivergrad.routing.steps import step_ratio
+
+ENGINES = ("auto", "closure", "reference")
+
+
+def choose_engine(name: str) -> tuple[str, str]:
+    """The engine that `name` stands for, and why.
+
+    Raises:
+        InputError: no such engine.
+    """
+    if name not in ENGINES:
+        raise InputError(f"engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
+    if name == "auto":
+        return "closure", "it computes every scheme, on any device"
+    return name, "it was asked for"
+
+
+class Router(torch.nn.Module):
+    """Routes runoff through a network; the plan for the network is made once.
+
+    Args:
+        network: the river network.
+        scheme: name of a scheme, or a scheme.
+        forcing_step, routing_step: Δ and δ, s; Δ/δ a whole number.
+        convention: `standard`, or `rapid` for muskingum.
+        engine: `auto`, `closure` or `reference`.
+        targets: positions of the reaches whose discharge is wanted; all by default.
+        window: forcing steps for which responses are kept; chosen by default.
+        dtype: of runoff and discharge (float32 or float64).
+        device: where to compute.
+        block_reaches: reaches a block of the closure may have; chosen by default.
+
+    Raises:
+        InputError: an unknown scheme, convention or engine, or Δ not a multiple of δ.
+    """
+
+    def __init__(
+        self,
+        network: RiverNetwork,
+        scheme: str | Scheme = "muskingum",
+        *,
+        forcing_step: float,
+        routing_step: float,
+        convention: str = "standard",
+        engine: str = "auto",
+        targets: ArrayLike | None = None,
+        window: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        block_reaches: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.scheme = schemes.get(scheme, convention)
+        self.forcing_step, self.routing_step = float(forcing_step), float(routing_step)
+        self.ratio = step_ratio(forcing_step, routing_step)
+        self.engine, self.reason = choose_engine(engine)
+        self.dtype, self.device = dtype, torch.device(device)
+        self.targets = (
+            np.arange(network.n_reaches) if targets is None else np.asarray(targets, dtype=np.int64)
+        )
+        self._closure = (
+            ClosureEngine(
+                network.downstream,
+                self.scheme,
+                self.forcing_step,
+                self.routing_step,
+                targets=self.targets,
+                window=window,
+                dtype=dtype,
+                block_reaches=block_reaches,
+                device=self.device,
+            )
+            if self.engine == "closure"
+            else None
+        )
+
+    def kernels(self, parameters: Parameters, horizon: int) -> Kernels:
+        """The responses for given parameters, for reuse over chunks of a record of `horizon` steps."""
+        if self._closure is None:
+            raise InputError(f"engine {self.engine}: it keeps no responses; use the engine closure")
+        self.scheme.check(parameters, self.network.reach_id)
+        return self._closure.kernels(dict(parameters), horizon)
+
+    def forward(
+        self,
+        runoff: Tensor,
+        parameters: Parameters | None = None,
+        state: ClosureState | None = None,
+        *,
+        kernels: Kernels | None = None,
+    ) -> tuple[Tensor, ClosureState | None]:
+        """Discharge of the wanted reaches and the state afterwards.
+
+        Args:
+            runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
+            parameters: the scheme's, each (reach,), SI; not needed where `kernels` are given.
+            state: what an earlier call returned, to go on from there; None starts from rest. Chunks of a
+                record need responses long enough for all of it: make `kernels` once and pass them to every call.
+            kernels: from `kernels`.
+
+        Returns:
+            discharge (..., time, target), mean of each forcing step, m³/s; and the state (None for the
+            reference).
+
+        Raises:
+            InputError: missing, unknown or inadmissible parameters; runoff of another number of reaches.
+        """
+        n = self.network.n_reaches
+        if runoff.ndim < 2 or runoff.shape[-1] != n:
+            raise InputError(f"runoff: expected shape (..., time, {n}), found {tuple(runoff.shape)}")
+        if self._closure is None:
+            return self._reference(runoff, parameters, state), None
+        batch = runoff.reshape(-1, *runoff.shape[-2:])
+        if kernels is None:
+            if parameters is None:
+                raise InputError("expected parameters or kernels; found neither")
+            past = 0 if state is None else max((h.shape[2] for h in state.history), default=0)
+            kernels = self.kernels(parameters, past + runoff.shape[-2])
+        discharge, _, state = self._closure.apply(kernels, batch, state=state)
+        return discharge.reshape(*runoff.shape[:-1], -1), state
+
+    def _reference(self, runoff: Tensor, parameters: Parameters | None, state: object) -> Tensor:
+        if parameters is None or state is not None:
+            raise InputError("engine reference: it takes parameters and starts from rest")
+        self.scheme.check(parameters, self.network.reach_id)
+        routed = [
+            route_reference(
+                self.network.downstream,
+                self.network.order,
+                one,
+                parameters,
+                self.scheme,
+                self.forcing_step,
+                self.routing_step,
+            )
+            for one in runoff.reshape(-1, *runoff.shape[-2:])
+        ]
+        result = torch.stack(routed).reshape(runoff.shape)
+        return result[..., torch.from_numpy(self.targets)].to(self.dtype)
+
+
+@overload
+def route(
+    network: RiverNetwork,
+    runoff: Tensor,
+    parameters: Parameters,
+    scheme: str | Scheme = ...,
+    *,
+    forcing_step: float,
+    routing_step: float,
+    convention: str = ...,
+    engine: str = ...,
+    targets: ArrayLike | None = ...,
+    window: int | None = ...,
+    state: ClosureState | None = ...,
+    return_state: Literal[False] = ...,
+    dtype: torch.dtype | None = ...,
+) -> Tensor: ...
+
+
+@overload
+def route(
+    network: RiverNetwork,
+    runoff: Tensor,
+    parameters: Parameters,
+    scheme: str | Scheme = ...,
+    *,
+    forcing_step: float,
+    routing_step: float,
+    convention: str = ...,
+    engine: str = ...,
+    targets: ArrayLike | None = ...,
+    window: int | None = ...,
+    state: ClosureState | None = ...,
+    return_state: Literal[True],
+    dtype: torch.dtype | None = ...,
+) -> tuple[Tensor, ClosureState | None]: ...
+
+
+def route(
+    network: RiverNetwork,
+    runoff: Tensor,
+    parameters: Parameters,
+    scheme: str | Scheme = "muskingum",
+    *,
+    forcing_step: float,
+    routing_step: float,
+    convention: str = "standard",
+    engine: str = "auto",
+    targets: ArrayLike | None = None,
+    window: int | None = None,
+    state: ClosureState | None = None,
+    return_state: bool = False,
+    dtype: torch.dtype | None = None,
+) -> Tensor | tuple[Tensor, ClosureState | None]:
+    """Route runoff through a network; differentiable in runoff, parameters and state.
+
+    Args:
+        network: the river network.
+        runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
+        parameters: the scheme's, each (reach,), SI.
+        scheme, forcing_step, routing_step, convention, engine, targets, window: see `Router`.
+        state: what an earlier call with `return_state=True` returned.
+        return_state: return (discharge, state).
+        dtype: float32 or float64; that of the runoff by default.
+
+    Returns:
+        (..., time, target) mean discharge of each forcing step, m³/s.
+
+    Raises:
+        InputError: whatever `Router` and its call refuse.
+    """
+    router = Router(
+        network,
+        scheme,
+        forcing_step=forcing_step,
+        routing_step=routing_step,
+        convention=convention,
+        engine=engine,
+        targets=targets,
+        window=window,
+        dtype=runoff.dtype if dtype is None else dtype,
+        device=runoff.device,
+    )
+    discharge, after = router(runoff, parameters, state)
+    return (discharge, after) if return_state else discharge

@@ -1,0 +1,93 @@
+"""A partition as pieces that can be routed one after the other, and the series that pass between them.
+
+Blocks of one part that can work at the same stage make a piece: stage 0 needs nothing from other parts, stage 1
+needs stage 0 of some other part, and so on. A part that owns whole basins only is a single piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rivercut import graph
+from rivercut.network import RiverNetwork
+from rivercut.partition import Partition
+
+from rivergrad.routing.closure.paths import Index
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One piece; positions called local count within `reaches`.
+
+    Attributes:
+        number: among all pieces; a piece only needs pieces of lower number.
+        part: the part (and so the worker) it belongs to.
+        reaches: (r,) positions in the network, upstream before downstream.
+        downstream: (r,) local position downstream, −1 where the water leaves the piece.
+        inlets: (e,) local reach that each inflow enters.
+        sources: (e,) the piece each inflow comes from, and which of its outlets it is.
+        outlets: (o,) local reaches whose series at the routing step others need.
+    """
+
+    number: int
+    part: int
+    reaches: Index
+    downstream: Index
+    inlets: Index
+    sources: tuple[tuple[int, int], ...]
+    outlets: Index
+
+
+def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...]:
+    """The pieces of a partition, in an order in which each comes after those it needs."""
+    stage = _stages(partition)
+    reach_stage = stage[partition.reach_block]
+    reach_part = partition.reach_part
+    keys, piece_of = np.unique(np.stack([reach_stage, reach_part], axis=1), axis=0, return_inverse=True)
+    piece_of = piece_of.reshape(-1)
+    order = network.order
+    by_piece = order[np.argsort(piece_of[order], kind="stable")]
+    bounds = np.searchsorted(piece_of[by_piece], np.arange(keys.shape[0] + 1))
+    local = np.empty(network.n_reaches, np.int64)
+    local[by_piece] = np.arange(network.n_reaches) - bounds[piece_of[by_piece]]
+
+    down = network.downstream
+    has = np.flatnonzero(down >= 0)
+    crossing = has[piece_of[has] != piece_of[down[has]]]
+    crossing = crossing[np.lexsort((crossing, piece_of[crossing]))]
+    first = np.searchsorted(piece_of[crossing], np.arange(keys.shape[0] + 1))
+    outlet_number = np.arange(crossing.size) - first[piece_of[crossing]]
+    entering = np.lexsort((crossing, piece_of[down[crossing]]))
+    first_in = np.searchsorted(piece_of[down[crossing[entering]]], np.arange(keys.shape[0] + 1))
+
+    pieces = []
+    for number in range(keys.shape[0]):
+        reaches = by_piece[bounds[number] : bounds[number + 1]]
+        below = down[reaches]
+        inside = (below >= 0) & (piece_of[np.maximum(below, 0)] == number)
+        into = entering[first_in[number] : first_in[number + 1]]
+        pieces.append(
+            Piece(
+                number=number,
+                part=int(keys[number, 1]),
+                reaches=reaches,
+                downstream=np.where(inside, local[np.maximum(below, 0)], -1),
+                inlets=local[down[crossing[into]]],
+                sources=tuple((int(piece_of[crossing[c]]), int(outlet_number[c])) for c in into),
+                outlets=local[crossing[first[number] : first[number + 1]]],
+            )
+        )
+    return tuple(pieces)
+
+
+def _stages(partition: Partition) -> NDArray[np.int64]:
+    """(block,) the rounds of exchange between parts that have to come before each block."""
+    down, part = partition.block_downstream, partition.block_part
+    stage = np.zeros(down.size, np.int64)
+    for b in graph.topological_order(down):
+        d = down[b]
+        if d >= 0:
+            stage[d] = max(stage[d], stage[b] + (part[b] != part[d]))
+    return stage
