@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rivercut.network import RiverNetwork
-
     from rivergrad.errors import InputError
     from rivergrad.routing import Router, route
 

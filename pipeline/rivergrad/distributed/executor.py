@@ -75,9 +75,7 @@ class SerialExecutor:
     def create(self, key: int, home: int, factory: Callable[..., Any], *args: Any) -> Handle:
         _create(self._run, key, factory, *args)
 
-    def call(
-        self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()
-    ) -> Handle:
+    def call(self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()) -> Handle:
         picks = [None] * len(args) + [pick for _, pick in series]
         return _call(self._run, key, method, picks, *args, *(handle for handle, _ in series))
 
@@ -116,9 +114,7 @@ class DaskExecutor:
             function, *args, workers=[self._home[key]], allow_other_workers=False, pure=False, retries=0
         )
 
-    def call(
-        self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()
-    ) -> Handle:
+    def call(self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()) -> Handle:
         picks = [None] * len(args) + [pick for _, pick in series]
         return self._submit(
             key, _call, self._run, key, method, picks, *args, *(handle for handle, _ in series)

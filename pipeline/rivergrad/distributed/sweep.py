@@ -29,10 +29,7 @@ class Sweep:
             source: (piece.number, e) for piece in self.pieces for e, source in enumerate(piece.sources)
         }
         executor.gather(
-            [
-                executor.create(setup.piece.number, setup.piece.part, ResidentPiece, setup)
-                for setup in setups
-            ]
+            [executor.create(setup.piece.number, setup.piece.part, ResidentPiece, setup) for setup in setups]
         )
 
     def load(self) -> None:
@@ -42,10 +39,7 @@ class Sweep:
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
         self.executor.gather(
-            [
-                self.executor.run(p.number, "prepare_fit", f)
-                for p, f in zip(self.pieces, fits, strict=True)
-            ]
+            [self.executor.run(p.number, "prepare_fit", f) for p, f in zip(self.pieces, fits, strict=True)]
         )
 
     def _everywhere(self, method: str, *args: Any) -> list[Any]:
@@ -85,9 +79,7 @@ class Sweep:
             if piece.number not in whole:
                 takers = [self._taken[piece.number, outlet] for outlet in range(piece.outlets.size)]
                 gradients = [(whole[number], inlet) for number, inlet in takers]
-                whole[piece.number] = self.executor.call(
-                    piece.number, "backward", update, series=gradients
-                )
+                whole[piece.number] = self.executor.call(piece.number, "backward", update, series=gradients)
         results: list[dict[str, Any]] = self.executor.gather_results(
             [whole[piece.number] for piece in self.pieces]
         )

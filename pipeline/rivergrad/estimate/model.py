@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -60,9 +59,7 @@ class ParameterModel:
             return celerity, None
         return celerity, self.spreading.value(shared[-1] + free[1])
 
-    def parameters(
-        self, shared: Tensor, free: Tensor, features: Tensor, length: Tensor
-    ) -> dict[str, Tensor]:
+    def parameters(self, shared: Tensor, free: Tensor, features: Tensor, length: Tensor) -> dict[str, Tensor]:
         """The scheme's parameters of each reach."""
         celerity, spreading = self.physical(shared, free, features)
         return self.scheme.from_celerity(celerity, spreading, length)

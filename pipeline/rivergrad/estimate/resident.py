@@ -275,7 +275,11 @@ class ResidentPiece:
         return result, into
 
     def both(
-        self, update: bool, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
+        self,
+        update: bool,
+        shared: NDArray[np.float64],
+        windows: Sequence[tuple[int, int, int]],
+        *inflows: Array,
     ) -> tuple[dict[str, Any], list[Array]]:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
         self.forward(shared, windows, *inflows)

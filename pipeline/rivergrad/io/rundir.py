@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rivercut.errors import InputError, ids_text
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
+from rivergrad.io.datasets import Variable, write_dataset
+from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
 
 Float = NDArray[np.float64]
 
@@ -245,3 +247,35 @@ def _read_terrain(path: Path) -> Terrain | None:
             f"{path}: land is {terrain.land.shape} and elevation {terrain.elevation.shape}, expected {shape}"
         )
     return terrain
+
+
+def write_hydrographs(
+    path: Path,
+    *,
+    time: NDArray[np.datetime64],
+    gauge: NDArray[np.str_],
+    reach_id: NDArray[np.int64],
+    held_out: NDArray[np.bool_],
+    discharge: Mapping[str, Float],
+) -> None:
+    """Write hydrographs.nc, whole or not at all, so that `read_hydrographs` reads the same.
+
+    Args:
+        time: (time,) start of each step; gauge: (gauge,) names; reach_id, held_out: (gauge,).
+        discharge: `observed` and METHODS, each (time, gauge) in m³/s, NaN where missing.
+    """
+    attributes = {"units": "m3 s-1", "standard_name": "water_volume_transport_in_river_channel"}
+    write_dataset(
+        path,
+        {
+            "time": Variable(("time",), encode_time(time), TIME_ATTRIBUTES),
+            "gauge": Variable(("gauge",), np.asarray(gauge, np.str_), {"cf_role": "timeseries_id"}),
+            "reach_id": Variable(("gauge",), reach_id, {"long_name": "reach id"}),
+            "held_out": Variable(("gauge",), held_out.astype(np.int8), {"long_name": "held out"}),
+            **{
+                name: Variable(("time", "gauge"), np.asarray(values, np.float32), attributes)
+                for name, values in discharge.items()
+            },
+        },
+        {"Conventions": "CF-1.11", "featureType": "timeSeries"},
+    )

@@ -7,9 +7,9 @@ from typing import Literal, overload
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from rivercut.network import RiverNetwork
 from torch import Tensor
 
+from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.routing import schemes
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
@@ -114,7 +114,7 @@ class Router(torch.nn.Module):
             runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
             parameters: the scheme's, each (reach,), SI; not needed where `kernels` are given.
             state: what an earlier call returned, to go on from there; None starts from rest. Chunks of a
-                record need responses long enough for all of it: make `kernels` once and pass them to every call.
+                record need responses long enough for all of it: make `kernels` once and pass them to all.
             kernels: from `kernels`.
 
         Returns:

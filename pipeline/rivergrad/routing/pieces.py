@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition
-
 from rivergrad.routing.closure.paths import Index
 
 

@@ -19,6 +19,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -32,7 +34,7 @@ class Contour:
     window: int
     padding: int = 2
     digits: float = 8.0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def forcing_bins(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.contour import CPU, Contour
 from rivergrad.routing.closure.convolve import block_sparse_convolution
 from rivergrad.routing.closure.kernels import Leftover, chunk_tiles
 from rivergrad.routing.closure.paths import Index
@@ -77,7 +77,7 @@ class ClosureEngine:
     window: int | None = None
     dtype: torch.dtype = torch.float32
     block_reaches: int | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def __post_init__(self) -> None:
         self.ratio = round(self.forcing_step / self.routing_step)

@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 @njit(cache=True)
 def _postorder(downstream: Index, order: Index, count: Index) -> Index:
-    """Position of each reach in a depth-first postorder: a subtree is a contiguous run that ends in its root."""
+    """Position of each reach in a depth-first postorder: a subtree is a run that ends in its root."""
     n = downstream.size
     end = np.empty(n, np.int64)  # one past the last position of the reach's subtree
     free = np.empty(n, np.int64)  # first position of its subtree that no upstream reach has taken yet

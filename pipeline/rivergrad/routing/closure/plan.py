@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from rivercut import graph
 from rivercut.carve import carve
-
 from rivergrad.routing.closure.convolve import TileIndex
 from rivergrad.routing.closure.paths import Index, block_depth, paths_to, postorder, upstream_pointers
 from rivergrad.routing.closure.product import ProductIndex

@@ -1,0 +1,82 @@
+"""Checkpoints of an estimation: arrays and numbers, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.io import atomic_path
+
+log = logging.getLogger("rivergrad")
+
+KEEP = 2
+"""How many of the newest checkpoints are kept."""
+
+
+@dataclass
+class Checkpoint:
+    """Everything that the next step depends on.
+
+    Attributes:
+        step: steps done.
+        shared: shared coefficients, `shared_best` those of the best validation.
+        pieces: arrays (…, reach) in the network's order, whatever the partition.
+        adam: mean and square of the shared coefficients' optimiser.
+        numbers: best score, step of it, and looks since without progress.
+        history: rows of history.csv.
+    """
+
+    step: int
+    shared: NDArray[np.float64]
+    shared_best: NDArray[np.float64]
+    adam: tuple[NDArray[np.float64], NDArray[np.float64]]
+    pieces: dict[str, NDArray[np.float64]]
+    numbers: dict[str, float]
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def write(self, folder: Path) -> Path:
+        """Write to `folder`/step-NNNNNN.npz and remove all but the newest `KEEP`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"step-{self.step:06d}.npz"
+        text = json.dumps({"step": self.step, "numbers": self.numbers, "history": self.history})
+        arrays: dict[str, Any] = {f"piece_{name}": value for name, value in self.pieces.items()}
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                meta=np.frombuffer(text.encode(), dtype=np.uint8),
+                shared=self.shared,
+                shared_best=self.shared_best,
+                adam_mean=self.adam[0],
+                adam_square=self.adam[1],
+                **arrays,
+            )
+        for old in sorted(folder.glob("step-*.npz"))[:-KEEP]:
+            old.unlink()
+        return path
+
+
+def read_newest(folder: Path) -> Checkpoint | None:
+    """The newest readable checkpoint; a damaged one is passed over, saying so."""
+    for path in sorted(folder.glob("step-*.npz"), reverse=True):
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                meta = json.loads(data["meta"].tobytes().decode())
+                return Checkpoint(
+                    step=int(meta["step"]),
+                    shared=data["shared"],
+                    shared_best=data["shared_best"],
+                    adam=(data["adam_mean"], data["adam_square"]),
+                    pieces={k.removeprefix("piece_"): data[k] for k in data.files if k.startswith("piece_")},
+                    numbers=meta["numbers"],
+                    history=meta["history"],
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            log.warning("%s is damaged (%s); going on from the one before", path, error)
+    return None

@@ -1,0 +1,250 @@
+"""What a workflow estimates from: read from files, or generated and then read from files all the same."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivercut.partition import partition
+from rivergrad.distributed.simulate import simulate
+from rivergrad.errors import InputError
+from rivergrad.estimate.model import log_features
+from rivergrad.io import (
+    Observations,
+    atomic_path,
+    open_runoff,
+    overlap,
+    read_network,
+    read_observations,
+    read_parameters,
+    write_network_table,
+    write_observations,
+    write_parameters,
+    write_runoff,
+)
+from rivergrad.routing import schemes, step_ratio
+from rivergrad.workflow.schema import Workflow
+from rivergrad.world import WorldSpec, generate_network, generate_runoff, observe, place_gauges
+
+log = logging.getLogger("rivergrad")
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Attributes:
+    network: the river network; runoff: its runoff source; observations: at gauges.
+    observed: (time of the runoff, gauge) m³/s, NaN where missing.
+    held_out: (gauge,) kept out of the estimate.
+    true_celerity: (reach,) m/s where the observations were generated, else None.
+    """
+
+    network: RiverNetwork
+    runoff: Any
+    observations: Observations
+    observed: NDArray[np.float64]
+    held_out: NDArray[np.bool_]
+    true_celerity: NDArray[np.float64] | None
+
+
+def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
+    """Generate what is to be generated, then read and check everything.
+
+    Raises:
+        InputError: whatever is wrong with a file, naming it.
+    """
+    truth: Path | None = None
+    if config.world is not None:
+        folder = run_dir / "world"
+        spec = config.world.spec.model_copy(update={"holdout_fraction": config.gauges.holdout})
+        if not (folder / "observations.nc").exists():
+            _make_world(config, spec, folder)
+        network = read_network(folder / "network.parquet")
+        runoff = open_runoff(folder / "runoff.nc", network)
+        observations = read_observations(folder / "observations.nc", network)
+        truth = folder / "truth.parquet"
+        held = place_gauges(spec, network).held_out
+    else:
+        assert config.network is not None
+        assert config.runoff is not None
+        network = read_network(config.network.path, config.network.format)
+        _require_lengths(network, config.network.path)
+        runoff = open_runoff(
+            config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
+        )
+        step_ratio(runoff.step, config.time.routing_step)
+        if config.observations is not None:
+            observations = read_observations(
+                config.observations.path, network, variable=config.observations.variable
+            )
+        else:
+            folder = run_dir / "twin"
+            if not (folder / "observations.nc").exists():
+                _make_twin(config, network, runoff, folder)
+            observations = read_observations(folder / "observations.nc", network)
+            truth = folder / "truth.parquet"
+        held = draw_holdout(config, observations.gauge)
+    held = held | named_holdout(config, observations.gauge)
+    if held.all():
+        raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
+    ratio = step_ratio(runoff.step, config.time.routing_step)
+    log.info("routing step %g s, forcing step %g s (S = %d)", config.time.routing_step, runoff.step, ratio)
+    return Inputs(
+        network=network,
+        runoff=runoff,
+        observations=observations,
+        observed=_aligned(runoff, observations),
+        held_out=held,
+        true_celerity=None if truth is None else read_parameters(truth, ["celerity"], network)["celerity"],
+    )
+
+
+def _require_lengths(network: RiverNetwork, path: Path) -> None:
+    if network.length is None:
+        raise InputError(
+            f"{path}: the network has no lengths; expected length_m, to turn celerity into travel times"
+        )
+
+
+def _aligned(runoff: Any, observations: Observations) -> NDArray[np.float64]:
+    """Observations on the runoff's time axis."""
+    common = overlap(
+        runoff.time,
+        observations.time,
+        what_a=f"runoff {runoff.path}",
+        what_b=f"observations {observations.path}",
+    )
+    observed = np.full((runoff.time.size, observations.gauge.size), np.nan)
+    observed[common.a] = observations.discharge[common.b]
+    return observed
+
+
+def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """(gauge,) which gauges the workflow holds out by name.
+
+    Raises:
+        InputError: no gauge has such a name.
+    """
+    unknown = [name for name in config.gauges.holdout_ids if name not in set(gauge.tolist())]
+    if unknown:
+        raise InputError(f"gauges.holdout_ids: found {unknown[0]}; expected a gauge of the observations")
+    return np.isin(gauge, list(config.gauges.holdout_ids))
+
+
+def draw_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """(gauge,) a share of the gauges drawn from the seed; those held out by name count towards it."""
+    named = named_holdout(config, gauge)
+    wanted = round(config.gauges.holdout * gauge.size) - int(named.sum())
+    held = named.copy()
+    others = np.flatnonzero(~named)
+    if wanted > 0:
+        held[np.random.default_rng([config.seed, 101]).permutation(others)[:wanted]] = True
+    return held
+
+
+def _true_discharge(
+    config: Workflow,
+    network: RiverNetwork,
+    runoff: Any,
+    celerity: NDArray[np.float64],
+    spreading: NDArray[np.float64] | None,
+    reaches: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Discharge of some reaches under the hidden parameters, in double precision."""
+    import torch
+
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    assert network.length is not None
+    values = scheme.from_celerity(
+        torch.from_numpy(celerity),
+        None if spreading is None else torch.from_numpy(spreading),
+        torch.from_numpy(np.array(network.length)),
+    )
+    chunks: list[NDArray[np.float64]] = []
+    simulate(
+        network=network,
+        runoff=runoff,
+        parameters={name: value.numpy() for name, value in values.items()},
+        scheme=config.scheme.name,
+        convention=config.scheme.convention,
+        routing_step=config.time.routing_step,
+        dtype="float64",
+        sink=lambda start, discharge: chunks.append(discharge),
+        targets=reaches,
+        cut=partition(network, 1),
+    )
+    return np.concatenate(chunks)
+
+
+def _default_spreading(config: Workflow, n: int) -> NDArray[np.float64] | None:
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    return None if scheme.spreading is None else np.full(n, scheme.spreading.default)
+
+
+def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
+    """Generate the embedded world and write it as the files a user would bring."""
+    log.info("generating a world of about %d reaches", spec.reaches)
+    world = generate_network(spec)
+    network = world.network
+    time, runoff = generate_runoff(spec, network)
+    gauges = place_gauges(spec, network)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_network_table(folder / "network.parquet", network)
+    write_runoff(folder / "runoff.nc", network.reach_id, time, runoff)
+    spreading = (
+        world.muskingum_x
+        if config.scheme.name == "muskingum"
+        else _default_spreading(config, network.n_reaches)
+    )
+    hidden = {"celerity": world.celerity}
+    if spreading is not None:
+        hidden["spreading"] = spreading
+    write_parameters(folder / "truth.parquet", network.reach_id, hidden)
+    with atomic_path(folder / "land.npz") as path, path.open("wb") as file:
+        np.savez(file, lat=world.map_lat, lon=world.map_lon, land=world.land, elevation=world.elevation)
+    source = open_runoff(folder / "runoff.nc", network)
+    discharge = _true_discharge(config, network, source, world.celerity, spreading, gauges.reach)
+    write_observations(
+        folder / "observations.nc",
+        gauges.name,
+        network.reach_id[gauges.reach],
+        time,
+        observe(spec, discharge),
+    )
+
+
+def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Path) -> None:
+    """Synthetic observations of given runoff: hidden celerities with a trend and noise, observed with errors."""
+    assert config.twin is not None
+    twin, rng = config.twin, np.random.default_rng([config.seed, 202])
+    n = network.n_reaches
+    features = (
+        log_features(network.attributes, config.parameters.trend)
+        if config.parameters.trend
+        else np.zeros((n, 0))
+    )
+    lower, upper = config.parameters.celerity.bounds
+    latent = features.sum(axis=1) / max(1, features.shape[1]) ** 0.5 + 0.5 * rng.standard_normal(n)
+    celerity = config.parameters.celerity.initial * 1.3 * np.exp(twin.celerity_spread * latent)
+    celerity = np.clip(celerity, 1.5 * lower, upper / 1.5)
+    from rivercut import graph
+
+    size = graph.upstream_count(network.downstream, network.order)
+    count = max(1, round(twin.gauge_fraction * n))
+    candidates = np.flatnonzero(size >= min(8, size.max()))
+    reaches = np.sort(rng.choice(candidates, size=min(count, candidates.size), replace=False))
+    log.info(
+        "twin: %d gauges on reaches with at least %d reaches upstream", reaches.size, size[reaches].min()
+    )
+    discharge = _true_discharge(config, network, runoff, celerity, _default_spreading(config, n), reaches)
+    observed = discharge * np.exp(twin.noise * rng.standard_normal(discharge.shape))
+    observed[rng.random(discharge.shape) < twin.gap_fraction] = np.nan
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parameters(folder / "truth.parquet", network.reach_id, {"celerity": celerity})
+    ids = network.reach_id[reaches]
+    write_observations(folder / "observations.nc", [f"twin-{i}" for i in ids], ids, runoff.time, observed)

@@ -1,0 +1,370 @@
+"""Carrying out a workflow from its input to its report; a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from rivercut.partition import Partition, partition
+from rivercut.store import write_network, write_partition
+from rivergrad.distributed.executor import open_executor
+from rivergrad.errors import InputError
+from rivergrad.estimate.resident import Given
+from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
+from rivergrad.io.rundir import METHODS
+from rivergrad.routing import choose_engine
+from rivergrad.workflow.checkpoint import read_newest
+from rivergrad.workflow.estimation import Estimation
+from rivergrad.workflow.inputs import Inputs, prepare_inputs
+from rivergrad.workflow.load import dump_resolved, load_workflow
+from rivergrad.workflow.periods import periods_of
+from rivergrad.workflow.record import git_hash, log_to, machine, versions, write_json, write_rows
+from rivergrad.workflow.results import (
+    informed_reaches,
+    medians,
+    rank_correlation,
+    score_rows,
+    write_scores,
+    write_series,
+)
+from rivergrad.workflow.schema import Workflow
+
+log = logging.getLogger("rivergrad")
+
+HISTORY = ("step", "loss", "validation_nse", "seconds")
+FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
+         "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
+         "discharge.nc", "config.yaml", "run.json")  # fmt: skip
+"""What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
+SPLIT_NAMES = {
+    "train": "training gauges, training time",
+    "time": "training gauges, held-out time",
+    "gauge": "held-out gauges, training time",
+    "gauge_time": "held-out gauges, held-out time",
+}
+
+
+def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) -> Path:
+    """Carry out a workflow.
+
+    Args:
+        config: the workflow.
+        fresh: forget what an earlier run left in the run directory.
+        report: draw the maps and write report.html.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        InputError: whatever the user can mend.
+    """
+    run_dir = config.output
+    began = time.perf_counter()
+    if fresh:
+        _remove(run_dir)
+    resolved = dump_resolved(config)
+    _claim(run_dir, resolved)
+    info: dict[str, Any] = {
+        "name": config.name,
+        "status": "running",
+        "seed": config.seed,
+        "started": _now(),
+        "finished": None,
+        "seconds": None,
+        "versions": versions(),
+        "git": git_hash(),
+        "machine": machine(),
+        "timings": {},
+        "summary": {},
+    }
+    write_json(run_dir / "run.json", info)
+    torch.set_num_threads(config.compute.threads_per_worker)
+    torch.use_deterministic_algorithms(config.compute.device == "cpu")
+    with log_to(run_dir / "log.txt"):
+        try:
+            _carry_out(config, run_dir, info, report)
+        except BaseException as error:
+            info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            info["error"] = str(error) or type(error).__name__
+            log.error("%s: %s", type(error).__name__, error)
+            write_json(run_dir / "run.json", info)
+            raise
+    info["seconds"] = round(time.perf_counter() - began, 2)
+    info.update(status="done", finished=_now())
+    write_json(run_dir / "run.json", info)
+    if report:
+        from rivergrad.report import write_report
+
+        write_report(run_dir)
+    return run_dir
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _remove(run_dir: Path) -> None:
+    for name in FRESH:
+        path = run_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _claim(run_dir: Path, resolved: str) -> None:
+    """Make the run directory, or make sure that it belongs to this very workflow."""
+    path = run_dir / "config.yaml"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != resolved:
+            raise InputError(
+                f"{run_dir}: holds a run of another configuration (its config.yaml differs); "
+                "expected the same one, another output, or --fresh"
+            )
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(resolved, encoding="utf-8")
+
+
+class _Timer:
+    """Notes in run.json how long each part of a run took."""
+
+    def __init__(self, run_dir: Path, info: dict[str, Any]) -> None:
+        self._path, self._info = run_dir / "run.json", info
+        self._last = time.perf_counter()
+
+    def note(self, name: str) -> None:
+        now = time.perf_counter()
+        self._info["timings"][name] = round(now - self._last, 3)
+        self._last = now
+        log.info("%s took %.1f s", name, self._info["timings"][name])
+        write_json(self._path, self._info)
+
+
+def _cut(config: Workflow, inputs: Inputs) -> Partition:
+    section = config.partition
+    return partition(
+        inputs.network,
+        section.parts,
+        block_reaches=section.block_reaches,
+        spread=section.spread,
+        seed=config.seed,
+    )
+
+
+def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bool) -> None:
+    console = Console(stderr=True)
+    timer = _Timer(run_dir, info)
+    inputs = prepare_inputs(config, run_dir)
+    network = inputs.network
+    timer.note("inputs")
+    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    engine, why = choose_engine(config.compute.engine)
+    if engine != "closure":
+        raise InputError(f"compute.engine: {engine} can't estimate across parts; expected auto or closure")
+    log.info("engine %s: %s", engine, why)
+    if config.compute.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: found cuda, but no CUDA device is there; expected one, or cpu")
+    cut = _cut(config, inputs)
+    if not (run_dir / "partition.zarr").exists():
+        write_network(network, run_dir / "network.zarr")
+        write_partition(cut, run_dir / "partition.zarr")
+    counts = cut.summary(network)
+    log.info("partition: %s", counts.as_dict())
+    console.print(
+        f"{config.name}: {network.n_reaches:,} reaches in {network.n_basins:,} basins, {counts.parts} parts "
+        f"({counts.cut_edges} cut edges), {inputs.observations.gauge.size} gauges "
+        f"({int(inputs.held_out.sum())} held out), {periods.steps:,} steps; engine {engine}",
+        highlight=False,
+    )
+    timer.note("partition")
+    info["summary"] = {
+        "world": "generated" if config.world is not None else "real",
+        "scheme": config.scheme.name,
+        "engine": engine,
+        "reaches": network.n_reaches,
+        "basins": network.n_basins,
+        "parts": counts.parts,
+        "workers": config.compute.workers,
+        "gauges": int(inputs.observations.gauge.size),
+        "held_out_gauges": int(inputs.held_out.sum()),
+        "forcing_step_s": inputs.runoff.step,
+        "routing_step_s": config.time.routing_step,
+    }
+    with ExitStack() as stack:
+        executor = stack.enter_context(
+            open_executor(config.compute.workers, config.compute.threads_per_worker)
+        )
+        work = Estimation(config, inputs, periods, cut, executor)
+        timer.note("setup")
+        uniform = _uniform(run_dir, work)
+        console.print(f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False)
+        timer.note("uniform")
+        result = work.fit(
+            uniform,
+            run_dir / "checkpoints",
+            lambda rows: write_rows(run_dir / "history.csv", rows, HISTORY),
+        )
+        timer.note("estimate")
+        discharge = {
+            "unrouted": work.discharge(Given("unrouted")),
+            "default": work.discharge(work.uniform(config.parameters.celerity.initial)),
+            "uniform": work.discharge(work.uniform(uniform)),
+            "estimate": work.discharge(Given("estimate", shared=result.shared, best=True)),
+        }
+        values = work.sweep.physical(result.shared, network.n_reaches)
+        timer.note("evaluation")
+        if config.report.discharge:
+            _write_discharge(config, run_dir, inputs, cut, values)
+            timer.note("discharge")
+    rows = score_rows(inputs, periods, discharge)
+    write_scores(run_dir, rows)
+    write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
+    informed = informed_reaches(inputs)
+    summary = info["summary"]
+    summary.update(
+        steps=result.steps,
+        best_step=result.best_step,
+        uniform_celerity=uniform,
+        shared={"names": ["base", *config.parameters.trend], "values": result.shared.tolist()},
+        informed_reaches=int(informed.sum()),
+        medians=medians(rows),
+    )
+    if inputs.true_celerity is not None:
+        summary["celerity_rank_correlation"] = rank_correlation(
+            values["celerity"][informed], inputs.true_celerity[informed]
+        )
+    _write_parameters(config, run_dir, inputs, values, informed, info)
+    timer.note("results")
+    _print_scores(summary, Console())
+
+
+def _uniform(run_dir: Path, work: Estimation) -> float:
+    """The best uniform celerity, kept so that a resumed run starts from the very same number."""
+    path = run_dir / "baselines.json"
+    if path.exists() and read_newest(run_dir / "checkpoints") is not None:
+        return float(json.loads(path.read_text(encoding="utf-8"))["uniform_celerity"])
+    celerity = work.find_uniform()
+    write_json(path, {"uniform_celerity": celerity})
+    return celerity
+
+
+def _write_parameters(
+    config: Workflow,
+    run_dir: Path,
+    inputs: Inputs,
+    values: dict[str, NDArray[np.float64]],
+    informed: NDArray[np.bool_],
+    info: dict[str, Any],
+) -> None:
+    network = inputs.network
+    columns: dict[str, NDArray[Any]] = {
+        name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
+    }
+    columns |= {name: value for name, value in values.items() if name != "length"}
+    columns["informed"] = informed.astype(np.int8)
+    if inputs.true_celerity is not None:
+        columns["celerity_true"] = inputs.true_celerity
+    write_parameters_store(
+        run_dir / "parameters.zarr",
+        network.reach_id,
+        columns,
+        units={"informed": "1", "celerity_true": "m s-1"},
+        provenance={
+            "workflow": config.name,
+            "scheme": config.scheme.name,
+            "convention": config.scheme.convention,
+            "seed": config.seed,
+            "rivergrad_version": info["versions"]["rivergrad"],
+            "git": str(info["git"]),
+        },
+    )
+
+
+def _write_discharge(
+    config: Workflow, run_dir: Path, inputs: Inputs, cut: Partition, values: dict[str, NDArray[np.float64]]
+) -> None:
+    """Discharge of every reach under the estimate, to discharge.nc."""
+    from rivergrad.distributed.simulate import simulate
+    from rivergrad.routing import schemes
+
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    with DischargeWriter(run_dir / "discharge.nc", inputs.network.reach_id) as writer:
+        simulate(
+            network=inputs.network,
+            runoff=inputs.runoff,
+            parameters={name: values[name] for name in scheme.parameter_names},
+            scheme=config.scheme.name,
+            convention=config.scheme.convention,
+            routing_step=config.time.routing_step,
+            workers=config.compute.workers,
+            threads_per_worker=config.compute.threads_per_worker,
+            dtype=config.compute.dtype,
+            cut=cut,
+            sink=lambda start, q: writer.append(inputs.runoff.time[start : start + q.shape[0]], q),
+        )
+
+
+def _print_scores(summary: dict[str, Any], console: Console) -> None:
+    table = Table(title="Median NSE (KGE)", title_justify="left")
+    table.add_column("gauges and time")
+    table.add_column("gauges", justify="right")
+    for name in METHODS:
+        table.add_column("best uniform" if name == "uniform" else name, justify="right")
+    for split, row in summary["medians"].items():
+        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in METHODS]
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells)
+    console.print(table)
+    if "celerity_rank_correlation" in summary:
+        console.print(
+            "Spearman correlation of estimated and true celerity over "
+            f"{summary['informed_reaches']:,} reaches upstream of a training gauge: "
+            f"{summary['celerity_rank_correlation']:.3f}",
+            highlight=False,
+        )
+
+
+def evaluate_run(run_dir: Path) -> Path:
+    """Score a finished run's best parameters again and write metrics.csv and hydrographs.nc.
+
+    Raises:
+        InputError: the run has no checkpoint yet.
+    """
+    config = load_workflow(run_dir / "config.yaml")
+    checkpoint = read_newest(run_dir / "checkpoints")
+    if checkpoint is None:
+        raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
+    inputs = prepare_inputs(config, run_dir)
+    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
+        work = Estimation(config, inputs, periods, _cut(config, inputs), executor)
+        work.sweep.restore(checkpoint.pieces, checkpoint.step)
+        uniform = _uniform(run_dir, work)
+        discharge = {
+            "unrouted": work.discharge(Given("unrouted")),
+            "default": work.discharge(work.uniform(config.parameters.celerity.initial)),
+            "uniform": work.discharge(work.uniform(uniform)),
+            "estimate": work.discharge(Given("estimate", shared=checkpoint.shared_best, best=True)),
+        }
+    rows = score_rows(inputs, periods, discharge)
+    write_scores(run_dir, rows)
+    write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
+    _print_scores({"medians": medians(rows)}, Console())
+    return run_dir
+
+
+__all__: Sequence[str] = ("evaluate_run", "run_workflow")
