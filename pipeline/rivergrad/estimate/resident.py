@@ -16,6 +16,7 @@ from rivergrad.estimate.adam import Adam
 from rivergrad.estimate.loss import nse_loss
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.routing import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import PureLag, Scheme
 
@@ -97,6 +98,7 @@ class ResidentPiece:
     """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here."""
 
     def __init__(self, setup: PieceSetup) -> None:
+        keep_pages()
         torch.set_num_threads(setup.threads)
         self.setup = setup
         self.dtype = getattr(torch, setup.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -250,7 +251,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         )
     _write_parameters(config, run_dir, inputs, values, informed, info)
     timer.note("results")
-    _print_scores(summary, Console())
+    _print_scores(summary)
 
 
 def _uniform(run_dir: Path, work: Estimation) -> float:
@@ -319,7 +320,8 @@ def _write_discharge(
         )
 
 
-def _print_scores(summary: dict[str, Any], console: Console) -> None:
+def _print_scores(summary: dict[str, Any]) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     table = Table(title="Median NSE (KGE)", title_justify="left")
     table.add_column("gauges and time")
     table.add_column("gauges", justify="right")
@@ -363,7 +365,7 @@ def evaluate_run(run_dir: Path) -> Path:
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
-    _print_scores({"medians": medians(rows)}, Console())
+    _print_scores({"medians": medians(rows)})
     return run_dir
 
 

@@ -118,7 +118,7 @@ class ClosureEngine:
         while window < horizon:
             contour = Contour(self.ratio, window, digits=MEASURING_DIGITS, device=self.device)
             kernels, leftover = self._compute(parameters, contour)
-            whole = not self.scheme.conserves_mass or leftover.missing <= 10 * allowed
+            whole = not self.scheme.conserves_mass or leftover.missing <= max(10 * allowed, 1e-10)
             if leftover.tail <= allowed and whole:
                 return kernels
             window = good_size(window + window // 2)

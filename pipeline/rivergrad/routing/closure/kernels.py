@@ -41,36 +41,64 @@ def transfer_functions(
 
 def _responses(
     family: Family, values: Tensor, contour: Contour, window: int, delay: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Responses of a family, window first: (window, path[, phase in][, phase out]), and what lies beyond.
 
-    The second result is the sum over all phases, (path, lag) with every lag of the padded length, for the
-    measurement of what the window leaves out.
+    The other two are sums over the phases, (path, lag) with every lag of the padded length, for the measurement
+    of what the window leaves out: of the values, and of their sizes (responses that alternate from one routing
+    step to the next cancel in the sum of the values, but not in the series that pass between blocks).
     """
     ratio, lags = contour.ratio, contour.forcing_bins
     reported = contour.mean * contour.back(delay) if delay else contour.mean
     if family.kind == "runoff-mean":
         k = contour.to_forcing(values, contour.hold * reported)
-        return k[:, :window].T, k.detach()
+        return k[:, :window].T, k.detach(), k.detach().abs()
     if family.kind == "runoff-flow":
         k = contour.to_routing(values * contour.hold).reshape(-1, lags, ratio)
-        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2)
+        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2), k.detach().abs().mean(dim=2)
     if family.kind == "inflow-mean":
         # Entering in phase s' shifts the response by s' routing steps; before time zero there is nothing but
         # what the mean over the step that contains time zero sees of it.
         k = torch.stack([contour.to_forcing(values, reported * contour.back(s)) for s in range(ratio)], dim=2)
-        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2) * ratio
+        return k[:, :window].transpose(0, 1), k.detach().sum(dim=2), k.detach().abs().sum(dim=2)
     h = contour.to_routing(values)
     lag = torch.arange(window, device=h.device)[:, None, None] * ratio
     phase = torch.arange(ratio, device=h.device)
     delay_steps = lag + phase[None, None, :] - phase[None, :, None]  # (lag, phase in, phase out)
     k = torch.where(delay_steps >= 0, h[:, delay_steps.clamp_min(0)], 0.0)
-    return k.transpose(0, 1), h.detach().reshape(-1, lags, ratio).sum(dim=2)
+    h = h.detach().reshape(-1, lags, ratio)
+    return k.transpose(0, 1), h.sum(dim=2), h.abs().sum(dim=2)
 
 
-def _measure(response: Tensor, window: int, conserves_mass: bool, leftover: Leftover, allowed: float) -> None:
-    """Note what a family's responses (path, lag) leave outside the window."""
-    leftover.tail = max(leftover.tail, float(response[:, window:].abs().sum(dim=1).max()))
+MOST_ROUNDING = 1e-8
+"""What lies beyond the window is only ever taken for rounding up to this share of a unit input."""
+
+
+def _measure(
+    response: Tensor,
+    size: Tensor,
+    contour: Contour,
+    window: int,
+    conserves_mass: bool,
+    leftover: Leftover,
+    allowed: float,
+) -> None:
+    """Note what a family's responses (path, lag) leave outside the window; `size` are their absolute values.
+
+    Rounding is the same at every lag before the damping is undone. Its level is read off the last lags of the
+    padding, where a response that dies away has died away most, and what stays within it is no tail: the sum
+    of rounding over thousands of lags would exceed any tolerance near it, however long the window is made.
+    """
+    lag = torch.arange(window, size.shape[1], device=size.device, dtype=size.dtype)
+    undo = torch.exp(contour.log_radius * contour.ratio * (lag - lag[-1]))
+    beyond = size[:, window:]
+    last = max(1, beyond.shape[1] // 4)
+    level = (beyond[:, -last:] / undo[-last:]).mean(dim=1, keepdim=True)
+    rounding = 6 * level * undo
+    tail, rounded = torch.clamp(beyond - rounding, min=0).sum(dim=1), rounding.sum(dim=1)
+    tail = torch.where(tail > rounded / 100, tail, 0.0)  # a few peaks of the rounding
+    tail = torch.where(rounded <= MOST_ROUNDING, tail, beyond.sum(dim=1))
+    leftover.tail = max(leftover.tail, float(tail.max()))
     if conserves_mass:
         missing = (1 - response.cumsum(dim=1)).abs().amax(dim=0)
         leftover.missing = max(leftover.missing, float(missing[window - 1]))
@@ -117,9 +145,9 @@ def chunk_tiles(
         slots, values_by_lag = [], []
         for family in chunk.families:
             source = entering if family.kind.startswith("runoff") else product[family.path]
-            response, whole = _responses(family, source, contour, window, scheme.output_delay)
+            response, whole, size = _responses(family, source, contour, window, scheme.output_delay)
             with torch.no_grad():
-                _measure(whole, window, scheme.conserves_mass, leftover, allowed)
+                _measure(whole, size, contour, window, scheme.conserves_mass, leftover, allowed)
             slots.append(family.slot.reshape(-1))
             values_by_lag.append(response.to(dtype).reshape(window, -1))
         tiles = tiles.index_copy(1, torch.cat(slots), torch.cat(values_by_lag, dim=1))

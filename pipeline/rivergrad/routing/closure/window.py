@@ -20,7 +20,7 @@ _GOOD = sorted(
 
 def tolerance(dtype: torch.dtype) -> float:
     """Share of a path's response that an automatic window may leave out: far below the engine's tolerance."""
-    return 1e-11 if dtype == torch.float64 else 1e-8
+    return 1e-15 if dtype == torch.float64 else 1e-8
 
 
 def good_size(steps: int) -> int:
