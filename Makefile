@@ -1,8 +1,9 @@
 # From a fresh clone: `make demo` and `make test`. Needs Python >= 3.11, git and make, nothing else.
 #
-# Which torch: TORCH goes to pip as it stands, so another build is chosen with
-#   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
-# and another Python with
+# Which torch: TORCH goes to pip as it stands, options and all, so that another version or another build is chosen
+# with
+#   make demo TORCH="torch --index-url <the index of your build>"
+# It counts when .venv is made (make clean removes it). Another Python:
 #   make test PYTHON=python3.12
 
 PYTHON ?= python3

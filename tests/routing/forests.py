@@ -176,12 +176,17 @@ def cases(draw: st.DrawFn, ratios: tuple[int, ...] = (1, 3, 24, 93)) -> Case:
     )
 
 
-def off(found: Tensor | NDArray, expected: Tensor | NDArray) -> float:
-    """Relative L2 distance."""
+def off(found: Tensor | NDArray, expected: Tensor | NDArray, floor: Tensor | None = None) -> float:
+    """Relative L2 distance; with `floor`, to no less than a thousandth of its size.
+
+    (A wanted reach that nothing has reached yet has a discharge like 1e-120, of which no digit can be right.)
+    """
     found, expected = (np.asarray(torch.as_tensor(a).detach(), dtype=np.float64) for a in (found, expected))
     assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
-    size = np.linalg.norm(expected)
-    return float(np.linalg.norm(found - expected) / size) if size else float(np.linalg.norm(found))
+    size = float(np.linalg.norm(expected))
+    if floor is not None:
+        size = max(size, 1e-3 * float(floor.detach().norm()))
+    return float(np.linalg.norm(found - expected)) / (size or 1.0)
 
 
 def gradients(output: Tensor, runoff: Tensor, parameters: dict[str, Tensor]) -> dict[str, Tensor]:

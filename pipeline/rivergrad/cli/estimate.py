@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import typer
 
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
@@ -29,11 +32,25 @@ def evaluate(run: RunPath) -> None:
 def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) -> None:
     from rivergrad.workflow.load import load_workflow
 
+    began = time.monotonic()
     config = load_workflow(workflow, settings or ())
+    from rivergrad.workflow.progress import time_text
     from rivergrad.workflow.run import run_workflow  # imports torch: after the workflow is known to be valid
 
     folder = run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+    if report:
+        _say_where(folder)
+    typer.echo(f"time: {time_text(time.monotonic() - began)}")
     typer.echo(folder)
+
+
+def _say_where(folder: Path) -> None:
+    """Where the report and the maps of a run are, a line each."""
+    page, maps = folder / "report.html", sorted((folder / "maps").glob("*.png"))
+    if page.is_file():
+        typer.echo(f"report: {page}")
+    if maps:
+        typer.echo(f"maps: {', '.join(str(path) for path in maps)}")
 
 
 def _require_run(run: RunPath) -> None:

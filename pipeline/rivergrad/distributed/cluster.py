@@ -34,7 +34,7 @@ def local_client(workers: int, threads_per_worker: int = 1) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: None would take 8787, and warn where it is taken
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,

@@ -125,6 +125,7 @@ class DaskExecutor:
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         from distributed import wait
+        from distributed.scheduler import KilledWorker
 
         pending = list(handles)
         while pending:
@@ -134,7 +135,13 @@ class DaskExecutor:
             except TimeoutError:
                 self._check_workers()
                 pending = [f for f in pending if not f.done()]
-        result: list[Any] = self._client.gather(list(handles))
+        try:
+            result: list[Any] = self._client.gather(list(handles))
+        except KilledWorker:
+            raise self._lost(1) from None
+        except Exception:
+            self._check_workers()  # a lost worker has many faces
+            raise
         return result
 
     def gather_results(self, handles: Sequence[Handle]) -> list[Any]:
@@ -148,10 +155,13 @@ class DaskExecutor:
         present = set(self._client.scheduler_info(n_workers=-1)["workers"])
         lost = [address for address in set(self._home.values()) if address not in present]
         if lost:
-            raise WorkerLostError(
-                f"{len(lost)} of {len(self._workers)} workers ended unexpectedly (out of memory, or killed); "
-                "run the same command again to go on from the last checkpoint"
-            )
+            raise self._lost(len(lost))
+
+    def _lost(self, count: int) -> WorkerLostError:
+        return WorkerLostError(
+            f"{count} of {len(self._workers)} workers ended unexpectedly (out of memory, or killed); "
+            "run the same command again to go on from the last checkpoint"
+        )
 
     def close(self) -> None:
         present = set(self._client.scheduler_info(n_workers=-1)["workers"])

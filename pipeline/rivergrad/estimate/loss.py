@@ -1,4 +1,9 @@
-"""Masked Nash-Sutcliffe loss over gauges."""
+"""Masked Nash-Sutcliffe loss over gauges, plain or normalised.
+
+Plain, a gauge counts 1 − NSE, which is unbounded: a few gauges whose runoff is wrong outweigh all others.
+Normalised, it counts 1 − NNSE with NNSE = 1/(2 − NSE), which lies between 0 and 1 and equals 1 − NSE where that is
+small (Nossent & Bauwens 2012, EGU General Assembly, abstract 237).
+"""
 
 from __future__ import annotations
 
@@ -6,18 +11,27 @@ import torch
 from torch import Tensor
 
 MIN_VALUES = 10
-"""A gauge with fewer observed values in the windows of a step contributes nothing to it."""
+"""A gauge with fewer observed values in the windows of a step contributes nothing to it (in windows of fewer than
+twice as many steps: with values for less than half of them)."""
 
 
-def nse_loss(discharge: Tensor, observed: Tensor, scale: Tensor) -> Tensor:
+def values_needed(steps: int) -> int:
+    """Observed values that a gauge has to have in windows of so many steps altogether."""
+    return min(MIN_VALUES, max(1, steps // 2))
+
+
+def nse_loss(
+    discharge: Tensor, observed: Tensor, scale: Tensor, share: float | None = None
+) -> Tensor:
     """Σ over gauges of 1 − NSE, each as mean squared error over the gauge's variance.
 
     Dividing by the variance over the whole training period, not over the window, keeps a dry window from
-    outweighing all others; a gauge with fewer than `MIN_VALUES` values contributes nothing, never 0/0.
+    outweighing all others; a gauge with too few values (`values_needed`) contributes nothing, never 0/0.
 
     Args:
         discharge, observed: (window, time, gauge) m³/s; NaN in `observed` where missing.
         scale: (gauge,) weight over variance; 0 for gauges that do not count.
+        share: with it, the weight of one gauge, and the loss is the normalised one.
 
     Returns:
         Scalar, float64.
@@ -26,4 +40,6 @@ def nse_loss(discharge: Tensor, observed: Tensor, scale: Tensor) -> Tensor:
     error = torch.where(present, discharge.to(torch.float64) - observed.to(torch.float64), 0.0)
     count = present.sum(dim=(0, 1))
     per_gauge = (error * error).sum(dim=(0, 1)) / count.clamp_min(1) * scale
-    return torch.where(count >= MIN_VALUES, per_gauge, 0.0).sum()
+    if share is not None:
+        per_gauge = per_gauge / (1 + per_gauge / share)
+    return torch.where(count >= values_needed(observed.shape[0] * observed.shape[1]), per_gauge, 0.0).sum()

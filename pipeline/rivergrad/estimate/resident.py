@@ -66,6 +66,7 @@ class FitSetup:
         scale: (target,) weight of a gauge over its variance and over the number of training gauges.
         shrinkage: weight of the penalty on deviations, already divided by the reaches of the whole network.
         rate: learning rate.
+        share: weight of one gauge where the loss is the normalised one (see `estimate.loss`).
     """
 
     model: ParameterModel
@@ -75,6 +76,7 @@ class FitSetup:
     scale: NDArray[np.float64]
     shrinkage: float
     rate: float
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ class ResidentPiece:
         """Get ready for estimation: deviations at zero, optimiser at rest."""
         self.fit = fit
         device = self.engine.device
-        self.features = torch.from_numpy(fit.features).to(device)
-        self.length = torch.from_numpy(fit.length).to(device)
+        # parameters live on the host: they are few, and the engine takes them where it computes
+        self.features = torch.from_numpy(fit.features)
+        self.length = torch.from_numpy(fit.length)
         self.observed = torch.from_numpy(fit.observed).to(device)
         self.scale = torch.from_numpy(fit.scale).to(device)
         n = self.setup.piece.reaches.size
@@ -243,9 +246,9 @@ class ResidentPiece:
         )
         a, b, _ = windows[0]
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
-        loss = nse_loss(discharge[:, b - a :], observed, self.scale)
+        loss = nse_loss(discharge[:, b - a :], observed, self.scale, self.fit.share)
         penalty = self.fit.shrinkage * (free * free).sum()
-        self._pending = (loss + penalty, outflow, inflow, leaf, free)
+        self._pending = (loss.cpu() + penalty, outflow, inflow, leaf, free)
         return None, list(outflow.detach().cpu().numpy().swapaxes(0, 1))
 
     def backward(self, update: bool, *gradients: Array) -> tuple[dict[str, Any], list[Array]]:
@@ -266,14 +269,16 @@ class ResidentPiece:
             roots.append(outflow)
             seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(outflow))
         torch.autograd.backward(roots, seeds)
-        assert free.grad is not None
-        assert leaf.grad is not None
-        result: dict[str, Any] = {"loss": float(loss.detach()), "shared": leaf.grad.numpy()}
+        # where no gauge lies downstream, the loss knows nothing of the routing and autograd leaves no gradient
+        shared, deviations, incoming = (
+            torch.zeros_like(t) if t.grad is None else t.grad for t in (leaf, free, inflow)
+        )
+        result: dict[str, Any] = {"loss": float(loss.detach()), "shared": shared.numpy()}
         if update:
-            self.free = self.free + self.adam.update(free.grad.numpy(), self.fit.rate)
+            self.free = self.free + self.adam.update(deviations.numpy(), self.fit.rate)
         else:
-            result["free"] = free.grad.numpy()
-        into = [] if inflow.grad is None else list(inflow.grad.cpu().numpy().swapaxes(0, 1))
+            result["free"] = deviations.numpy()
+        into = list(incoming.cpu().numpy().swapaxes(0, 1)) if self.setup.piece.sources else []
         return result, into
 
     def both(

@@ -42,13 +42,15 @@ def hydrograph_panel(hydrographs: Hydrographs, gauge: int, subtitle: str) -> Pan
             subtitle, (0.0, 1.0), (0, 6), xycoords="axes fraction", textcoords="offset points",
             color=theme.muted, fontsize=9, parse_math=False,
         )  # fmt: skip
-        axes.set_ylim(0.0, axes.get_ylim()[1] * 1.16)  # room for the legend
+        top = axes.get_ylim()[1]
+        axes.set_ylim(0.0, top * 1.16)  # room for the legend, and no grid line through it
         axes.margins(x=0.01)
         axes.set_ylabel("m³/s")
         locator = AutoDateLocator(minticks=4, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        axes.yaxis.set_major_locator(MaxNLocator(4))
+        ticks = np.asarray(MaxNLocator(4).tick_values(0.0, top), dtype=np.float64)
+        axes.yaxis.set_major_locator(FixedLocator(ticks[ticks <= top].tolist()))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         _tidy(axes, theme)
         axes.legend(
@@ -117,7 +119,7 @@ def history_panels(history: pd.DataFrame, best_step: float | None) -> list[Panel
 
     return [
         draw("loss", "Training loss", "loss", rises=False),
-        draw("validation_nse", "Score on the validation data", "NSE", rises=True),
+        draw("validation_nse", "Score on the validation data", "score", rises=True),
     ]
 
 

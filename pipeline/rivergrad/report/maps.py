@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from rivergrad.report.frame import Frame
@@ -141,13 +141,14 @@ def log_scale(values: Float) -> tuple[LogNorm, Float]:
 def log_ticks(low: float, high: float) -> Float:
     """Four to eight round numbers on a logarithmic scale from `low` to `high`."""
     decades = np.float64(10.0) ** np.arange(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    fine, finest = np.arange(10, 100, 5) / 10, np.arange(100, 1000, 5) / 100
-    for mantissas in ([1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], fine, finest):
+    for mantissas in ([1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]):
         ticks = np.unique(np.round(np.outer(decades, mantissas).ravel(), 10))
         ticks = ticks[(ticks >= low * 0.9999) & (ticks <= high * 1.0001)]
         if ticks.size >= 4:
-            break
-    return np.asarray(ticks[:: max(1, -(-ticks.size // 8))], dtype=np.float64)
+            return np.asarray(ticks[:: max(1, -(-ticks.size // 8))], dtype=np.float64)
+    # Less than a factor of two or so: evenly spaced numbers, as if the scale were linear.
+    ticks = np.round(np.asarray(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)), 12)
+    return np.asarray(ticks[(ticks >= low * 0.9999) & (ticks <= high * 1.0001)], dtype=np.float64)
 
 
 def change_limit(change: Float) -> float:

@@ -95,7 +95,7 @@ def key_figures(run: RunData) -> list[tuple[str, str]]:
         ("Routing step", _step(summary.get("routing_step_s"))),
         ("Forcing step", _step(summary.get("forcing_step_s"))),
         ("Parts", _words(summary.get("parts"))),
-        ("Workers", _words(summary.get("workers"))),
+        ("Workers", "none" if summary.get("workers") == 0 else _words(summary.get("workers"))),
         ("Optimisation steps", _words(summary.get("steps"))),
         ("Time", duration(run.info.get("seconds"))),
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 
 from rivergrad.io.rundir import METHODS, SPLITS, RunData
@@ -28,7 +29,10 @@ SPLIT_PLACES = {
 
 METHOD_WORDS = {
     "unrouted": ("unrouted", "all runoff upstream of the gauge, summed at once: water that takes no time"),
-    "default": ("default", "routing with the scheme's default parameters, nothing learnt"),
+    "default": (
+        "default",
+        "routing with the initial celerity of the configuration everywhere, nothing learnt",
+    ),
     "uniform": (
         "best uniform",
         "routing with one celerity for every reach, the best one on the training data",
@@ -36,7 +40,7 @@ METHOD_WORDS = {
     "estimate": ("estimate", "routing with the celerity estimated for each reach"),
 }
 
-MAX_SHOWN = 6
+DEFAULT_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,9 @@ def verdict(metrics: pd.DataFrame) -> str:
             f"{METHOD_WORDS[method][0]} {number(median[method])}" for method in reversed(baselines)
         )
         where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
-        typical = "NSE" if len(part) == 1 else "median NSE"
+        typical = "an NSE" if len(part) == 1 else "a median NSE"
         return (
-            f"On {SPLIT_PLACES[split]}, the estimate reaches a {typical} of "
+            f"On {SPLIT_PLACES[split]}, the estimate reaches {typical} of "
             f"{number(median['estimate'])} {where} ({others}): {how}."
         )
     return "No gauge has enough observations for a score."
@@ -137,7 +141,8 @@ class Shown:
 
 
 def chosen_gauges(run: RunData, scores: GaugeScores) -> list[Shown]:
-    """Up to six gauges: best, median and worst of those held out, then of those trained on."""
+    """As many gauges as config.yaml asks for: best, median and worst of those held out, then of those trained on."""
+    limit = _wanted(run.config)
     hydrographs = run.hydrographs
     row = {name: i for i, name in enumerate(scores.name)}
     observed = np.isfinite(hydrographs.discharge["observed"]).any(axis=0)
@@ -147,8 +152,8 @@ def chosen_gauges(run: RunData, scores: GaugeScores) -> list[Shown]:
         members = np.flatnonzero((hydrographs.held_out == held_out) & observed)
         scored = members[np.isfinite(nse[members])]
         groups.append(scored[np.argsort(-nse[scored], kind="stable")])
-    room = [min(MAX_SHOWN // 2, len(group)) for group in groups]
-    room = [min(len(groups[0]), MAX_SHOWN - room[1]), min(len(groups[1]), MAX_SHOWN - room[0])]
+    half = [min((limit + 1) // 2, len(groups[0])), min(limit // 2, len(groups[1]))]
+    room = [min(len(groups[0]), limit - half[1]), min(len(groups[1]), limit - half[0])]
     shown = []
     for group, count, kind in zip(groups, room, ("held-out gauge", "training gauge"), strict=True):
         for place in _spread(len(group), count):
@@ -174,6 +179,14 @@ def spearman(first: Float, second: Float) -> float:
 def number(value: float) -> str:
     """A score with three decimals and a true minus sign; a dash where there is none."""
     return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
+
+
+def _wanted(config: str) -> int:
+    """`report.hydrographs` of a resolved configuration, or what it is by default."""
+    data = yaml.safe_load(config)
+    section = data.get("report") if isinstance(data, dict) else None
+    count = section.get("hydrographs") if isinstance(section, dict) else None
+    return count if isinstance(count, int) and count > 0 else DEFAULT_SHOWN
 
 
 def _spread(length: int, count: int) -> list[int]:

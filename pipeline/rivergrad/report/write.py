@@ -114,7 +114,10 @@ def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) 
         *place, gain, scores.held_out, "Gain over the best uniform celerity", "change of NSE", change=True
     )
     known = gain[np.isfinite(gain)]
-    better = f"better at {np.count_nonzero(known > 0)} of {known.size} gauges" if known.size else "no scores"
+    gauges = "gauge" if known.size == 1 else "gauges"
+    better = (
+        f"better at {np.count_nonzero(known > 0)} of {known.size} {gauges}" if known.size else "no scores"
+    )
     return [
         (nse, f"NSE of the estimate at each gauge in {when}; values below 0 have the colour of 0."),
         (change, f"NSE of the estimate minus that of the best uniform celerity, in {when}: {better}."),
@@ -126,9 +129,7 @@ def _celerity_caption(run: RunData, frame: Frame) -> str:
     grey = int(np.count_nonzero(~run.informed))
     text = f"Lines widen with {by}. "
     if grey:
-        text += (
-            f"The {grey:,} reaches in grey are upstream of no training gauge: nothing was learnt about them. "
-        )
+        text += f"The {grey:,} reaches in grey are upstream of no training gauge: they follow what all reaches share. "
     return text + frame.note
 
 

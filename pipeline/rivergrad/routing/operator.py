@@ -6,7 +6,7 @@ from typing import Literal, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from rivercut.network import RiverNetwork
@@ -74,9 +74,7 @@ class Router(torch.nn.Module):
         self.ratio = step_ratio(forcing_step, routing_step)
         self.engine, self.reason = choose_engine(engine)
         self.dtype, self.device = dtype, torch.device(device)
-        self.targets = (
-            np.arange(network.n_reaches) if targets is None else np.asarray(targets, dtype=np.int64)
-        )
+        self.targets = _positions(targets, network.n_reaches)
         self._closure = (
             ClosureEngine(
                 network.downstream,
@@ -156,6 +154,18 @@ class Router(torch.nn.Module):
         ]
         result = torch.stack(routed).reshape(runoff.shape)
         return result[..., torch.from_numpy(self.targets)].to(self.dtype)
+
+
+def _positions(targets: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Targets as positions, all by default; a mask or a negative position would pick other reaches unseen."""
+    if targets is None:
+        return np.arange(n)
+    found = np.asarray(targets)
+    if found.ndim != 1 or not (found.size == 0 or np.issubdtype(found.dtype, np.integer)):
+        raise InputError(f"targets: expected positions, found {found.dtype} of shape {found.shape}")
+    if found.size and not (found.min() >= 0 and found.max() < n):
+        raise InputError(f"targets: expected positions 0 to {n - 1}, found {found.min()} to {found.max()}")
+    return found.astype(np.int64)
 
 
 @overload

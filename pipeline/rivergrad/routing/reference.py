@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.routing.schemes.base import Parameters, Scheme
+from rivergrad.routing.steps import step_ratio
 
 
 def convolve(h: Tensor, x: Tensor) -> Tensor:
@@ -26,8 +28,8 @@ def convolve(h: Tensor, x: Tensor) -> Tensor:
 
 
 def route_reference(
-    downstream: Sequence[int] | NDArray,
-    order: Sequence[int] | NDArray,
+    downstream: Sequence[int] | NDArray[np.int64],
+    order: Sequence[int] | NDArray[np.int64],
     runoff: Tensor,
     parameters: Parameters,
     scheme: Scheme,
@@ -48,7 +50,7 @@ def route_reference(
     """
     runoff = runoff.to(torch.float64)
     parameters = {name: value.to(torch.float64) for name, value in parameters.items()}
-    ratio = round(forcing_step / routing_step)
+    ratio = step_ratio(forcing_step, routing_step)
     steps = runoff.shape[0] * ratio
     h = scheme.response(parameters, routing_step, steps)
     h_runoff = scheme.runoff_response(parameters, routing_step, steps)

@@ -15,11 +15,11 @@ from rivercut.partition import Partition
 from rivergrad.distributed.executor import Executor
 from rivergrad.distributed.simulate import PieceRunoff, targets_of
 from rivergrad.distributed.sweep import Sweep
+from rivergrad.errors import InputError
 from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import MIN_VALUES
+from rivergrad.estimate.loss import values_needed
 from rivergrad.estimate.model import ParameterModel, log_features
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
-from rivergrad.estimate.scores import nse
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
 from rivergrad.workflow.baselines import best_uniform
@@ -31,6 +31,9 @@ from rivergrad.workflow.schema import Workflow
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
+
+MIN_DEVIATION = 1e-3
+"""A gauge whose observed discharge varies by less (standard deviation, m³/s) is a flat line: nothing to learn from."""
 
 
 def parameter_model(config: Workflow) -> tuple[ParameterModel, float | None]:
@@ -54,6 +57,7 @@ class Estimation:
 
     Attributes:
         spreading: where it starts, and stays in the baselines.
+        scale: (gauge,) one over variance and number of training gauges; 0 for gauges that do not train.
     """
 
     config: Workflow
@@ -74,7 +78,7 @@ class Estimation:
         features = log_features(network.attributes, config.parameters.trend)
         if not config.parameters.trend:
             features = np.zeros((network.n_reaches, 0))
-        scale = self._scale()
+        self.scale = self._scale()
         observed = np.where(self._in_fit()[:, None], inputs.observed, np.nan).astype(np.float32)
         compute = config.compute
         self.sweep = Sweep(
@@ -103,9 +107,12 @@ class Estimation:
                     features=features[piece.reaches],
                     length=np.array(network.length[piece.reaches]),
                     observed=np.ascontiguousarray(observed[:, at]),
-                    scale=scale[at],
+                    scale=self.scale[at],
                     shrinkage=config.parameters.shrinkage / network.n_reaches,
                     rate=config.estimate.learning_rate,
+                    share=1 / max(1, int(np.count_nonzero(self.scale)))
+                    if config.estimate.loss == "nnse"
+                    else None,
                 )
                 for piece, at in zip(self.pieces, columns, strict=True)
             ]
@@ -116,14 +123,18 @@ class Estimation:
         return (steps >= self.periods.fit[0]) & (steps < self.periods.fit[1])
 
     def _scale(self) -> Float:
-        """(gauge,) one over variance and number of training gauges; 0 for gauges that do not train."""
         inputs = self.inputs
         observed = np.where(self._in_fit()[:, None], inputs.observed, np.nan)
         count = (~np.isnan(observed)).sum(axis=0)
         mean = np.nansum(observed, axis=0) / np.maximum(count, 1)
         variance = np.nansum((observed - mean) ** 2, axis=0) / np.maximum(count, 1)
-        enough = min(MIN_VALUES, self.periods.fit[1] - self.periods.fit[0])
-        trains = (count >= enough) & (variance > 0) & ~inputs.held_out
+        enough = values_needed(self.periods.fit[1] - self.periods.fit[0])
+        trains = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+        if not trains.any():
+            raise InputError(
+                f"{inputs.observations.path}: no training gauge has {enough} different values within "
+                f"{self.periods.fit[1] - self.periods.fit[0]} steps of time.train; expected at least one that has"
+            )
         dropped = inputs.observations.gauge[~trains & ~inputs.held_out]
         if dropped.size:
             log.warning(
@@ -145,20 +156,19 @@ class Estimation:
         return Given("uniform", celerity=celerity, spreading=self.spreading)
 
     def training_loss(self, given: Given) -> float:
-        """Mean over training gauges of the squared error over the variance, on the whole fit period."""
-        first, last = self.periods.fit
-        start = first - self.periods.warmup
-        discharge = self.discharge(given, start, last)[first - start :]
+        """The loss on the whole fit period: what the uniform celerity is chosen by."""
+        errors = self._errors(given, *self.periods.fit)
+        if self.config.estimate.loss == "nnse":
+            errors = errors / (1 + errors * np.count_nonzero(self.scale))
+        return float(errors.sum())
+
+    def _errors(self, given: Given, first: int, last: int) -> Float:
+        """(gauge,) share of each training gauge in the loss over some steps, routed from the record's start."""
+        discharge = self.discharge(given, 0, last)[first:]
         observed = self.inputs.observed[first:last]
         error = np.where(np.isnan(observed), 0.0, discharge - observed)
         count = np.maximum((~np.isnan(observed)).sum(axis=0), 1)
-        return float(((error**2).sum(axis=0) / count * self._scale_cached).sum())
-
-    @property
-    def _scale_cached(self) -> Float:
-        if not hasattr(self, "_scale_value"):
-            self._scale_value = self._scale()
-        return self._scale_value
+        return (error**2).sum(axis=0) / count * self.scale
 
     def find_uniform(self) -> float:
         """The best single celerity on the training data, m/s."""
@@ -169,14 +179,18 @@ class Estimation:
         )
 
     def validation(self, shared: Float) -> float:
-        """Mean over training gauges of NSE (at least −1) in the validation period."""
+        """Mean over training gauges of NSE in the validation period, each at least −1.
+
+        As in the loss, errors are measured against the variance of the fit period: a short or quiet validation
+        period has none of its own to speak of.
+        """
         first, last = self.periods.validation
-        start = first - self.periods.warmup
-        discharge = self.discharge(Given("estimate", shared=shared), start, last)[first - start :]
-        at = self._scale_cached > 0
-        scores = nse(discharge[:, at], self.inputs.observed[first:last][:, at])
-        scores = scores[~np.isnan(scores)]
-        return float(np.maximum(scores, -1.0).mean()) if scores.size else 0.0
+        errors = self._errors(Given("estimate", shared=shared), first, last)
+        seen = (self.scale > 0) & ~np.isnan(self.inputs.observed[first:last]).all(axis=0)
+        if not seen.any():
+            return -self.training_loss(Given("estimate", shared=shared))
+        trains = np.count_nonzero(self.scale)
+        return float(np.maximum(1 - errors[seen] * trains, -1.0).mean())
 
     def fit(self, uniform: float, folder: Path, write_history: Callable[[Any], None]) -> FitResult:
         """Estimate, starting from the best uniform celerity."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import partition
 from rivergrad.distributed.simulate import simulate
@@ -33,6 +34,9 @@ from rivergrad.workflow.schema import Workflow
 from rivergrad.world import WorldSpec, generate_network, generate_runoff, observe, place_gauges
 
 log = logging.getLogger("rivergrad")
+
+TWIN_GAUGE_FLOW = 10.0
+"""Gauges of a twin stand on reaches with at least this mean runoff upstream, m³/s: dry channels have none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,15 +236,12 @@ def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Pat
     latent = features.sum(axis=1) / max(1, features.shape[1]) ** 0.5 + 0.5 * rng.standard_normal(n)
     celerity = config.parameters.celerity.initial * 1.3 * np.exp(twin.celerity_spread * latent)
     celerity = np.clip(celerity, 1.5 * lower, upper / 1.5)
-    from rivercut import graph
-
-    size = graph.upstream_count(network.downstream, network.order)
+    mean_runoff = runoff.read(None, 0, runoff.time.size).mean(axis=0)
+    mean_flow = graph.accumulate(network.downstream, network.order, mean_runoff)
     count = max(1, round(twin.gauge_fraction * n))
-    candidates = np.flatnonzero(size >= min(8, size.max()))
+    candidates = np.flatnonzero(mean_flow >= min(TWIN_GAUGE_FLOW, mean_flow.max()))
     reaches = np.sort(rng.choice(candidates, size=min(count, candidates.size), replace=False))
-    log.info(
-        "twin: %d gauges on reaches with at least %d reaches upstream", reaches.size, size[reaches].min()
-    )
+    log.info("twin: %d gauges, mean flows from %.3g m3/s", reaches.size, mean_flow[reaches].min())
     discharge = _true_discharge(config, network, runoff, celerity, _default_spreading(config, n), reaches)
     observed = discharge * np.exp(twin.noise * rng.standard_normal(discharge.shape))
     observed[rng.random(discharge.shape) < twin.gap_fraction] = np.nan

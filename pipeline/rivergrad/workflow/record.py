@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,22 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) is given up; what is wrong is said elsewhere."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Send rivergrad's log to a file, after what is there already."""
     logger = logging.getLogger("rivergrad")
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.addHandler(handler)

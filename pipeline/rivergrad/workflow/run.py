@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
     if fresh:
         _remove(run_dir)
     resolved = dump_resolved(config)
+    began_before = (run_dir / "config.yaml").exists()
     _claim(run_dir, resolved)
     info: dict[str, Any] = {
         "name": config.name,
@@ -101,7 +102,13 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
             info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             info["error"] = str(error) or type(error).__name__
             log.error("%s: %s", type(error).__name__, error)
-            write_json(run_dir / "run.json", info)
+            if not began_before and not (run_dir / "network.zarr").exists():
+                _remove(run_dir)  # its input was wrong: leave nothing that stands in the way of the mended one
+                with suppress(OSError):
+                    run_dir.rmdir()
+            else:
+                with suppress(OSError):  # a full disk: the error itself is told
+                    write_json(run_dir / "run.json", info)
             raise
     info["seconds"] = round(time.perf_counter() - began, 2)
     info.update(status="done", finished=_now())

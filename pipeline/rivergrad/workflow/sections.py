@@ -298,8 +298,10 @@ class EstimateSection(Section):
         default=12,
         description="The number of celerities tried for the uniform baseline, even in their logarithm.",
     )
-    loss: Literal["nse"] = Field(
-        default="nse", description="What is minimised: nse is 1 - NSE, averaged over the training gauges."
+    loss: Literal["nse", "nnse"] = Field(
+        default="nse",
+        description="What is minimised, averaged over the training gauges: nse is 1 - NSE; nnse is 1 - 1/(2 - NSE), "
+        "which no gauge with wrong runoff can dominate.",
     )
 
 

@@ -17,6 +17,7 @@ from rivergrad.routing.closure.paths import Index
 from rivergrad.routing.closure.plan import Level, Plan, make_plan
 from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_size, tolerance
 from rivergrad.routing.schemes.base import Scheme
+from rivergrad.routing.steps import step_ratio
 
 MEASURING_DIGITS = 3.0
 """Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it:
@@ -80,7 +81,7 @@ class ClosureEngine:
     device: torch.device = CPU
 
     def __post_init__(self) -> None:
-        self.ratio = round(self.forcing_step / self.routing_step)
+        self.ratio = step_ratio(self.forcing_step, self.routing_step)
         self.plan: Plan = make_plan(
             self.downstream,
             self.ratio,
@@ -125,7 +126,7 @@ class ClosureEngine:
         # The record is shorter than the response: exact, if what lies beyond the padding is damped for good.
         padding, digits = (4, 12.0) if self.dtype == torch.float64 else (2, 8.0)
         contour = Contour(self.ratio, horizon, padding, digits, self.device)
-        return replace(self._compute(parameters, contour)[0], memory=None)
+        return replace(self._compute(parameters, contour, measure=False)[0], memory=None)
 
     def _given_window(self, parameters: dict[str, Tensor], window: int) -> Kernels:
         kernels, leftover = self._compute(parameters, Contour(self.ratio, window, device=self.device))
@@ -150,7 +151,9 @@ class ClosureEngine:
             f"a window of {wanted} ({wanted * days:g} d) would do"
         )
 
-    def _compute(self, parameters: dict[str, Tensor], contour: Contour) -> tuple[Kernels, Leftover]:
+    def _compute(
+        self, parameters: dict[str, Tensor], contour: Contour, measure: bool = True
+    ) -> tuple[Kernels, Leftover]:
         leftover = Leftover()
         recompute = 2 * 16 * self.plan.n_paths * contour.points > KEEP_BYTES
         tiles = tuple(
@@ -163,7 +166,7 @@ class ClosureEngine:
                     contour,
                     contour.window,
                     self.dtype,
-                    leftover,
+                    leftover if measure else None,
                     USER_TOLERANCE,
                     recompute,
                 )

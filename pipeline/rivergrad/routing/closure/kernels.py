@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -41,10 +42,10 @@ def transfer_functions(
 
 def _responses(
     family: Family, values: Tensor, contour: Contour, window: int, delay: int
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Callable[[], Tensor], Callable[[], Tensor]]:
     """Responses of a family, window first: (window, path[, phase in][, phase out]), and what lies beyond.
 
-    The other two are sums over the phases, (path, lag) with every lag of the padded length, for the measurement
+    The other two give sums over the phases, (path, lag) with every lag of the padded length, for the measurement
     of what the window leaves out: of the values, and of their sizes (responses that alternate from one routing
     step to the next cancel in the sum of the values, but not in the series that pass between blocks).
     """
@@ -52,22 +53,30 @@ def _responses(
     reported = contour.mean * contour.back(delay) if delay else contour.mean
     if family.kind == "runoff-mean":
         k = contour.to_forcing(values, contour.hold * reported)
-        return k[:, :window].T, k.detach(), k.detach().abs()
+        return k[:, :window].T, k.detach, k.detach().abs
     if family.kind == "runoff-flow":
         k = contour.to_routing(values * contour.hold).reshape(-1, lags, ratio)
-        return k[:, :window].transpose(0, 1), k.detach().mean(dim=2), k.detach().abs().mean(dim=2)
+        return (
+            k[:, :window].transpose(0, 1),
+            lambda: k.detach().mean(dim=2),
+            lambda: k.detach().abs().mean(dim=2),
+        )
     if family.kind == "inflow-mean":
         # Entering in phase s' shifts the response by s' routing steps; before time zero there is nothing but
         # what the mean over the step that contains time zero sees of it.
         k = torch.stack([contour.to_forcing(values, reported * contour.back(s)) for s in range(ratio)], dim=2)
-        return k[:, :window].transpose(0, 1), k.detach().sum(dim=2), k.detach().abs().sum(dim=2)
+        return (
+            k[:, :window].transpose(0, 1),
+            lambda: k.detach().sum(dim=2),
+            lambda: k.detach().abs().sum(dim=2),
+        )
     h = contour.to_routing(values)
     lag = torch.arange(window, device=h.device)[:, None, None] * ratio
     phase = torch.arange(ratio, device=h.device)
     delay_steps = lag + phase[None, None, :] - phase[None, :, None]  # (lag, phase in, phase out)
     k = torch.where(delay_steps >= 0, h[:, delay_steps.clamp_min(0)], 0.0)
     h = h.detach().reshape(-1, lags, ratio)
-    return k.transpose(0, 1), h.sum(dim=2), h.abs().sum(dim=2)
+    return k.transpose(0, 1), lambda: h.sum(dim=2), lambda: h.abs().sum(dim=2)
 
 
 MOST_ROUNDING = 1e-8
@@ -115,7 +124,7 @@ def chunk_tiles(
     contour: Contour,
     window: int,
     dtype: torch.dtype,
-    leftover: Leftover,
+    leftover: Leftover | None,
     allowed: float,
     recompute: bool,
 ) -> Tensor:
@@ -125,7 +134,7 @@ def chunk_tiles(
 
     Args:
         parameters: of the whole network, float64.
-        leftover: receives what lies outside the window.
+        leftover: receives what lies outside the window; None where that does not matter.
         recompute: store nothing but the parameters for the backward pass and compute it all again there.
     """
     names = list(parameters)
@@ -146,8 +155,9 @@ def chunk_tiles(
         for family in chunk.families:
             source = entering if family.kind.startswith("runoff") else product[family.path]
             response, whole, size = _responses(family, source, contour, window, scheme.output_delay)
-            with torch.no_grad():
-                _measure(whole, size, contour, window, scheme.conserves_mass, leftover, allowed)
+            if leftover is not None:
+                with torch.no_grad():
+                    _measure(whole(), size(), contour, window, scheme.conserves_mass, leftover, allowed)
             slots.append(family.slot.reshape(-1))
             values_by_lag.append(response.to(dtype).reshape(window, -1))
         tiles = tiles.index_copy(1, torch.cat(slots), torch.cat(values_by_lag, dim=1))

@@ -32,6 +32,10 @@ def get(name: str | Scheme, convention: str = "standard") -> Scheme:
         InputError: no such scheme, or a convention it does not have.
     """
     if isinstance(name, Scheme):
+        if convention != "standard" and getattr(name, "convention", None) != convention:
+            raise InputError(
+                f"convention {convention!r} goes with the name of a scheme; found a scheme object"
+            )
         return name
     if name not in _SCHEMES:
         near = get_close_matches(name, _SCHEMES, n=1)

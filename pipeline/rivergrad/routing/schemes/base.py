@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
@@ -115,7 +117,7 @@ class Scheme(ABC):
     def bounds(self) -> dict[str, tuple[float, float]]:
         return {p.name: (p.lower, p.upper) for p in self.parameters}
 
-    def check(self, parameters: Parameters, reach_ids: Sequence[int] | Tensor) -> None:
+    def check(self, parameters: Parameters, reach_ids: Sequence[int] | NDArray[np.int64]) -> None:
         """Raise an InputError unless every parameter is there, of the right shape and in its range."""
         missing = [name for name in self.parameter_names if name not in parameters]
         unknown = [name for name in parameters if name not in self.parameter_names]
@@ -126,7 +128,7 @@ class Scheme(ABC):
             )
         for p in self.parameters:
             value = parameters[p.name]
-            if value.ndim == 0 or value.shape[-1] != len(reach_ids):
+            if value.shape != (len(reach_ids),):
                 raise InputError(
                     f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
                     f"found shape {tuple(value.shape)}"
@@ -134,10 +136,9 @@ class Scheme(ABC):
             with torch.no_grad():
                 bad = ~((value >= p.lower) & (value <= p.upper))
             if bool(bad.any()):
-                where = torch.nonzero(bad.reshape(-1, bad.shape[-1]).any(dim=0))[:, 0].tolist()
-                first = value.detach().reshape(-1, bad.shape[-1])[:, where[0]]
+                where = torch.nonzero(bad)[:, 0].tolist()
                 ids = ids_text([int(reach_ids[i]) for i in where])
                 raise InputError(
                     f"parameter {p.name}: expected {p.lower:g} to {p.upper:g} {p.units}, "
-                    f"found {first.flatten()[0].item():g} (reach ids {ids})"
+                    f"found {value[where[0]].item():g} (reach ids {ids})"
                 )

@@ -23,7 +23,8 @@ class CustomScheme(Scheme):
         name: the name under which it is registered.
         parameters: what it needs per reach.
         function: `(parameters, times) -> h`; parameters each (reach, 1), times (steps,) the starts nδ of the
-            routing steps in seconds; returns (reach, steps), the share of an inflow that leaves in each step.
+            routing steps in seconds, two at least, so that times[1] is δ; returns (reach, steps), the share of
+            an inflow that leaves in each step, whatever the number of steps asked for.
         conserves_mass: the shares of every reach sum to one (over a long enough time).
         celerity: how celerity, spreading and length become its parameters, if it is to be estimated.
     """
@@ -38,14 +39,14 @@ class CustomScheme(Scheme):
     def response(self, parameters: Parameters, step: float, steps: int) -> Tensor:
         columns = {name: value[:, None] for name, value in parameters.items()}
         reference = next(iter(columns.values()))
-        times = step * torch.arange(steps, dtype=reference.dtype, device=reference.device)
+        times = step * torch.arange(max(steps, 2), dtype=reference.dtype, device=reference.device)
         h = self.function(columns, times)
-        expected = (reference.shape[0], steps)
+        expected = (reference.shape[0], len(times))
         if tuple(h.shape) != expected:
             raise InputError(
                 f"scheme {self.name}: its function returned shape {tuple(h.shape)}, expected {expected}"
             )
-        return h
+        return h[:, :steps]
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
         """Measured on the response itself, which is lengthened until its tail is empty."""

@@ -1,0 +1,501 @@
+"""Any partition, any number of workers and any chunking in time give the same discharge, loss and gradient."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rivercut import graph
+from rivercut.network import RiverNetwork
+from rivercut.partition import Partition, partition
+from rivergrad.distributed.executor import Executor, open_executor
+from rivergrad.distributed.simulate import PieceRunoff, simulate, targets_of
+from rivergrad.distributed.sweep import Sweep
+from rivergrad.estimate.bounds import Bounded
+from rivergrad.estimate.model import ParameterModel
+from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
+from rivergrad.io import open_runoff, read_network, write_runoff
+from rivergrad.routing import schemes
+from rivergrad.routing.pieces import make_pieces
+
+DAY = 86400.0
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArrayRunoff:
+    """Runoff from memory, selectable as a source on disk is."""
+
+    values: Float
+    step: float = DAY
+
+    @property
+    def time(self) -> NDArray[np.datetime64]:
+        return np.datetime64("2000-01-01", "ns") + np.arange(self.values.shape[0]) * np.timedelta64(1, "D")
+
+    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> Float:
+        chosen = self.values[start:stop]
+        return np.array(chosen if reach_positions is None else chosen[:, reach_positions])
+
+    def select(self, reach_positions: NDArray[np.int64]) -> ArrayRunoff:
+        return ArrayRunoff(np.array(self.values[:, reach_positions]), self.step)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """An estimation in the middle of its way: deviations not at zero, gauges with gaps."""
+
+    network: RiverNetwork
+    runoff: Any
+    gauges: NDArray[np.int64]
+    observed: NDArray[np.float32]
+    features: Float
+    length: Float
+    free: Float
+    model: ParameterModel
+    shared: Float
+    windows: tuple[tuple[int, int, int], ...]
+    routing_step: float
+
+    @property
+    def steps(self) -> int:
+        return int(self.runoff.time.size)
+
+
+def problem(
+    network: RiverNetwork,
+    runoff: Any,
+    length: Float,
+    gauges: NDArray[np.int64],
+    mean_flow: Float,
+    windows: tuple[tuple[int, int, int], ...],
+    routing_step: float,
+    scheme: str = "muskingum",
+) -> Problem:
+    rng = np.random.default_rng(11)
+    chosen = schemes.get(scheme)
+    spreading = None
+    if chosen.spreading is not None:
+        lower, upper = chosen.spreading.lower, chosen.spreading.upper
+        spreading = Bounded(lower, upper, lower > 0)
+    model = ParameterModel(chosen, Bounded(0.05, 5.0, True), spreading, 2)
+    shared = model.start(0.8, None if chosen.spreading is None else chosen.spreading.default)
+    shared[1:3] = 0.2, -0.1
+    time = runoff.time.size
+    observed = mean_flow * rng.uniform(0.3, 1.5, (time, gauges.size))
+    observed[rng.random(observed.shape) < 0.2] = np.nan
+    n = network.n_reaches
+    return Problem(
+        network=network,
+        runoff=runoff,
+        gauges=gauges,
+        observed=observed.astype(np.float32),
+        features=rng.standard_normal((n, 2)),
+        length=length,
+        free=0.3 * rng.standard_normal((model.n_free, n)),
+        model=model,
+        shared=shared,
+        windows=windows,
+        routing_step=routing_step,
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    discharge: Float
+    loss: float
+    shared: Float
+    free: Float
+
+
+def ask(one: Problem, cut: Partition, executor: Executor, dtype: str) -> Answer:
+    """Loss and gradients of one step, and discharge at the gauges, under a partition."""
+    pieces = make_pieces(one.network, cut)
+    mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
+    columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
+    sweep = Sweep(
+        executor,
+        [
+            PieceSetup(
+                piece=piece,
+                scheme=one.model.scheme,
+                forcing_step=one.runoff.step,
+                routing_step=one.routing_step,
+                targets=local,
+                steps=one.steps,
+                read=PieceRunoff(one.runoff.select(piece.reaches)),
+                dtype=dtype,
+            )
+            for piece, local in zip(pieces, mine, strict=True)
+        ],
+    )
+    sweep.load()
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a gauge without any value has no variance
+        variance = np.nanvar(one.observed.astype(np.float64), axis=0)
+    scale = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0) / one.gauges.size
+    sweep.prepare_fit(
+        [
+            FitSetup(
+                model=one.model,
+                features=one.features[piece.reaches],
+                length=np.array(one.length[piece.reaches]),
+                observed=np.ascontiguousarray(one.observed[:, at]),
+                scale=scale[at],
+                shrinkage=0.1 / one.network.n_reaches,
+                rate=0.05,
+            )
+            for piece, at in zip(pieces, columns, strict=True)
+        ]
+    )
+    state = sweep.collect(one.network.n_reaches) | {"free": one.free}
+    sweep.restore(state, 0)
+    results = sweep.step(one.shared, one.windows, update=False)
+    free = np.empty_like(one.free)
+    for piece, result in zip(pieces, results, strict=True):
+        free[:, piece.reaches] = result["free"]
+    given = Given("estimate", shared=one.shared)
+    discharge = sweep.simulate([given] * len(pieces), 0, one.steps)
+    return Answer(
+        discharge=np.concatenate(discharge, axis=1)[:, order],
+        loss=sum(result["loss"] for result in results),
+        shared=np.sum([result["shared"] for result in results], axis=0),
+        free=free,
+    )
+
+
+def off(found: Any, expected: Any) -> float:
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape
+    assert np.isfinite(found).all()
+    size = float(np.linalg.norm(expected))
+    assert size > 0
+    return float(np.linalg.norm(found - expected)) / size
+
+
+def same(found: Answer, expected: Answer, tolerance: float) -> None:
+    for name in ("discharge", "loss", "shared", "free"):
+        distance = off(getattr(found, name), getattr(expected, name))
+        assert distance <= tolerance, f"{name}: relative L2 distance {distance:.2e}, expected {tolerance:g}"
+
+
+def small_network() -> tuple[RiverNetwork, Float]:
+    """300 reaches in a few long basins."""
+    rng = np.random.default_rng(3)
+    n = 300
+    down = np.array([min(i + 1 + int(rng.integers(5)), n) for i in range(n)])
+    down[(rng.random(n) < 0.02) | (down == n)] = -1
+    new = rng.permutation(n)
+    shuffled = np.full(n, -1)
+    shuffled[new] = np.where(down >= 0, new[np.maximum(down, 0)], -1)
+    ids = 5000 - 3 * np.arange(n)
+    length = rng.uniform(2e3, 4e4, n)
+    return RiverNetwork.from_ids(
+        ids, np.where(shuffled >= 0, ids[np.maximum(shuffled, 0)], -1), length
+    ), length
+
+
+def small_problem(scheme: str = "muskingum", folder: Path | None = None) -> Problem:
+    """With runoff in memory, or in a file for workers to read."""
+    network, length = small_network()
+    rng = np.random.default_rng(7)
+    runoff = rng.exponential(1.0, (40, network.n_reaches)) ** 2 * (rng.random((40, network.n_reaches)) < 0.6)
+    size = graph.upstream_count(network.downstream, network.order)
+    gauges = rng.permutation(np.argsort(size)[-60:])[:20]
+    windows = ((0, 6, 26), (14, 20, 40))
+    source: Any = ArrayRunoff(runoff)
+    if folder is not None:
+        write_runoff(folder / "runoff.nc", network.reach_id, source.time, runoff)
+        source = open_runoff(folder / "runoff.nc", network)
+    return problem(network, source, length, gauges, 1.2 * size[gauges], windows, DAY / 4, scheme)
+
+
+def cuts(network: RiverNetwork, block: int) -> dict[str, Partition]:
+    one = {f"{k} parts": partition(network, k) for k in (1, 2, 7)}
+    forced = {
+        f"{k} parts, basins cut": partition(network, k, spread=True, block_reaches=block) for k in (2, 7)
+    }
+    for name, cut in forced.items():
+        summary = cut.summary(network)
+        assert summary.cut_edges > 0, name
+        assert summary.cut_basins > 0, name
+    return one | forced
+
+
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[Executor]:
+    with open_executor(1) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Executor]:
+    with open_executor(2) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    ("scheme", "dtype"), [("muskingum", "float32"), ("muskingum", "float64"), ("hayami", "float64")]
+)
+def test_small_serial(scheme: str, dtype: str) -> None:
+    one = small_problem(scheme)
+    with open_executor(0) as executor:
+        expected = ask(one, partition(one.network, 1), executor, dtype)
+        for cut in cuts(one.network, 30).values():
+            same(ask(one, cut, executor, dtype), expected, TOLERANCE[dtype])
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    """Central differences of the loss under cuts: the same sweep without its backward half."""
+    one = small_problem()
+    cut = partition(one.network, 2, spread=True, block_reaches=30)
+    with open_executor(0) as executor:
+        answer = ask(one, cut, executor, "float64")
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            toward = rng.standard_normal(one.free.shape)
+            along = rng.standard_normal(one.shared.shape)
+            h = 1e-4
+            losses = []
+            for sign in (1, -1):
+                moved = Problem(
+                    **{
+                        **one.__dict__,
+                        "free": one.free + sign * h * toward,
+                        "shared": one.shared + sign * h * along,
+                    }
+                )
+                losses.append(ask(moved, partition(one.network, 1), executor, "float64").loss)
+            expected = float((answer.free * toward).sum() + (answer.shared * along).sum())
+            assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_on_workers(tmp_path: Path, one_worker: Executor, two_workers: Executor, dtype: str) -> None:
+    one = small_problem(folder=tmp_path)
+    with open_executor(0) as serial:
+        expected = ask(one, partition(one.network, 1), serial, dtype)
+    for name, cut in cuts(one.network, 30).items():
+        for workers, executor in ((1, one_worker), (2, two_workers)):
+            if workers == 1 and name == "2 parts":
+                continue  # nothing that 7 parts on it do not show
+            same(ask(one, cut, executor, dtype), expected, TOLERANCE[dtype])
+
+
+def test_an_optimiser_step_moves_every_partition_alike() -> None:
+    one = small_problem()
+    moved = []
+    for cut in (partition(one.network, 1), partition(one.network, 7, spread=True, block_reaches=30)):
+        with ExitStack() as stack:
+            executor = stack.enter_context(open_executor(0))
+            pieces = make_pieces(one.network, cut)
+            mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
+            columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
+            setups = [
+                PieceSetup(
+                    piece, one.model.scheme, DAY, one.routing_step, local, one.steps,
+                    PieceRunoff(one.runoff.select(piece.reaches)), "float64",
+                )
+                for piece, local in zip(pieces, mine, strict=True)
+            ]  # fmt: skip
+            sweep = Sweep(executor, setups)
+            sweep.load()
+            sweep.prepare_fit(
+                [
+                    FitSetup(
+                        one.model,
+                        one.features[piece.reaches],
+                        one.length[piece.reaches],
+                        one.observed[:, at],
+                        np.ones(at.size),
+                        0.0,
+                        0.05,
+                    )
+                    for piece, at in zip(pieces, columns, strict=True)
+                ]  # fmt: skip
+            )
+            for _ in range(3):
+                sweep.step(one.shared, one.windows)
+            sweep.keep_best()
+            state = sweep.collect(one.network.n_reaches)
+            physical = sweep.physical(one.shared, one.network.n_reaches)
+            moved.append((state, physical))
+    for found, expected in zip(moved[1], moved[0], strict=True):
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            assert off(found[name], value) < 1e-7, name
+    state, physical = moved[0]
+    assert np.abs(state["free"]).max() > 0.1
+    np.testing.assert_array_equal(state["best"], state["free"])
+    np.testing.assert_allclose(physical["k"], one.length / physical["celerity"], rtol=1e-12)
+
+
+# --- forward only, in chunks of time -------------------------------------------------------------------------
+
+
+def route_all(
+    network: RiverNetwork, runoff: Any, parameters: dict[str, Float], step: float, **options: Any
+) -> Float:
+    chunks: list[Any] = []
+    starts: list[int] = []
+
+    def sink(start: int, discharge: NDArray[Any]) -> None:
+        starts.append(start)
+        chunks.append(discharge)
+
+    simulate(
+        network=network,
+        runoff=runoff,
+        parameters=parameters,
+        scheme=options.pop("scheme", "muskingum"),
+        routing_step=step,
+        sink=sink,
+        **options,
+    )
+    assert starts == np.cumsum([0, *(c.shape[0] for c in chunks)])[:-1].tolist()
+    return np.concatenate(chunks)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_chunks_of_time_and_parts(dtype: str) -> None:
+    one = small_problem()
+    parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
+    arguments = one.network, one.runoff, parameters, one.routing_step
+    exact = route_all(*arguments, engine="reference", dtype="float64")
+    for name, cut in cuts(one.network, 30).items():
+        for chunk in (8,) if name == "1 parts" else (None, 8):  # 5 chunks, and 1
+            found = route_all(*arguments, cut=cut, chunk_steps=chunk, dtype=dtype)
+            assert off(found, exact) <= TOLERANCE[dtype], (name, chunk)
+
+
+def test_targets_come_in_the_order_asked_for() -> None:
+    one = small_problem()
+    parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
+    arguments = one.network, one.runoff, parameters, one.routing_step
+    everything = route_all(*arguments, dtype="float64")
+    wanted = np.random.default_rng(0).permutation(one.network.n_reaches)[:50]
+    cut = partition(one.network, 7, spread=True, block_reaches=30)
+    found = route_all(*arguments, dtype="float64", targets=wanted, cut=cut)
+    assert off(found, everything[:, wanted]) <= 1e-10
+
+
+# --- the world at half a degree ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    network: RiverNetwork
+    runoff: Any
+    length: Float
+    inflow: Float
+    forced: Partition
+
+
+@pytest.fixture(scope="module")
+def ddm30(data_dir: Path) -> World:
+    folder = data_dir / "global_ddm30"
+    network = read_network(folder / "network.csv.gz")
+    runoff = open_runoff(folder / "era5_runoff_19800101-10.nc", network, variable="ro", grid=True)
+    assert network.length is not None
+    forced = partition(network, 7, spread=True, block_reaches=300)
+    largest = np.bincount(network.basin).argmax()
+    parts_there = np.unique(forced.reach_part[network.basin == largest])
+    assert parts_there.size >= 5  # the largest basin is cut many times
+    return World(network, runoff, np.array(network.length), runoff.read(None, 0, runoff.time.size), forced)
+
+
+def test_global_mean_inflow(ddm30: World) -> None:
+    assert ddm30.inflow.shape == (10, 67420)
+    assert ddm30.inflow.sum(axis=1).mean() == pytest.approx(1.208e6, rel=0.005)
+
+
+def muskingum_sweep(
+    network: RiverNetwork, runoff: Float, k: Float, x: float, ratio: int
+) -> tuple[Float, float]:
+    """Muskingum level by level and step by step: no engine of ours.
+
+    Returns daily mean discharge (time, reach) in m³/s, and what the rivers hold at the end in m³, from the
+    scheme's definition of storage, k (x inflow + (1 − x) outflow), of which the trapezoidal rule is the balance.
+    """
+    delta = DAY / ratio
+    d = k * (1 - x) + delta / 2
+    c0, c1, c2 = (delta / 2 - k * x) / d, (delta / 2 + k * x) / d, (k * (1 - x) - delta / 2) / d
+    by_level = np.argsort(network.level, kind="stable")
+    levels = np.split(by_level, np.cumsum(np.bincount(network.level))[:-1])
+    n = network.n_reaches
+    q, inflow = np.zeros(n), np.zeros(n)
+    mean = np.zeros_like(runoff)
+    for t in range(runoff.shape[0] * ratio):
+        before, inflow = inflow, runoff[t // ratio].copy()
+        for at in levels:
+            q[at] = c0[at] * inflow[at] + c1[at] * before[at] + c2[at] * q[at]
+            below = network.downstream[at]
+            np.add.at(inflow, below[below >= 0], q[at][below >= 0])
+        mean[t // ratio] += q / ratio
+    # the trapezoidal rule counts the last step by half: add its other half
+    held = k * (x * inflow + (1 - x) * q) + delta / 2 * (inflow - q)
+    return mean, float(held.sum())
+
+
+def test_mass_of_a_drained_network() -> None:
+    one = small_problem()
+    wet = np.array(one.runoff.values[:10])
+    runoff = ArrayRunoff(np.concatenate([wet, np.zeros((150, wet.shape[1]))]))
+    parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
+    outlets = np.flatnonzero(one.network.downstream < 0)
+    for cut in (partition(one.network, 1), partition(one.network, 7, spread=True, block_reaches=30)):
+        out = route_all(one.network, runoff, parameters, DAY / 4, targets=outlets, cut=cut, chunk_steps=32)
+        assert float(out.sum()) == pytest.approx(float(wet.sum()), rel=1e-5)
+        assert float(out[-1].sum()) < 1e-6 * float(wet.sum())
+
+
+@pytest.mark.slow
+def test_global_discharge_and_mass(ddm30: World) -> None:
+    """All 67,420 reaches, S = 8, with and without cuts through the largest basins, in 1 and 5 chunks of time."""
+    k = ddm30.length / 0.8
+    x = np.full(k.size, 0.2)
+    exact, held = muskingum_sweep(ddm30.network, ddm30.inflow, k, 0.2, 8)
+    outlets = ddm30.network.downstream < 0
+    arguments = ddm30.network, ddm30.runoff, {"k": k, "x": x}, DAY / 8
+    entered = float(ddm30.inflow.sum()) * DAY
+    for dtype, options in (
+        ("float32", {"parts": 1}),
+        ("float32", {"cut": ddm30.forced, "chunk_steps": 2}),
+        ("float64", {"cut": ddm30.forced, "chunk_steps": 2}),
+    ):
+        found = route_all(*arguments, dtype=dtype, **options)
+        assert off(found, exact) <= TOLERANCE[dtype], (dtype, options)
+        left = float(found[:, outlets].sum(dtype=np.float64)) * DAY
+        assert left + held == pytest.approx(entered, rel=1e-5)
+        assert held > 0.1 * entered  # there is something to forget
+
+
+@pytest.fixture(scope="module")
+def global_problem(ddm30: World) -> Problem:
+    rng = np.random.default_rng(5)
+    size = graph.upstream_count(ddm30.network.downstream, ddm30.network.order)
+    mean = graph.accumulate(ddm30.network.downstream, ddm30.network.order, ddm30.inflow.mean(axis=0))
+    gauges = rng.choice(np.flatnonzero((size >= 8) & (mean > 10)), round(0.02 * size.size), replace=False)
+    windows = ((0, 2, 10),)
+    return problem(ddm30.network, ddm30.runoff, ddm30.length, gauges, mean[gauges], windows, DAY / 4)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_global_gradient(ddm30: World, global_problem: Problem, two_workers: Executor, dtype: str) -> None:
+    one = global_problem
+    whole = partition(one.network, 1)
+    with open_executor(0) as executor:
+        expected = ask(one, whole, executor, dtype)
+    same(ask(one, ddm30.forced, two_workers, dtype), expected, TOLERANCE[dtype])

@@ -1,0 +1,146 @@
+"""The pages in docs/: examples run, keys, options and files exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent))  # examples.py, whatever pytest's import mode
+
+from examples import ROOT, blocks, carry_out, prose
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture
+def _as_found() -> Iterator[None]:
+    """A run sets how torch computes in its process, and an example registers a scheme: put both back."""
+    from rivergrad.routing import schemes
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    registered = dict(schemes._SCHEMES)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    schemes._SCHEMES.clear()
+    schemes._SCHEMES.update(registered)
+
+
+@pytest.mark.usefixtures("_as_found")
+def test_python_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    carry_out(DOCS / "api.md")  # the page asserts what it says
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.csv", "small.nc"]
+
+
+@pytest.mark.usefixtures("_as_found")
+def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = carry_out(DOCS / "tutorial.md")
+    assert [line.split()[1] for line in printed] == ["validate", "run", "status", "export", "route"]
+    lines = printed["rivergrad run basin.yaml"].splitlines()
+    assert lines[-1] == "runs/basin"
+    assert "report: runs/basin/report.html" in lines
+    (maps,) = (line for line in lines if line.startswith("maps: "))
+    assert all(Path(name).is_file() for name in maps.removeprefix("maps: ").split(", "))
+
+    assert "year at 2 gauges" in Path("runs/basin/report.html").read_text(encoding="utf-8")
+
+    metrics = pd.read_csv("runs/basin/metrics.csv")
+    assert metrics.groupby("split").size().to_dict() == {"train": 6, "time": 6, "gauge": 2, "gauge_time": 2}
+    unseen = metrics[metrics["split"] == "gauge_time"].median(numeric_only=True)
+    assert unseen["nse"] > unseen[["nse_unrouted", "nse_default", "nse_uniform"]].max()
+    exported = pd.read_csv("celerity.csv")
+    assert len(exported) == 60
+    assert {"reach_id", "celerity", "k", "x", "lat", "lon", "informed"} <= set(exported.columns)
+    assert not {"celerity_true"} & set(exported.columns)
+    assert Path("discharge.nc").is_file()
+
+
+def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rivergrad.workflow.run import FRESH
+
+    table = (DOCS / "formats.md").read_text(encoding="utf-8").split("## What a run leaves")[1]
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in row.split("`")[1::2]
+    }
+    assert {name.rstrip("/") for name in named} == set(FRESH)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "api.md"], ids=lambda page: page.name
+)
+def test_workflow_keys_exist(page: Path) -> None:
+    """On the page about Python, `network.order` is an attribute."""
+    from rivergrad.workflow.load import _keys
+    from rivergrad.workflow.schema import Workflow
+
+    keys = {name for name, _ in _keys(Workflow)}
+    sections = {key.partition(".")[0] for key in keys if "." in key}
+    named = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", prose(page))
+    wrong = [
+        key for key in named if key.partition(".")[0] in sections and key not in keys and not _is_file(key)
+    ]
+    assert not wrong
+    if page.name == "concepts.md":
+        assert len([key for key in named if key in keys]) > 10
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".nc", ".zarr", ".csv", ".html", ".json", ".yaml"))
+
+
+@by_name
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        assert "://" not in target, f"{target}: a link that no test can follow"
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name) if name else page
+        assert there.is_file(), target
+        headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, target
+    assert len(text.splitlines()) <= 160
+
+
+@by_name
+def test_yaml_blocks_are_valid_workflows(page: Path, tmp_path: Path) -> None:
+    from rivergrad.workflow.load import load_workflow
+
+    for block in blocks(page):
+        if block.language == "yaml":
+            path = tmp_path / "w.yaml"
+            path.write_text(block.text, encoding="utf-8")
+            assert load_workflow(path).name == "basin"
+
+
+def test_every_option_is_on_the_page_of_commands() -> None:
+    from rivergrad.cli import app
+
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    group = typer.main.get_command(app)
+    there = {"--help", "--version"}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert f"rivergrad {name}" in page
+        there |= {option for parameter in command.params for option in parameter.opts if option[:2] == "--"}
+    assert set(re.findall(r"--[a-z][a-z-]*", page)) == there
+
+
+def test_schemes_are_all_on_the_page_of_concepts() -> None:
+    from rivergrad.routing import schemes
+
+    text = (DOCS / "concepts.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    for name in schemes.BUILT_IN:
+        assert tuple(re.findall(r"`(\w+)`", rows[name])) == schemes.get(name).parameter_names
+    assert set(rows) == set(schemes.BUILT_IN)
