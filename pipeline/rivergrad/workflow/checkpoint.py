@@ -66,7 +66,7 @@ def read_newest(folder: Path) -> Checkpoint | None:
     """The newest readable checkpoint; a damaged one is passed over, saying so."""
     for path in sorted(folder.glob("step-*.npz"), reverse=True):
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 meta = json.loads(data["meta"].tobytes().decode())
                 return Checkpoint(
                     step=int(meta["step"]),

@@ -92,24 +92,25 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
         "timings": {},
         "summary": {},
     }
-    write_json(run_dir / "run.json", info)
-    torch.set_num_threads(config.compute.threads_per_worker)
-    torch.use_deterministic_algorithms(config.compute.device == "cpu")
-    with log_to(run_dir / "log.txt"):
-        try:
+    try:
+        write_json(run_dir / "run.json", info)
+        torch.set_num_threads(config.compute.threads_per_worker)
+        torch.use_deterministic_algorithms(config.compute.device == "cpu")
+        with log_to(run_dir / "log.txt"):
             _carry_out(config, run_dir, info, report)
-        except BaseException as error:
+    except BaseException as error:
+        mendable = isinstance(error, InputError | OSError)
+        if mendable and not began_before and not any((run_dir / "checkpoints").glob("*.npz")):
+            # nothing of worth yet: leave nothing that stands in the way of the mended workflow
+            _remove(run_dir)
+            with suppress(OSError):
+                run_dir.rmdir()
+        else:
             info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             info["error"] = str(error) or type(error).__name__
-            log.error("%s: %s", type(error).__name__, error)
-            if not began_before and not (run_dir / "network.zarr").exists():
-                _remove(run_dir)  # its input was wrong: leave nothing that stands in the way of the mended one
-                with suppress(OSError):
-                    run_dir.rmdir()
-            else:
-                with suppress(OSError):  # a full disk: the error itself is told
-                    write_json(run_dir / "run.json", info)
-            raise
+            with suppress(OSError):  # of a full disk, the first error is the one to tell
+                write_json(run_dir / "run.json", info)
+        raise
     info["seconds"] = round(time.perf_counter() - began, 2)
     info.update(status="done", finished=_now())
     write_json(run_dir / "run.json", info)

@@ -1,0 +1,70 @@
+"""A tiny world and a finished run on it, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from rivergrad.workflow.load import load_workflow
+from rivergrad.workflow.run import run_workflow
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "seed": 3,
+    "world": {"spec": {"seed": 3, "reaches": 150, "years": 1, "gauge_fraction": 0.08, "start": "2001-01-01"}},
+    "time": {
+        "routing_step": "6h",
+        "warmup": "20d",
+        "train": ["2001-01-01", "2001-10-31"],
+        "test": ["2001-11-01", "2001-12-30"],
+    },
+    "gauges": {"holdout": 0.25},
+    "parameters": {"trend": ["slope", "upstream_area_m2"], "shrinkage": 0.01},
+    "partition": {"parts": 2, "block_reaches": 20, "spread": True},
+    "compute": {"kind": "serial"},
+    "estimate": {
+        "steps": 12,
+        "window": "120d",
+        "evaluate_every": 4,
+        "checkpoint_every": 4,
+        "learning_rate": 0.1,
+        "uniform_grid": 6,
+    },
+    "report": {"hydrographs": 2, "discharge": True},
+}
+
+
+def write_tiny(path: Path, output: Path, **sections: dict[str, Any]) -> Path:
+    """A workflow file like `TINY`, with keys of some sections replaced."""
+    data: dict[str, Any] = {**TINY, "output": str(output)}
+    for name, keys in sections.items():
+        data[name] = {**data[name], **keys}
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def tiny() -> Any:
+    """`write_tiny`."""
+    return write_tiny
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_before() -> Iterator[None]:
+    """A run sets threads and determinism of the whole process."""
+    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(exact)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of the tiny world, carried out in this process. Tests read it only."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run_workflow(load_workflow(write_tiny(folder / "tiny.yaml", folder / "run")))

@@ -1,0 +1,113 @@
+"""A run that is killed goes on from its last checkpoint and ends with the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STEPS = {"steps": 60, "evaluate_every": 10, "checkpoint_every": 5, "patience": 50}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    assert found
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Processes below one, by /proc."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "rivergrad.cli", "estimate", str(path)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    return out
+
+
+def newest(run: Path) -> int:
+    return max((int(p.stem.removeprefix("step-")) for p in run.glob("checkpoints/step-*.npz")), default=0)
+
+
+def step_in_log(run: Path) -> int:
+    with (run / "history.csv").open(newline="") as file:
+        return int(list(csv.DictReader(file))[-1]["step"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.distributed)])
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_killed_in_the_middle(tmp_path: Path, tiny: Any, workers: int) -> None:
+    compute = {"kind": "local", "workers": workers} if workers else {"kind": "serial"}
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    path = tiny(tmp_path / "killed.yaml", killed, estimate=STEPS, compute=compute)
+    process = start(path)
+    try:
+        deadline = time.monotonic() + 150
+        while newest(killed) < 10:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(0.03)  # into the steps after the checkpoint
+        below = children(process.pid)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    at = newest(killed)
+    assert 10 <= at < STEPS["steps"], "the run was over before it was killed: give it more steps"
+    assert not (killed / "parameters.zarr").exists()
+    assert json.loads((killed / "run.json").read_text())["status"] == "running"
+    if workers:
+        assert len(below) >= workers
+        deadline = time.monotonic() + 30
+        while any(alive(pid) for pid in below) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert [pid for pid in below if alive(pid)] == []
+
+    out = finish(start(path))
+    assert out.splitlines()[-1] == str(killed)
+    assert f"going on from the checkpoint of step {at}" in (killed / "log.txt").read_text()
+    assert step_in_log(killed) == STEPS["steps"]
+    finish(start(tiny(tmp_path / "whole.yaml", whole, estimate=STEPS, compute=compute)))
+    assert contents(killed / "parameters.zarr") == contents(whole / "parameters.zarr")
+    assert (killed / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert not [p.name for p in killed.rglob(".tmp*")]
