@@ -250,14 +250,14 @@ def test_small_serial(scheme: str, dtype: str) -> None:
     one = small_problem(scheme)
     with open_executor(0) as executor:
         expected = ask(one, partition(one.network, 1), executor, dtype)
-        for cut in cuts(one.network, 30).values():
+        for cut in cuts(one.network, 60).values():
             same(ask(one, cut, executor, dtype), expected, TOLERANCE[dtype])
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
     """Central differences of the loss under cuts: the same sweep without its backward half."""
     one = small_problem()
-    cut = partition(one.network, 2, spread=True, block_reaches=30)
+    cut = partition(one.network, 2, spread=True, block_reaches=60)
     with open_executor(0) as executor:
         answer = ask(one, cut, executor, "float64")
         rng = np.random.default_rng(0)
@@ -373,7 +373,7 @@ def test_chunks_of_time_and_parts(dtype: str) -> None:
     parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
     arguments = one.network, one.runoff, parameters, one.routing_step
     exact = route_all(*arguments, engine="reference", dtype="float64")
-    for name, cut in cuts(one.network, 30).items():
+    for name, cut in cuts(one.network, 60).items():
         for chunk in (8,) if name == "1 parts" else (None, 8):  # 5 chunks, and 1
             found = route_all(*arguments, cut=cut, chunk_steps=chunk, dtype=dtype)
             assert off(found, exact) <= TOLERANCE[dtype], (name, chunk)
@@ -385,7 +385,7 @@ def test_targets_come_in_the_order_asked_for() -> None:
     arguments = one.network, one.runoff, parameters, one.routing_step
     everything = route_all(*arguments, dtype="float64")
     wanted = np.random.default_rng(0).permutation(one.network.n_reaches)[:50]
-    cut = partition(one.network, 7, spread=True, block_reaches=30)
+    cut = partition(one.network, 7, spread=True, block_reaches=60)
     found = route_all(*arguments, dtype="float64", targets=wanted, cut=cut)
     assert off(found, everything[:, wanted]) <= 1e-10
 
@@ -408,7 +408,7 @@ def ddm30(data_dir: Path) -> World:
     network = read_network(folder / "network.csv.gz")
     runoff = open_runoff(folder / "era5_runoff_19800101-10.nc", network, variable="ro", grid=True)
     assert network.length is not None
-    forced = partition(network, 7, spread=True, block_reaches=300)
+    forced = partition(network, 7, spread=True, block_reaches=600)
     largest = np.bincount(network.basin).argmax()
     parts_there = np.unique(forced.reach_part[network.basin == largest])
     assert parts_there.size >= 5  # the largest basin is cut many times
@@ -454,7 +454,7 @@ def test_mass_of_a_drained_network() -> None:
     runoff = ArrayRunoff(np.concatenate([wet, np.zeros((150, wet.shape[1]))]))
     parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
     outlets = np.flatnonzero(one.network.downstream < 0)
-    for cut in (partition(one.network, 1), partition(one.network, 7, spread=True, block_reaches=30)):
+    for cut in (partition(one.network, 1), partition(one.network, 7, spread=True, block_reaches=60)):
         out = route_all(one.network, runoff, parameters, DAY / 4, targets=outlets, cut=cut, chunk_steps=32)
         assert float(out.sum()) == pytest.approx(float(wet.sum()), rel=1e-5)
         assert float(out[-1].sum()) < 1e-6 * float(wet.sum())

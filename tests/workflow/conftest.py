@@ -48,7 +48,7 @@ def write_tiny(path: Path, output: Path, **sections: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Any:
     """`write_tiny`."""
     return write_tiny

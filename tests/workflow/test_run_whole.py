@@ -113,7 +113,7 @@ def test_leaves_what_the_design_names(finished: Path) -> None:
         assert data["discharge"].dims == ("time", "reach")
         everywhere = data["discharge"].values
         at = network.positions(reaches)
-        assert np.array_equal(data["reach_id"].values, network.reach_id)
+        assert np.array_equal(data["reach"].values, network.reach_id)
         np.testing.assert_allclose(everywhere[:, at], on_gauges, rtol=1e-4, atol=1e-4)
 
     table = rows(finished / "metrics.csv")
@@ -169,17 +169,6 @@ def test_same_run_twice_gives_the_same_bytes(finished: Path, tmp_path: Path, tin
     assert contents(again / "parameters.zarr") == contents(finished / "parameters.zarr")
     assert (again / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
     assert not (again / "report.html").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.distributed
-def test_two_workers_agree_with_none(finished: Path, tmp_path: Path, tiny: Any) -> None:
-    path = tiny(tmp_path / "tiny.yaml", tmp_path / "run", compute={"kind": "local", "workers": 2})
-    run = run_workflow(load_workflow(path), report=False)
-    assert json.loads((run / "run.json").read_text())["summary"]["workers"] == 2
-    # the same pieces on other processes: the same arithmetic
-    assert contents(run / "parameters.zarr") == contents(finished / "parameters.zarr")
-    assert (run / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
 
 
 def copy_of(finished: Path, tmp_path: Path, tiny: Any, **sections: Any) -> tuple[Path, Path]:

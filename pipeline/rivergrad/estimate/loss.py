@@ -20,9 +20,7 @@ def values_needed(steps: int) -> int:
     return min(MIN_VALUES, max(1, steps // 2))
 
 
-def nse_loss(
-    discharge: Tensor, observed: Tensor, scale: Tensor, share: float | None = None
-) -> Tensor:
+def nse_loss(discharge: Tensor, observed: Tensor, scale: Tensor, share: float | None = None) -> Tensor:
     """Σ over gauges of 1 − NSE, each as mean squared error over the gauge's variance.
 
     Dividing by the variance over the whole training period, not over the window, keeps a dry window from

@@ -24,9 +24,6 @@ Array = NDArray[Any]
 ReadRunoff = Callable[[int, int], NDArray[np.float64]]
 """(start, stop) -> runoff (time, reach of the piece) m³/s; runs on the worker."""
 
-CHUNK_BYTES = 1 << 28
-"""Long records are routed in chunks of time whose runoff stays within this size."""
-
 
 @dataclass(frozen=True)
 class PieceSetup:
@@ -41,6 +38,7 @@ class PieceSetup:
         read: reads the piece's runoff.
         dtype, device: of the routing.
         threads: threads this worker computes with.
+        memory: bytes to spend on what is kept for the gradient and on a chunk of time, about.
     """
 
     piece: Piece
@@ -53,6 +51,7 @@ class PieceSetup:
     dtype: str = "float32"
     device: str = "cpu"
     threads: int = 1
+    memory: int = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ class ResidentPiece:
             outlets=setup.piece.outlets,
             dtype=self.dtype,
             device=torch.device(setup.device),
+            keep_bytes=setup.memory // 4,
         )
         self._runoff: Tensor | None = None
         self._route: tuple[Kernels, ClosureState | None] | None = None
@@ -165,7 +165,8 @@ class ResidentPiece:
 
     def _chunk_steps(self) -> int:
         reaches = max(1, self.setup.piece.reaches.size)
-        return max(16, CHUNK_BYTES // (reaches * self.dtype.itemsize * 4))
+        # a chunk is there as runoff, history, gathered columns and discharge
+        return max(16, self.setup.memory // 4 // (reaches * self.dtype.itemsize * 4))
 
     def _inflow(self, inflows: Sequence[Array], start: int, stop: int) -> Tensor | None:
         if not self.setup.piece.sources:

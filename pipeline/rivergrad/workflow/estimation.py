@@ -95,6 +95,7 @@ class Estimation:
                     dtype=compute.dtype,
                     device=compute.device,
                     threads=compute.threads_per_worker,
+                    memory=compute.memory_budget,
                 )
                 for piece, local in zip(self.pieces, mine, strict=True)
             ],

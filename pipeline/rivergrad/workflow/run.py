@@ -199,6 +199,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         f"({counts.cut_edges} cut edges), {inputs.observations.gauge.size} gauges "
         f"({int(inputs.held_out.sum())} held out), {periods.steps:,} steps; engine {engine}",
         highlight=False,
+        soft_wrap=True,
     )
     timer.note("partition")
     info["summary"] = {
@@ -221,7 +222,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         work = Estimation(config, inputs, periods, cut, executor)
         timer.note("setup")
         uniform = _uniform(run_dir, work)
-        console.print(f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False)
+        console.print(
+            f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False, soft_wrap=True
+        )
         timer.note("uniform")
         result = work.fit(
             uniform,
@@ -345,6 +348,7 @@ def _print_scores(summary: dict[str, Any]) -> None:
             f"{summary['informed_reaches']:,} reaches upstream of a training gauge: "
             f"{summary['celerity_rank_correlation']:.3f}",
             highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -174,7 +174,9 @@ class GaugesSection(Section):
 class ParameterSection(Section):
     """One estimated parameter: where it starts and what it may become."""
 
-    initial: PositiveNumber = Field(description="The value every reach starts from.")
+    initial: PositiveNumber = Field(
+        description="The default value: that of the baselines, and where the fit starts."
+    )
     bounds: Bounds = Field(description="The lower and upper end of what the estimate may become.")
 
     @model_validator(mode="after")
@@ -190,7 +192,10 @@ class ParameterSection(Section):
 class CeleritySection(ParameterSection):
     """The speed of a flood wave, m/s; with the reach's length it gives the scheme's travel time."""
 
-    initial: PositiveNumber = Field(default=0.6, description="The celerity every reach starts from, m/s.")
+    initial: PositiveNumber = Field(
+        default=0.6,
+        description="The default celerity, m/s: one of the baselines (the fit starts from the best uniform one).",
+    )
     bounds: Bounds = Field(default=(0.05, 5.0), description="The least and greatest celerity, m/s.")
 
     @model_validator(mode="after")
@@ -260,7 +265,9 @@ class ComputeSection(Section):
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="What the workers compute on.")
     memory_budget: Size = Field(
-        default=2_000_000_000, description="The most memory a worker may use for one block, such as 2GB."
+        default=2_000_000_000,
+        description="About how much memory a worker spends on what it keeps for the gradient and on a chunk of "
+        "time, such as 2GB; with less it computes more of it again, in smaller chunks.",
     )
 
     @model_validator(mode="after")

@@ -23,9 +23,6 @@ MEASURING_DIGITS = 3.0
 """Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it:
 little, so that rounding stays below the tail that is looked for."""
 
-KEEP_BYTES = 1 << 28
-"""Path responses are kept for the backward pass up to this size; beyond it they are computed again."""
-
 
 @dataclass(frozen=True)
 class Kernels:
@@ -66,6 +63,7 @@ class ClosureEngine:
         window: kept length of responses in forcing steps; None chooses it.
         dtype: of runoff and discharge; responses are computed in float64 in any case.
         block_reaches: see `make_plan`.
+        keep_bytes: path responses are kept for the backward pass up to this size, else computed again.
     """
 
     downstream: Index
@@ -79,6 +77,7 @@ class ClosureEngine:
     dtype: torch.dtype = torch.float32
     block_reaches: int | None = None
     device: torch.device = CPU
+    keep_bytes: int = 1 << 29
 
     def __post_init__(self) -> None:
         self.ratio = step_ratio(self.forcing_step, self.routing_step)
@@ -155,7 +154,7 @@ class ClosureEngine:
         self, parameters: dict[str, Tensor], contour: Contour, measure: bool = True
     ) -> tuple[Kernels, Leftover]:
         leftover = Leftover()
-        recompute = 2 * 16 * self.plan.n_paths * contour.points > KEEP_BYTES
+        recompute = 2 * 16 * self.plan.n_paths * contour.points > self.keep_bytes
         tiles = tuple(
             tuple(
                 chunk_tiles(
