@@ -153,6 +153,10 @@ def _new_store(path: Path, kind: str) -> Iterator[zarr.Group]:
         if path.exists():  # a folder cannot be renamed onto one that has files
             os.rename(path, old)
         os.rename(new, path)
+    except OSError as error:  # zarr names a file of its own inside the temporary folder, or none at all
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
         if old.exists() and not path.exists():
             os.rename(old, path)
