@@ -65,7 +65,7 @@ def test_make_hands_torch_to_pip_as_it_stands(tmp_path: Path) -> None:
         pytest.skip("make is not installed")
 
     def plan(*settings: str) -> str:
-        command = ["make", "-n", "demo", f"VENV={tmp_path}", *settings]
+        command = ["make", "--no-print-directory", "-n", "demo", f"VENV={tmp_path}", *settings]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
     default = re.search(r"`(torch==[\d.]+)`", prose(README))

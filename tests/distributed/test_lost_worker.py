@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rivergrad.distributed import executor as executor_module
 from rivergrad.distributed.executor import WorkerLostError, open_executor
 from rivergrad.errors import InputError
 
@@ -54,8 +55,9 @@ def test_killed_while_at_work() -> None:
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(120)
-def test_killed_between_two_calls() -> None:
+def test_killed_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """What lived on the worker is gone although a new worker has taken its place."""
+    monkeypatch.setattr(executor_module, "WAIT_SECONDS", 1.0)
     with open_executor(1) as executor:
         executor.gather([executor.create(0, 0, np.random.RandomState, 0)])
         os.kill(pids(executor)[0], signal.SIGKILL)

@@ -96,3 +96,29 @@ def test_a_gauge_of_scale_zero_has_no_say() -> None:
     assert flow.grad is not None
     assert bool((flow.grad[:, :, 2] == 0).all())
     assert bool((flow.grad[:, :, 1] != 0).any())
+
+
+def test_normalised_is_bounded_and_the_same_where_errors_are_small() -> None:
+    """1 − NNSE with NNSE = 1/(2 − NSE), each gauge with its share."""
+    rng = np.random.default_rng(6)
+    observed = rng.exponential(1.0, (1, 40, 4))
+    discharge = observed + np.array([1e-4, 0.3, 2.0, 50.0]) * rng.standard_normal(observed.shape)
+    share = 0.25
+    variance = observed[0].var(axis=0)
+    one_minus_nse = ((discharge - observed)[0] ** 2).mean(axis=0) / variance
+    arguments = [torch.from_numpy(a) for a in (discharge, observed, share / variance)]
+    expected = (share * (1 - 1 / (1 + one_minus_nse))).sum()
+    assert float(nse_loss(*arguments, share)) == pytest.approx(float(expected), rel=1e-12)
+    assert float(nse_loss(*arguments, share)) < 1 < float(nse_loss(*arguments))
+    close = [a[..., :1] for a in arguments]
+    assert float(nse_loss(*close, share)) == pytest.approx(float(nse_loss(*close)), rel=1e-4)
+
+
+def test_normalised_without_values_is_still_exactly_zero() -> None:
+    flow = torch.ones(1, 20, 2, requires_grad=True)
+    nothing = torch.full((1, 20, 2), torch.nan)
+    loss = nse_loss(flow, nothing, torch.tensor([1.0, 0.0], dtype=torch.float64), 0.5)
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert flow.grad is not None
+    assert bool((flow.grad == 0.0).all())

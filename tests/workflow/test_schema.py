@@ -476,3 +476,12 @@ def test_nearest_key(key: str, nearest: str | None) -> None:
 def test_description_of_a_key() -> None:
     assert description("estimate.learning_rate") == "adam's learning rate"
     assert description("estimate.nothing") is None
+
+
+def test_the_share_of_gauges_held_out_stands_once(tmp_path: Path) -> None:
+    data = changed(WORLD, "gauges.holdout", 0.3)
+    workflow = load_workflow(write(tmp_path, data))
+    assert workflow.world is not None
+    assert workflow.world.spec.holdout_fraction == 0.3
+    text = mistake(tmp_path, changed(data, "world.spec.holdout_fraction", 0.1))
+    assert "holdout_fraction 0.1 and gauges.holdout 0.3" in text

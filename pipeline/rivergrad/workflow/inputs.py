@@ -65,7 +65,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
     truth: Path | None = None
     if config.world is not None:
         folder = run_dir / "world"
-        spec = config.world.spec.model_copy(update={"holdout_fraction": config.gauges.holdout})
+        spec = config.world.spec
         if not (folder / "observations.nc").exists():
             _make_world(config, spec, folder)
         network = read_network(folder / "network.parquet")

@@ -83,6 +83,17 @@ class Workflow(Section):
             return {**data, "output": f"runs/{data['name']}"}
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _world_holds_out_as_asked(cls, data: Any) -> Any:
+        """The share of gauges held out stands once, in `gauges`; a world that does not say otherwise follows it."""
+        match data:
+            case {"world": {"spec": dict(spec)}} if "holdout_fraction" not in spec:
+                gauges = data.get("gauges")
+                share = gauges.get("holdout", 0.0) if isinstance(gauges, dict) else 0.0
+                return {**data, "world": {**data["world"], "spec": {**spec, "holdout_fraction": share}}}
+        return data
+
     @field_validator("scheme")
     @classmethod
     def _scheme_is_known(cls, scheme: SchemeSection) -> SchemeSection:
@@ -125,6 +136,15 @@ class Workflow(Section):
             raise InputError(
                 f"found parameters.spreading.bounds up to {spreading.bounds[1]}; "
                 "expected muskingum's x within 0..0.5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_share_held_out(self) -> Self:
+        if self.world is not None and self.world.spec.holdout_fraction != self.gauges.holdout:
+            raise InputError(
+                f"found world.spec.holdout_fraction {self.world.spec.holdout_fraction} and gauges.holdout "
+                f"{self.gauges.holdout}; expected the share in gauges.holdout alone"
             )
         return self
 
