@@ -97,6 +97,12 @@ class Partition:
         part[self.order] = np.repeat(self.block_part, np.diff(self.block_ptr))
         return graph.as_index(part)
 
+    @cached_property
+    def block_stage(self) -> Int:
+        """Rounds of exchange between parts that come before each block, (B,): 0 needs nothing from others."""
+        sequence = graph.topological_order(self.block_downstream)
+        return _stages(self.block_downstream, graph.as_index(sequence), self.block_part)
+
     def part_blocks(self, part: int) -> range:
         """The blocks of a part, upstream before downstream."""
         first, last = np.searchsorted(self.block_part, [part, part + 1])
@@ -209,8 +215,6 @@ class Partition:
         upper = np.flatnonzero(network.downstream >= 0)
         upper = upper[part[upper] != part[network.downstream[upper]]]
         lower = network.downstream[upper]
-        sequence = graph.topological_order(self.block_downstream)
-        stage = _stages(self.block_downstream, graph.as_index(sequence), self.block_part)
         return PartitionSummary(
             parts=self.n_parts,
             reaches=self.n_reaches,
@@ -219,7 +223,7 @@ class Partition:
             cut_edges=int(upper.size),
             boundary_reaches=int(np.union1d(upper, lower).size),
             cut_basins=int(np.unique(network.basin[upper]).size),
-            stages=int(stage.max(initial=-1)) + 1,
+            stages=int(self.block_stage.max(initial=-1)) + 1,
             largest_block=int(np.diff(self.block_ptr).max(initial=0)),
         )
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition
 from rivergrad.routing.closure.paths import Index
@@ -42,8 +40,7 @@ class Piece:
 
 def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...]:
     """The pieces of a partition, in an order in which each comes after those it needs."""
-    stage = _stages(partition)
-    reach_stage = stage[partition.reach_block]
+    reach_stage = partition.block_stage[partition.reach_block]
     reach_part = partition.reach_part
     keys, piece_of = np.unique(np.stack([reach_stage, reach_part], axis=1), axis=0, return_inverse=True)
     piece_of = piece_of.reshape(-1)
@@ -80,14 +77,3 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
             )
         )
     return tuple(pieces)
-
-
-def _stages(partition: Partition) -> NDArray[np.int64]:
-    """(block,) the rounds of exchange between parts that have to come before each block."""
-    down, part = partition.block_downstream, partition.block_part
-    stage = np.zeros(down.size, np.int64)
-    for b in graph.topological_order(down):
-        d = down[b]
-        if d >= 0:
-            stage[d] = max(stage[d], stage[b] + (part[b] != part[d]))
-    return stage

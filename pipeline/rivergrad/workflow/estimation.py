@@ -179,6 +179,15 @@ class Estimation:
             self.config.estimate.uniform_grid,
         )
 
+    def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
+        """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
+        return {
+            "unrouted": self.discharge(Given("unrouted")),
+            "default": self.discharge(self.uniform(self.config.parameters.celerity.initial)),
+            "uniform": self.discharge(self.uniform(uniform)),
+            "estimate": self.discharge(Given("estimate", shared=shared, best=True)),
+        }
+
     def validation(self, shared: Float) -> float:
         """Mean over training gauges of NSE in the validation period, each at least −1.
 

@@ -23,7 +23,6 @@ from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import open_executor
 from rivergrad.errors import InputError
-from rivergrad.estimate.resident import Given
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
 from rivergrad.io.rundir import METHODS
 from rivergrad.routing import choose_engine
@@ -119,6 +118,12 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
 
         write_report(run_dir)
     return run_dir
+
+
+def _settle(config: Workflow) -> None:
+    """Make this process compute the same bytes every time."""
+    torch.set_num_threads(config.compute.threads_per_worker)
+    torch.use_deterministic_algorithms(config.compute.device == "cpu")
 
 
 def _now() -> str:
@@ -232,12 +237,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
             lambda rows: write_rows(run_dir / "history.csv", rows, HISTORY),
         )
         timer.note("estimate")
-        discharge = {
-            "unrouted": work.discharge(Given("unrouted")),
-            "default": work.discharge(work.uniform(config.parameters.celerity.initial)),
-            "uniform": work.discharge(work.uniform(uniform)),
-            "estimate": work.discharge(Given("estimate", shared=result.shared, best=True)),
-        }
+        discharge = work.compared(uniform, result.shared)
         values = work.sweep.physical(result.shared, network.n_reaches)
         timer.note("evaluation")
         if config.report.discharge:
@@ -362,18 +362,14 @@ def evaluate_run(run_dir: Path) -> Path:
     checkpoint = read_newest(run_dir / "checkpoints")
     if checkpoint is None:
         raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
+    _settle(config)
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
         work = Estimation(config, inputs, periods, _cut(config, inputs), executor)
         work.sweep.restore(checkpoint.pieces, checkpoint.step)
         uniform = _uniform(run_dir, work)
-        discharge = {
-            "unrouted": work.discharge(Given("unrouted")),
-            "default": work.discharge(work.uniform(config.parameters.celerity.initial)),
-            "uniform": work.discharge(work.uniform(uniform)),
-            "estimate": work.discharge(Given("estimate", shared=checkpoint.shared_best, best=True)),
-        }
+        discharge = work.compared(uniform, checkpoint.shared_best)
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
