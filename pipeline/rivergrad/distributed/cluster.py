@@ -19,6 +19,8 @@ def local_client(workers: int, threads_per_worker: int = 1) -> Iterator[Any]:
 
     settings = {
         "distributed.worker.daemon": True,
+        # a piece's observations travel with the task that sets it up, once; the runoff is read where it is needed
+        "distributed.admin.large-graph-warning-threshold": "1GB",
         # a lost worker holds what cannot be made again from the graph: do not try
         "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.memory.target": False,
