@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rivercut import graph
 from rivergrad.estimate.scores import kge, nse
 from rivergrad.io.rundir import METHODS, METRICS_COLUMNS, write_hydrographs
 from rivergrad.workflow.inputs import Inputs
@@ -106,13 +105,3 @@ def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) 
         held_out=inputs.held_out,
         discharge={"observed": inputs.observed, **discharge},
     )
-
-
-def upstream_area(inputs: Inputs) -> Float | None:
-    """(reach,) m², from the network's attributes."""
-    attributes = inputs.network.attributes
-    if "upstream_area_m2" in attributes:
-        return np.asarray(attributes["upstream_area_m2"], np.float64)
-    if "area_m2" in attributes:
-        return graph.accumulate(inputs.network.downstream, inputs.network.order, attributes["area_m2"])
-    return None
