@@ -392,6 +392,8 @@ def test_route_without_parameters_says_what_it_takes(
         *("route", "--network", network, "--runoff", runoff, "--scheme", "linear_storage", "--output", output)
     )
     assert result.exit_code == 0, result.stderr
+    assert simulated[0]["engine"] == "recurrence"
+    assert "engine recurrence: linear_storage has a rational transfer function" in result.stderr
     tau = simulated[0]["parameters"]["tau"]
     assert tau.shape == (4,)
     assert (
@@ -429,6 +431,7 @@ def test_route_that_fails_leaves_nothing(
         ({"--routing-step": "0s"}, "--routing-step: found 0s; expected a duration longer than 0s"),
         ({"--output": "q.txt"}, "--output q.txt: expected a name that ends in .nc or .zarr"),
         ({"--engine": "warp"}, "Invalid value for '--engine'"),
+        ({"--engine": "recurrence", "--scheme": "hayami"}, "scheme hayami has no rational transfer function"),
         ({"--network": "nix.csv"}, "nix.csv: no such network file"),
         ({"--runoff": "nix.nc"}, "nix.nc"),
         ({"--parameters": "nix.csv"}, "nix.csv: no such parameter file"),

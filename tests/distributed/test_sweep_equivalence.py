@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.typing import NDArray
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
 from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.distributed.simulate import PieceRunoff, simulate, targets_of
+from rivergrad.distributed.simulate import PieceRunoff, piece_runoff, simulate, targets_of
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.estimate.bounds import Bounded
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
 from rivergrad.io import open_runoff, read_network, write_runoff
-from rivergrad.routing import schemes
+from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.pieces import make_pieces
 
 DAY = 86400.0
@@ -117,14 +118,16 @@ class Answer:
     free: Float
 
 
-def ask(one: Problem, cut: Partition, executor: Executor, dtype: str) -> Answer:
+def ask(one: Problem, cut: Partition, executor: Executor, dtype: str, engine: str = "auto") -> Answer:
     """Loss and gradients of one step, and discharge at the gauges, under a partition."""
     pieces = make_pieces(one.network, cut)
     mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
     columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
-    sweep = Sweep(
-        executor,
-        [
+    engine, _ = choose_engine(engine, one.model.scheme)
+    setups = []
+    for piece, local in zip(pieces, mine, strict=True):
+        read, grid = piece_runoff(one.runoff, piece, engine)
+        setups.append(
             PieceSetup(
                 piece=piece,
                 scheme=one.model.scheme,
@@ -132,12 +135,13 @@ def ask(one: Problem, cut: Partition, executor: Executor, dtype: str) -> Answer:
                 routing_step=one.routing_step,
                 targets=local,
                 steps=one.steps,
-                read=PieceRunoff(one.runoff.select(piece.reaches)),
+                read=read,
                 dtype=dtype,
+                engine=engine,
+                grid=grid,
             )
-            for piece, local in zip(pieces, mine, strict=True)
-        ],
-    )
+        )
+    sweep = Sweep(executor, setups)
     sweep.load()
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a gauge without any value has no variance
@@ -244,14 +248,32 @@ def two_workers() -> Iterator[Executor]:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "dtype"), [("muskingum", "float32"), ("muskingum", "float64"), ("hayami", "float64")]
+    ("scheme", "dtype", "engine"),
+    [
+        ("muskingum", "float32", "closure"),
+        ("muskingum", "float64", "closure"),
+        ("hayami", "float64", "closure"),
+        ("muskingum", "float32", "recurrence"),
+        ("muskingum", "float64", "recurrence"),
+        ("pure_lag", "float64", "recurrence"),
+        ("nash_cascade", "float64", "recurrence"),
+    ],
 )
-def test_small_serial(scheme: str, dtype: str) -> None:
+def test_small_serial(scheme: str, dtype: str, engine: str) -> None:
     one = small_problem(scheme)
     with open_executor(0) as executor:
-        expected = ask(one, partition(one.network, 1), executor, dtype)
+        expected = ask(one, partition(one.network, 1), executor, dtype, engine)
         for cut in cuts(one.network, 60).values():
-            same(ask(one, cut, executor, dtype), expected, TOLERANCE[dtype])
+            same(ask(one, cut, executor, dtype, engine), expected, TOLERANCE[dtype])
+
+
+def test_engines_give_the_same_estimate() -> None:
+    """Loss and gradients by the closure without cuts, by the recurrence with some."""
+    one = small_problem()
+    with open_executor(0) as executor:
+        expected = ask(one, partition(one.network, 1), executor, "float64", "closure")
+        cut = partition(one.network, 7, spread=True, block_reaches=60)
+        same(ask(one, cut, executor, "float64", "recurrence"), expected, TOLERANCE["float64"])
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
@@ -369,15 +391,16 @@ def route_all(
     return np.concatenate(chunks)
 
 
+@pytest.mark.parametrize("engine", ["closure", "recurrence"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_chunks_of_time_and_parts(dtype: str) -> None:
+def test_chunks_of_time_and_parts(dtype: str, engine: str) -> None:
     one = small_problem()
     parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
     arguments = one.network, one.runoff, parameters, one.routing_step
     exact = route_all(*arguments, engine="reference", dtype="float64")
     for name, cut in cuts(one.network, 60).items():
         for chunk in (8,) if name == "1 parts" else (None, 8):  # 5 chunks, and 1
-            found = route_all(*arguments, cut=cut, chunk_steps=chunk, dtype=dtype)
+            found = route_all(*arguments, cut=cut, chunk_steps=chunk, dtype=dtype, engine=engine)
             assert off(found, exact) <= TOLERANCE[dtype], (name, chunk)
 
 
@@ -390,6 +413,67 @@ def test_targets_come_in_the_order_asked_for() -> None:
     cut = partition(one.network, 7, spread=True, block_reaches=60)
     found = route_all(*arguments, dtype="float64", targets=wanted, cut=cut)
     assert off(found, everything[:, wanted]) <= 1e-10
+
+
+@pytest.fixture
+def gridded(tmp_path: Path) -> Problem:
+    """The small problem with depths on a coarse grid, of whose boxes every reach covers up to four."""
+    one = small_problem()
+    rng = np.random.default_rng(9)
+    n = one.network.n_reaches
+    place = {
+        "lat": rng.uniform(2, 18, n),
+        "lon": rng.uniform(2, 18, n),
+        "area_m2": 1e9 * rng.uniform(1, 4, n),
+    }
+    downstream = one.network.downstream
+    ids = one.network.reach_id
+    network = RiverNetwork.from_ids(
+        ids, np.where(downstream >= 0, ids[np.maximum(downstream, 0)], -1), one.length, place
+    )
+    points = np.arange(0.0, 21.0, 2.0)
+    depth = rng.exponential(1.0, (one.steps, points.size, points.size)) ** 2
+    xr.Dataset(
+        {"ro": (("time", "lat", "lon"), depth, {"units": "mm/day"})},
+        coords={"time": one.runoff.time, "lat": points, "lon": points},
+    ).to_netcdf(tmp_path / "ro.nc", engine="netcdf4")
+    source = open_runoff(tmp_path / "ro.nc", network, cell=1.0)
+    return Problem(**{**one.__dict__, "network": network, "runoff": source})
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_cells_are_weighted_on_the_way(gridded: Problem, parts: int) -> None:
+    """Where cells are fewer than reaches they are what is held; discharge, loss and gradients stay the same."""
+    one = gridded
+    runoff = one.runoff.read(None, 0, one.steps)
+    by_reach = Problem(**{**one.__dict__, "runoff": ArrayRunoff(runoff)})
+    cut = partition(one.network, parts, spread=True, block_reaches=150)
+    for piece in make_pieces(one.network, partition(one.network, 1)):
+        read, grid = piece_runoff(one.runoff, piece, "recurrence")
+        assert grid is not None
+        assert read(3, 5).shape == (2, grid.n_cells)
+        assert grid.n_cells <= 11 * 11 < piece.reaches.size
+        assert piece_runoff(one.runoff, piece, "closure")[1] is None
+        assert piece_runoff(by_reach.runoff, piece, "recurrence")[1] is None
+    with open_executor(0) as executor:
+        found, expected = (ask(problem, cut, executor, "float64") for problem in (one, by_reach))
+    same(found, expected, 1e-12)
+    parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
+    for engine in ("recurrence", "closure"):
+        found, expected = (
+            route_all(
+                one.network,
+                source,
+                parameters,
+                DAY / 4,
+                cut=cut,
+                chunk_steps=9,
+                dtype="float64",
+                engine=engine,
+            )
+            for source in (one.runoff, by_reach.runoff)
+        )
+        assert off(found, expected) <= 1e-12
 
 
 # --- the world at half a degree ------------------------------------------------------------------------------
@@ -456,8 +540,10 @@ def test_mass_of_a_drained_network() -> None:
     runoff = ArrayRunoff(np.concatenate([wet, np.zeros((150, wet.shape[1]))]))
     parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
     outlets = np.flatnonzero(one.network.downstream < 0)
-    for cut in (partition(one.network, 1), partition(one.network, 7, spread=True, block_reaches=60)):
-        out = route_all(one.network, runoff, parameters, DAY / 4, targets=outlets, cut=cut, chunk_steps=32)
+    forced = partition(one.network, 7, spread=True, block_reaches=60)
+    arguments = one.network, runoff, parameters, DAY / 4
+    for cut, engine in ((partition(one.network, 1), "closure"), (forced, "closure"), (forced, "recurrence")):
+        out = route_all(*arguments, targets=outlets, cut=cut, chunk_steps=32, engine=engine)
         assert float(out.sum()) == pytest.approx(float(wet.sum()), rel=1e-5)
         assert float(out[-1].sum()) < 1e-6 * float(wet.sum())
 
@@ -472,9 +558,12 @@ def test_global_discharge_and_mass(ddm30: World) -> None:
     arguments = ddm30.network, ddm30.runoff, {"k": k, "x": x}, DAY / 8
     entered = float(ddm30.inflow.sum()) * DAY
     for dtype, options in (
-        ("float32", {"parts": 1}),
-        ("float32", {"cut": ddm30.forced, "chunk_steps": 2}),
-        ("float64", {"cut": ddm30.forced, "chunk_steps": 2}),
+        ("float32", {"parts": 1, "engine": "closure"}),
+        ("float32", {"cut": ddm30.forced, "chunk_steps": 2, "engine": "closure"}),
+        ("float64", {"cut": ddm30.forced, "chunk_steps": 2, "engine": "closure"}),
+        ("float32", {"parts": 1, "engine": "recurrence"}),
+        ("float32", {"cut": ddm30.forced, "chunk_steps": 2, "engine": "recurrence"}),
+        ("float64", {"cut": ddm30.forced, "chunk_steps": 2, "engine": "recurrence"}),
     ):
         found = route_all(*arguments, dtype=dtype, **options)
         assert off(found, exact) <= TOLERANCE[dtype], (dtype, options)

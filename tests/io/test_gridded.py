@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
-from rivergrad.io import open_runoff, read_network, regular_grid_weights
+from rivergrad.io import GridRunoff, open_runoff, read_network, regular_grid_weights
 from rivergrad.io.gridded import cell_size, regular_axis
 
 MakeGrid = Callable[..., xr.Dataset]
@@ -119,6 +120,14 @@ def test_a_gridded_file(
     assert np.allclose(runoff, expected, rtol=1e-5)
     assert np.array_equal(source.read([3, 1], 1, 3), runoff[1:3][:, [3, 1]])
     assert np.array_equal(source.select([3, 1]).read(None, 1, 3), runoff[1:3][:, [3, 1]])
+    for positions in ([0, 1, 2, 3, 4], [3, 1], [2]):
+        # the cells by themselves, as a worker reads them, and the weights that are left to whoever routes
+        cells = pickle.loads(pickle.dumps(source.select(positions).cells()))
+        assert cells.n_cells == np.unique(cells.cell).size == cells.cell.max() + 1
+        values = cells.read(1, 3)
+        assert values.shape == (2, cells.n_cells)
+        summed = np.add.reduceat(values[:, cells.cell] * cells.weight, cells.pointer[:-1], axis=1)
+        assert np.allclose(summed, runoff[1:3][:, positions], rtol=1e-14)
 
 
 def test_negatives_missing_cells_and_units_of_a_grid(
@@ -140,12 +149,21 @@ def test_negatives_missing_cells_and_units_of_a_grid(
 
     with pytest.raises(InputError, match="'ro' holds -1 at 2000-01-02"):
         open_runoff(written(large, "large.nc"), network).read(None, 0, 3)
+    gridded = open_runoff(tmp_path / "large.nc", network)
+    assert isinstance(gridded, GridRunoff)
+    with pytest.raises(InputError, match="'ro' holds -1 at 2000-01-02"):
+        gridded.cells().read(0, 3)
 
     def hole(dataset: xr.Dataset) -> None:
         dataset["ro"].loc[{"latitude": 11.0, "longitude": 20.0}][2] = np.nan
 
     with pytest.raises(InputError, match=r"NaN.*reaches 50, first at 2000-01-03"):
         open_runoff(written(hole, "hole.nc"), network).read(None, 0, 3)
+    gridded = open_runoff(tmp_path / "hole.nc", network)
+    assert isinstance(gridded, GridRunoff)
+    assert np.isfinite(gridded.cells().read(0, 2)).all()
+    with pytest.raises(InputError, match=r"NaN.*reaches 50, first at 2000-01-03"):
+        gridded.cells().read(1, 3)
 
     def flow(dataset: xr.Dataset) -> None:
         dataset["ro"].attrs["units"] = "m3 s-1"
@@ -165,3 +183,7 @@ def test_era5_on_ddm30(data_dir: Path) -> None:
     assert runoff.sum(axis=1).mean() == pytest.approx(1.208e6, rel=5e-3)
     some = np.array([66000, 17, 40000])
     assert np.allclose(source.select(some).read(None, 4, 6), runoff[4:6][:, some], rtol=1e-13)
+    assert isinstance(source, GridRunoff)
+    cells = source.cells()
+    found = np.asarray(cells.matrix @ cells.read(0, 10).T).T
+    assert np.allclose(found, runoff, rtol=1e-13, atol=0)

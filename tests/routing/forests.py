@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivercut.network import RiverNetwork
-from rivergrad.routing import ClosureEngine, schemes
+from rivergrad.routing import ClosureEngine, RecurrenceEngine, schemes
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.schemes.base import Parameter, Scheme
 from rivergrad.routing.schemes.custom import CustomScheme
@@ -34,6 +36,13 @@ ALL: dict[str, Scheme] = {
     "rapid": schemes.get("muskingum", "rapid"),
     "triangle": TRIANGLE,
 }
+
+
+RATIONAL = ("linear_storage", "muskingum", "nash_cascade", "pure_lag", "rapid")
+"""Those of them that are recurrences."""
+
+EXACT, SINGLE = 1e-10, 1e-5
+"""How far from the reference an engine may be in float64 and in float32, relative L2."""
 
 
 def chain(n: int) -> Index:
@@ -116,10 +125,14 @@ class Case:
             self.downstream, self.order, runoff, parameters, self.scheme, self.forcing_step, self.step
         )
 
-    def engine(self, dtype: torch.dtype = torch.float64, **options: object) -> ClosureEngine:
+    def engine(
+        self, dtype: torch.dtype = torch.float64, kind: str = "closure", **options: Any
+    ) -> ClosureEngine | RecurrenceEngine:
+        """The engine of that kind, all of whose reaches are wanted unless options say otherwise."""
         options.setdefault("targets", np.arange(self.downstream.size))
         options.setdefault("downstream", self.downstream)
-        return ClosureEngine(
+        one = {"closure": ClosureEngine, "recurrence": RecurrenceEngine}[kind]
+        return one(
             scheme=self.scheme, forcing_step=self.forcing_step, routing_step=self.step, dtype=dtype, **options
         )
 
@@ -163,13 +176,15 @@ def forests(draw: st.DrawFn, most: int = 24) -> Index:
 
 
 @st.composite
-def cases(draw: st.DrawFn, ratios: tuple[int, ...] = (1, 3, 24, 93)) -> Case:
+def cases(
+    draw: st.DrawFn, ratios: tuple[int, ...] = (1, 3, 24, 93), names: Sequence[str] = tuple(ALL)
+) -> Case:
     down = draw(forests())
     ratio = draw(st.sampled_from(ratios))
     most = {1: 60, 3: 30, 24: 10, 93: 5}[ratio]
     return case(
         down,
-        draw(st.sampled_from(sorted(ALL))),
+        draw(st.sampled_from(sorted(names))),
         ratio,
         draw(st.integers(2, most)),
         draw(st.integers(0, 2**32)),
@@ -194,3 +209,85 @@ def gradients(output: Tensor, runoff: Tensor, parameters: dict[str, Tensor]) -> 
     weight = 1 + 0.5 * torch.sin(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape)
     found = torch.autograd.grad((weight * output).sum(), [runoff, *parameters.values()])
     return dict(zip(["runoff", *parameters], found, strict=True))
+
+
+def sensitivities(found: dict[str, Tensor], c: Case) -> Tensor:
+    """Gradients of all parameters as what a relative change of each would do: one vector, one unit.
+
+    A parameter that hardly matters (x of a reach passed in a tenth of a step) has a gradient that is the small
+    difference of large terms; its error is measured against what the parameters do together.
+    """
+    return torch.cat([found[name] * p for name, p in c.parameters.items()])
+
+
+def compare(c: Case, out: Tensor, leaves: tuple, targets: Index, tolerance: float) -> None:
+    """Discharge of the targets and its gradients against the reference."""
+    runoff, p = c.leaves()
+    expected = c.reference(runoff, p)[:, torch.from_numpy(targets)]
+    assert off(out, expected, c.runoff) <= tolerance
+    want, found = gradients(expected, runoff, p), gradients(out, *leaves)
+    assert off(found["runoff"], want["runoff"], torch.ones(out.shape)) <= tolerance
+    scale = float(sensitivities(want, c).norm()) + 1e-3 * float(c.runoff.norm())
+    error = float((sensitivities(found, c) - sensitivities(want, c)).norm())
+    assert error <= tolerance * scale
+
+
+def in_chunks(one: Any, p: dict[str, Tensor], runoff: Tensor, cuts: list[int]) -> Tensor:
+    """Discharge (time, target) by an engine, chunk by chunk of time."""
+    prepared = one.prepare(p, len(runoff))
+    state, pieces = None, []
+    for a, b in zip([0, *cuts], [*cuts, len(runoff)], strict=True):
+        piece, _, state = one.apply(prepared, runoff[None, a:b], state=state)
+        pieces.append(piece[0])
+    return torch.cat(pieces)
+
+
+def in_two_engines(
+    c: Case,
+    seeds: Sequence[int],
+    runoff: Tensor,
+    p: dict[str, Tensor],
+    upper: dict[str, Any],
+    lower: dict[str, Any],
+) -> Tensor:
+    """Discharge (time, reach); the reaches downstream of a few seeds are one engine, all others another.
+
+    What leaves the upper engine at the routing step enters the lower one. Time runs in two chunks. `upper` and
+    `lower` are options of the engines.
+    """
+    n, time = c.downstream.size, len(runoff)
+    below = np.zeros(n, bool)
+    for i in seeds:
+        while i >= 0 and not below[i]:
+            below[i], i = True, c.downstream[i]
+    up, low = np.flatnonzero(~below), np.flatnonzero(below)
+    new = np.empty(n, np.int64)
+    new[up], new[low] = np.arange(up.size), np.arange(low.size)
+
+    def inside(members: Index) -> Index:
+        down = c.downstream[members]
+        same = (down >= 0) & (below[down] == below[members])
+        return np.where(same, new[down], -1)
+
+    crossing = up[(c.downstream[up] >= 0)]
+    crossing = crossing[below[c.downstream[crossing]]]
+    chunks = [runoff] if time < 2 else [runoff[: time // 2], runoff[time // 2 :]]
+    pieces: list[Tensor] = []
+    state: list[Any] = [None, None]
+    if up.size:
+        above = c.engine(downstream=inside(up), targets=np.arange(up.size), outlets=new[crossing], **upper)
+        above_prepared = above.prepare({k: v[up] for k, v in p.items()}, time)
+    under = c.engine(
+        downstream=inside(low), targets=np.arange(low.size), inlets=new[c.downstream[crossing]], **lower
+    )
+    under_prepared = under.prepare({k: v[low] for k, v in p.items()}, time)
+    for chunk in chunks:
+        out = torch.zeros(len(chunk), n, dtype=torch.float64)
+        flow = None
+        if up.size:
+            found, flow, state[0] = above.apply(above_prepared, chunk[None][..., up], state=state[0])
+            assert flow.shape == (1, crossing.size, len(chunk) * c.ratio)
+            out = out.index_add(1, torch.from_numpy(up), found[0])
+        found, _, state[1] = under.apply(under_prepared, chunk[None][..., low], flow, state[1])
+        pieces.append(out.index_add(1, torch.from_numpy(low), found[0]))
+    return torch.cat(pieces)

@@ -7,13 +7,29 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from forests import ALL, Case, case, cases, chain, gradients, off, random_forest, shuffled, star
+from forests import (
+    ALL,
+    EXACT,
+    SINGLE,
+    Case,
+    case,
+    cases,
+    chain,
+    compare,
+    gradients,
+    in_chunks,
+    in_two_engines,
+    off,
+    random_forest,
+    sensitivities,
+    shuffled,
+    star,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rivergrad.routing.closure import convolve, engine, plan
 
-EXACT, SINGLE = 1e-10, 1e-5
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -24,37 +40,6 @@ SETTINGS = settings(
 BLOCKS = st.sampled_from([None, 1, 2, 3, 7, 1000])
 
 
-def sensitivities(found: dict[str, torch.Tensor], c: Case) -> torch.Tensor:
-    """Gradients of all parameters as what a relative change of each would do: one vector, one unit.
-
-    A parameter that hardly matters (x of a reach passed in a tenth of a step) has a gradient that is the small
-    difference of large terms; its error is measured against what the parameters do together.
-    """
-    return torch.cat([found[name] * p for name, p in c.parameters.items()])
-
-
-def compare(c: Case, out: torch.Tensor, leaves: tuple, targets: np.ndarray, tolerance: float) -> None:
-    runoff, p = c.leaves()
-    expected = c.reference(runoff, p)[:, torch.from_numpy(targets)]
-    assert off(out, expected, c.runoff) <= tolerance
-    want, found = gradients(expected, runoff, p), gradients(out, *leaves)
-    assert off(found["runoff"], want["runoff"], torch.ones(out.shape)) <= tolerance
-    scale = float(sensitivities(want, c).norm()) + 1e-3 * float(c.runoff.norm())
-    error = float((sensitivities(found, c) - sensitivities(want, c)).norm())
-    assert error <= tolerance * scale
-
-
-def in_chunks(
-    c: Case, one: engine.ClosureEngine, p: dict, runoff: torch.Tensor, cuts: list[int]
-) -> torch.Tensor:
-    kernels = one.kernels(p, len(runoff))
-    state, pieces = None, []
-    for a, b in zip([0, *cuts], [*cuts, len(runoff)], strict=True):
-        piece, _, state = one.apply(kernels, runoff[None, a:b], state=state)
-        pieces.append(piece[0])
-    return torch.cat(pieces)
-
-
 @given(cases(), BLOCKS, st.data())
 @SETTINGS
 def test_forward_and_gradients_equal_the_reference(c: Case, block: int | None, data: st.DataObject) -> None:
@@ -63,7 +48,7 @@ def test_forward_and_gradients_equal_the_reference(c: Case, block: int | None, d
     targets = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n + 1)))
     cuts = sorted(data.draw(st.sets(st.integers(1, time - 1), max_size=3)))
     leaves = c.leaves()
-    out = in_chunks(c, c.engine(targets=targets, block_reaches=block), leaves[1], leaves[0], cuts)
+    out = in_chunks(c.engine(targets=targets, block_reaches=block), leaves[1], leaves[0], cuts)
     compare(c, out, leaves, targets, EXACT)
 
 
@@ -74,7 +59,7 @@ def test_single_precision(c: Case, block: int | None, data: st.DataObject) -> No
     targets = np.arange(c.downstream.size)
     cut = data.draw(st.integers(1, len(c.runoff) - 1))
     runoff, p = c.leaves(torch.float32)
-    out = in_chunks(c, c.engine(torch.float32, block_reaches=block), p, runoff, [cut])
+    out = in_chunks(c.engine(torch.float32, block_reaches=block), p, runoff, [cut])
     assert out.dtype == torch.float32
     r64, p64 = c.leaves()
     expected = c.reference(r64, p64)[:, torch.from_numpy(targets)]
@@ -86,52 +71,11 @@ def test_single_precision(c: Case, block: int | None, data: st.DataObject) -> No
 @given(cases((1, 3, 24)), BLOCKS, BLOCKS, st.data())
 @settings(SETTINGS, max_examples=40)
 def test_cut_network_equals_uncut(c: Case, up_block: int, low_block: int, data: st.DataObject) -> None:
-    """The reaches downstream of a few seeds are one engine, all others another; forward and gradients of both.
-
-    What leaves the upper engine at the routing step enters the lower one. Time runs in two chunks.
-    """
-    n, time = c.downstream.size, len(c.runoff)
-    lower = np.zeros(n, bool)
-    for i in data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=3)):
-        while i >= 0 and not lower[i]:
-            lower[i], i = True, c.downstream[i]
-    up, low = np.flatnonzero(~lower), np.flatnonzero(lower)
-    new = np.empty(n, np.int64)
-    new[up], new[low] = np.arange(up.size), np.arange(low.size)
-
-    def inside(members: np.ndarray) -> np.ndarray:
-        down = c.downstream[members]
-        same = (down >= 0) & (lower[down] == lower[members])
-        return np.where(same, new[down], -1)
-
-    crossing = up[(c.downstream[up] >= 0)]
-    crossing = crossing[lower[c.downstream[crossing]]]
-    runoff, p = c.leaves()
-    chunks = [runoff] if time < 2 else [runoff[: time // 2], runoff[time // 2 :]]
-    pieces: list[torch.Tensor] = []
-    state: list = [None, None]
-    if up.size:
-        upper = c.engine(
-            downstream=inside(up), targets=np.arange(up.size), outlets=new[crossing], block_reaches=up_block
-        )
-        upper_kernels = upper.kernels({k: v[up] for k, v in p.items()}, time)
-    under = c.engine(
-        downstream=inside(low),
-        targets=np.arange(low.size),
-        inlets=new[c.downstream[crossing]],
-        block_reaches=low_block,
-    )
-    under_kernels = under.kernels({k: v[low] for k, v in p.items()}, time)
-    for chunk in chunks:
-        out = torch.zeros(len(chunk), n, dtype=torch.float64)
-        flow = None
-        if up.size:
-            above, flow, state[0] = upper.apply(upper_kernels, chunk[None][..., up], state=state[0])
-            assert flow.shape == (1, crossing.size, len(chunk) * c.ratio)
-            out = out.index_add(1, torch.from_numpy(up), above[0])
-        below, _, state[1] = under.apply(under_kernels, chunk[None][..., low], flow, state[1])
-        pieces.append(out.index_add(1, torch.from_numpy(low), below[0]))
-    compare(c, torch.cat(pieces), (runoff, p), np.arange(n), EXACT)
+    """Forward and gradients of both (see `in_two_engines`)."""
+    seeds = data.draw(st.lists(st.integers(0, c.downstream.size - 1), min_size=1, max_size=3))
+    leaves = c.leaves()
+    out = in_two_engines(c, seeds, *leaves, {"block_reaches": up_block}, {"block_reaches": low_block})
+    compare(c, out, leaves, np.arange(c.downstream.size), EXACT)
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -141,10 +85,10 @@ def test_long_record_with_a_short_window(name: str) -> None:
         c = case(random_forest(np.random.default_rng(5), 8, 3, 0.1), name, ratio, 400, 5, slow=0.7)
         leaves = c.leaves()
         one = c.engine(block_reaches=block)
-        kernels = one.kernels(leaves[1], 400)
+        kernels = one.prepare(leaves[1], 400)
         assert kernels.memory is not None
         assert kernels.window < 300
-        out = in_chunks(c, one, leaves[1], leaves[0], [150, 151, 390])
+        out = in_chunks(one, leaves[1], leaves[0], [150, 151, 390])
         compare(c, out, leaves, np.arange(8), EXACT)
 
 
@@ -153,9 +97,9 @@ def test_short_record_cuts_the_window(name: str) -> None:
     c = case(chain(9), name, 3, 6, 6, slow=40.0)
     leaves = c.leaves()
     one = c.engine(block_reaches=4)
-    kernels = one.kernels(leaves[1], 6)
+    kernels = one.prepare(leaves[1], 6)
     assert (kernels.window, kernels.memory) == (6, None)
-    compare(c, in_chunks(c, one, leaves[1], leaves[0], [1, 4]), leaves, np.arange(9), EXACT)
+    compare(c, in_chunks(one, leaves[1], leaves[0], [1, 4]), leaves, np.arange(9), EXACT)
     with pytest.raises(ValueError, match="kernels for 6 steps applied to 7"):
         one.apply(kernels, torch.zeros(1, 7, 9))
 
@@ -165,9 +109,9 @@ def test_window_does_not_grow_with_rounding() -> None:
     c = case(chain(100), "muskingum", 24, 1000, slow=1.0)
     c.parameters = {"k": torch.full((100,), 21600.0).double(), "x": torch.full((100,), 0.2).double()}
     one = c.engine(targets=np.array([99]))
-    kernels = one.kernels(c.parameters, 10**6)
+    kernels = one.prepare(c.parameters, 10**6)
     assert kernels.window < 150
-    out = one.apply(one.kernels(c.parameters, 1000), c.runoff[None])[0][0]
+    out = one.apply(one.prepare(c.parameters, 1000), c.runoff[None])[0][0]
     assert off(out, c.reference()[:, 99:]) <= EXACT
 
 
@@ -186,7 +130,7 @@ def test_tails_that_alternate(name: str, ratio: int) -> None:
             "x": torch.tensor([0.0, 0.1, 0.2, 0.3], dtype=torch.float64),
         }
         runoff, p = c.leaves()
-        out = in_chunks(c, c.engine(block_reaches=block), p, runoff, [time // 3])
+        out = in_chunks(c.engine(block_reaches=block), p, runoff, [time // 3])
         r, q = c.leaves()
         expected = c.reference(r, q)
         assert off(out, expected) <= 1e-12
@@ -202,13 +146,13 @@ def test_depth_in_single_precision(name: str) -> None:
     expected = c.reference()
     for block in (300, 64):
         one = c.engine(torch.float32, block_reaches=block)
-        assert off(one.apply(one.kernels(c.parameters, 40), c.runoff[None])[0][0], expected) <= SINGLE
+        assert off(one.apply(one.prepare(c.parameters, 40), c.runoff[None])[0][0], expected) <= SINGLE
 
 
 def test_in_degree_150_at_a_cut() -> None:
     c = case(np.append(star(151)[:150], [151, -1]), "linear_storage", 3, 12, 8)
     leaves = c.leaves()
-    out = in_chunks(c, c.engine(block_reaches=1), leaves[1], leaves[0], [5])
+    out = in_chunks(c.engine(block_reaches=1), leaves[1], leaves[0], [5])
     compare(c, out, leaves, np.arange(152), EXACT)
 
 
@@ -222,7 +166,7 @@ def test_recomputing_responses_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
             monkeypatch.setattr(engine, "make_plan", partial(plan.make_plan, path_budget=5))
         runoff, p = c.leaves()
         one_engine = c.engine(block_reaches=10, keep_bytes=0 if small else 1 << 29)
-        out = in_chunks(c, one_engine, p, runoff, [4])
+        out = in_chunks(one_engine, p, runoff, [4])
         results.append((out, gradients(out, runoff, p)))
     assert off(results[1][0], results[0][0]) < 1e-13
     for name, one in results[0][1].items():
@@ -234,7 +178,7 @@ def test_inflow_enters_where_and_when_it_should() -> None:
     c = case(np.array([1, 2, -1, -1]), "muskingum", 4, 10, 2)
     inlets = np.array([1, 3, 1])
     one = c.engine(inlets=inlets, outlets=np.array([2, 0, 2]), block_reaches=1)
-    kernels = one.kernels(c.parameters, 10)
+    kernels = one.prepare(c.parameters, 10)
     daily = c.runoff[:, :3]
     out, flow, _ = one.apply(kernels, torch.zeros(1, 10, 4), daily.T.repeat_interleave(4, dim=1)[None])
     into = torch.zeros(10, 4, dtype=torch.float64).index_add(1, torch.from_numpy(inlets), daily)
@@ -247,7 +191,7 @@ def test_inflow_enters_where_and_when_it_should() -> None:
 def test_only_outlets_wanted() -> None:
     c = case(chain(5), "nash_cascade", 4, 9, 2)
     one = c.engine(targets=np.zeros(0, np.int64), outlets=np.array([4]))
-    out, flow, _ = one.apply(one.kernels(c.parameters, 9), c.runoff[None])
+    out, flow, _ = one.apply(one.prepare(c.parameters, 9), c.runoff[None])
     assert out.shape == (1, 9, 0)
     assert off(flow[0, 0].reshape(9, 4).mean(dim=1), c.reference()[:, 4]) <= EXACT
 
@@ -255,7 +199,7 @@ def test_only_outlets_wanted() -> None:
 def test_batches_are_separate() -> None:
     c = case(random_forest(np.random.default_rng(3), 10, 3, 0.1), "hayami", 3, 14, 3, slow=0.5)
     one = c.engine(block_reaches=3)
-    kernels = one.kernels(c.parameters, 14)
+    kernels = one.prepare(c.parameters, 14)
     batch = torch.stack([c.runoff, 2 * c.runoff.flip(0), torch.zeros_like(c.runoff)])
     together, _, state = one.apply(kernels, batch)
     for b, runoff in enumerate(batch):
@@ -270,7 +214,7 @@ def test_same_bytes_twice() -> None:
     for _ in range(2):
         c = case(random_forest(np.random.default_rng(3), 60, 3, 0.05), "muskingum", 24, 10, 3)
         runoff, p = c.leaves(torch.float32)
-        out = in_chunks(c, c.engine(torch.float32, block_reaches=8), p, runoff, [5])
+        out = in_chunks(c.engine(torch.float32, block_reaches=8), p, runoff, [5])
         found.append([out.detach(), *gradients(out, runoff, p).values()])
     for a, b in zip(*found, strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes()
@@ -279,6 +223,6 @@ def test_same_bytes_twice() -> None:
 def test_stated_memory_bounds_what_is_kept() -> None:
     c = case(random_forest(np.random.default_rng(3), 60, 3, 0.05), "muskingum", 3, 10, 3)
     one = c.engine(block_reaches=8)
-    kernels = one.kernels(c.parameters, 10)
+    kernels = one.prepare(c.parameters, 10)
     kept = sum(t.numel() * t.element_size() for level in kernels.tiles for t in level)
     assert kept == one.kernel_bytes(kernels.window)

@@ -58,7 +58,7 @@ def test_agrees_with_the_reference(
         block_reaches=block_reaches,
         device=torch.device("cuda"),
     )
-    found, _, _ = engine.apply(engine.kernels(parameters, STEPS), runoff[None])
+    found, _, _ = engine.apply(engine.prepare(parameters, STEPS), runoff[None])
     found = found[0].to("cpu", torch.float64)
     mine = torch.autograd.grad((found * weight).sum(), [runoff, *parameters.values()])
 

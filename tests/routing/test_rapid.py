@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,23 +70,25 @@ def test_the_files_are_what_they_are_known_to_be(texas: Texas) -> None:
     assert texas.forcing_step == 10800
 
 
-def test_closure_reproduces_rapid(texas: Texas) -> None:
+@pytest.mark.parametrize("engine", ["closure", "recurrence"])
+def test_engines_reproduce_rapid(texas: Texas, engine: str) -> None:
     """In single precision, blocks chosen by the engine."""
-    found = route(texas.network, texas.runoff.float(), texas.parameters, **texas.options)
+    found = route(texas.network, texas.runoff.float(), texas.parameters, engine=engine, **texas.options)
     assert off(found, texas.qout) <= LIMIT
 
 
 @pytest.mark.slow
-def test_closure_reproduces_rapid_in_double_precision(texas: Texas) -> None:
-    """In small blocks, and in two chunks of time."""
-    router = Router(texas.network, dtype=torch.float64, block_reaches=16, **texas.options)
-    kernels = router.kernels(texas.parameters, 8)
-    first, state = router(texas.runoff[:3], kernels=kernels)
-    second, _ = router(texas.runoff[3:], state=state, kernels=kernels)
+@pytest.mark.parametrize("options", [{"block_reaches": 16}, {"engine": "recurrence"}])
+def test_engines_reproduce_rapid_in_double_precision(texas: Texas, options: dict[str, Any]) -> None:
+    """The closure in small blocks; in two chunks of time."""
+    router = Router(texas.network, dtype=torch.float64, **options, **texas.options)
+    prepared = router.prepare(texas.parameters, 8)
+    first, state = router(texas.runoff[:3], prepared=prepared)
+    second, _ = router(texas.runoff[3:], state=state, prepared=prepared)
     assert off(torch.cat([first, second]), texas.qout) <= LIMIT
 
 
-def test_reference_reproduces_rapid_and_the_closure_the_reference(texas: Texas) -> None:
+def test_reference_reproduces_rapid_and_the_engines_the_reference(texas: Texas) -> None:
     """On one large basin, where the reference takes no time."""
     network, members = texas.basin(1000, 6000)
     runoff, p = texas.runoff[:, members], {n: v[members] for n, v in texas.parameters.items()}
@@ -94,7 +97,8 @@ def test_reference_reproduces_rapid_and_the_closure_the_reference(texas: Texas) 
         network.downstream, network.order, runoff, p, rapid, texas.forcing_step, ROUTING_STEP
     )
     assert off(reference, texas.qout[:, members]) <= LIMIT
-    assert off(route(network, runoff, p, **texas.options), reference) <= 1e-10
+    for engine in ("closure", "recurrence"):
+        assert off(route(network, runoff, p, engine=engine, **texas.options), reference) <= 1e-10
 
 
 def test_parameters_in_the_wrong_order_are_noticed(texas: Texas, data_dir: Path) -> None:

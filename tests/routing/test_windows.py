@@ -16,7 +16,7 @@ from rivergrad.routing.closure.window import USER_TOLERANCE
 def named_window(c: Case, window: int, **options: object) -> int:
     one = c.engine(window=window, **options)
     with pytest.raises(InputError, match=rf"window: {window} forcing steps .* would do$") as caught:
-        one.kernels(c.parameters, 1000)
+        one.prepare(c.parameters, 1000)
     return int(re.search(r"a window of (\d+)", str(caught.value)).group(1))
 
 
@@ -25,7 +25,7 @@ def named_window(c: Case, window: int, **options: object) -> int:
 def test_the_named_window_is_the_shortest_that_does(name: str, ratio: int) -> None:
     c = case(chain(6), name, ratio, 60, 2, slow=4.0)
     named = named_window(c, 2)
-    kernels = c.engine(window=named).kernels(c.parameters, 60)
+    kernels = c.engine(window=named).prepare(c.parameters, 60)
     assert kernels.window == named
     out = c.engine(window=named).apply(kernels, c.runoff[None])[0][0]
     assert off(out, c.reference()) < 30 * USER_TOLERANCE
@@ -46,13 +46,13 @@ def test_five_reservoirs_of_ten_steps_in_a_window_of_32() -> None:
     share = float(c.reference(pulse)[:32, 4].sum())
     assert share == pytest.approx(0.226, abs=5e-4)
     with pytest.raises(InputError, match=rf"leave {1 - share:.2g} of a path's response outside"):
-        c.engine(window=32).kernels(c.parameters, 300)
+        c.engine(window=32).prepare(c.parameters, 300)
     automatic = c.engine()
-    out = automatic.apply(automatic.kernels(c.parameters, 300), pulse[None])[0][0]
+    out = automatic.apply(automatic.prepare(c.parameters, 300), pulse[None])[0][0]
     assert off(out, c.reference(pulse)) <= 1e-10
     named = named_window(c, 32)
     held = c.engine(window=named)
-    out = held.apply(held.kernels(c.parameters, 300), pulse[None])[0][0]
+    out = held.apply(held.prepare(c.parameters, 300), pulse[None])[0][0]
     assert float((out - c.reference(pulse)).abs().max()) < USER_TOLERANCE
 
 
@@ -72,7 +72,7 @@ def test_router_passes_the_window_on() -> None:
     ):
         route(network(c.downstream), c.runoff, p, "nash_cascade", window=8, **options)
     router = Router(network(c.downstream), "nash_cascade", window=500, **options)
-    assert router.kernels(p, 5).window == 500
+    assert router.prepare(p, 5).window == 500
 
 
 def test_a_window_for_a_scheme_that_loses_water() -> None:
@@ -89,7 +89,7 @@ def test_a_window_for_a_scheme_that_loses_water() -> None:
     c = Case(chain(3), leaky, 1, torch.rand(80, 3).double(), {"tau": torch.full((3,), DAY / 2).double()})
     named = named_window(c, 2)
     for one in (c.engine(), c.engine(window=named)):
-        kernels = one.kernels(c.parameters, 80)
+        kernels = one.prepare(c.parameters, 80)
         assert kernels.window < 80
         assert off(one.apply(kernels, c.runoff[None])[0][0], c.reference()) < (
             1e-10 if one.window is None else 1e-3

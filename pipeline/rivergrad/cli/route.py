@@ -29,6 +29,7 @@ class Engine(StrEnum):
 
     auto = "auto"
     closure = "closure"
+    recurrence = "recurrence"
     reference = "reference"
 
 
@@ -113,13 +114,16 @@ def route(
 
     from rivergrad.distributed.simulate import simulate
     from rivergrad.io import DischargeWriter, open_runoff, read_network
-    from rivergrad.routing import schemes
+    from rivergrad.routing import choose_engine, schemes
     from rivergrad.workflow.progress import track
 
     chosen = schemes.get(scheme, convention.value)
+    picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network)
     source = open_runoff(runoff, rivers, variable=variable)
     values = _parameters(parameters, chosen, rivers)
+    if engine is Engine.auto:
+        typer.echo(f"engine {picked}: {why}", err=True)
     with (
         DischargeWriter(output, rivers.reach_id) as writer,
         track(len(source.time), "route") as progress,
@@ -137,7 +141,7 @@ def route(
             scheme=scheme,
             convention=convention.value,
             routing_step=step,
-            engine=engine.value,
+            engine=picked,
             parts=parts,
             workers=workers,
             device=device.value,

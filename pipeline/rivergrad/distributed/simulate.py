@@ -15,8 +15,9 @@ from rivercut.partition import Partition, partition
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
-from rivergrad.estimate.resident import Given, PieceSetup
-from rivergrad.routing import Router, choose_engine, schemes, step_ratio
+from rivergrad.estimate.resident import Given, PieceSetup, ReadRunoff
+from rivergrad.io import GridRunoff
+from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
 from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
@@ -48,6 +49,20 @@ class PieceRunoff:
     def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
         values: NDArray[np.float64] = self.source.read(None, start, stop)
         return values
+
+
+def piece_runoff(source: Any, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
+    """What reads the runoff of a piece, and the weights of its reaches where that is per cell of a grid.
+
+    Cells are read where the engine takes them and they are fewer than the reaches: then the runoff of the reaches
+    is never in memory.
+    """
+    mine = source.select(piece.reaches)
+    if engine == "recurrence" and isinstance(mine, GridRunoff):
+        cells = mine.cells()
+        if cells.n_cells < piece.reaches.size:
+            return cells.read, GridWeights(cells.pointer, cells.cell, cells.weight, cells.n_cells)
+    return PieceRunoff(mine), None
 
 
 def check_parameters(
@@ -94,7 +109,8 @@ def simulate(
         targets: reaches whose discharge is wanted; all by default.
 
     Raises:
-        InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, a worker lost.
+        InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
+            compute the scheme, a worker lost.
     """
     chosen = schemes.get(scheme, convention)
     step_ratio(runoff.step, routing_step)
@@ -104,7 +120,8 @@ def simulate(
     steps = runoff.time.size
     wanted = np.arange(network.n_reaches) if targets is None else targets
     size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
-    if choose_engine(engine)[0] == "reference":
+    engine, _ = choose_engine(engine, chosen, device)
+    if engine == "reference":
         if parts > 1 or workers:
             raise InputError("engine reference: it computes in one part and in this process")
         sink(0, _reference(network, runoff, parameters, chosen, routing_step, wanted))
@@ -113,9 +130,10 @@ def simulate(
     pieces = make_pieces(network, whole)
     mine, order = targets_of(pieces, wanted, network.n_reaches)
     with open_executor(workers, threads_per_worker) as executor:
-        sweep = Sweep(
-            executor,
-            [
+        setups = []
+        for piece, local in zip(pieces, mine, strict=True):
+            read, grid = piece_runoff(runoff, piece, engine)
+            setups.append(
                 PieceSetup(
                     piece=piece,
                     scheme=chosen,
@@ -123,14 +141,15 @@ def simulate(
                     routing_step=routing_step,
                     targets=local,
                     steps=steps,
-                    read=PieceRunoff(runoff.select(piece.reaches)),
+                    read=read,
                     dtype=dtype,
                     device=device,
                     threads=threads_per_worker,
+                    engine=engine,
+                    grid=grid,
                 )
-                for piece, local in zip(pieces, mine, strict=True)
-            ],
-        )
+            )
+        sweep = Sweep(executor, setups)
         given = [
             Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
             for piece in pieces
@@ -139,7 +158,7 @@ def simulate(
             stop = min(start + size, steps)
             handles = sweep.route_chunk(given, start, stop)
             if start == 0:
-                given = [Given("table")] * len(pieces)  # the responses are on the workers by now
+                given = [Given("table")] * len(pieces)  # what was prepared is on the workers by now
             sink(start, np.concatenate(executor.gather_results(handles), axis=1)[:, order])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,14 @@ from torch import Tensor
 from rivergrad.estimate.adam import Adam
 from rivergrad.estimate.loss import nse_loss
 from rivergrad.estimate.model import ParameterModel
-from rivergrad.routing import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing import GridWeights, Prepared, RouterState, choose_engine, make_engine
 from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import PureLag, Scheme
 
 Array = NDArray[Any]
 ReadRunoff = Callable[[int, int], NDArray[np.float64]]
-"""(start, stop) -> runoff (time, reach of the piece) m³/s; runs on the worker."""
+"""(start, stop) -> runoff (time, reach of the piece) m³/s, or (time, cell) with a grid; runs on the worker."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class PieceSetup:
         targets: (m,) local reaches whose discharge is wanted.
         steps: forcing steps in the record.
         read: reads the piece's runoff.
+        engine: what routes (see `rivergrad.routing.choose_engine`).
+        grid: the weights of the piece's reaches, where `read` gives cells of a grid; None where it gives reaches.
         dtype, device: of the routing.
         threads: threads this worker computes with.
         memory: bytes to spend on what is kept for the gradient and on a chunk of time, about.
@@ -52,6 +53,8 @@ class PieceSetup:
     device: str = "cpu"
     threads: int = 1
     memory: int = 2_000_000_000
+    engine: str = "auto"
+    grid: GridWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class ResidentPiece:
         torch.set_num_threads(setup.threads)
         self.setup = setup
         self.dtype = getattr(torch, setup.dtype)
-        self.engine = ClosureEngine(
+        self.engine = make_engine(
+            choose_engine(setup.engine, setup.scheme, setup.device)[0],
             setup.piece.downstream,
             setup.scheme,
             setup.forcing_step,
@@ -111,12 +115,14 @@ class ResidentPiece:
             targets=setup.targets,
             inlets=setup.piece.inlets,
             outlets=setup.piece.outlets,
+            grid=setup.grid,
             dtype=self.dtype,
-            device=torch.device(setup.device),
+            device=setup.device,
             keep_bytes=setup.memory // 4,
         )
+        self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
         self._runoff: Tensor | None = None
-        self._route: tuple[Kernels, ClosureState | None] | None = None
+        self._route: tuple[Prepared, RouterState | None] | None = None
         self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
 
     # -- forward only ---------------------------------------------------------------------------------------
@@ -157,16 +163,19 @@ class ResidentPiece:
         shared = torch.from_numpy(given.shared)
         return scheme, self.fit.model.parameters(shared, free, self.features, self.length)
 
-    def _kernels(self, given: Given, horizon: int) -> Kernels:
+    def _prepared(self, given: Given, horizon: int) -> Prepared:
         scheme, parameters = self._parameters(given)
-        engine = copy.copy(self.engine)
-        engine.scheme = scheme
-        return engine.kernels(parameters, horizon)
+        prepared: Prepared = self.engine.prepare(parameters, horizon, scheme)
+        return prepared
 
     def _chunk_steps(self) -> int:
-        reaches = max(1, self.setup.piece.reaches.size)
-        # a chunk is there as runoff, history, gathered columns and discharge
-        return max(16, self.setup.memory // 4 // (reaches * self.dtype.itemsize * 4))
+        """Forcing steps of which a quarter of the memory holds what a chunk is there as.
+
+        That is runoff as it is read (float64) and as it is routed, and as much again twice, for the closure's
+        history and gathered columns or the recurrence's series between blocks; discharge is no more than runoff.
+        """
+        values = max(1, self._columns, self.setup.piece.reaches.size)
+        return max(16, self.setup.memory // 4 // (values * self.dtype.itemsize * 4))
 
     def _inflow(self, inflows: Sequence[Array], start: int, stop: int) -> Tensor | None:
         if not self.setup.piece.sources:
@@ -182,14 +191,14 @@ class ResidentPiece:
         Returns:
             discharge (time, target) float64 and the series of each outlet (1, routing step).
         """
-        kernels = self._kernels(given, stop - start)
-        state: ClosureState | None = None
+        prepared = self._prepared(given, stop - start)
+        state: RouterState | None = None
         discharge, outflow = [], []
         size = self._chunk_steps()
         for a in range(start, stop, size):
             b = min(a + size, stop)
             q, out, state = self.engine.apply(
-                kernels, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
+                prepared, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
             )
             discharge.append(q[0].to("cpu", torch.float64).numpy())
             outflow.append(out[0].cpu().numpy())
@@ -209,13 +218,13 @@ class ResidentPiece:
             discharge (time, target) in the routing's dtype, and the series of each outlet.
         """
         if start == 0:
-            self._route = (self._kernels(given, self.setup.steps), None)
+            self._route = (self._prepared(given, self.setup.steps), None)
         assert self._route is not None
-        kernels, state = self._route
+        prepared, state = self._route
         q, out, state = self.engine.apply(
-            kernels, self._read(start, stop)[None], self._inflow(inflows, 0, stop - start), state
+            prepared, self._read(start, stop)[None], self._inflow(inflows, 0, stop - start), state
         )
-        self._route = (kernels, state)
+        self._route = (prepared, state)
         return q[0].cpu().numpy(), [series[None] for series in out[0].cpu().numpy()]
 
     # -- estimation -----------------------------------------------------------------------------------------
@@ -241,9 +250,9 @@ class ResidentPiece:
         inflow = torch.zeros(0)
         if self.setup.piece.sources:
             inflow = torch.from_numpy(np.stack(inflows, axis=1)).to(self.dtype).requires_grad_()
-        kernels = self.engine.kernels(parameters, runoff.shape[1])
+        prepared = self.engine.prepare(parameters, runoff.shape[1])
         discharge, outflow, _ = self.engine.apply(
-            kernels, runoff, inflow if self.setup.piece.sources else None
+            prepared, runoff, inflow if self.setup.piece.sources else None
         )
         a, b, _ = windows[0]
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])

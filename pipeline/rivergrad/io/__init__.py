@@ -12,11 +12,13 @@ from rivergrad.io.parameters import (
     write_parameters_store,
 )
 from rivergrad.io.rapid import read_rapid_qout
-from rivergrad.io.runoff import RunoffSource, open_runoff
+from rivergrad.io.runoff import CellRunoff, GridRunoff, RunoffSource, open_runoff
 from rivergrad.io.times import Overlap, overlap
 
 __all__ = [
+    "CellRunoff",
     "DischargeWriter",
+    "GridRunoff",
     "Observations",
     "Overlap",
     "RunoffSource",

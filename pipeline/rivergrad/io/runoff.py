@@ -7,6 +7,7 @@ float64. No open file is pickled with it: a worker opens the file itself and rea
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
@@ -363,46 +364,27 @@ def _open_reaches(
 
 
 @dataclass(frozen=True, eq=False)
-class GridRunoff(_FileSource):
-    """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flat grid, `weight` (n, k)."""
+class _GridFile(_FileSource):
+    """A variable on a regular grid of so many columns; values down to `lowest` (the file's unit) are read as 0."""
 
     columns: int
-    index: Int
-    weight: Float
-    factor: float
-    area: Float
     lowest: float
 
-    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
-        """See `RunoffSource.read`; negatives that are as good as zero are set to zero."""
-        self._check_times(start, stop)
-        positions = _positions(reach_positions, len(self.reach_id))
-        runoff = np.empty((stop - start, len(positions)))
-        if not runoff.size:
-            return runoff
-        row, column = np.divmod(self.index[positions], self.columns)
+    def _cell_values(self, flat: Int, start: int, stop: int) -> Iterator[tuple[int, Float]]:
+        """Blocks of times, each with its first step and the values (time, cell) at positions in the flat grid."""
+        row, column = np.divmod(flat, self.columns)
         rows = slice(int(row.min()), int(row.max()) + 1)
         columns = slice(int(column.min()), int(column.max()) + 1)
         width = columns.stop - columns.start
-        cells, inverse = np.unique((row - rows.start) * width + column - columns.start, return_inverse=True)
-        weight = self.weight[positions]
-        used = weight > 0
-        owner = np.broadcast_to(np.arange(len(positions))[:, None], weight.shape)
-        matrix = scipy.sparse.csr_array(
-            (weight[used], (owner[used], inverse.reshape(weight.shape)[used])),
-            shape=(len(positions), len(cells)),
-        )
+        inside = (row - rows.start) * width + column - columns.start
         time_dim, lat_dim, lon_dim = self.dims
         block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
         for at in range(start, stop, block):
             end = min(at + block, stop)
             box = self._values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
-            values = box.reshape(end - at, -1)[:, cells]
+            values = box.reshape(end - at, -1)[:, inside]
             self._clip(values, at)
-            runoff[at - start : end - start] = np.asarray(matrix @ values.T).T
-        self._refuse_missing(runoff, positions, start)
-        runoff *= self.factor * self.area[positions]
-        return runoff
+            yield at, values
 
     def _clip(self, values: Float, start: int) -> None:
         negative = values < 0
@@ -417,11 +399,99 @@ class GridRunoff(_FileSource):
             )
         values[negative] = 0.0
 
+
+@dataclass(frozen=True, eq=False)
+class CellRunoff(_GridFile):
+    """The cells of a grid that some reaches take their runoff from, in the file's unit.
+
+    The runoff of reach i is Σ weight · value[cell] in m3/s, over the entries pointer[i] to pointer[i + 1].
+
+    Attributes:
+        pointer: (n + 1,) where the entries of each reach begin.
+        cell: (entry,) position among the cells here; weight: (entry,) m3/s per unit of the file.
+        flat: (n_cells,) position of each cell in the flat grid.
+    """
+
+    pointer: Int
+    cell: Int
+    weight: Float
+    flat: Int
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.flat)
+
+    @property
+    def matrix(self) -> scipy.sparse.csr_array:
+        """(n, n_cells): what brings cells onto reaches."""
+        shape = (len(self.reach_id), self.n_cells)
+        return scipy.sparse.csr_array((self.weight, self.cell, self.pointer), shape=shape)
+
+    def read(self, start: int, stop: int) -> Float:
+        """Values (stop - start, cell), negatives that are as good as zero set to zero.
+
+        Raises:
+            InputError: a value is missing (NaN), naming the reaches that need it; or the file is damaged.
+        """
+        self._check_times(start, stop)
+        cells = np.empty((stop - start, self.n_cells))
+        if cells.size:
+            for at, values in self._cell_values(self.flat, start, stop):
+                cells[at - start : at - start + len(values)] = values
+        if not np.isfinite(cells).all():
+            runoff = np.asarray(self.matrix @ cells.T).T
+            self._refuse_missing(runoff, np.arange(len(self.reach_id)), start)
+        return cells
+
+
+@dataclass(frozen=True, eq=False)
+class GridRunoff(_GridFile):
+    """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flat grid, `weight` (n, k)."""
+
+    index: Int
+    weight: Float
+    factor: float
+    area: Float
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """See `RunoffSource.read`; negatives that are as good as zero are set to zero."""
+        self._check_times(start, stop)
+        positions = _positions(reach_positions, len(self.reach_id))
+        runoff = np.empty((stop - start, len(positions)))
+        if not runoff.size:
+            return runoff
+        cells = self.select(positions).cells()
+        matrix = cells.matrix
+        for at, values in self._cell_values(cells.flat, start, stop):
+            runoff[at - start : at - start + len(values)] = np.asarray(matrix @ values.T).T
+        self._refuse_missing(runoff, positions, start)
+        return runoff
+
     def select(self, reach_positions: ArrayLike) -> GridRunoff:
         """See `RunoffSource.select`."""
         at = _positions(reach_positions, len(self.reach_id))
         return replace(
             self, reach_id=self.reach_id[at], index=self.index[at], weight=self.weight[at], area=self.area[at]
+        )
+
+    def cells(self) -> CellRunoff:
+        """The cells that these reaches need, to be read by themselves and weighted later."""
+        used = self.weight > 0
+        flat, cell = np.unique(self.index[used], return_inverse=True)
+        rate = self.factor * self.area
+        return CellRunoff(
+            path=self.path,
+            variable=self.variable,
+            dims=self.dims,
+            time=self.time,
+            step=self.step,
+            reach_id=self.reach_id,
+            columns=self.columns,
+            lowest=self.lowest,
+            pointer=np.append(0, np.cumsum(used.sum(axis=1))),
+            cell=cell.astype(np.int64),
+            weight=(self.weight * rate[:, None])[used],
+            flat=flat,
         )
 
 

@@ -1,7 +1,9 @@
-"""Routing: schemes, the float64 reference, the closure engine and the operator over them."""
+"""Routing: schemes, the float64 reference, the engines closure and recurrence, and the operator over them."""
 
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
-from rivergrad.routing.operator import ENGINES, Router, choose_engine, route
+from rivergrad.routing.engines import ENGINES, Engine, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.operator import Router, route
+from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.steps import step_ratio
 
@@ -9,9 +11,16 @@ __all__ = [
     "ENGINES",
     "ClosureEngine",
     "ClosureState",
+    "Engine",
+    "GridWeights",
     "Kernels",
+    "Prepared",
+    "RecurrenceEngine",
+    "RecurrenceState",
     "Router",
+    "RouterState",
     "choose_engine",
+    "make_engine",
     "route",
     "route_reference",
     "step_ratio",

@@ -12,25 +12,12 @@ from torch import Tensor
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.routing import schemes
-from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.closure import ClosureState
+from rivergrad.routing.engines import Engine, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
-
-ENGINES = ("auto", "closure", "reference")
-
-
-def choose_engine(name: str) -> tuple[str, str]:
-    """The engine that `name` stands for, and why.
-
-    Raises:
-        InputError: no such engine.
-    """
-    if name not in ENGINES:
-        raise InputError(f"engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
-    if name == "auto":
-        return "closure", "it computes every scheme, on any device"
-    return name, "it was asked for"
 
 
 class Router(torch.nn.Module):
@@ -41,15 +28,17 @@ class Router(torch.nn.Module):
         scheme: name of a scheme, or a scheme.
         forcing_step, routing_step: Δ and δ, s; Δ/δ a whole number.
         convention: `standard`, or `rapid` for muskingum.
-        engine: `auto`, `closure` or `reference`.
+        engine: `auto`, `closure`, `recurrence` or `reference`; `engine` and `reason` say what auto chose.
         targets: positions of the reaches whose discharge is wanted; all by default.
-        window: forcing steps for which responses are kept; chosen by default.
+        window: forcing steps for which the closure keeps responses; chosen by default. Means the closure.
+        grid: runoff comes per cell of a grid, with these weights; for the engine recurrence.
         dtype: of runoff and discharge (float32 or float64).
         device: where to compute.
-        block_reaches: reaches a block of the closure may have; chosen by default.
+        block_reaches: reaches a block of the closure may have; chosen by default. Means the closure.
 
     Raises:
-        InputError: an unknown scheme, convention or engine, or Δ not a multiple of δ.
+        InputError: an unknown scheme, convention or engine, an engine that can't compute the scheme or lacks an
+            option, or Δ not a multiple of δ.
     """
 
     def __init__(
@@ -63,6 +52,7 @@ class Router(torch.nn.Module):
         engine: str = "auto",
         targets: ArrayLike | None = None,
         window: int | None = None,
+        grid: GridWeights | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         block_reaches: int | None = None,
@@ -72,69 +62,85 @@ class Router(torch.nn.Module):
         self.scheme = schemes.get(scheme, convention)
         self.forcing_step, self.routing_step = float(forcing_step), float(routing_step)
         self.ratio = step_ratio(forcing_step, routing_step)
-        self.engine, self.reason = choose_engine(engine)
         self.dtype, self.device = dtype, torch.device(device)
+        given = {"window": window, "block_reaches": block_reaches}
+        options = [key for key, value in given.items() if value is not None]
+        self.engine, self.reason = choose_engine(engine, self.scheme, self.device, options)
         self.targets = _positions(targets, network.n_reaches)
-        self._closure = (
-            ClosureEngine(
+        self.columns = network.n_reaches if grid is None else grid.n_cells
+        self._engine: Engine | None = None
+        if self.engine != "reference" or grid is not None:
+            self._engine = make_engine(
+                self.engine,
                 network.downstream,
                 self.scheme,
                 self.forcing_step,
                 self.routing_step,
                 targets=self.targets,
+                grid=grid,
                 window=window,
-                dtype=dtype,
                 block_reaches=block_reaches,
+                dtype=dtype,
                 device=self.device,
             )
-            if self.engine == "closure"
-            else None
-        )
 
-    def kernels(self, parameters: Parameters, horizon: int) -> Kernels:
-        """The responses for given parameters, for reuse over chunks of a record of `horizon` steps."""
-        if self._closure is None:
-            raise InputError(f"engine {self.engine}: it keeps no responses; use the engine closure")
+    def prepare(self, parameters: Parameters, horizon: int) -> Prepared:
+        """What the engine makes of parameters, for reuse over chunks of a record of `horizon` forcing steps."""
+        if self._engine is None:
+            raise InputError(
+                f"engine {self.engine}: it keeps no responses; expected the engine closure or recurrence"
+            )
         self.scheme.check(parameters, self.network.reach_id)
-        return self._closure.kernels(dict(parameters), horizon)
+        prepared: Prepared = self._engine.prepare(dict(parameters), horizon)
+        return prepared
 
     def forward(
         self,
         runoff: Tensor,
         parameters: Parameters | None = None,
-        state: ClosureState | None = None,
+        state: RouterState | None = None,
         *,
-        kernels: Kernels | None = None,
-    ) -> tuple[Tensor, ClosureState | None]:
+        prepared: Prepared | None = None,
+    ) -> tuple[Tensor, RouterState | None]:
         """Discharge of the wanted reaches and the state afterwards.
 
         Args:
-            runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
-            parameters: the scheme's, each (reach,), SI; not needed where `kernels` are given.
-            state: what an earlier call returned, to go on from there; None starts from rest. Chunks of a
-                record need responses long enough for all of it: make `kernels` once and pass them to all.
-            kernels: from `kernels`.
+            runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s; (..., time, cell) with a
+                grid.
+            parameters: the scheme's, each (reach,), SI; not needed where `prepared` is given.
+            state: what an earlier call returned, to go on from there; None starts from rest. The closure needs
+                responses long enough for all of a record: `prepare` once and pass it with every chunk.
+            prepared: from `prepare`.
 
         Returns:
             discharge (..., time, target), mean of each forcing step, m³/s; and the state (None for the
             reference).
 
         Raises:
-            InputError: missing, unknown or inadmissible parameters; runoff of another number of reaches.
+            InputError: missing, unknown or inadmissible parameters; runoff of another number of reaches; the
+                state of another engine.
         """
-        n = self.network.n_reaches
-        if runoff.ndim < 2 or runoff.shape[-1] != n:
-            raise InputError(f"runoff: expected shape (..., time, {n}), found {tuple(runoff.shape)}")
-        if self._closure is None:
+        if runoff.ndim < 2 or runoff.shape[-1] != self.columns:
+            raise InputError(
+                f"runoff: expected shape (..., time, {self.columns}), found {tuple(runoff.shape)}"
+            )
+        if self._engine is None:
             return self._reference(runoff, parameters, state), None
+        own = ClosureState if self.engine == "closure" else RecurrenceState
+        if state is not None and not isinstance(state, own):
+            raise InputError(
+                f"state: expected that of the engine {self.engine}, found {type(state).__name__}"
+            )
         batch = runoff.reshape(-1, *runoff.shape[-2:])
-        if kernels is None:
+        if prepared is None:
             if parameters is None:
-                raise InputError("expected parameters or kernels; found neither")
-            past = 0 if state is None else max((h.shape[2] for h in state.history), default=0)
-            kernels = self.kernels(parameters, past + runoff.shape[-2])
-        discharge, _, state = self._closure.apply(kernels, batch, state=state)
-        return discharge.reshape(*runoff.shape[:-1], -1), state
+                raise InputError("expected parameters, or prepared ones; found neither")
+            past = 0
+            if isinstance(state, ClosureState):
+                past = max((h.shape[2] for h in state.history), default=0)
+            prepared = self.prepare(parameters, past + runoff.shape[-2])
+        discharge, _, after = self._engine.apply(prepared, batch, state=state)
+        return discharge.reshape(*runoff.shape[:-1], -1), after
 
     def _reference(self, runoff: Tensor, parameters: Parameters | None, state: object) -> Tensor:
         if parameters is None or state is not None:
@@ -181,7 +187,7 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
-    state: ClosureState | None = ...,
+    state: RouterState | None = ...,
     return_state: Literal[False] = ...,
     dtype: torch.dtype | None = ...,
 ) -> Tensor: ...
@@ -200,10 +206,10 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
-    state: ClosureState | None = ...,
+    state: RouterState | None = ...,
     return_state: Literal[True],
     dtype: torch.dtype | None = ...,
-) -> tuple[Tensor, ClosureState | None]: ...
+) -> tuple[Tensor, RouterState | None]: ...
 
 
 def route(
@@ -218,10 +224,10 @@ def route(
     engine: str = "auto",
     targets: ArrayLike | None = None,
     window: int | None = None,
-    state: ClosureState | None = None,
+    state: RouterState | None = None,
     return_state: bool = False,
     dtype: torch.dtype | None = None,
-) -> Tensor | tuple[Tensor, ClosureState | None]:
+) -> Tensor | tuple[Tensor, RouterState | None]:
     """Route runoff through a network; differentiable in runoff, parameters and state.
 
     Args:

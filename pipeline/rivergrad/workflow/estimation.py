@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rivercut.partition import Partition
 from rivergrad.distributed.executor import Executor
-from rivergrad.distributed.simulate import PieceRunoff, targets_of
+from rivergrad.distributed.simulate import piece_runoff, targets_of
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
 from rivergrad.estimate.bounds import Bounded
@@ -56,6 +56,7 @@ class Estimation:
     """A workflow's pieces on an executor.
 
     Attributes:
+        engine: what routes, by its name (not `auto`).
         spreading: where it starts, and stays in the baselines.
         scale: (gauge,) one over variance and number of training gauges; 0 for gauges that do not train.
     """
@@ -65,6 +66,7 @@ class Estimation:
     periods: Periods
     cut: Partition
     executor: Executor
+    engine: str
 
     def __post_init__(self) -> None:
         config, inputs = self.config, self.inputs
@@ -81,9 +83,10 @@ class Estimation:
         self.scale = self._scale()
         observed = np.where(self._in_fit()[:, None], inputs.observed, np.nan).astype(np.float32)
         compute = config.compute
-        self.sweep = Sweep(
-            self.executor,
-            [
+        setups = []
+        for piece, local in zip(self.pieces, mine, strict=True):
+            read, grid = piece_runoff(inputs.runoff, piece, self.engine)
+            setups.append(
                 PieceSetup(
                     piece=piece,
                     scheme=self.model.scheme,
@@ -91,15 +94,16 @@ class Estimation:
                     routing_step=config.time.routing_step,
                     targets=local,
                     steps=inputs.runoff.time.size,
-                    read=PieceRunoff(inputs.runoff.select(piece.reaches)),
+                    read=read,
                     dtype=compute.dtype,
                     device=compute.device,
                     threads=compute.threads_per_worker,
                     memory=compute.memory_budget,
+                    engine=self.engine,
+                    grid=grid,
                 )
-                for piece, local in zip(self.pieces, mine, strict=True)
-            ],
-        )
+            )
+        self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
         self.sweep.prepare_fit(
             [

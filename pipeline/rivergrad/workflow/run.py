@@ -25,7 +25,7 @@ from rivergrad.distributed.executor import open_executor
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
 from rivergrad.io.rundir import METHODS
-from rivergrad.routing import choose_engine
+from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
@@ -180,6 +180,18 @@ def _cut(config: Workflow, inputs: Inputs) -> Partition:
     )
 
 
+def _engine(config: Workflow) -> str:
+    """The engine that estimates; it and the reason go to the log."""
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
+    if engine == "reference":
+        raise InputError(
+            "compute.engine: reference can't estimate across parts; expected auto, closure or recurrence"
+        )
+    log.info("engine %s: %s", engine, why)
+    return engine
+
+
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bool) -> None:
     console = Console(stderr=True)
     timer = _Timer(run_dir, info)
@@ -187,12 +199,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
     network = inputs.network
     timer.note("inputs")
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
-    engine, why = choose_engine(config.compute.engine)
-    if engine != "closure":
-        raise InputError(f"compute.engine: {engine} can't estimate across parts; expected auto or closure")
-    log.info("engine %s: %s", engine, why)
     if config.compute.device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: found cuda, but no CUDA device is there; expected one, or cpu")
+    engine = _engine(config)
     cut = _cut(config, inputs)
     if not (run_dir / "partition.zarr").exists():
         write_network(network, run_dir / "network.zarr")
@@ -224,7 +233,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         executor = stack.enter_context(
             open_executor(config.compute.workers, config.compute.threads_per_worker)
         )
-        work = Estimation(config, inputs, periods, cut, executor)
+        work = Estimation(config, inputs, periods, cut, executor, engine)
         timer.note("setup")
         uniform = _uniform(run_dir, work)
         console.print(
@@ -312,7 +321,6 @@ def _write_discharge(
 ) -> None:
     """Discharge of every reach under the estimate, to discharge.nc."""
     from rivergrad.distributed.simulate import simulate
-    from rivergrad.routing import schemes
 
     scheme = schemes.get(config.scheme.name, config.scheme.convention)
     with DischargeWriter(run_dir / "discharge.nc", inputs.network.reach_id) as writer:
@@ -325,6 +333,8 @@ def _write_discharge(
             routing_step=config.time.routing_step,
             workers=config.compute.workers,
             threads_per_worker=config.compute.threads_per_worker,
+            engine=config.compute.engine,
+            device=config.compute.device,
             dtype=config.compute.dtype,
             cut=cut,
             sink=lambda start, q: writer.append(inputs.runoff.time[start : start + q.shape[0]], q),
@@ -365,8 +375,9 @@ def evaluate_run(run_dir: Path) -> Path:
     _settle(config)
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    engine = _engine(config)
     with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
-        work = Estimation(config, inputs, periods, _cut(config, inputs), executor)
+        work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine)
         work.sweep.restore(checkpoint.pieces, checkpoint.step)
         uniform = _uniform(run_dir, work)
         discharge = work.compared(uniform, checkpoint.shared_best)

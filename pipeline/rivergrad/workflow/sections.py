@@ -257,7 +257,7 @@ class ComputeSection(Section):
         default=0, description="The number of worker processes; 0 does everything in this process."
     )
     threads_per_worker: Count = Field(default=1, description="The number of threads a worker computes with.")
-    engine: Literal["auto", "closure", "reference"] = Field(
+    engine: Literal["auto", "closure", "recurrence", "reference"] = Field(
         default="auto", description="How the scheme is computed; auto picks and says which and why."
     )
     dtype: Literal["float32", "float64"] = Field(

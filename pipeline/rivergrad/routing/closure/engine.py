@@ -100,36 +100,38 @@ class ClosureEngine:
         """Bytes that the responses of a window take."""
         return self.plan.n_tile_values * window * self.dtype.itemsize
 
-    def kernels(self, parameters: dict[str, Tensor], horizon: int) -> Kernels:
+    def prepare(self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None) -> Kernels:
         """Responses for these parameters, long enough for a record of `horizon` forcing steps.
 
-        Nothing beyond the record's own length can matter, so the window never exceeds it.
+        Nothing beyond the record's own length can matter, so the window never exceeds it. `scheme` stands in
+        for the engine's own.
 
         Raises:
             InputError: the window given leaves out more than 1e-4 of a path's response.
         """
         parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
+        scheme = self.scheme if scheme is None else scheme
         if self.window is not None:
-            return self._given_window(parameters, self.window)
+            return self._given_window(scheme, parameters, self.window)
         allowed = tolerance(self.dtype)
         with torch.no_grad():
-            moments = self.scheme.moments(parameters, self.routing_step)
+            moments = scheme.moments(parameters, self.routing_step)
             window = first_guess(self.plan.inside, self.plan.order, moments, self.forcing_step, allowed)
         while window < horizon:
             contour = Contour(self.ratio, window, digits=MEASURING_DIGITS, device=self.device)
-            kernels, leftover = self._compute(parameters, contour)
-            whole = not self.scheme.conserves_mass or leftover.missing <= max(10 * allowed, 1e-10)
+            kernels, leftover = self._compute(scheme, parameters, contour)
+            whole = not scheme.conserves_mass or leftover.missing <= max(10 * allowed, 1e-10)
             if leftover.tail <= allowed and whole:
                 return kernels
             window = good_size(window + window // 2)
         # The record is shorter than the response: exact, if what lies beyond the padding is damped for good.
         padding, digits = (4, 12.0) if self.dtype == torch.float64 else (2, 8.0)
         contour = Contour(self.ratio, horizon, padding, digits, self.device)
-        return replace(self._compute(parameters, contour, measure=False)[0], memory=None)
+        return replace(self._compute(scheme, parameters, contour, measure=False)[0], memory=None)
 
-    def _given_window(self, parameters: dict[str, Tensor], window: int) -> Kernels:
-        kernels, leftover = self._compute(parameters, Contour(self.ratio, window, device=self.device))
-        if not self.scheme.conserves_mass:
+    def _given_window(self, scheme: Scheme, parameters: dict[str, Tensor], window: int) -> Kernels:
+        kernels, leftover = self._compute(scheme, parameters, Contour(self.ratio, window, device=self.device))
+        if not scheme.conserves_mass:
             outside = leftover.tail
         else:
             outside = leftover.missing
@@ -139,9 +141,9 @@ class ClosureEngine:
         while wanted < 1 << 20:
             wanted *= 2
             with torch.no_grad():
-                _, more = self._compute(parameters, Contour(self.ratio, wanted, device=self.device))
-            if (more.missing if self.scheme.conserves_mass else more.tail) <= USER_TOLERANCE:
-                wanted = min(wanted, more.enough) if self.scheme.conserves_mass else wanted
+                _, more = self._compute(scheme, parameters, Contour(self.ratio, wanted, device=self.device))
+            if (more.missing if scheme.conserves_mass else more.tail) <= USER_TOLERANCE:
+                wanted = min(wanted, more.enough) if scheme.conserves_mass else wanted
                 break
         days = self.forcing_step / 86400
         raise InputError(
@@ -151,7 +153,7 @@ class ClosureEngine:
         )
 
     def _compute(
-        self, parameters: dict[str, Tensor], contour: Contour, measure: bool = True
+        self, scheme: Scheme, parameters: dict[str, Tensor], contour: Contour, measure: bool = True
     ) -> tuple[Kernels, Leftover]:
         leftover = Leftover()
         recompute = 2 * 16 * self.plan.n_paths * contour.points > self.keep_bytes
@@ -159,7 +161,7 @@ class ClosureEngine:
             tuple(
                 chunk_tiles(
                     chunk,
-                    self.scheme,
+                    scheme,
                     parameters,
                     self.routing_step,
                     contour,
@@ -185,7 +187,7 @@ class ClosureEngine:
         """Route some forcing steps.
 
         Args:
-            kernels: from `kernels`, for a horizon of at least the past in `state` plus these steps.
+            kernels: from `prepare`, for a horizon of at least the past in `state` plus these steps.
             runoff: (batch, time, reach) m³/s.
             inflow: (batch, inlet, routing step) m³/s, where there are inlets.
             state: the past; None starts from rest.

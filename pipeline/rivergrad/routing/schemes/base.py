@@ -48,6 +48,29 @@ class Moments:
     """Time constant of the exponential that the tail ends in (0 where the response ends by itself)."""
 
 
+@dataclass(frozen=True)
+class Recurrence:
+    """A reach as a recurrence: its inflow x, delayed by whole steps, then equal sections in series.
+
+    One section, with state m: e = x − m; q = m + a e; m ← m + b e. It conserves mass whatever a and b are.
+
+    Attributes:
+        a, b: (reach,), float64, differentiable.
+        jump: (reach,) or None: m rises by jump · runoff before the first routing step of a forcing step and
+            falls by as much after its last, which is how RAPID's runoff enters.
+        sections: how many in series.
+        delay: (reach,) whole routing steps, int64; None where there is none.
+        output_delay: see `Scheme.output_delay`.
+    """
+
+    a: Tensor
+    b: Tensor
+    jump: Tensor | None = None
+    sections: int = 1
+    delay: Tensor | None = None
+    output_delay: int = 0
+
+
 class Scheme(ABC):
     """A linear time-invariant routing scheme: q = h * x for each reach, at the routing step.
 
@@ -87,6 +110,10 @@ class Scheme(ABC):
 
     def runoff_transfer(self, parameters: Parameters, step: float, z: Tensor) -> Tensor | None:
         """The same for runoff entering this reach; None where it equals `transfer`."""
+        return None
+
+    def recurrence(self, parameters: Parameters, step: float) -> Recurrence | None:
+        """The scheme as a recurrence; None where its transfer function is not rational."""
         return None
 
     @property

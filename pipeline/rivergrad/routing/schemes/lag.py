@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class PureLag(Scheme):
         whole, rest = (a[:, None] for a in self._whole_and_rest(parameters, step))
         log_back = -torch.log(z)
         return torch.exp(whole * log_back) * (1 - rest + rest / z)
+
+    def recurrence(self, parameters: Parameters, step: float) -> Recurrence:
+        whole, rest = self._whole_and_rest(parameters, step)
+        # m is the inflow one step earlier
+        return Recurrence(1 - rest, torch.ones_like(rest), delay=whole.to(torch.int64))
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
         delay = parameters["delay"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ class Muskingum(Scheme):
             return None
         c0, c1, c2 = (c[:, None] for c in self.coefficients(parameters, step))
         return (c0 + c1) / (1 - c2 / z)
+
+    def recurrence(self, parameters: Parameters, step: float) -> Recurrence:
+        c0, c1, _ = self.coefficients(parameters, step)
+        # c1 / (1 − c0), written so that it stays finite to the last digit for short k
+        jump = parameters["x"] + step / (2 * parameters["k"]) if self.separate_runoff else None
+        return Recurrence(c0, c0 + c1, jump, output_delay=self.output_delay)
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
         k, x = parameters["k"], parameters["x"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class NashCascade(Scheme):
     def transfer(self, parameters: Parameters, step: float, z: Tensor) -> Tensor:
         a = self._share(parameters, step)[:, None]
         return (a / (1 - (1 - a) / z)) ** self.n
+
+    def recurrence(self, parameters: Parameters, step: float) -> Recurrence:
+        a = self._share(parameters, step)
+        return Recurrence(a, a, sections=self.n)
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
         tau = parameters["tau"]

@@ -1,0 +1,159 @@
+"""The engines by name: which of them computes a scheme on a device, and how it is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from rivergrad.errors import InputError
+from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
+from rivergrad.routing.recurrence.engine import no_recurrence
+from rivergrad.routing.recurrence.problem import Index, no_index
+from rivergrad.routing.schemes.base import Recurrence, Scheme
+
+ENGINES = ("auto", "closure", "recurrence", "reference")
+
+Prepared: TypeAlias = Kernels | Recurrence
+"""What an engine makes of parameters, for reuse over chunks of a record."""
+
+RouterState: TypeAlias = ClosureState | RecurrenceState
+"""What a later chunk of time needs of the past; only the engine that made it looks inside."""
+
+
+class Engine(Protocol):
+    """Routing of one (piece of a) network: `ClosureEngine` or `RecurrenceEngine`."""
+
+    ratio: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def prepare(self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None) -> Any:
+        """What the engine makes of parameters, differentiable, for a record of `horizon` forcing steps.
+
+        `scheme` stands in for the engine's own.
+        """
+
+    def apply(
+        self, prepared: Any, /, runoff: Tensor, inflow: Tensor | None = None, state: Any = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Route some forcing steps: discharge, outflow at the routing step, and the state after."""
+
+
+def choose_engine(
+    name: str, scheme: Scheme, device: torch.device | str = "cpu", closure_options: Collection[str] = ()
+) -> tuple[str, str]:
+    """The engine that `name` stands for, and why.
+
+    Args:
+        name: one of `ENGINES`.
+        scheme: what it has to compute.
+        device: where.
+        closure_options: names of the options given that only the closure engine has, such as `window`.
+
+    Raises:
+        InputError: no such engine, or the engine asked for can't do it.
+    """
+    if name not in ENGINES:
+        raise InputError(f"engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
+    device = torch.device(device)
+    if name == "recurrence":
+        if not _is_rational(scheme):
+            raise InputError(no_recurrence(scheme))
+        if closure_options:
+            raise InputError(
+                f"engine recurrence: it has no {' or '.join(closure_options)}; expected none, or the engine closure"
+            )
+        if (reason := _missing(device)) is not None:
+            raise InputError(reason)
+    if name != "auto":
+        return name, "it was asked for"
+    if not _is_rational(scheme):
+        return "closure", f"it computes every scheme, and {scheme.name} has no rational transfer function"
+    if closure_options:
+        return "closure", f"only it has the {' and '.join(closure_options)} that was given"
+    if _missing(device) is not None:
+        return (
+            "closure",
+            "install rivergrad[cuda] for the faster engine recurrence, which needs CuPy on a GPU",
+        )
+    return "recurrence", f"{scheme.name} has a rational transfer function, which it computes exactly and fast"
+
+
+def _is_rational(scheme: Scheme) -> bool:
+    defaults = {p.name: torch.tensor([p.default], dtype=torch.float64) for p in scheme.parameters}
+    return scheme.recurrence(defaults, 3600.0) is not None
+
+
+def _missing(device: torch.device) -> str | None:
+    """What the recurrence lacks on a device, in the words of its backend; None where all is there."""
+    if device.type != "cuda":
+        return None
+    from rivergrad.routing.recurrence.cuda import module
+
+    return module.missing()
+
+
+def make_engine(
+    name: str,
+    downstream: Index,
+    scheme: Scheme,
+    forcing_step: float,
+    routing_step: float,
+    *,
+    targets: Index,
+    inlets: Index | None = None,
+    outlets: Index | None = None,
+    grid: GridWeights | None = None,
+    window: int | None = None,
+    block_reaches: int | None = None,
+    keep_bytes: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Engine:
+    """Set up the engine `closure` or `recurrence`; see their classes for the arguments.
+
+    `window`, `block_reaches` and `keep_bytes` are the closure's, `grid` is the recurrence's; `keep_bytes` may be
+    given in any case: the recurrence keeps next to nothing.
+
+    Raises:
+        InputError: an option that this engine lacks.
+    """
+    inlets = no_index() if inlets is None else inlets
+    outlets = no_index() if outlets is None else outlets
+    device = torch.device(device)
+    if name == "recurrence":
+        return RecurrenceEngine(
+            downstream,
+            scheme,
+            forcing_step,
+            routing_step,
+            targets=targets,
+            inlets=inlets,
+            outlets=outlets,
+            grid=grid,
+            dtype=dtype,
+            device=device,
+        )
+    if grid is not None:
+        raise InputError(
+            f"engine {name}: it takes runoff per reach, found weights of a grid; "
+            "expected the engine recurrence, or runoff with the weights applied"
+        )
+    return ClosureEngine(
+        downstream,
+        scheme,
+        forcing_step,
+        routing_step,
+        targets=targets,
+        inlets=inlets,
+        outlets=outlets,
+        window=window,
+        block_reaches=block_reaches,
+        dtype=dtype,
+        device=device,
+        **({} if keep_bytes is None else {"keep_bytes": keep_bytes}),
+    )

@@ -1,0 +1,6 @@
+"""The recurrence engine: an exact sweep down the tree, on CPUs and GPUs."""
+
+from rivergrad.routing.recurrence.engine import RecurrenceEngine, RecurrenceState
+from rivergrad.routing.recurrence.problem import GridWeights
+
+__all__ = ["GridWeights", "RecurrenceEngine", "RecurrenceState"]

@@ -1,0 +1,302 @@
+"""The CPU backend: the sweep of one problem and its adjoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Model, Record, Scratch
+from rivergrad.routing.recurrence.cpu.blocks import make_plan
+from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES
+from rivergrad.routing.recurrence.cpu.schedule import make_items, sweep_backward, sweep_forward
+from rivergrad.routing.recurrence.cpu.sections import ROWS
+from rivergrad.routing.recurrence.cpu.series import turn
+from rivergrad.routing.recurrence.cpu.tiles import Tiles, coefficients, make_tiles
+from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+SMALL = 500_000
+"""Reaches × routing steps below which a second thread costs more than it saves."""
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """What the adjoint needs of a forward sweep beside its arguments; see `Record`."""
+
+    edges: Array
+    starts: Array
+    kept: Array
+
+
+class CpuSweep:
+    """Sweeps through one problem, forward and adjoint, with as many threads as torch has.
+
+    The results don't depend on the number of threads, bit for bit.
+
+    Args:
+        problem: the network and what is wanted of it.
+        dtype: float32 or float64.
+        most: reaches a group; chosen by default.
+        run: routing steps that a lane runs (a divisor or a multiple of the ratio); chosen by default.
+    """
+
+    def __init__(
+        self, problem: Problem, dtype: torch.dtype, *, most: int | None = None, run: int | None = None
+    ) -> None:
+        self.problem = problem
+        self.dtype = np.dtype({torch.float32: np.float32, torch.float64: np.float64}[dtype])
+        self.lanes = VECTOR_BYTES // self.dtype.itemsize
+        self.run = run
+        self.plan = make_plan(problem, most)
+        grid = problem.grid
+        self._grid = (
+            (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, self.dtype))
+            if grid is None
+            else (
+                np.array(grid.pointer, np.int64),
+                np.array(grid.cell, np.int64),
+                np.array(grid.weight, self.dtype),
+            )
+        )
+        self._schedule = lru_cache(maxsize=4)(self._make_schedule)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_schedule"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._schedule = lru_cache(maxsize=4)(self._make_schedule)
+
+    def forward(
+        self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Saved | None]:
+        """Route some forcing steps.
+
+        Args:
+            filter_: what the reaches do.
+            runoff: (batch, time, reach or cell) m³/s.
+            inflow: (batch, inlet, routing step) m³/s.
+            state: (batch, number), see `Filter`.
+            keep: whether `backward` will be called.
+
+        Returns:
+            discharge (batch, time, target), outflow (batch, outlet, routing step), the state after, and what
+            `backward` needs.
+        """
+        batch, time, _ = runoff.shape
+        problem = self.problem
+        tiles, items = self._schedule(time, batch)
+        model = self._model(filter_, tiles)
+        discharge = runoff.new_empty(batch, time, problem.targets.size)
+        outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
+        after = state.detach().clone(memory_format=torch.contiguous_format)
+        saved = Saved(
+            edges=np.empty((batch, self.plan.n_edges * tiles.total), self.dtype),
+            starts=np.empty(
+                (batch, tiles.day.size, problem.n_reaches * filter_.sections if keep else 0), self.dtype
+            ),
+            kept=np.empty(
+                (batch, tiles.day.size, _kept(filter_, tiles, self.lanes) if keep else 0), self.dtype
+            ),
+        )
+        record = Record(
+            runoff=_array(runoff),
+            inflow=_array(inflow),
+            discharge=discharge.numpy(),
+            outflow=outflow.numpy(),
+            state=after.numpy(),
+            edges=saved.edges,
+            starts=saved.starts,
+            kept=saved.kept,
+        )
+        sweep_forward(
+            self._threads(time * batch),
+            items,
+            self.plan,
+            tiles,
+            model,
+            record,
+            lambda: self._scratch(filter_, tiles, False),
+            problem.ratio,
+            keep,
+        )
+        self._turn(filter_, after.numpy(), time, True)
+        return discharge, outflow, after, saved if keep else None
+
+    def backward(
+        self,
+        filter_: Filter,
+        runoff: Tensor,
+        inflow: Tensor,
+        state: Tensor,
+        saved: Saved,
+        g_discharge: Tensor,
+        g_outflow: Tensor,
+        g_state: Tensor,
+        want_runoff: bool,
+    ) -> Gradients:
+        """The adjoint of `forward`: gradients of its arguments from those of its results.
+
+        Args:
+            filter_, runoff, inflow, state: what `forward` was given.
+            saved: what it returned last.
+            g_discharge, g_outflow, g_state: gradients of the three others.
+            want_runoff: whether that of the runoff is wanted.
+        """
+        batch, time, _ = runoff.shape
+        problem, plan = self.problem, self.plan
+        n = problem.n_reaches
+        tiles, items = self._schedule(time, batch)
+        model = self._model(filter_, tiles)
+        g_before = g_state.detach().clone(memory_format=torch.contiguous_format)
+        self._turn(filter_, g_before.numpy(), time, False)
+        g_runoff = runoff.new_empty(batch, time if want_runoff else 0, n)
+        g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
+        sums = np.zeros((3, batch, n))
+        empty = np.zeros((batch, 0, 0), self.dtype)
+        record = Record(
+            runoff=_array(runoff),
+            inflow=_array(inflow),
+            discharge=empty,
+            outflow=empty,
+            state=np.empty((batch, 0), self.dtype),
+            edges=saved.edges,
+            starts=saved.starts,
+            kept=saved.kept,
+        )
+        adjoint = Adjoint(
+            discharge=_array(g_discharge),
+            outflow=_array(g_outflow),
+            runoff=g_runoff.numpy(),
+            inflow=g_inflow.numpy(),
+            state=g_before.numpy(),
+            edges=np.empty_like(saved.edges),
+            a=sums[0],
+            b=sums[1],
+            jump=sums[2],
+        )
+        sweep_backward(
+            self._threads(time * batch),
+            items,
+            plan,
+            tiles,
+            model,
+            record,
+            adjoint,
+            lambda: self._scratch(filter_, tiles, True),
+            problem.ratio,
+            want_runoff,
+        )
+        by_reach = np.empty((3, n))
+        by_reach[:, plan.reach] = sums.sum(axis=1)
+        a, b, jump = torch.from_numpy(by_reach)
+        return Gradients(
+            a=a,
+            b=b,
+            jump=None if filter_.jump is None else jump,
+            runoff=g_runoff if want_runoff else None,
+            inflow=g_inflow,
+            state=g_before,
+        )
+
+    def _make_schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
+        tiles = make_tiles(time, self.problem.ratio, self.lanes, self.run)
+        return tiles, make_items(self.plan, tiles.day.size, batch)
+
+    def _threads(self, days: int) -> int:
+        small = self.problem.n_reaches * self.problem.ratio * days < SMALL
+        return 1 if small else torch.get_num_threads()
+
+    def _turn(self, filter_: Filter, state: Array, time: int, to_order: bool) -> None:
+        if filter_.delay is not None:
+            begin = self.problem.n_reaches * (filter_.sections + filter_.output_delay)
+            for one in state:
+                turn(one[begin:], filter_.delay, time * self.problem.ratio, to_order)
+
+    def _model(self, filter_: Filter, tiles: Tiles) -> Model:
+        plan, n = self.plan, self.problem.n_reaches
+        table = np.empty((2, n, 9), self.dtype)
+        run_keep = np.empty((2, n))
+        steps, units = np.ones(2, np.int64), np.ones(2, np.int64)
+        for shape in (0, 1):
+            of = np.flatnonzero(tiles.shape == shape)[:1]
+            if of.size:
+                steps[shape], units[shape] = tiles.steps[of[0]], tiles.units[of[0]]
+        used = 2 if bool((tiles.shape == 1).any()) else 1
+        jump = np.zeros(0, self.dtype) if filter_.jump is None else _array(filter_.jump)
+        coefficients(
+            plan.reach,
+            _array(filter_.a),
+            _array(filter_.b),
+            jump,
+            steps[:used],
+            units[:used],
+            table,
+            run_keep,
+        )
+        if filter_.delay is None:
+            delay = wait_at = kept_at = np.zeros(0, np.int64)
+        else:
+            begin = n * (filter_.sections + filter_.output_delay)
+            delay = filter_.delay[plan.reach]
+            wait_at = (begin + np.cumsum(filter_.delay) - filter_.delay)[plan.reach]
+            held = np.minimum(delay, tiles.longest * self.lanes)
+            kept_at = np.cumsum(held) - held
+        return Model(
+            table=table,
+            run_keep=run_keep,
+            delay=delay,
+            wait_at=wait_at,
+            kept_at=kept_at,
+            pointer=self._grid[0],
+            cell=self._grid[1],
+            weight=self._grid[2],
+            sections=filter_.sections,
+            jumps=filter_.jump is not None,
+            lag=filter_.output_delay == 1,
+        )
+
+    def _scratch(self, filter_: Filter, tiles: Tiles, adjoint: bool) -> Scratch:
+        """What one thread needs."""
+        stride = tiles.stride // self.dtype.itemsize
+        most, width = self.plan.most_rows, tiles.most_units * self.lanes
+        slots = _aligned((self.plan.n_slots + 2) * stride, self.dtype)
+        slots[-2 * stride :] = 0
+        line = tiles.longest * self.lanes
+        return Scratch(
+            slots=slots,
+            rows=_aligned(most * width, self.dtype),
+            errors=_aligned(most * filter_.sections * stride if adjoint else 0, self.dtype),
+            gradients=_aligned(most * width if adjoint else 0, self.dtype),
+            lasts=_aligned(most * width if adjoint and filter_.output_delay else 0, self.dtype),
+            work=_aligned(ROWS * self.lanes, self.dtype),
+            units=_aligned(3 * width, self.dtype),
+            line=_aligned(line, self.dtype),
+            late=_aligned(line, self.dtype),
+            days=np.empty(width, np.int64),
+        )
+
+
+def _kept(filter_: Filter, tiles: Tiles, lanes: int) -> int:
+    """Numbers that the adjoint needs of delays for each tile."""
+    return 0 if filter_.delay is None else int(np.minimum(filter_.delay, tiles.longest * lanes).sum())
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().contiguous().numpy()
+
+
+def _aligned(size: int, dtype: np.dtype[Any]) -> Array:
+    """An uninitialised array that begins on a cache line."""
+    spare = 64 // dtype.itemsize
+    memory = np.empty(size + spare, dtype)
+    begin = -memory.ctypes.data % 64 // dtype.itemsize
+    return memory[begin : begin + size]

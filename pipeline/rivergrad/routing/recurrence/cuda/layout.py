@@ -1,0 +1,246 @@
+"""How a network lies on warps: blocks of reaches in postorder, and what to do at each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from rivercut import graph
+from rivercut.carve import carve
+from rivergrad.routing.recurrence.problem import Index, Problem
+
+Int32 = NDArray[np.int32]
+
+LEAF, FRESH, PUSH, POP, ENTER, LEAVE, ROOT = (1 << k for k in range(7))
+"""What to do at a reach; the same numbers stand in `sweep.cu`."""
+
+DEPTH = 10
+"""Branches that may wait at once. A branch that waits is at least as large as the one worked on, so blocks of
+fewer than 2^DEPTH reaches never need more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The arrays of `Net` in `sweep.cu`, all int32; a slot holds a reach.
+
+    Attributes:
+        start: (block + 1,) first slot of each block. A block comes after those that it waits for, and those with
+            the longest way still to go come first, so that short ways are left to fill the end.
+        back: (block,) the same the other way, for the adjoint.
+        op: (slot,) what to do there.
+        column: (slot,) position of the reach.
+        enter, enter_flow: (slot + 1,) and what they point into: series between blocks, or ~i for inlet i.
+        leave, leave_flow: the same for what leaves, ~i for outlet i.
+        n_flows: series between blocks.
+    """
+
+    start: Int32
+    back: Int32
+    op: Int32
+    column: Int32
+    enter: Int32
+    enter_flow: Int32
+    leave: Int32
+    leave_flow: Int32
+    n_flows: int
+
+    @property
+    def n_blocks(self) -> int:
+        return int(self.start.size - 1)
+
+    @property
+    def n_slots(self) -> int:
+        return int(self.column.size)
+
+    def places(self, rows: int) -> tuple[Int32, int]:
+        """Row of each slot in its block's scratch, where a headwater takes one row and any other reach `rows`.
+
+        Returns:
+            (slot,) first rows, and the rows of the block that takes most.
+        """
+        size = np.where(self.op & LEAF, 1, rows)
+        after = np.cumsum(size)
+        before = after - size
+        begin = before[self.start[:-1]] if self.n_slots else np.zeros(0, np.int64)
+        place = before - np.repeat(begin, np.diff(self.start))
+        ends = after[self.start[1:] - 1] if self.n_slots else np.zeros(0, np.int64)
+        return place.astype(np.int32), int((ends - begin).max(initial=1))
+
+
+def sweep_order(downstream: Index, block_reaches: int = 64) -> Index:
+    """Positions in the order in which warps hold the reaches.
+
+    Where reaches are numbered like this, a warp reads and writes neighbouring columns of runoff and discharge.
+    """
+    return _place(graph.as_index(downstream), block_reaches)[0]
+
+
+def make_layout(problem: Problem, block_reaches: int, leaves: bool) -> Layout:
+    """Lay a network out on warps.
+
+    Args:
+        problem: the network and what enters and leaves.
+        block_reaches: reaches a block may have, fewer than 2^DEPTH.
+        leaves: whether headwaters are done by their closed form.
+    """
+    if not 1 <= block_reaches < 1 << DEPTH:
+        raise ValueError(f"block_reaches must be 1 to {(1 << DEPTH) - 1}, got {block_reaches}")
+    down = graph.as_index(problem.downstream)
+    column, start, inside, rank, first = _place(down, block_reaches)
+    n = down.size
+    slot = np.empty(n, np.int64)
+    slot[column] = np.arange(n)
+    crossing = np.flatnonzero((inside < 0) & (down >= 0))
+    block = np.repeat(np.arange(start.size - 1), np.diff(start))
+    back = _back(block[slot[crossing]], block[slot[down[crossing]]], start.size - 1)
+    inlets, outlets = problem.inlets, problem.outlets
+    number = np.arange(crossing.size)
+    enter, enter_flow = _by_slot(
+        slot[np.concatenate([down[crossing], inlets])], np.concatenate([number, ~np.arange(inlets.size)]), n
+    )
+    leave, leave_flow = _by_slot(
+        slot[np.concatenate([crossing, outlets])], np.concatenate([number, ~np.arange(outlets.size)]), n
+    )
+    enters, leaves_at = np.diff(enter) > 0, np.diff(leave) > 0
+
+    head = np.ones(n, bool)
+    head[inside[inside >= 0]] = False
+    wanted = np.zeros(n, bool)
+    wanted[outlets] = True
+    # a headwater next to another branch is only added to it: its own series is nowhere to be had
+    leaf = head & ~enters[slot] & ~wanted if leaves else np.zeros(n, bool)
+    branch = (rank > 0) & ~leaf  # begins while another one waits, and is added to it at its end
+    op = np.zeros(n, np.int64)
+    op[leaf] |= LEAF
+    op[head & ~(leaf & (rank > 0))] |= FRESH
+    op[branch] |= POP
+    op[inside < 0] |= ROOT
+    by_slot = op[column]
+    by_slot[first[branch]] |= PUSH
+    by_slot[enters] |= ENTER
+    by_slot[leaves_at] |= LEAVE
+    return Layout(
+        start=start.astype(np.int32),
+        back=back.astype(np.int32),
+        op=by_slot.astype(np.int32),
+        column=column.astype(np.int32),
+        enter=enter,
+        enter_flow=enter_flow,
+        leave=leave,
+        leave_flow=leave_flow,
+        n_flows=crossing.size,
+    )
+
+
+def _by_slot(slot: Index, flow: Index, n_slots: int) -> tuple[Int32, Int32]:
+    """Pointers and flows by the slot that each enters or leaves."""
+    order = np.argsort(slot, kind="stable")
+    pointer = np.searchsorted(slot[order], np.arange(n_slots + 1))
+    return pointer.astype(np.int32), flow[order].astype(np.int32)
+
+
+def _place(down: Index, block_reaches: int) -> tuple[Index, Index, Index, Index, Index]:
+    """Reach of each slot, first slots of the blocks, and for each reach: its downstream reach in the same
+    block, its rank among its siblings there, and the first slot of what is upstream of it."""
+    order = graph.topological_order(down)
+    piece = carve(down, order, np.ones(down.size), float(block_reaches))
+    inside = np.where((down >= 0) & (piece[down] == piece), down, -1)
+    count = graph.upstream_count(inside, order)
+    outlet, to_go = _pieces(down, order, piece, inside, int(piece.max(initial=-1)) + 1)
+    size = count[outlet]
+    # large ones first among equals, to fill up with small ones
+    sequence = np.lexsort((-size, -to_go))
+    block_of, n_blocks = _pack(sequence, to_go, size, block_reaches)
+    # pieces block by block
+    by_block = np.argsort(block_of, kind="stable")
+    base = np.empty(outlet.size, np.int64)
+    base[by_block] = np.cumsum(size[by_block]) - size[by_block]
+    start = np.zeros(n_blocks + 1, np.int64)
+    np.cumsum(np.bincount(block_of, weights=size, minlength=n_blocks).astype(np.int64), out=start[1:])
+    # children next to each other, the larger branch first
+    has = np.flatnonzero(inside >= 0)
+    has = has[np.lexsort((has, -count[has], inside[has]))]
+    pointer = np.searchsorted(inside[has], np.arange(down.size + 1))
+    rank = np.zeros(down.size, np.int64)
+    rank[has] = np.arange(has.size) - pointer[inside[has]]
+    first = _postorder(order, inside, piece, base, count, pointer, has)
+    column = np.empty(down.size, np.int64)
+    column[first + count - 1] = np.arange(down.size)
+    return column, start, inside, rank, first
+
+
+def _back(above: Index, below: Index, n_blocks: int) -> Index:
+    """Blocks by how many lie above them one after the other, most first, given the blocks of each crossing."""
+    order = np.argsort(below, kind="stable")  # blocks are numbered downstream
+    height = np.zeros(n_blocks, np.int64)
+    _heights(above[order], below[order], height)
+    return np.argsort(-height, kind="stable")
+
+
+@njit(cache=True)
+def _heights(above: Index, below: Index, height: Index) -> None:  # pragma: no cover - compiled
+    for k in range(above.size):
+        height[below[k]] = max(height[below[k]], height[above[k]] + 1)
+
+
+@njit(cache=True)
+def _pieces(
+    down: Index, order: Index, piece: Index, inside: Index, n_pieces: int
+) -> tuple[Index, Index]:  # pragma: no cover - compiled
+    """Outlet of each carved piece, and how many pieces its water still has to go through."""
+    outlet = np.empty(n_pieces, np.int64)
+    to_go = np.zeros(n_pieces, np.int64)
+    for i in order:
+        if inside[i] < 0:
+            outlet[piece[i]] = i
+    for p in range(n_pieces - 1, -1, -1):  # a piece has a lower number than the one it flows into
+        d = down[outlet[p]]
+        if d >= 0:
+            to_go[p] = to_go[piece[d]] + 1
+    return outlet, to_go
+
+
+@njit(cache=True)
+def _pack(
+    sequence: Index, to_go: Index, size: Index, limit: int
+) -> tuple[Index, int]:  # pragma: no cover - compiled
+    """Block of each piece: pieces with as far to go, a large one and as many of the smallest as fit."""
+    block_of = np.empty(sequence.size, np.int64)
+    block = 0
+    begin = 0
+    while begin < sequence.size:
+        end = begin
+        while end < sequence.size and to_go[sequence[end]] == to_go[sequence[begin]]:
+            end += 1
+        low, high = begin, end - 1
+        while low <= high:
+            left = limit - size[sequence[low]]
+            block_of[sequence[low]] = block
+            low += 1
+            while low <= high and size[sequence[high]] <= left:
+                left -= size[sequence[high]]
+                block_of[sequence[high]] = block
+                high -= 1
+            block += 1
+        begin = end
+    return block_of, block
+
+
+@njit(cache=True)
+def _postorder(
+    order: Index, inside: Index, piece: Index, base: Index, count: Index, pointer: Index, children: Index
+) -> Index:  # pragma: no cover - compiled
+    """First slot of what is upstream of each reach in its block; the reach itself has the last."""
+    first = np.empty(inside.size, np.int64)
+    for at in range(order.size - 1, -1, -1):
+        i = order[at]
+        if inside[i] < 0:
+            first[i] = base[piece[i]]
+        place = first[i]
+        for k in range(pointer[i], pointer[i + 1]):
+            first[children[k]] = place
+            place += count[children[k]]
+    return first

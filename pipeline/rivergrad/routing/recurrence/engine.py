@@ -1,0 +1,257 @@
+"""The recurrence engine: every reach a small filter, swept down the tree and over time, exactly.
+
+No closure, no window: the work is reaches × routing steps, the state a few numbers a reach. The gradient is
+the adjoint sweep (up the tree, back in time), which recomputes what it needs from states kept on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from rivergrad.errors import InputError
+from rivergrad.routing.recurrence.problem import (
+    Filter,
+    Gradients,
+    GridWeights,
+    Index,
+    Problem,
+    no_index,
+    zeros,
+)
+from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
+from rivergrad.routing.steps import step_ratio
+
+CPU = torch.device("cpu")
+
+
+class Backend(Protocol):
+    """What computes the sweeps on one kind of device."""
+
+    def forward(
+        self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Discharge, outflow and the state afterwards; and what `backward` needs besides, if `keep`."""
+
+    def backward(
+        self,
+        filter_: Filter,
+        runoff: Tensor,
+        inflow: Tensor,
+        state: Tensor,
+        saved: Any,
+        g_discharge: Tensor,
+        g_outflow: Tensor,
+        g_state: Tensor,
+        want_runoff: bool,
+    ) -> Gradients:
+        """Gradients of everything, given those of everything that `forward` returned."""
+
+
+@dataclass(frozen=True)
+class RecurrenceState:
+    """What a later chunk of time needs of the past: (batch, numbers), see `Filter.state_size`."""
+
+    values: Tensor
+
+
+@dataclass
+class RecurrenceEngine:
+    """Routing of one (piece of a) network by an exact sweep.
+
+    Memory: runoff and discharge; for the gradient besides the states at the starts of tiles of time and the
+    series between blocks, both a small part of the runoff.
+
+    Args:
+        downstream: (reach,) position of the downstream reach or −1.
+        scheme: the scheme; all reaches have the same.
+        forcing_step, routing_step: Δ and δ, s.
+        targets: (m,) reaches whose mean discharge is wanted.
+        inlets: (e,) reach that each external inflow enters.
+        outlets: (o,) reaches whose series at the routing step is wanted.
+        grid: how runoff is made from the cells of a grid, inside the sweep; None where it is given per reach.
+        dtype: float32 or float64; what everything is computed in.
+        device: where.
+
+    Raises:
+        InputError: the scheme is no recurrence, or the device lacks what compiles the sweep.
+    """
+
+    downstream: Index
+    scheme: Scheme
+    forcing_step: float
+    routing_step: float
+    targets: Index
+    inlets: Index = field(default_factory=no_index)
+    outlets: Index = field(default_factory=no_index)
+    grid: GridWeights | None = None
+    dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        self.ratio = step_ratio(self.forcing_step, self.routing_step)
+        problem = Problem(
+            self.downstream, self.ratio, self.targets, self.inlets, self.outlets, grid=self.grid
+        )
+        self.problem = problem
+        self.backend: Backend = _backend(problem, self.dtype, self.device)
+        self._to_cells = None if self.grid is None else _transpose(self.grid, self.dtype, self.device)
+
+    def prepare(self, parameters: Parameters, horizon: int = 0, scheme: Scheme | None = None) -> Recurrence:
+        """The recurrence for given parameters, differentiable; `horizon` does not matter here."""
+        scheme = self.scheme if scheme is None else scheme
+        on_device = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
+        found = scheme.recurrence(on_device, self.routing_step)
+        if found is None:
+            raise InputError(no_recurrence(scheme))
+        return found
+
+    def apply(
+        self,
+        prepared: Recurrence,
+        runoff: Tensor,
+        inflow: Tensor | None = None,
+        state: RecurrenceState | None = None,
+    ) -> tuple[Tensor, Tensor, RecurrenceState]:
+        """Route some forcing steps.
+
+        Args:
+            prepared: from `prepare`.
+            runoff: (batch, time, reach) m³/s, or (batch, time, cell) where there is a grid.
+            inflow: (batch, inlet, routing step) m³/s, where there are inlets.
+            state: what an earlier call returned; None starts from rest.
+
+        Returns:
+            discharge (batch, time, target), outflow (batch, outlet, routing step), and the state after.
+
+        Raises:
+            InputError: runoff, inflow or state of another shape: of another network, scheme or batch.
+        """
+        batch, time, _ = runoff.shape
+        delay = prepared.delay
+        if delay is not None and not bool(delay.any()):
+            delay = None
+        runoff = runoff.to(self.device, self.dtype)
+        if inflow is None:
+            inflow = runoff.new_zeros(batch, self.inlets.size, time * self.ratio)
+        filter_ = Filter(
+            a=prepared.a.detach().to(self.dtype).contiguous(),
+            b=prepared.b.detach().to(self.dtype).contiguous(),
+            jump=None if prepared.jump is None else prepared.jump.detach().to(self.dtype).contiguous(),
+            sections=prepared.sections,
+            delay=None if delay is None else delay.cpu().numpy(),
+            output_delay=prepared.output_delay,
+        )
+        values = zeros(filter_, batch, self.dtype, self.device) if state is None else state.values
+        # the sweeps trust these: they would read what lies beside the arrays
+        _expect("runoff", runoff, (batch, time, self.problem.n_columns))
+        _expect("inflow", inflow, (batch, self.inlets.size, time * self.ratio))
+        _expect("state", values, (batch, filter_.state_size))
+        jump = prepared.a.new_zeros(0) if prepared.jump is None else prepared.jump
+        discharge, outflow, after = _Sweep.apply(
+            self,
+            filter_,
+            prepared.a,
+            prepared.b,
+            jump,
+            runoff,
+            inflow.to(self.device, self.dtype),
+            values.to(self.device, self.dtype),
+        )
+        return discharge, outflow, RecurrenceState(after)
+
+    def runoff_gradient(self, per_reach: Tensor) -> Tensor:
+        """From (batch, time, reach) to what the runoff was given per: reaches or cells."""
+        if self._to_cells is None:
+            return per_reach
+        batch, time, n = per_reach.shape
+        cells = torch.sparse.mm(self._to_cells, per_reach.reshape(-1, n).T)
+        return cells.T.reshape(batch, time, -1)
+
+
+class _Sweep(torch.autograd.Function):
+    """The sweep as one operation with its adjoint."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        engine: RecurrenceEngine,
+        filter_: Filter,
+        a: Tensor,
+        b: Tensor,
+        jump: Tensor,
+        runoff: Tensor,
+        inflow: Tensor,
+        state: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        keep = any(ctx.needs_input_grad)
+        runoff, inflow, state = runoff.contiguous(), inflow.contiguous(), state.contiguous()
+        discharge, outflow, after, saved = engine.backend.forward(filter_, runoff, inflow, state, keep)
+        if keep:
+            ctx.engine, ctx.filter, ctx.saved = engine, filter_, saved
+            ctx.save_for_backward(runoff, inflow, state)
+        return discharge, outflow, after
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        engine: RecurrenceEngine = ctx.engine
+        g_discharge, g_outflow, g_after = (g.contiguous() for g in gradients)
+        runoff, inflow, state = ctx.saved_tensors
+        found = engine.backend.backward(
+            ctx.filter,
+            runoff,
+            inflow,
+            state,
+            ctx.saved,
+            g_discharge,
+            g_outflow,
+            g_after,
+            ctx.needs_input_grad[5],
+        )
+        jump = found.a.new_zeros(0) if found.jump is None else found.jump
+        into = None if found.runoff is None else engine.runoff_gradient(found.runoff)
+        return None, None, found.a, found.b, jump, into, found.inflow, found.state
+
+
+def no_recurrence(scheme: Scheme) -> str:
+    """What to tell a user who asks for this engine with a scheme that it can't compute."""
+    return (
+        f"engine recurrence: scheme {scheme.name} has no rational transfer function; "
+        "expected muskingum, linear_storage, nash_cascade or pure_lag, or the engine closure"
+    )
+
+
+def _expect(name: str, found: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(found.shape) != shape:
+        raise InputError(f"{name}: expected shape {shape}, found {tuple(found.shape)}")
+
+
+def _backend(problem: Problem, dtype: torch.dtype, device: torch.device) -> Backend:
+    """The backend of a device; imported late, so that each device asks only for what it needs itself."""
+    if device.type == "cuda":
+        from rivergrad.routing.recurrence.cuda import CudaSweep
+
+        return CudaSweep(problem, dtype, device)
+    from rivergrad.routing.recurrence.cpu import CpuSweep
+
+    return CpuSweep(problem, dtype)
+
+
+def _transpose(grid: GridWeights, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(cell, reach) sparse: what takes a gradient from reaches back to cells."""
+    reach = torch.repeat_interleave(
+        torch.arange(grid.n_reaches), torch.from_numpy(grid.pointer[1:] - grid.pointer[:-1])
+    )
+    return torch.sparse_coo_tensor(
+        torch.stack([torch.from_numpy(grid.cell.copy()), reach]),
+        torch.from_numpy(grid.weight.copy()),
+        (grid.n_cells, grid.n_reaches),
+        dtype=dtype,
+        device=device,
+        check_invariants=True,  # (said either way, or torch warns; compressed rows would warn in any case)
+    ).coalesce()
