@@ -108,6 +108,15 @@ def _widths(g: NDArray[np.float64], widest: int, sharpness: float) -> Index:
     return np.maximum(1, np.floor(widest * g**sharpness)).astype(np.int64)
 
 
+def relabelled(downstream: Index, order: Index) -> Index:
+    """The same forest with its reaches numbered in that order."""
+    number = np.empty(downstream.size, np.int64)
+    number[order] = np.arange(downstream.size)
+    found = np.full(downstream.size, -1)
+    found[number] = np.where(downstream >= 0, number[np.maximum(downstream, 0)], -1)
+    return found
+
+
 def muskingum_parameters(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """k (s) and x of `n` reaches of 1 to 20 km in which waves travel at 0.3 to 2 m/s: k is 500 s to 18 h."""
     random = np.random.default_rng(seed + 1)

@@ -70,12 +70,29 @@ class Layout:
         return place.astype(np.int32), int((ends - begin).max(initial=1))
 
 
-def sweep_order(downstream: Index, block_reaches: int = 64) -> Index:
-    """Positions in the order in which warps hold the reaches.
+LARGEST_BLOCK, SMALLEST_BLOCK = 128, 8
+"""Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
+BLOCKS_WANTED = 3072
+"""Blocks get smaller than the largest where there would be fewer of them than this."""
 
-    Where reaches are numbered like this, a warp reads and writes neighbouring columns of runoff and discharge.
+
+def usual_block(n_reaches: int) -> int:
+    """Reaches of a block in a network of that size."""
+    return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, n_reaches // BLOCKS_WANTED))
+
+
+def sweep_order(downstream: Index, block_reaches: int | None = None) -> Index:
+    """Positions in the order in which a GPU's warps hold the reaches: upstream before downstream.
+
+    Where reaches are numbered like this, a warp reads and writes neighbouring columns of runoff and discharge;
+    in any other order the results are the same, only later.
+
+    Args:
+        downstream: (reach,) position of the downstream reach or −1.
+        block_reaches: as given to `CudaSweep`.
     """
-    return _place(graph.as_index(downstream), block_reaches)[0]
+    down = graph.as_index(downstream)
+    return _place(down, usual_block(down.size) if block_reaches is None else block_reaches)[0]
 
 
 def make_layout(problem: Problem, block_reaches: int, leaves: bool) -> Layout:

@@ -63,7 +63,7 @@ class Case:
     @property
     def shelves(self) -> int:
         """Series of a warp that may wait in shared memory."""
-        return min(1, SHELF_BYTES // ((self.steps + 1) * self.lanes * self.dtype.itemsize))
+        return min(1, SHELF_BYTES // ((self.steps + 2) * self.lanes * self.dtype.itemsize))
 
     @property
     def tile_days(self) -> int:

@@ -40,54 +40,63 @@
 #define ROOT 64   // nothing downstream in this block
 
 // columns of the coefficients, (slot, column); in shared memory they are padded against conflicts
-enum { A, B, W, G, D, K, H, COLUMNS = 8 };
+enum { A, B, W, G, D, K, H, C, COLUMNS = 8 };
 #define HALF (STEPS / 2)
+#define BALANCE (SECTIONS == 1 && DAYS == 1 && !DELAY)  // sums by the balance of water, see `down`
+#define CENTRED 12   // reaches after which a series is centred again
+#define MOST_C 64    // largest (1-a)/b for which the balance is used
 
 struct alignas(16) Slot { real c[COLUMNS]; };
 struct Room {  // of a warp, in shared memory
     Slot slot[2][PANEL];
     real cell[2][LANES * PITCH];
 #if SHELVES
-    real shelf[SHELVES][(STEPS + 1) * LANES];
+    real shelf[SHELVES][(STEPS + 2) * LANES];
 #endif
 };
 
-// A series and a number that wait: the first few in shared memory, the rest in the thread's own memory.
+// A series and two numbers that wait: the first few in shared memory, the rest in the thread's own memory.
 struct Stack {
-    real deep[DEPTH - SHELVES][STEPS + 1];
+    real deep[DEPTH - SHELVES][STEPS + 2];
     int depth = 0;
 
-    __device__ __forceinline__ void push(Room& room, const real* x, real extra, int lane) {
+    __device__ __forceinline__ void push(Room& room, const real* x, real R, real sum, int lane) {
 #if SHELVES
         if (depth < SHELVES) {
             real* shelf = room.shelf[depth] + lane;
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) shelf[e * LANES] = x[e];
-            shelf[STEPS * LANES] = extra;
+            shelf[STEPS * LANES] = R;
+            shelf[(STEPS + 1) * LANES] = sum;
         } else
 #endif
         {
+            real* waits = deep[depth - SHELVES];
 #pragma unroll
-            for (int e = 0; e < STEPS; ++e) deep[depth - SHELVES][e] = x[e];
-            deep[depth - SHELVES][STEPS] = extra;
+            for (int e = 0; e < STEPS; ++e) waits[e] = x[e];
+            waits[STEPS] = R;
+            waits[STEPS + 1] = sum;
         }
         ++depth;
     }
     // What waited last, added to x or in its place.
-    __device__ __forceinline__ void pop(Room& room, real* x, real& extra, bool add, int lane) {
+    __device__ __forceinline__ void pop(Room& room, real* x, real& R, real& sum, bool add, int lane) {
         --depth;
 #if SHELVES
         if (depth < SHELVES) {
             const real* shelf = room.shelf[depth] + lane;
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) x[e] = add ? x[e] + shelf[e * LANES] : shelf[e * LANES];
-            extra = add ? extra + shelf[STEPS * LANES] : shelf[STEPS * LANES];
+            R = add ? R + shelf[STEPS * LANES] : shelf[STEPS * LANES];
+            sum = add ? sum + shelf[(STEPS + 1) * LANES] : shelf[(STEPS + 1) * LANES];
         } else
 #endif
         {
+            const real* waits = deep[depth - SHELVES];
 #pragma unroll
-            for (int e = 0; e < STEPS; ++e) x[e] = add ? x[e] + deep[depth - SHELVES][e] : deep[depth - SHELVES][e];
-            extra = add ? extra + deep[depth - SHELVES][STEPS] : deep[depth - SHELVES][STEPS];
+            for (int e = 0; e < STEPS; ++e) x[e] = add ? x[e] + waits[e] : waits[e];
+            R = add ? R + waits[STEPS] : waits[STEPS];
+            sum = add ? sum + waits[STEPS + 1] : waits[STEPS + 1];
         }
     }
 };
@@ -277,10 +286,26 @@ __device__ void delay_back(real* g, int w, real* line, real* room, const Time& t
     }
 }
 
-__device__ __forceinline__ void clear(real* x, real& R) {
+__device__ __forceinline__ void clear(real* x, real& R, real& sum) {
 #pragma unroll
     for (int e = 0; e < STEPS; ++e) x[e] = 0;
-    R = 0;
+    R = sum = 0;
+}
+
+// R + x again with x near zero. Where rivers are large R, a sum of runoff, changes much more from day to day
+// than the flow, and rounding of large x that stands still has always the same sign.
+__device__ __forceinline__ void centre(real* x, real& R) {
+    const real middle = x[HALF];
+#pragma unroll
+    for (int e = 0; e < STEPS; ++e) x[e] -= middle;
+    R += middle;
+}
+
+__device__ __forceinline__ real sum_of_steps(const real* x) {
+    real sum[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int e = 0; e < STEPS; ++e) sum[e % 4] += x[e];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 __device__ __forceinline__ void look(Panel& panel, const Net& net, int begin, int end, int lane) {
@@ -315,23 +340,31 @@ __device__ __forceinline__ void bring(const Panel& panel, Room& room, int half, 
     const real* row =
         rain.values + (long long)(time.first_day() + lane / PANEL) * rain.n_columns + panel.column;
     const int step = ROWS * rain.n_columns;
-#pragma unroll 8
-    for (int d = lane / PANEL; d < USED / TURNS + lane / PANEL; d += ROWS, to += ROWS * PITCH, row += step)
-        if (d < n_rows) copy_async<sizeof(real)>(to, row, live);
+    if (n_rows == USED / TURNS && n_rows % ROWS == 0) {  // nearly always: no row to be left out
+#pragma unroll
+        for (int d = 0; d < USED / TURNS; d += ROWS, row += step)
+            copy_async<sizeof(real)>(to + d * PITCH, row, live);
+    } else {
+        for (int d = lane / PANEL; d < n_rows; d += ROWS, to += ROWS * PITCH, row += step)
+            copy_async<sizeof(real)>(to, row, live);
+    }
 #endif
 }
 
-// A step of a section: x becomes q, the sum of the last section's q grows, and AGAIN keeps the error.
-#define STEP(x, m, sum, errors, row)                                                             \
+// A step of a section: x becomes q, and AGAIN keeps the error.
+#define STEP(x, m, row)                                                                          \
     {                                                                                            \
         const real error = x - m;                                                                \
         if (AGAIN) errors[((long long)net.place[panel + s] + (row)) * LANES + lane] = error;     \
         x = m + a * error;                                                                       \
         m += b * error;                                                                          \
-        if (j == SECTIONS - 1 && DAYS == 1) sum += x;                                            \
     }
 
 // One tile of one block, upstream to downstream. AGAIN: only to have the errors e again, for the adjoint.
+//
+// The sum of q over a lane, for the means: q = x - (1-a) e and m grows by b e, so what flows out is what flows
+// in less (1-a)/b of the change in m. That saves adding up the steps, but rounding would pile up from reach to
+// reach, and grows with (1-a)/b, so now and then, and where that is large, the steps are added up.
 // `half` of the room holds the first panel; while a panel is worked on, the next comes into the other half.
 template <bool AGAIN>
 __device__ __forceinline__ void down(
@@ -341,9 +374,10 @@ __device__ __forceinline__ void down(
     Room& room, Panel& mine, int& half, int lane) {
     const int begin = net.start[block], end = net.start[block + 1];
     const int lanes = time.lanes(), valid = time.valid(lane), n_rows = time.days();
-    real x[STEPS], R;
-    clear(x, R);
+    real x[STEPS], R, sum;  // the series is R + x, sum that of x over the lane
+    clear(x, R, sum);
     Stack waiting;
+    int since = 0;
     for (int panel = begin; panel < end; panel += PANEL) {
         const int slot = panel + lane;
         const bool live = lane < PANEL && slot < end;
@@ -394,10 +428,10 @@ __device__ __forceinline__ void down(
                 for (int p = 0; p < DAYS; ++p)
                     r[p] = p * RATIO < valid ? rain.at(time.first_day() + time.day(lane) + p, me) : real(0);
             const real jump = JUMP ? slots[s].c[K] : real(0);
-            real total = 0, more = 0, mean = 0, last_q = 0;
+            real total = 0, mean = 0, last_q = 0;
             if (op & PUSH) {
-                waiting.push(room, x, R, lane);
-                clear(x, R);
+                waiting.push(room, x, R, sum, lane);
+                clear(x, R, sum);
             }
             if (op & LEAF) {
                 const real extra = jump * r[0];
@@ -415,6 +449,7 @@ __device__ __forceinline__ void down(
                 const real twice = decay * decay;
                 if (op & FRESH) {
                     R = r[0];
+                    sum = total;
 #pragma unroll
                     for (int e = 0; e < STEPS; ++e) {
                         x[e] = f[e % 2];
@@ -423,6 +458,7 @@ __device__ __forceinline__ void down(
                     }
                 } else {
                     R += r[0];
+                    sum += total;
 #pragma unroll
                     for (int e = 0; e < STEPS; ++e) {
                         x[e] += f[e % 2];
@@ -452,6 +488,7 @@ __device__ __forceinline__ void down(
                                 if (e < valid) x[e] += series[e] - base;
                         }
                     }
+                    if (BALANCE) sum = sum_of_steps(x);
                 }
                 R += r[0];
                 if (DAYS > 1) {
@@ -492,14 +529,16 @@ __device__ __forceinline__ void down(
                     real v = above(R, 1) - R + above(made, 1);
                     if (JUMP) v += first - above(final, 1);
                     if (lane == 0) v = m0 - R + first;
-                    real m = scan(v, w, lane);
+                    v = scan(v, w, lane);
+                    real m = v;
                     if (DAYS == 1) {
                         real late = slots[s].c[H] * m + b * early;
 #pragma unroll
                         for (int e = 0; e < STEPS - HALF; ++e) {
-                            if (e < HALF) STEP(x[e], m, total, errors, j * STEPS + e);
-                            STEP(x[HALF + e], late, more, errors, j * STEPS + HALF + e);
+                            if (e < HALF) STEP(x[e], m, j * STEPS + e);
+                            STEP(x[HALF + e], late, j * STEPS + HALF + e);
                         }
+                        if (BALANCE) sum += slots[s].c[C] * (v - late);
                         m = late;
                     } else {
 #pragma unroll
@@ -507,15 +546,22 @@ __device__ __forceinline__ void down(
                             if (e >= valid) continue;
                             if (JUMP && e > 0 && e % RATIO == 0)
                                 m += jump * (r[e / RATIO] - r[e / RATIO - 1]);
-                            STEP(x[e], m, total, errors, j * STEPS + e);
+                            STEP(x[e], m, j * STEPS + e);
                         }
                     }
                     const real left = DAYS > 1 && JUMP && valid > 0 ? jump * r[(valid - 1) / RATIO] : final;
                     const real after = from(R + m - left, lanes - 1);
                     if (lane == s) mine.m[j] = after;
                 }
+                if (++since >= CENTRED) {
+                    centre(x, R);
+                    since = 0;
+                    sum = sum_of_steps(x);
+                } else if (DAYS == 1 && (!BALANCE || slots[s].c[C] > real(MOST_C))) {
+                    sum = sum_of_steps(x);
+                }
                 mean = R;
-                total += more;
+                total = sum;
                 last_q = R + x[STEPS - 1];
             }
             if (!AGAIN) {
@@ -567,6 +613,8 @@ __device__ __forceinline__ void down(
             }
             if (!(op & (LEAVE | POP | ROOT))) continue;
             if (!AGAIN && op & LEAVE) {
+                centre(x, R);
+                sum -= STEPS * (R - mean);
                 for (int k = net.leave[panel + s]; k < net.leave[panel + s + 1]; ++k) {
                     const int f = net.leave_flow[k];
                     if (f >= 0) {
@@ -585,8 +633,8 @@ __device__ __forceinline__ void down(
                     }
                 }
             }
-            if (op & POP) waiting.pop(room, x, R, true, lane);
-            if (op & ROOT) clear(x, R);
+            if (op & POP) waiting.pop(room, x, R, sum, true, lane);
+            if (op & ROOT) clear(x, R, sum);
         }
         __syncwarp();
         if (!AGAIN) {
@@ -595,8 +643,13 @@ __device__ __forceinline__ void down(
                     discharge + (long long)(time.first_day() + lane / PANEL) * n_targets + mine.row;
                 const int step = ROWS * n_targets;
                 const real* from = cell + lane / PANEL * PITCH + lane % PANEL;
-#pragma unroll 4
-                for (int d = lane / PANEL; d < n_rows; d += ROWS, out += step, from += ROWS * PITCH) *out = *from;
+                if (n_rows == USED / TURNS && n_rows % ROWS == 0) {
+#pragma unroll
+                    for (int d = 0; d < USED / TURNS; d += ROWS, out += step) *out = from[d * PITCH];
+                } else {
+                    for (int d = lane / PANEL; d < n_rows; d += ROWS, out += step, from += ROWS * PITCH)
+                        *out = *from;
+                }
             }
             if (live && !(alone && follows)) {
 #pragma unroll
@@ -688,7 +741,7 @@ __device__ __forceinline__ void up(
     const int lanes = time.lanes(), valid = time.valid(lane), n_rows = time.days();
     const int first_day = time.first_day(), my_day = first_day + time.day(lane);
     real g[STEPS];  // of what flows out of the reach, then of what flows in
-    real unused = 0;
+    real none = 0;
     Stack waiting;
 #pragma unroll
     for (int e = 0; e < STEPS; ++e) g[e] = 0;
@@ -728,7 +781,7 @@ __device__ __forceinline__ void up(
 #else
             const real jump = 0;
 #endif
-            if (op & POP) waiting.push(room, g, unused, lane);  // what waited has this branch's gradient too
+            if (op & POP) waiting.push(room, g, none, none, lane);  // what waited has this branch's gradient too
             if (op & ROOT) {
 #pragma unroll
                 for (int e = 0; e < STEPS; ++e) g[e] = 0;
@@ -928,7 +981,7 @@ __device__ __forceinline__ void up(
                         if (p * RATIO < valid) g_runoff[(long long)(my_day + p) * n_reaches + me] = rained[p];
                 }
             }
-            if (op & PUSH) waiting.pop(room, g, unused, false, lane);
+            if (op & PUSH) waiting.pop(room, g, none, none, false, lane);
         }
         __syncwarp();
         if (live && g_runoff && DAYS == 1)

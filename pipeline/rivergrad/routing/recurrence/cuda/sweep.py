@@ -11,19 +11,14 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.recurrence.cuda import module
-from rivergrad.routing.recurrence.cuda.layout import DEPTH, Layout, make_layout
+from rivergrad.routing.recurrence.cuda.layout import Layout, make_layout, usual_block
 from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
 
 SERIES_BYTES = 1 << 30
-"""Without a gradient, time is cut where the series between blocks would take more than this and more than an
-eighth of the memory that is free."""
+"""Without a gradient, time is cut where the series between blocks would take more than this and more than a
+quarter of the memory that is free."""
 SCRATCH_BYTES = 1 << 27
 """Scratch memory of the backward pass, about."""
-BLOCK_REACHES = 128
-"""Reaches of a block, at most: large blocks pass fewer series through memory, small ones keep a GPU busy."""
-WARPS_WANTED = 4096
-"""Blocks get smaller than that where there would be fewer of them than this."""
-SMALLEST_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -57,10 +52,7 @@ class CudaSweep:
     ) -> None:
         self.problem, self.dtype = problem, dtype
         self.device = self._device(device)
-        if block_reaches is None:
-            even = problem.n_reaches // WARPS_WANTED
-            block_reaches = min(BLOCK_REACHES, max(SMALLEST_BLOCK, even), (1 << DEPTH) - 1)
-        self.block_reaches = block_reaches
+        self.block_reaches = usual_block(problem.n_reaches) if block_reaches is None else block_reaches
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
         self._places: dict[int, tuple[Tensor, int]] = {}
         # each wanted reach once; repeats and the order asked for come afterwards
@@ -90,7 +82,7 @@ class CudaSweep:
     _lanes = 32
 
     def _series_bytes(self) -> int:
-        return max(SERIES_BYTES, torch.cuda.mem_get_info(self.device)[0] // 8)
+        return max(SERIES_BYTES, torch.cuda.mem_get_info(self.device)[0] // 4)
 
     def _put(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.array(values)).to(self.device)
@@ -324,9 +316,12 @@ class CudaSweep:
 
     def _coefficients(self, case: module.Case, filter_: Filter) -> Tensor:
         """(slot, 8): a, b, and what follows from them for the run of a lane (`sweep.cu` has the columns)."""
-        # b such that 1 - b is exact in the dtype: m + b (x - m) may then be written (1 - b) m + b x
-        b = (1 - (1 - filter_.b).to(self.dtype)).to(self.dtype).to(torch.float64)
-        a = filter_.a.to(torch.float64)
+        # b such that 1 - b is exact in the dtype, so that both can be used side by side; and a such that the mean
+        # delay, (1 - a) / b steps, stays what it was: thousands of reaches in a row add up their delays
+        given = filter_.b.to(torch.float64)
+        b = 1 - (1 - given).to(self.dtype).to(torch.float64)
+        a = 1 - (1 - filter_.a.to(torch.float64)) * torch.where(given > 0, b / given, 1.0)
+        a = a.to(self.dtype).to(torch.float64)
         decay, steps = 1 - b, case.steps
         carried = decay**steps
         # 1 + decay + decay² + …, also where b is so small that 1 − carried would lose its digits
@@ -335,8 +330,16 @@ class CudaSweep:
         powers = torch.where(small, -torch.expm1(steps * torch.log1p(-safe)) / safe, (1 - carried) / b)
         powers = torch.where(b > 0, powers, float(steps))
         jump = torch.zeros_like(a) if filter_.jump is None else filter_.jump.to(torch.float64)
-        columns = [a, b, carried, (1 - a) * powers, steps * decay ** (steps - 1), jump, decay ** (steps // 2)]
-        columns.append(torch.zeros_like(a))
+        columns = [
+            a,
+            b,
+            carried,
+            (1 - a) * powers,
+            steps * decay ** (steps - 1),
+            jump,
+            decay ** (steps // 2),
+            torch.where(b > 0, (1 - a) / torch.where(b > 0, b, 1.0), torch.inf),
+        ]
         index = self.layout(case.leaves)[1]["index"]
         return torch.stack(columns, dim=1).to(self.dtype).index_select(0, index)
 
