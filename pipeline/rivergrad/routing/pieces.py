@@ -7,12 +7,14 @@ needs stage 0 of some other part, and so on. A part that owns whole basins only 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition
 from rivergrad.routing.closure.paths import Index
+from rivergrad.routing.recurrence import sweep_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +49,17 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
     order = network.order
     by_piece = order[np.argsort(piece_of[order], kind="stable")]
     bounds = np.searchsorted(piece_of[by_piece], np.arange(keys.shape[0] + 1))
+    down = network.downstream
     local = np.empty(network.n_reaches, np.int64)
+    for begin, end in pairwise(bounds.tolist()):
+        reaches = by_piece[begin:end]
+        local[reaches] = np.arange(reaches.size)
+        below = down[reaches]
+        inside = (below >= 0) & (piece_of[np.maximum(below, 0)] == piece_of[reaches])
+        # sweeps read runoff column by column: those they need together stand together
+        by_piece[begin:end] = reaches[sweep_order(np.where(inside, local[np.maximum(below, 0)], -1))]
     local[by_piece] = np.arange(network.n_reaches) - bounds[piece_of[by_piece]]
 
-    down = network.downstream
     has = np.flatnonzero(down >= 0)
     crossing = has[piece_of[has] != piece_of[down[has]]]
     crossing = crossing[np.lexsort((crossing, piece_of[crossing]))]

@@ -33,7 +33,7 @@ def bare(**options: Any) -> Callable[[F], F]:
     be fused.
     """
     compiler: Any = njit
-    return compiler(_nrt=False, fastmath={"contract"}, **options)
+    return compiler(_nrt=False, fastmath={"contract"}, **{"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options})
 
 
 class Lanes(types.Type):
