@@ -6,6 +6,7 @@ block. It shows that the kernels compute the right thing, not how fast, nor what
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import shutil
@@ -21,13 +22,15 @@ import torch
 from rivergrad.routing.recurrence.cuda import CudaSweep
 from rivergrad.routing.recurrence.cuda.module import Case, source
 
-PRELUDE = """
+HEADERS = """
 #include <algorithm>
 #include <barrier>
 #include <cmath>
 #include <cstring>
 #include <thread>
 #include <vector>
+"""
+PRELUDE = """
 #define EMULATED
 #define __global__
 #define __device__
@@ -72,7 +75,7 @@ template <class Kernel> void run(int blocks, Kernel kernel) {
     std::vector<Warp*> warps;
     std::vector<std::vector<char>*> shared;
     for (int b = 0; b < blocks; ++b) {
-        auto* memory = new std::vector<char>(WARPS * sizeof(Room));
+        auto* memory = new std::vector<char>(WARPS * sizeof(Room), -1);  // full of NaN
         shared.push_back(memory);
         for (int w = 0; w < WARPS; ++w) {
             Warp* warp = new Warp;
@@ -106,6 +109,22 @@ def compiler() -> str | None:
     return shutil.which("g++")
 
 
+def build(*arguments: str) -> None:
+    command = [str(compiler()), "-std=c++20", "-O1", "-w", "-fPIC", "-pthread"]
+    subprocess.run([*command, *arguments], check=True)
+
+
+@cache
+def headers() -> Path:
+    """The standard library's headers, compiled once: they take longer than the kernels of a case."""
+    folder = Path(tempfile.mkdtemp(prefix="emulated-"))
+    atexit.register(shutil.rmtree, folder)
+    header = folder / "headers.h"
+    header.write_text(HEADERS, encoding="utf-8")
+    build("-x", "c++-header", "-o", f"{header}.gch", str(header))
+    return header
+
+
 @cache
 def library(case: Case) -> ctypes.CDLL:
     """The kernels of a case, compiled for the host."""
@@ -119,15 +138,12 @@ def library(case: Case) -> ctypes.CDLL:
         names = ", ".join(p.split()[-1].lstrip("*") for p in declared.split(","))
         text += f'extern "C" void run_{name}(int blocks, {declared}) {{\n'
         text += f"    run(blocks, [=] {{ {name}({names}); }});\n}}\n"
-    folder = Path(tempfile.mkdtemp(prefix="emulated-"))
+    folder = headers().parent
     stem = hashlib.sha256(text.encode()).hexdigest()[:16]
     code, made = folder / f"{stem}.cpp", folder / f"{stem}.so"
     code.write_text(text, encoding="utf-8")
-    command = [str(compiler()), "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread"]
-    subprocess.run([*command, "-o", str(made), str(code)], check=True)
-    loaded = ctypes.CDLL(str(made))
-    shutil.rmtree(folder)
-    return loaded
+    build("-include", str(headers()), "-shared", "-o", str(made), str(code))
+    return ctypes.CDLL(str(made))
 
 
 def launch(case: Case, _: int | None, name: str, blocks: int, arguments: tuple[Any, ...]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivercut.network import RiverNetwork
-from rivergrad.routing import ClosureEngine, RecurrenceEngine, schemes
+from rivergrad.routing import ClosureEngine, GridWeights, RecurrenceEngine, RecurrenceState, schemes
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.schemes.base import Parameter, Scheme
 from rivergrad.routing.schemes.custom import CustomScheme
@@ -291,3 +291,22 @@ def in_two_engines(
         found, _, state[1] = under.apply(under_prepared, chunk[None][..., low], flow, state[1])
         pieces.append(out.index_add(1, torch.from_numpy(low), found[0]))
     return torch.cat(pieces)
+
+
+def grid_of(rng: np.random.Generator, n: int, n_cells: int) -> GridWeights:
+    """Up to four cells a reach (one may come twice, or a reach have none), more cells than are used."""
+    pointer = np.append(0, np.cumsum(rng.integers(0, 5, n)))
+    return GridWeights(pointer, rng.integers(0, n_cells, pointer[-1]), rng.random(pointer[-1]), n_cells)
+
+
+def everything(one: RecurrenceEngine, c: Case, inputs: list[Tensor]) -> list[Tensor]:
+    """Outputs of a chunk that goes on from a state, and the gradients of all inputs and parameters."""
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    p = {name: value.detach().clone().requires_grad_() for name, value in c.parameters.items()}
+    runoff, inflow, state = leaves
+    out, flow, after = one.apply(one.prepare(p), runoff, inflow, RecurrenceState(state))
+    outputs = [out, flow, after.values]
+    rng = np.random.default_rng(0)
+    weights = [torch.from_numpy(rng.standard_normal(tuple(tensor.shape))).to(tensor) for tensor in outputs]
+    found = torch.autograd.grad(outputs, [*leaves, *p.values()], weights)
+    return [*outputs, *found[:3], sensitivities(dict(zip(p, found[3:], strict=True)), c)]

@@ -24,8 +24,10 @@ from forests import (
     cases,
     chain,
     compare,
+    everything,
     forests,
     gradients,
+    grid_of,
     in_chunks,
     in_two_engines,
     off,
@@ -37,7 +39,6 @@ from forests import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive_sweep import NaiveSweep
-from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing import GridWeights, RecurrenceEngine, RecurrenceState
@@ -213,25 +214,6 @@ def test_no_water_is_made_in_single_precision(name: str) -> None:
 
 
 # --- against the naive sweep: state, inflow, batches, grids --------------------------------------------------
-
-
-def grid_of(rng: np.random.Generator, n: int, n_cells: int) -> GridWeights:
-    """Up to four cells a reach (one may come twice, or a reach have none), more cells than are used."""
-    pointer = np.append(0, np.cumsum(rng.integers(0, 5, n)))
-    return GridWeights(pointer, rng.integers(0, n_cells, pointer[-1]), rng.random(pointer[-1]), n_cells)
-
-
-def everything(one: RecurrenceEngine, c: Case, inputs: list[Tensor]) -> list[Tensor]:
-    """Outputs of a chunk that goes on from a state, and the gradients of all inputs and parameters."""
-    leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
-    p = {name: value.detach().clone().requires_grad_() for name, value in c.parameters.items()}
-    runoff, inflow, state = leaves
-    out, flow, after = one.apply(one.prepare(p), runoff, inflow, RecurrenceState(state))
-    outputs = [out, flow, after.values]
-    rng = np.random.default_rng(0)
-    weights = [torch.from_numpy(rng.standard_normal(tuple(tensor.shape))).to(tensor) for tensor in outputs]
-    found = torch.autograd.grad(outputs, [*leaves, *p.values()], weights)
-    return [*outputs, *found[:3], sensitivities(dict(zip(p, found[3:], strict=True)), c)]
 
 
 @given(forests(6), st.sampled_from(RATIONAL), st.integers(0, 2**32), st.booleans())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # where there is no conftest.py, on a machine lent for its GPU
+
 from forests import (
     ALL,
     DAY,

@@ -155,6 +155,7 @@ class RecurrenceEngine:
         discharge, outflow, after = _Sweep.apply(
             self,
             filter_,
+            torch.is_grad_enabled(),
             prepared.a,
             prepared.b,
             jump,
@@ -181,6 +182,7 @@ class _Sweep(torch.autograd.Function):
         ctx: Any,
         engine: RecurrenceEngine,
         filter_: Filter,
+        recorded: bool,
         a: Tensor,
         b: Tensor,
         jump: Tensor,
@@ -188,7 +190,7 @@ class _Sweep(torch.autograd.Function):
         inflow: Tensor,
         state: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        keep = any(ctx.needs_input_grad)
+        keep = recorded and any(ctx.needs_input_grad)  # which says yes for leaves even under no_grad
         runoff, inflow, state = runoff.contiguous(), inflow.contiguous(), state.contiguous()
         discharge, outflow, after, saved = engine.backend.forward(filter_, runoff, inflow, state, keep)
         if keep:
@@ -211,11 +213,11 @@ class _Sweep(torch.autograd.Function):
             g_discharge,
             g_outflow,
             g_after,
-            ctx.needs_input_grad[5],
+            ctx.needs_input_grad[6],
         )
         jump = found.a.new_zeros(0) if found.jump is None else found.jump
         into = None if found.runoff is None else engine.runoff_gradient(found.runoff)
-        return None, None, found.a, found.b, jump, into, found.inflow, found.state
+        return None, None, None, found.a, found.b, jump, into, found.inflow, found.state
 
 
 def no_recurrence(scheme: Scheme) -> str:

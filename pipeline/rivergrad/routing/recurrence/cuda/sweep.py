@@ -54,11 +54,11 @@ class CudaSweep:
         self.device = self._device(device)
         self.block_reaches = usual_block(problem.n_reaches) if block_reaches is None else block_reaches
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
-        self._places: dict[int, tuple[Tensor, int]] = {}
+        self._places: dict[tuple[bool, int], tuple[Tensor, int]] = {}
         # each wanted reach once; repeats and the order asked for come afterwards
         rows, place = np.unique(problem.targets, return_inverse=True)
         self.n_rows = rows.size
-        ordered = rows.size == problem.targets.size and np.array_equal(place.reshape(-1), np.arange(rows.size))
+        ordered = np.array_equal(rows, problem.targets)
         self._order = None if ordered else self._put(place.reshape(-1))
         self._row_of = np.full(problem.n_reaches, -1, np.int32)
         self._row_of[rows] = np.arange(rows.size)
@@ -112,11 +112,11 @@ class CudaSweep:
 
     def _place(self, case: module.Case) -> tuple[Tensor, int]:
         """Where the errors of each slot stand in scratch memory, and the rows of the largest block."""
-        rows = case.sections * case.steps
-        if rows not in self._places:
-            place, most = self.layout(case.leaves)[0].places(rows)
-            self._places[rows] = self._put(place), most
-        return self._places[rows]
+        key = case.leaves, case.sections * case.steps
+        if key not in self._places:
+            place, most = self.layout(case.leaves)[0].places(key[1])
+            self._places[key] = self._put(place), most
+        return self._places[key]
 
     def forward(
         self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
@@ -229,7 +229,7 @@ class CudaSweep:
         batch, time, _ = runoff.shape
         n = self.problem.n_reaches
         layout, _ = self.layout(case.leaves)
-        place, most_rows = self._place(case)
+        _, most_rows = self._place(case)
         tiles = -(-time // case.tile_days)
         if self._order is not None:
             rows = runoff.new_zeros((batch, time, self.n_rows))
@@ -238,9 +238,9 @@ class CudaSweep:
         g_flow = new((batch, layout.n_flows, tiles, case.steps, case.lanes))
         done = torch.zeros((batch, layout.n_flows), dtype=torch.int32, device=self.device)
         delay, delay_at, line = self._delays(filter_)
-        exact = {"dtype": torch.float64, "device": self.device}
-        g_a, g_b = torch.zeros((batch, n), **exact), torch.zeros((batch, n), **exact)
-        g_jump = None if filter_.jump is None else torch.zeros((batch, n), **exact)
+        g_a = torch.zeros((batch, n), dtype=torch.float64, device=self.device)
+        g_b = torch.zeros_like(g_a)
+        g_jump = None if filter_.jump is None else torch.zeros_like(g_a)
         g_runoff = new((batch, time, n)) if want_runoff else None
         g_inflow = torch.empty_like(inflow)
         g_before = self._turned(filter_, g_state.clone())
