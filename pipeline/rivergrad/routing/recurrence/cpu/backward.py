@@ -151,19 +151,17 @@ def backward_item(
                 day * ratio,
                 run,
                 lanes,
-                count,
                 slots,
                 item,
-                scratch.line,
             )
         if wait > 0:
             line = scratch.line[: run * lanes]
             late = scratch.late[: run * lanes]
-            series.add_units(slots, own_at, rows, r_at, count, units, steps, not head)
-            series.collect(slots, own_at, line, count, lanes, run)
+            series.add_units(own, runoff, units, steps, not head, like)
+            series.collect(own, address(line), lanes, run, item, like)
             kept = record.kept[batch, tile, model.kept_at[row] :]
             series.delay_again(line, late, wait, kept)
-            series.spread(late, slots, own_at, count, lanes, run, False)
+            series.spread(address(late), own, lanes, run, False, item, like)
             runoff = zero
             head = False
         for s in range(n_sections):
@@ -226,8 +224,9 @@ def backward_item(
                 sections.copy(src, own, run, like)
                 src = own
             for p in range(plan.outlet_start[row], plan.outlet_start[row + 1]):
-                given = adjoint.outflow[batch, plan.outlet[p], day * ratio : day * ratio + run * lanes]
-                series.spread(given, slots, own_at, count, lanes, run, True)
+                wanted = adjoint.outflow[batch]
+                given = address(wanted) + (plan.outlet[p] * wanted.shape[1] + day * ratio) * item
+                series.spread(given, own, lanes, run, True, item, like)
         into = address(gradients) + r_at * item
         last = into
         if lag:
@@ -298,18 +297,19 @@ def backward_item(
             last = zero
         if wait > 0:
             line = scratch.line[: run * lanes]
-            series.collect(slots, own_at, line, count, lanes, run)
+            series.collect(own, address(line), lanes, run, item, like)
             ring = g_state[model.wait_at[row] : model.wait_at[row] + wait]
             series.delay_adjoint(line, ring, day * ratio)
-            series.spread(line, slots, own_at, count, lanes, run, False)
-            series.sum_units(slots, own_at, gradients, r_at, count, units, steps)
+            series.spread(address(line), own, lanes, run, False, item, like)
+            series.sum_units(own, address(gradients) + r_at * item, units, steps, like)
         for p in range(plan.source_start[row], plan.source_start[row + 1]):
             edge = plan.source[p]
             if edge >= 0:
                 sections.copy(own, address(g_edges) + (edge * total + offset) * item, run, like)
             else:
-                into_line = adjoint.inflow[batch, -1 - edge, day * ratio : day * ratio + run * lanes]
-                series.collect(slots, own_at, into_line, count, lanes, run)
+                inflow = adjoint.inflow[batch]
+                into_line = address(inflow) + ((-1 - edge) * inflow.shape[1] + day * ratio) * item
+                series.collect(own, into_line, lanes, run, item, like)
 
     if want_runoff:
         series.scatter(

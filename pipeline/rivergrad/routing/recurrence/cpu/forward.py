@@ -35,10 +35,8 @@ def take_in(
     step: int,
     run: int,
     lanes: int,
-    count: int,
     slots: Array,
     item: int,
-    line: Array,
 ) -> None:  # pragma: no cover - compiled
     """Add what flows into a row from other groups and from outside."""
     like = slots[0]
@@ -53,8 +51,9 @@ def take_in(
             else:
                 sections.add(src, at, run, like)
         else:
-            given = record.inflow[batch, -1 - edge, step : step + run * lanes]
-            series.spread(given, slots, own, count, lanes, run, not fresh)
+            inflow = record.inflow[batch]
+            given = address(inflow) + ((-1 - edge) * inflow.shape[1] + step) * item
+            series.spread(given, at, lanes, run, not fresh, item, like)
         fresh = False
 
 
@@ -175,20 +174,18 @@ def forward_item(
                 day * ratio,
                 run,
                 lanes,
-                count,
                 slots,
                 item,
-                scratch.line,
             )
         if wait > 0:
             line = scratch.line[: run * lanes]
             late = scratch.late[: run * lanes]
-            series.add_units(slots, own_at, rows, r_at, count, units, steps, not head)
-            series.collect(slots, own_at, line, count, lanes, run)
+            series.add_units(own, runoff, units, steps, not head, like)
+            series.collect(own, address(line), lanes, run, item, like)
             ring = state[model.wait_at[row] : model.wait_at[row] + wait]
             kept = record.kept[batch, tile, model.kept_at[row] :] if keep else line
             series.delay(line, late, ring, kept, day * ratio, keep)
-            series.spread(late, slots, own_at, count, lanes, run, False)
+            series.spread(address(late), own, lanes, run, False, item, like)
             runoff = zero
             head = False
         for s in range(n_sections):
@@ -235,8 +232,9 @@ def forward_item(
                 sections.run(own, dst, adding, source, to, last, a, b, jump, jumps, units, steps, here, like)
         if outlets > 0:
             for p in range(plan.outlet_start[row], plan.outlet_start[row + 1]):
-                wanted = record.outflow[batch, plan.outlet[p], day * ratio : day * ratio + run * lanes]
-                series.collect(slots, own_at, wanted, count, lanes, run)
+                wanted = record.outflow[batch]
+                to_line = address(wanted) + (plan.outlet[p] * wanted.shape[1] + day * ratio) * item
+                series.collect(own, to_line, lanes, run, item, like)
             if kind == ADD:
                 sections.add(own, base + plan.into[row] * stride, run, like)
             elif kind == EDGE:

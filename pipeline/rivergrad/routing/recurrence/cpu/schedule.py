@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import signature
@@ -97,7 +97,7 @@ def _ready(
 def _compile(sources: int) -> tuple[Any, Any]:
     """The two loops over items; `sources` makes a change in any file of this package a change of these."""
 
-    @bare(nogil=True, cache=True, no_cpython_wrapper=False, no_cfunc_wrapper=True)
+    @bare(nogil=True, cache=True, no_cpython_wrapper=False)
     def forward(
         pending: int,
         counter: Index,
@@ -128,7 +128,7 @@ def _compile(sources: int) -> tuple[Any, Any]:
             forward_item(group, tile, batch, plan, tiles, model, record, scratch, ratio, keep)
             _publish(done, batch * groups + group, tile + 1)
 
-    @bare(nogil=True, cache=True, no_cpython_wrapper=False, no_cfunc_wrapper=True)
+    @bare(nogil=True, cache=True, no_cpython_wrapper=False)
     def backward(
         pending: int,
         counter: Index,

@@ -6,59 +6,75 @@ from typing import Any
 
 from numba import njit
 
-from rivergrad.routing.recurrence.cpu.lanes import address, bare, peek, poke, prefetch
+from rivergrad.routing.recurrence.cpu.lanes import (
+    VECTOR_BYTES,
+    address,
+    bare,
+    load,
+    peek,
+    poke,
+    prefetch,
+    store,
+)
 
 Array = Any  # a 1-D float32 or float64 array
 
 
+# These take addresses (see `lanes.py`), and `like`, a scalar of the type computed in, of `size` bytes: loops over
+# arrays would be compiled once for each layout, and vectorised at length where nothing is gained.
+
+
 @bare()
-def spread(line: Array, series: Array, at: int, count: int, lanes: int, run: int, adding: bool) -> None:
-    """Steps in order (`line`) to the lanes at `at`; the lanes not in use get zeros."""  # pragma: no cover
+def spread(
+    line: int, series: int, lanes: int, run: int, adding: bool, size: int, like: Any
+) -> None:  # pragma: no cover - compiled
+    """Steps in order (`line`) to the lanes at `series`; the lanes not in use get zeros."""
     for l in range(lanes):
+        at, of = series + l * size, line + l * run * size
         for j in range(run):
+            value = peek(of + j * size, like)
             if adding:
-                series[at + j * count + l] += line[l * run + j]
-            else:
-                series[at + j * count + l] = line[l * run + j]
+                value += peek(at + j * VECTOR_BYTES, like)
+            poke(at + j * VECTOR_BYTES, value)
     if not adding:
-        for l in range(lanes, count):
+        for l in range(lanes, VECTOR_BYTES // size):
             for j in range(run):
-                series[at + j * count + l] = 0.0
+                poke(series + l * size + j * VECTOR_BYTES, type(like)(0.0))
 
 
 @bare()
 def collect(
-    series: Array, at: int, line: Array, count: int, lanes: int, run: int
-) -> None:  # pragma: no cover
+    series: int, line: int, lanes: int, run: int, size: int, like: Any
+) -> None:  # pragma: no cover - compiled
     """Lanes to steps in order."""
     for l in range(lanes):
         for j in range(run):
-            line[l * run + j] = series[at + j * count + l]
+            poke(line + (l * run + j) * size, peek(series + j * VECTOR_BYTES + l * size, like))
 
 
 @bare()
 def add_units(
-    series: Array, at: int, runoff: Array, r_at: int, count: int, units: int, steps: int, filled: bool
+    series: int, runoff: int, units: int, steps: int, filled: bool, like: Any
 ) -> None:  # pragma: no cover - compiled
     """Add the runoff of each unit to its steps (to nothing where the series is not `filled`)."""
     for u in range(units):
-        for j in range(u * steps, (u + 1) * steps):
-            for l in range(count):
-                r = runoff[r_at + u * count + l]
-                series[at + j * count + l] = series[at + j * count + l] + r if filled else r
+        r = load(runoff + u * VECTOR_BYTES, like)
+        for _ in range(steps):
+            store(series, load(series, like) + r if filled else r)
+            series += VECTOR_BYTES
 
 
 @bare()
 def sum_units(
-    series: Array, at: int, into: Array, i_at: int, count: int, units: int, steps: int
+    series: int, into: int, units: int, steps: int, like: Any
 ) -> None:  # pragma: no cover - compiled
     """Sum of the steps of each unit."""
     for u in range(units):
-        for l in range(count):
-            total = series[at + u * steps * count + l]
-            for j in range(u * steps + 1, (u + 1) * steps):
-                total += series[at + j * count + l]
-            into[i_at + u * count + l] = total
+        total = load(series, like)
+        for j in range(1, steps):
+            total = total + load(series + j * VECTOR_BYTES, like)
+        series += steps * VECTOR_BYTES
+        store(into + u * VECTOR_BYTES, total)
 
 
 @bare()
@@ -131,10 +147,15 @@ def days_of_units(
     days: Array, day: int, units: int, parts: int, lanes: int, count: int
 ) -> None:  # pragma: no cover - compiled
     """Forcing step of each unit of each lane; lanes not in use repeat one that is."""
+    # Counted, not divided: LLVM would make a thousand lines of vectorised divisions of it.
     for u in range(units):
+        at, part = day + u, 0
         for l in range(count):
-            used = min(l, lanes - 1)
-            days[u * count + l] = day + (used * units + u if parts == 1 else used // parts)
+            days[u * count + l] = at
+            part += 1
+            if part == parts and l + 1 < lanes:
+                at += units
+                part = 0
 
 
 @bare()
