@@ -31,6 +31,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -401,7 +402,7 @@ def simulate_diffroute(bench: Bench, peer: DiffRoute, network: Network) -> None:
             runoff = fill(torch.empty(1, n, days, device=bench.device), 0)
             reset_peak(bench.device)
             with torch.no_grad():
-                taken = measure.seconds(lambda: router(runoff, tree), bench.device, repeats=2)
+                taken = measure.seconds(partial(router, runoff, tree), bench.device, repeats=2)
             break
         except torch.OutOfMemoryError:  # then fewer days, scaled
             del runoff
