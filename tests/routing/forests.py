@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,6 +44,15 @@ RATIONAL = ("linear_storage", "muskingum", "nash_cascade", "pure_lag", "rapid")
 
 EXACT, SINGLE = 1e-10, 1e-5
 """How far from the reference an engine may be in float64 and in float32, relative L2."""
+
+SETTINGS = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""Of the searches over forests: the same cases in every run."""
 
 
 def chain(n: int) -> Index:

@@ -10,6 +10,7 @@ import torch
 from forests import (
     ALL,
     EXACT,
+    SETTINGS,
     SINGLE,
     Case,
     case,
@@ -25,18 +26,11 @@ from forests import (
     shuffled,
     star,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivergrad.routing.closure import convolve, engine, plan
 
-SETTINGS = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 BLOCKS = st.sampled_from([None, 1, 2, 3, 7, 1000])
 
 

@@ -18,6 +18,7 @@ from forests import (
     DAY,
     EXACT,
     RATIONAL,
+    SETTINGS,
     SINGLE,
     Case,
     case,
@@ -36,20 +37,13 @@ from forests import (
     shuffled,
     star,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_sweep import NaiveSweep
 
 from rivergrad.errors import InputError
 from rivergrad.routing import GridWeights, RecurrenceEngine, RecurrenceState
 
-SETTINGS = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 ONE = {"kind": "recurrence"}
 by_scheme = pytest.mark.parametrize("name", RATIONAL)
 

@@ -15,6 +15,7 @@ from forests import (
     DAY,
     EXACT,
     RATIONAL,
+    SETTINGS,
     SINGLE,
     Case,
     case,
@@ -30,7 +31,7 @@ from forests import (
     sensitivities,
     shuffled,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivercut import graph
@@ -53,13 +54,7 @@ from rivergrad.routing.recurrence.cuda.layout import (
 from rivergrad.routing.recurrence.cuda.module import Case as Compiled
 from rivergrad.routing.recurrence.problem import Problem, no_index
 
-SETTINGS = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+SEARCH = settings(SETTINGS, max_examples=100)
 
 # --- layout --------------------------------------------------------------------------------------------------
 
@@ -91,7 +86,7 @@ def slot_of_reach(layout: Layout) -> Index:
 
 
 @given(networks(), BLOCKS, st.booleans())
-@SETTINGS
+@SEARCH
 def test_reaches_lie_in_blocks_in_postorder(problem: Problem, most: int, leaves: bool) -> None:
     """Each reach has one slot, and what is upstream of it in its block the slots just before."""
     down, n = problem.downstream, problem.n_reaches
@@ -113,7 +108,7 @@ def test_reaches_lie_in_blocks_in_postorder(problem: Problem, most: int, leaves:
 
 
 @given(networks(), BLOCKS)
-@SETTINGS
+@SEARCH
 def test_blocks_come_after_those_they_wait_for(problem: Problem, most: int) -> None:
     """Downstream by number, upstream in the order of the adjoint: so that some warp can always go on."""
     down = problem.downstream
@@ -128,7 +123,7 @@ def test_blocks_come_after_those_they_wait_for(problem: Problem, most: int) -> N
 
 
 @given(networks(), BLOCKS, st.booleans())
-@SETTINGS
+@SEARCH
 def test_each_flow_leaves_one_block_and_enters_one(problem: Problem, most: int, leaves: bool) -> None:
     layout = make_layout(problem, most, leaves)
     ends = []
@@ -223,7 +218,7 @@ def swept_back(layout: Layout, own: Index) -> tuple[Index, int]:
 
 
 @given(networks(), BLOCKS, st.booleans())
-@SETTINGS
+@SEARCH
 def test_stack_machine_adds_up_the_network(problem: Problem, most: int, leaves: bool) -> None:
     down, n = problem.downstream, problem.n_reaches
     layout = make_layout(problem, most, leaves)
@@ -258,7 +253,7 @@ def test_deepest_stack(leaves: bool) -> None:
 
 
 @given(networks(), BLOCKS, st.booleans(), st.sampled_from([1, 7, 72]))
-@SETTINGS
+@SEARCH
 def test_places_are_disjoint(problem: Problem, most: int, leaves: bool, rows: int) -> None:
     """Each slot of a block has rows of its own in the block's scratch, and the largest block no row to spare."""
     layout = make_layout(problem, most, leaves)
@@ -273,7 +268,7 @@ def test_places_are_disjoint(problem: Problem, most: int, leaves: bool, rows: in
 
 
 @given(networks(), st.none() | BLOCKS)
-@SETTINGS
+@SEARCH
 def test_sweep_order_is_downstream(problem: Problem, most: int | None) -> None:
     down, n = problem.downstream, problem.n_reaches
     order = sweep_order(down, most)

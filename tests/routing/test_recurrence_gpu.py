@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # where there is no conftest.py, on a machine lent for its GPU
+sys.path.insert(0, str(Path(__file__).parent))  # where conftest.py is not used
 
 from forests import (
     ALL,

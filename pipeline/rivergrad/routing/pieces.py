@@ -50,18 +50,20 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
     by_piece = order[np.argsort(piece_of[order], kind="stable")]
     bounds = np.searchsorted(piece_of[by_piece], np.arange(keys.shape[0] + 1))
     down = network.downstream
+    has = np.flatnonzero(down >= 0)
+    same = piece_of[has] == piece_of[down[has]]
+    crossing = has[~same]
+    inside = np.full(network.n_reaches, -1)  # position downstream in the same piece
+    inside[has[same]] = down[has[same]]
     local = np.empty(network.n_reaches, np.int64)
     for begin, end in pairwise(bounds.tolist()):
         reaches = by_piece[begin:end]
         local[reaches] = np.arange(reaches.size)
-        below = down[reaches]
-        inside = (below >= 0) & (piece_of[np.maximum(below, 0)] == piece_of[reaches])
+        below = inside[reaches]
         # sweeps read runoff column by column: those they need together stand together
-        by_piece[begin:end] = reaches[sweep_order(np.where(inside, local[np.maximum(below, 0)], -1))]
+        by_piece[begin:end] = reaches[sweep_order(np.where(below >= 0, local[below], -1))]
     local[by_piece] = np.arange(network.n_reaches) - bounds[piece_of[by_piece]]
 
-    has = np.flatnonzero(down >= 0)
-    crossing = has[piece_of[has] != piece_of[down[has]]]
     crossing = crossing[np.lexsort((crossing, piece_of[crossing]))]
     first = np.searchsorted(piece_of[crossing], np.arange(keys.shape[0] + 1))
     outlet_number = np.arange(crossing.size) - first[piece_of[crossing]]
@@ -71,15 +73,14 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
     pieces = []
     for number in range(keys.shape[0]):
         reaches = by_piece[bounds[number] : bounds[number + 1]]
-        below = down[reaches]
-        inside = (below >= 0) & (piece_of[np.maximum(below, 0)] == number)
+        below = inside[reaches]
         into = entering[first_in[number] : first_in[number + 1]]
         pieces.append(
             Piece(
                 number=number,
                 part=int(keys[number, 1]),
                 reaches=reaches,
-                downstream=np.where(inside, local[np.maximum(below, 0)], -1),
+                downstream=np.where(below >= 0, local[below], -1),
                 inlets=local[down[crossing[into]]],
                 sources=tuple((int(piece_of[crossing[c]]), int(outlet_number[c])) for c in into),
                 outlets=local[crossing[first[number] : first[number + 1]]],

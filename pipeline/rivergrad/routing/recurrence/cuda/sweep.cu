@@ -246,35 +246,18 @@ __device__ __forceinline__ real sum_of_turns(real v) {
     return total;
 }
 
-// x (in linear time over the tile) delayed by w steps; `line` (w,) holds those on the way, oldest first.
+// The series x of a tile delayed by w steps; `line` (w,) holds those on the way, oldest first. BACK: the same back
+// in time, for gradients, the latest in time first.
+template <bool BACK>
 __device__ void delay(real* x, int w, real* line, real* room, const Time& time, int lane, int valid) {
     if (w == 0) return;
     const int n = (int)min((long long)USED * STEPS, time.n_steps() - time.step(0));
-    for (int e = 0; e < valid; ++e) room[lane * STEPS + e] = x[e];
+    const int first = BACK ? n - 1 - lane * STEPS : lane * STEPS, step = BACK ? -1 : 1;
+    for (int e = 0; e < valid; ++e) room[first + step * e] = x[e];
     __syncwarp();
     for (int e = 0; e < valid; ++e) {
-        const int t = lane * STEPS + e;
+        const int t = first + step * e;
         x[e] = t < w ? line[t] : room[t - w];
-    }
-    __syncwarp();
-    for (int begin = 0; begin < w; begin += LANES) {
-        const int k = begin + lane;
-        const real next = k >= w ? 0 : k + n < w ? line[k + n] : room[k + n - w];
-        __syncwarp();
-        if (k < w) line[k] = next;
-        __syncwarp();
-    }
-}
-
-// The same back in time; `line` holds gradients on the way, the latest in time first.
-__device__ void delay_back(real* g, int w, real* line, real* room, const Time& time, int lane, int valid) {
-    if (w == 0) return;
-    const int n = (int)min((long long)USED * STEPS, time.n_steps() - time.step(0));
-    for (int e = 0; e < valid; ++e) room[n - 1 - (lane * STEPS + e)] = g[e];
-    __syncwarp();
-    for (int e = 0; e < valid; ++e) {
-        const int t = n - 1 - (lane * STEPS + e);
-        g[e] = t < w ? line[t] : room[t - w];
     }
     __syncwarp();
     for (int begin = 0; begin < w; begin += LANES) {
@@ -498,7 +481,7 @@ __device__ __forceinline__ void down(
 #if DELAY
                 {
                     for (int e = 0; e < STEPS; ++e) x[e] += R;
-                    delay(x, delay_of[me], line + delay_at[me], linear, time, lane, valid);
+                    delay<false>(x, delay_of[me], line + delay_at[me], linear, time, lane, valid);
                     R = valid > 0 ? x[0] : real(0);
                     for (int e = 0; e < STEPS; ++e) x[e] -= R;
                 }
@@ -947,7 +930,7 @@ __device__ __forceinline__ void up(
                     }
                 }
 #if DELAY
-                delay_back(g, delay_of[me], g_line + delay_at[me], linear, time, lane, valid);
+                delay<true>(g, delay_of[me], g_line + delay_at[me], linear, time, lane, valid);
 #endif
 #pragma unroll
                 for (int e = 0; e < STEPS; ++e)

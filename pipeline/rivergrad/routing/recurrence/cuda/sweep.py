@@ -28,6 +28,7 @@ class Saved:
     flow: Tensor  # (batch, flow, tile, step + 1, lane) series between blocks
     kept: Tensor  # (batch, tile, section, slot) states at the starts of tiles
     kept_line: Tensor  # (batch, tile, delayed inflow)
+    coefficients: Tensor  # (slot, 8)
 
 
 class CudaSweep:
@@ -175,6 +176,7 @@ class CudaSweep:
         flow = new((batch, layout.n_flows, tiles, case.steps + 1, case.lanes))
         done = torch.zeros((batch, layout.n_flows), dtype=torch.int32, device=self.device)
         delay, delay_at, line = self._delays(filter_)
+        coefficients = self._coefficients(case, filter_)
         kept = new((batch, tiles, case.sections, layout.n_slots)) if keep else None
         kept_line = new((batch, tiles, line)) if keep else None
         if layout.n_blocks and batch and time:
@@ -183,7 +185,7 @@ class CudaSweep:
             arguments = (
                 *self._network(case),
                 *self._grid,
-                self._coefficients(case, filter_),
+                coefficients,
                 delay,
                 delay_at,
                 np.int32(self.problem.n_reaches),
@@ -210,7 +212,9 @@ class CudaSweep:
                 torch.zeros(1, dtype=torch.int32, device=self.device),
             )
             self._launch(case, self.device.index, "forward", blocks, arguments)
-        return Saved(flow, kept, kept_line) if kept is not None and kept_line is not None else None
+        return (
+            Saved(flow, kept, kept_line, coefficients) if kept is not None and kept_line is not None else None
+        )
 
     def backward(
         self,
@@ -255,7 +259,7 @@ class CudaSweep:
                 *self._network(case),
                 self.layout(case.leaves)[1]["back"],
                 *self._grid,
-                self._coefficients(case, filter_),
+                saved.coefficients,
                 delay,
                 delay_at,
                 np.int32(n),
