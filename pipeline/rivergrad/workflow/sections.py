@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rivergrad.errors import InputError
+from rivergrad.estimate.loss_spec import DEFAULT_NU
 from rivergrad.workflow.fields import (
     AutoSwitch,
     Bounds,
@@ -15,6 +16,7 @@ from rivergrad.workflow.fields import (
     Duration,
     FilePath,
     GaugeName,
+    LossTerms,
     NonNegativeCount,
     NonNegativeNumber,
     Period,
@@ -305,10 +307,16 @@ class EstimateSection(Section):
         default=12,
         description="The number of celerities tried for the uniform baseline, even in their logarithm.",
     )
-    loss: Literal["nse", "nnse"] = Field(
+    loss: LossTerms = Field(
         default="nse",
-        description="What is minimised, averaged over the training gauges: nse is 1 - NSE; nnse is 1 - 1/(2 - NSE), "
-        "which no gauge with wrong runoff can dominate.",
+        description="What is minimised, averaged over the training gauges, by name or as weights by name such as "
+        "{nse: 0.7, log_nse: 0.3}: nse is 1 - NSE; nnse is 1 - 1/(2 - NSE), which no gauge with wrong runoff can "
+        "dominate; log_nse is 1 - NSE of logarithms; kge is 1 - KGE; huber and student_t are 1 - NSE but for large "
+        "residuals, which count less; timing is 1 - correlation, blind to volume and scale.",
+    )
+    student_t_nu: PositiveNumber = Field(
+        default=DEFAULT_NU,
+        description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
     )
 
 
