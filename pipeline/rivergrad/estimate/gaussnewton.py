@@ -15,7 +15,7 @@ section 3.2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -63,6 +63,11 @@ class Prior:
     tree: TreePrior | None
     n_reaches: int
     n_free: int
+
+    def scaled(self, tau: Float) -> Prior:
+        """The same prior with deviations of another scale."""
+        assert self.tree is not None
+        return replace(self, tree=self.tree.with_tau(tau))
 
     def value(self, shared: Float, free: Float) -> float:
         """Minus the log density, but for a constant."""
@@ -113,7 +118,7 @@ def gauss_newton_step(
     free: Float,
     discharge: Float,
     observed: Float,
-    weigh: Callable[[Float], Float],
+    weigh: Callable[[Float, Float], Float],
     tolerance: float,
     most: int,
 ) -> tuple[Float, Float, Float, Step]:
@@ -122,7 +127,7 @@ def gauss_newton_step(
     Args:
         shared, free: the point; discharge: (window, time, gauge) there.
         observed: (window, time, gauge), NaN where missing.
-        weigh: (window, time, gauge) weights from residuals of the same shape (0 where missing).
+        weigh: (window, time, gauge) weights from residuals (0 where missing) and discharge.
         tolerance, most: of the conjugate gradients.
 
     Returns:
@@ -135,7 +140,7 @@ def gauss_newton_step(
         return np.where(present, q - target, 0.0)
 
     r = residual(discharge)
-    weight = weigh(r)
+    weight = weigh(r, discharge)
     problem.weigh(weight)
 
     def value(r: Float, s: Float, u: Float) -> float:

@@ -120,17 +120,23 @@ class ParameterModel:
             shared: (n_shared,); more at its end are left alone.
             free: (n_free, reach); features: (reach, n_features); region: (reach,) class, with `n_regions`.
         """
-        latent = shared[0] + self._trend(shared, features) + free[0]
+        latent = self.common(shared, features, region) + free
+        celerity = self.celerity.value(latent[0])
+        return celerity, None if self.spreading is None else self.spreading.value(latent[1])
+
+    def common(self, shared: Tensor, features: Tensor, region: Tensor | None = None) -> Tensor:
+        """(n_free, reach) what the bounded curves take, but for the deviations."""
         at = self._spreading_at
+        found = [shared[0] + self._trend(shared, features)]
+        if self.spreading is not None:
+            found.append(shared[at].expand(features.shape[0]))
         if region is not None and self.n_regions:
-            latent = latent + shared[1 + self.n_trend : at][region]
-        celerity = self.celerity.value(latent)
-        if self.spreading is None:
-            return celerity, None
-        latent = shared[at] + free[1]
-        if region is not None and self.n_regions:
-            latent = latent + shared[at + 1 : at + 1 + self.n_regions][region]
-        return celerity, self.spreading.value(latent)
+            starts = (1 + self.n_trend, at + 1)
+            found = [
+                one + shared[start : start + self.n_regions][region]
+                for one, start in zip(found, starts, strict=False)
+            ]
+        return torch.stack(found)
 
     def parameters(
         self, shared: Tensor, free: Tensor, features: Tensor, length: Tensor, region: Tensor | None = None

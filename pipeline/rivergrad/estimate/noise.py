@@ -7,23 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.estimate.evidence import noise_scale
+
 Float = NDArray[np.float64]
 
 FLOOR = 1e-4
 """Least standard deviation of a residual, as a share of that of the observations: the routing's own precision."""
-MOST_CORRELATED = 0.98
-"""Lag-one correlation of residuals beyond which no more is believed."""
+LEAST_SHARE = 0.02
+"""No value's variance is below this share of the gauge's mean one: low flow does not count without limit."""
+ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Residuals as a Gaussian first-order autoregression, by gauge.
+    """Residuals of a gauge: variance α + β q², and a lag-one correlation.
 
-    Errors of runoff last for days: n residuals with lag-one correlation ρ say as much about a slow signal as
-    n (1 − ρ)/(1 + ρ) independent ones (Bayley & Hammersley 1946, doi:10.2307/2983560), so each value counts that much.
+    Errors of rating curves and of runoff grow with discharge q (simulated, so that a wrong observation does not set
+    its own weight). They also last for days: n residuals with lag-one correlation ρ say as much about a slow signal
+    as n (1 − ρ)/(1 + ρ) independent ones, so each value counts that much (see `noise_scale`).
 
     Attributes:
-        variance: (gauge,) of a residual, m⁶/s².
+        variance: (window, time, gauge) of each value, m⁶/s²; infinite at gauges with too few values.
         worth: (gauge,) share of an independent value that each is worth, 0..1.
     """
 
@@ -36,34 +40,64 @@ class Noise:
         Args:
             present: which values there are.
             trains: (gauge,) weight of each gauge, 0 for those that do not train.
-            error: (window, time, gauge) standard deviation of the observations' own error, m³/s.
+            error: (window, time, gauge) standard deviation of the observations' own error, m³/s, NaN where not
+                known: values whose error exceeds what the residuals show anyway count by their own error.
         """
-        variance = np.broadcast_to(self.variance, present.shape)
+        variance = self.variance
         if error is not None:
-            # the residuals hold this error already: it tells the bad values from the good ones
-            known = present & np.isfinite(error)
-            square = np.where(known, error, 0.0) ** 2
-            mean = square.sum(axis=(0, 1)) / np.maximum(known.sum(axis=(0, 1)), 1)
-            share = np.clip(mean / np.where(self.variance > 0, self.variance, 1.0), 0.0, 1.0)
-            relative = np.where(known & (mean > 0), square / np.where(mean > 0, mean, 1.0), 1.0)
-            variance = self.variance * ((1 - share) + share * relative)
-        counts = present & (trains > 0) & (variance > 0)
+            variance = np.maximum(variance, np.where(np.isfinite(error), error, 0.0) ** 2)
+        counts = present & (trains > 0) & (variance > 0) & np.isfinite(variance)
         result: Float = np.where(counts, trains * self.worth / np.where(counts, variance, 1.0), 0.0)
         return result
 
 
-def measure(residual: Float, present: NDArray[np.bool_], spread: Float) -> Noise:
+def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], spread: Float) -> Noise:
     """The noise of residuals.
 
     Args:
-        residual: (window, time, gauge); present: which of them there are.
+        residual: (window, time, gauge), simulated − observed; present: which of them there are.
+        discharge: (window, time, gauge), simulated, m³/s.
         spread: (gauge,) standard deviation of the observations, m³/s.
     """
-    count = present.sum(axis=(0, 1))
-    square = np.where(present, residual**2, 0.0).sum(axis=(0, 1))
-    variance = np.maximum(square / np.maximum(count, 1), (FLOOR * spread) ** 2)
-    both = present[:, 1:] & present[:, :-1]
-    product = np.where(both, residual[:, 1:] * residual[:, :-1], 0.0).sum(axis=(0, 1))
-    norm = np.where(both, (residual[:, 1:] ** 2 + residual[:, :-1] ** 2) / 2, 0.0).sum(axis=(0, 1))
-    correlation = np.clip(product / np.where(norm > 0, norm, 1.0), 0.0, MOST_CORRELATED)
-    return Noise(variance, (1 - correlation) / (1 + correlation))
+    sigma, _ = noise_scale(_joined(residual, present), floor=FLOOR * spread)
+    variance = _growing(residual, discharge, present, sigma)
+    _, worth = noise_scale(_joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present))
+    return Noise(variance, worth)
+
+
+def _joined(series: Float, present: NDArray[np.bool_]) -> Float:
+    """Windows one after the other, (time, gauge), with a gap between them: they do not follow one another."""
+    apart = np.full((series.shape[0], 1, series.shape[2]), np.nan)
+    joined = np.concatenate([np.where(present, series, np.nan), apart], axis=1)
+    return joined.reshape(-1, series.shape[2])
+
+
+def _growing(residual: Float, discharge: Float, present: NDArray[np.bool_], sigma: Float) -> Float:
+    """Variances α + β q² by least squares on the squared residuals, each over its own variance, α and β ≥ 0."""
+    known = np.isfinite(sigma)
+    mean = np.where(known, sigma, 1.0) ** 2
+    square = np.where(present, np.minimum(residual**2, 25.0 * mean * (1 + _relative(discharge, present))), 0.0)
+    flow = np.where(present, discharge**2, 0.0)
+    variance = np.broadcast_to(mean, residual.shape)
+    for _ in range(ROUNDS):
+        w = np.where(present, 1 / variance**2, 0.0)
+        s, sx, sxx = w.sum(axis=(0, 1)), (w * flow).sum(axis=(0, 1)), (w * flow**2).sum(axis=(0, 1))
+        sy, sxy = (w * square).sum(axis=(0, 1)), (w * flow * square).sum(axis=(0, 1))
+        det = s * sxx - sx**2
+        fine = det > 1e-12 * s * sxx
+        safe = np.where(fine, det, 1.0)
+        constant, factor = (sxx * sy - sx * sxy) / safe, (s * sxy - sx * sy) / safe
+        only_constant = sy / np.where(s > 0, s, 1.0)
+        only_factor = sxy / np.where(sxx > 0, sxx, 1.0)
+        factor = np.where(fine, np.where(constant < 0, only_factor, np.maximum(factor, 0.0)), 0.0)
+        constant = np.where(fine & (factor > 0), np.maximum(constant, 0.0), only_constant)
+        found = np.maximum(constant + factor * discharge**2, LEAST_SHARE * mean)
+        variance = np.where(present, found, mean)
+    return np.where(known, variance, np.inf)
+
+
+def _relative(discharge: Float, present: NDArray[np.bool_]) -> Float:
+    """q² over its mean."""
+    count = np.maximum(present.sum(axis=(0, 1)), 1)
+    mean = np.where(present, discharge**2, 0.0).sum(axis=(0, 1)) / count
+    return discharge**2 / np.where(mean > 0, mean, 1.0)

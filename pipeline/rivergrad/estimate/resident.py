@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rivergrad.estimate.adam import Adam
 from rivergrad.estimate.information import PieceInformation
-from rivergrad.estimate.loss import nse_loss
+from rivergrad.estimate.loss import GaugeStatistics, LossSpec, gauge_loss
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.smoothing import Neighbours, river_penalty
 from rivergrad.estimate.volume import VolumeModel
@@ -69,10 +69,10 @@ class FitSetup:
         model: the parameter model.
         features: (reach, feature); length: (reach,) m.
         observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
-        scale: (target,) weight of a gauge over its variance and over the number of training gauges.
+        loss: what is minimised; statistics: (target,) of the training record.
         shrinkage: weight of the penalty on deviations, already divided by the reaches of the whole network.
         rate: learning rate.
-        share: weight of one gauge where the loss is the normalised one (see `estimate.loss`).
+        error: (time, target) standard deviation of the observations' own error, where it is known.
         region: (reach,) class of each reach, where the model has classes.
         volume: the volume error of the runoff, where it is estimated; its numbers follow the model's shared ones.
         area: (reach,) increment area of each reach in `volume`, −1 for none.
@@ -83,10 +83,11 @@ class FitSetup:
     features: NDArray[np.float64]
     length: NDArray[np.float64]
     observed: NDArray[np.float32]
-    scale: NDArray[np.float64]
+    loss: LossSpec
+    statistics: GaugeStatistics
     shrinkage: float
     rate: float
-    share: float | None = None
+    error: NDArray[np.float32] | None = None
     region: NDArray[np.int64] | None = None
     volume: VolumeModel | None = None
     area: NDArray[np.int64] | None = None
@@ -160,7 +161,8 @@ class ResidentPiece:
         self.features = torch.from_numpy(fit.features)
         self.length = torch.from_numpy(fit.length)
         self.observed = torch.from_numpy(fit.observed).to(device)
-        self.scale = torch.from_numpy(fit.scale).to(device)
+        self.error = None if fit.error is None else torch.from_numpy(fit.error).to(device)
+        self.statistics = fit.statistics.to(device)
         self.region = None if fit.region is None else torch.from_numpy(fit.region)
         n = self.setup.piece.reaches.size
         self.free = np.zeros((fit.model.n_free, n))
@@ -304,7 +306,9 @@ class ResidentPiece:
         )
         a, b, _ = windows[0]
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
-        loss = nse_loss(discharge[:, b - a :], observed, self.scale, self.fit.share).cpu()
+        error = None if self.error is None else torch.stack([self.error[b0:c] for _, b0, c in windows])
+        each = gauge_loss(self.fit.loss, discharge[:, b - a :], observed, self.statistics, error)
+        loss = each.sum().cpu()
         elsewhere = 0.0
         if self.fit.model.deviates:
             loss = loss + self.fit.shrinkage * (free * free).sum()

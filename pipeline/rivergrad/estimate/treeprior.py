@@ -112,17 +112,21 @@ class TreePrior:
         return other
 
     @property
+    def _kappa(self) -> Float:
+        return np.asarray(self.kappa)  # (F,) since the checks
+
+    @property
     def _tied(self) -> bool:
         return bool(np.any(self.kappa))
 
     @cached_property
     def _pivot(self) -> Float:
-        return _pivots(self.downstream, self.order, self.kappa)
+        return _pivots(self.downstream, self.order, self._kappa)
 
     @cached_property
     def _weight(self) -> Float:
         """κ/d, the share of a reach's deviation that it takes from its downstream reach, (F, n)."""
-        return np.asarray(self.kappa)[:, None] / self._pivot
+        return self._kappa[:, None] / self._pivot
 
     @cached_property
     def _root(self) -> Float:
@@ -137,20 +141,20 @@ class TreePrior:
     def _laplacian(self, v: Float) -> Float:
         """L v."""
         inner = np.flatnonzero(self.downstream >= 0)
-        to = self.downstream[inner]
-        drop = v[..., inner] - v[..., to]
-        out = np.zeros_like(v)
-        out[..., inner] = drop
-        flat = out.reshape(-1, v.shape[-1])
-        for row, d in zip(flat, drop.reshape(-1, inner.size), strict=True):
-            row -= np.bincount(to, d, minlength=row.size)
-        return out
+        to, n = self.downstream[inner], v.shape[-1]
+        rows = v.reshape(v.size // n, n)
+        drop = rows[:, inner] - rows[:, to]
+        out = np.zeros(rows.shape)
+        out[:, inner] = drop
+        for row, d in zip(out, drop, strict=True):
+            row -= np.bincount(to, d, minlength=n)
+        return out.reshape(v.shape)
 
     def precision(self, v: Float) -> Float:
         """Q v."""
         out = self._checked(v)
         if self._tied:
-            out = out + np.asarray(self.kappa)[:, None] * self._laplacian(v)
+            out = out + self._kappa[:, None] * self._laplacian(v)
         return out / self.tau[:, None] ** 2
 
     def energy(self, u: Float) -> Float:

@@ -34,13 +34,13 @@ class LeastSquares:
         split: Callable[[Float], list[Float]],
         join: Callable[[list[Float]], Float],
     ) -> None:
-        self._sweep, self._windows, self._n = sweep, list(windows), n_reaches
+        self._sweep, self.windows, self._n = sweep, list(windows), n_reaches
         self._split, self._join = split, join
 
     def linearise(self, shared: Float, free: Float) -> Float:
         """Discharge (window, time, gauge) at this point, where the pieces are now."""
         self._sweep.place(free)
-        return self._join(self._sweep.linearise(shared, self._windows))
+        return self._join(self._sweep.linearise(shared, self.windows))
 
     def weigh(self, weight: Float) -> None:
         """The weights (window, time, gauge) of `information`."""
@@ -59,7 +59,7 @@ class LeastSquares:
 
     def observed(self, record: Float) -> Float:
         """The windows of a record (time, …) that count, (window, time, …)."""
-        return np.stack([record[b:c] for _, b, c in self._windows])
+        return np.stack([record[b:c] for _, b, c in self.windows])
 
 
 def covering_windows(fit: tuple[int, int], warmup: int, length: int, most: int) -> list[Window]:

@@ -27,6 +27,11 @@ SharedPenalty = Callable[[Float], tuple[float, Float]]
 BACKTRACKS = 8
 """Shorter and shorter steps along an L-BFGS direction before it is given up."""
 
+EVIDENCE_FROM = 4
+"""Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
+SETTLED = 0.03
+"""Change of the logarithm of the prior's scale that no longer matters."""
+
 
 class Optimiser(Protocol):
     """Moves an estimation step by step.
@@ -175,10 +180,11 @@ class GaussNewtonOptimiser:
         trains: (gauge,) weight of each gauge, mean 1 over those that train, 0 for the others.
         spread: (gauge,) standard deviation of the observations.
         error: (window, time, gauge) of the observations' own error, or None.
-        prior: of everything; its scale is measured again after each of the steps in `evidence`.
+        prior: of everything; its scale is measured again at every second step from `EVIDENCE_FROM` on, until it settles.
         inner: products with the information matrix in a step at most.
         tolerance: of the conjugate gradients; finished: when a step changes what is minimised by less than `flat`.
-        retune: given the noise weights at the present point, the prior at the scale that the evidence asks for.
+        retune: from the prior, shared coefficients and deviations, where the problem is weighed and linearised, the
+            prior at the scale that the evidence asks for.
     """
 
     problem: LeastSquares
@@ -187,12 +193,11 @@ class GaussNewtonOptimiser:
     trains: Float
     spread: Float
     prior: Prior
-    inner: int = 20
-    tolerance: float = 0.02
+    inner: int = 40
+    tolerance: float = 0.005
     flat: float = 1e-5
     error: Float | None = None
-    retune: Callable[[Prior, Float], Prior] | None = None
-    evidence: tuple[int, ...] = ()
+    retune: Callable[[Prior, Float, Float], Prior] | None = None
     finished: bool = False
 
     def __post_init__(self) -> None:
@@ -200,19 +205,23 @@ class GaussNewtonOptimiser:
         self._free = np.zeros((self.prior.n_free, self.prior.n_reaches))
         self._discharge: Float | None = None
         self.noise: Noise | None = None
+        self._settled = False
 
-    def weigh(self, residual: Float) -> Float:
+    def weigh(self, residual: Float, discharge: Float) -> Float:
         """Weights from residuals, by noise that they are taken to show."""
-        self.noise = measure(residual, self._present, self.spread)
+        self.noise = measure(residual, discharge, self._present, self.spread)
         return self.noise.weights(self._present, self.trains, self.error)
 
     def step(self, number: int) -> float:
         if self._discharge is None:
             self._discharge = self.problem.linearise(self.shared, self._free)
-        if self.retune is not None and number in self.evidence:
+        if self.retune is not None and number >= EVIDENCE_FROM and number % 2 == 0 and not self._settled:
             residual = np.where(self._present, self._discharge - self.observed, 0.0)
-            self.problem.weigh(self.weigh(residual))
-            self.prior = self.retune(self.prior, self._free)
+            self.problem.weigh(self.weigh(residual, self._discharge))
+            before, self.prior = self.prior, self.retune(self.prior, self.shared, self._free)
+            assert before.tree is not None
+            assert self.prior.tree is not None
+            self._settled = bool(np.all(np.abs(np.log(self.prior.tree.tau / before.tree.tau)) < SETTLED))
         loss = self._loss(self._discharge)
         shared, free, discharge, did = gauss_newton_step(
             self.problem,
@@ -231,8 +240,7 @@ class GaussNewtonOptimiser:
             number + 1, did.before, did.after, did.products, did.length, did.moved,
         )  # fmt: skip
         settled = did.before - did.after <= self.flat * max(abs(did.before), 1.0)
-        waits = self.retune is not None and any(number < k for k in self.evidence)
-        self.finished = settled and not waits
+        self.finished = settled and (self.retune is None or self._settled)
         return loss
 
     def _loss(self, discharge: Float) -> float:
@@ -248,15 +256,11 @@ class GaussNewtonOptimiser:
 
     def state(self) -> dict[str, Float]:
         tau = np.zeros(0) if self.prior.tree is None else self.prior.tree.tau
-        return {"free": self._free, "tau": np.array(tau)}
+        return {"free": self._free, "tau": np.array(tau), "settled": np.array([float(self._settled)])}
 
     def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
         self.shared, self._free, self._discharge = shared.copy(), state["free"].copy(), None
+        self._settled = bool(state["settled"][0])
         if self.prior.tree is not None:
-            self.prior = scaled(self.prior, state["tau"])
+            self.prior = self.prior.scaled(state["tau"])
 
-
-def scaled(prior: Prior, tau: Float) -> Prior:
-    """The same prior with deviations of another scale."""
-    assert prior.tree is not None
-    return Prior(prior.mean, prior.sd, prior.tree.with_tau(tau), prior.n_reaches, prior.n_free)

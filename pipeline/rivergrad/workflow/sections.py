@@ -213,6 +213,24 @@ class SpreadingSection(ParameterSection):
     """What spreads a wave: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
 
 
+class NuisanceSection(Section):
+    """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
+
+    Its logarithm is a broken line in time. It takes part in the fit and never in scores or in exported parameters.
+    """
+
+    knots: PositiveDuration = Field(
+        default=180 * 86400.0, description="How far apart the knots of the broken line are, about."
+    )
+    sd: PositiveNumber = Field(
+        default=0.3, description="Prior standard deviation of the logarithm of the factor."
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.01,
+        description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+    )
+
+
 class ParametersSection(Section):
     """What is estimated, and what keeps it from fitting noise."""
 
@@ -222,13 +240,53 @@ class ParametersSection(Section):
     spreading: SpreadingSection | None = Field(
         default=None, description="How much a wave spreads in a reach; by default as the scheme defines it."
     )
+    model: Literal["uniform", "free", "regional", "attributes", "hybrid"] = Field(
+        default="hybrid",
+        description="What varies over the reaches: uniform nothing; free every reach on its own; regional one value "
+        "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach.",
+    )
     trend: tuple[str, ...] = Field(
         default=(),
-        description="Reach attributes whose logarithm enters the log-linear trend of celerity.",
+        description="Reach attributes whose logarithm enters the trend of celerity (models attributes and hybrid).",
+    )
+    hidden: NonNegativeCount = Field(
+        default=0,
+        description="The number of units in the hidden layer of the trend; 0 makes it log-linear, monotone in each.",
+    )
+    regions: str | None = Field(
+        default=None,
+        description="The classes of the model regional: an integer reach attribute, or basin for one class a basin.",
     )
     shrinkage: NonNegativeNumber = Field(
         default=0.0, description="Weight of the penalty on how far single reaches leave the shared trend."
     )
+    smoothing: NonNegativeNumber = Field(
+        default=0.0,
+        description="How strongly deviations of neighbours along the river are tied, relative to shrinkage.",
+    )
+    deviation_sd: PositiveNumber | Literal["auto"] = Field(
+        default="auto",
+        description="Prior standard deviation of a reach's deviation, for gauss_newton and for uncertainty, about that "
+        "of ln(celerity); auto starts from the table of priors and follows the evidence.",
+    )
+    nuisance: NuisanceSection | None = Field(
+        default=None,
+        description="Volume error of the runoff, estimated with the parameters; by default runoff is taken as it is.",
+    )
+
+    @model_validator(mode="after")
+    def _model_has_what_it_needs(self) -> Self:
+        if self.model in ("uniform", "free", "regional") and (self.trend or self.hidden):
+            key = "trend" if self.trend else "hidden"
+            raise InputError(f"found {key} with model {self.model}; expected none, or model attributes or hybrid")
+        if self.model == "attributes" and not self.trend:
+            raise InputError("found model attributes without trend; expected names of reach attributes in it")
+        if self.hidden and not self.trend:
+            raise InputError("found hidden without trend; expected names of reach attributes in it")
+        if (self.model == "regional") != (self.regions is not None):
+            found = "regional without regions" if self.regions is None else f"{self.model} with regions"
+            raise InputError(f"found model {found}; expected regions with model regional, and only there")
+        return self
 
 
 class PartitionSection(Section):
@@ -284,8 +342,28 @@ class ComputeSection(Section):
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
+    method: Literal["adam", "lbfgs", "gauss_newton"] = Field(
+        default="adam",
+        description="adam draws windows for every step, for any size; lbfgs and gauss_newton go over all of the "
+        "training time; gauss_newton takes squared errors weighted by each gauge's own noise, a Gaussian prior and "
+        "few steps.",
+    )
     steps: Count = Field(default=150, description="The most optimiser steps.")
     learning_rate: PositiveNumber = Field(default=0.05, description="Adam's learning rate.")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant",
+        description="How adam's learning rate goes over the steps: constant, or down to a tenth along a cosine.",
+    )
+    clip: PositiveNumber | None = Field(
+        default=None, description="The longest gradient (Euclidean norm) that adam takes as it is; longer are cut."
+    )
+    restarts: NonNegativeCount = Field(
+        default=0,
+        description="How often a fit that is stuck goes back to its best step, with half the learning rate.",
+    )
+    inner: Count = Field(
+        default=40, description="The most conjugate-gradient products in a step of gauss_newton."
+    )
     window: PositiveDuration = Field(
         default=180 * 86400.0,
         description="The length of a training window, counted after its warm-up.",
@@ -317,6 +395,21 @@ class EstimateSection(Section):
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,
         description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
+    )
+
+
+class UncertaintySection(Section):
+    """How sure the parameters of every reach are, by the curvature of the fit at its end."""
+
+    enabled: Switch = Field(default=True, description="Whether it is computed.")
+    calls: Count = Field(
+        default=24,
+        description="The number of products with the information matrix, about two optimiser steps each: directions "
+        "that are looked at in every basin.",
+    )
+    rounds: NonNegativeCount = Field(
+        default=2,
+        description="How often the prior's scale is measured anew from the evidence (deviation_sd auto).",
     )
 
 

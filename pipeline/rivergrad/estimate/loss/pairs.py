@@ -46,14 +46,13 @@ def compare(
     discharge: Tensor, observed: Tensor, statistics: GaugeStatistics, error: Tensor | None = None
 ) -> Pairs:
     """Pairs of (window, time, gauge) discharge; see `rivergrad.estimate.loss.gauge_loss`."""
-    gauges = observed.shape[-1]
-    observed = observed.reshape(-1, gauges).to(torch.float64)
+    observed = observed.flatten(0, 1).to(torch.float64)
     present = ~torch.isnan(observed)
     # Replaced before anything is computed: a NaN in a branch not taken would still be one in the gradient.
-    simulated = torch.where(present, discharge.reshape(-1, gauges).to(torch.float64), 0.0)
+    simulated = torch.where(present, discharge.flatten(0, 1).to(torch.float64), 0.0)
     if error is not None:
         error = torch.nan_to_num(error.to(simulated), nan=0.0)
-        error = error if error.ndim == 1 else error.reshape(-1, gauges)
+        error = error if error.ndim == 1 else error.flatten(0, 1)
     return Pairs(
         simulated=simulated,
         observed=torch.where(present, observed, 0.0),
