@@ -77,7 +77,7 @@ class ObservationsSection(Section):
 
 
 class TwinSection(Section):
-    """Synthetic observations: the given runoff routed with hidden celerities, observed with errors."""
+    """Synthetic observations: the runoff, less any errors, routed with hidden celerities and observed with errors."""
 
     gauge_fraction: Annotated[Share, Field(gt=0.0)] = Field(
         default=0.02, description="The share of reaches that get a gauge."
@@ -91,6 +91,23 @@ class TwinSection(Section):
     celerity_spread: NonNegativeNumber = Field(
         default=0.4, description="Standard deviation of the hidden celerity's logarithm about its trend."
     )
+    runoff_error: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that varies over months and along rivers.",
+    )
+    runoff_bias: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0,
+        description="The share by which the given runoff is too large or too small, region by region, all the time.",
+    )
+    runoff_noise: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that is independent by day and reach.",
+    )
+
+    @property
+    def has_runoff_errors(self) -> bool:
+        """Whether the given runoff differs from the one that was routed."""
+        return self.runoff_error > 0 or self.runoff_bias > 0 or self.runoff_noise > 0
 
 
 class SchemeSection(Section):
