@@ -1,0 +1,200 @@
+"""The prior of the deviations: independent reaches, or reaches tied to their neighbours along the river.
+
+A forest's graph Laplacian factorises without fill-in when reaches are eliminated from upstream to downstream,
+so that everything here is exact and takes time in proportion to the number of reaches. Source: Rue & Held
+(2005), Gaussian Markov Random Fields, sections 2.4 and 2.6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from rivercut.graph import as_index
+from rivercut.network import frozen
+from rivergrad.errors import InputError
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+
+
+@njit(cache=True)
+def _pivots(downstream: Int, order: Int, kappa: Float) -> Float:  # pragma: no cover - compiled
+    """Pivots d of I + κL, (F, n).
+
+    A pivot is 1 + κ[has a downstream reach] + Σ κe/(e + κ) over the reaches upstream, e being what a reach's
+    own pivot has beyond κ: sums of positive numbers, so that nothing cancels however large κ is.
+    """
+    pivot = np.ones((kappa.size, downstream.size))
+    for f in range(kappa.size):
+        for i in order:
+            d = downstream[i]
+            if d >= 0:
+                beyond = pivot[f, i]
+                pivot[f, i] = beyond + kappa[f]
+                pivot[f, d] += kappa[f] * beyond / pivot[f, i]
+    return pivot
+
+
+@njit(cache=True)
+def _gather(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # pragma: no cover - compiled
+    """v ← G⁻¹ v in place, v (k, F, n): each reach hands its weighted value on, from upstream to downstream."""
+    for k in range(v.shape[0]):
+        for f in range(v.shape[1]):
+            for i in order:
+                if downstream[i] >= 0:
+                    v[k, f, downstream[i]] += weight[f, i] * v[k, f, i]
+
+
+@njit(cache=True)
+def _scatter(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # pragma: no cover - compiled
+    """v ← G⁻ᵀ v in place, v (k, F, n): each reach takes a share of its downstream reach's, from the outlets up."""
+    for k in range(v.shape[0]):
+        for f in range(v.shape[1]):
+            for a in range(order.size - 1, -1, -1):
+                i = order[a]
+                if downstream[i] >= 0:
+                    v[k, f, i] += weight[f, i] * v[k, f, downstream[i]]
+
+
+@dataclass(frozen=True, eq=False)
+class TreePrior:
+    """u ~ N(0, Q⁻¹) for each field, Q = (I + κL)/τ², L the graph Laplacian of the forest of reaches.
+
+    With κ = 0 every deviation is independent with standard deviation τ. Otherwise I + κL = G D Gᵀ with G unit
+    triangular in the order of the reaches, and C = τ G⁻ᵀ D^(-1/2) whitens: C Cᵀ = Q⁻¹.
+
+    Vectors are (..., F, n): any number of leading axes, fields, reaches in the network's order.
+
+    Attributes:
+        downstream: (n,) position of the downstream reach, -1 at an outlet.
+        order: (n,) positions, upstream before downstream.
+        tau: (F,) scale of each field's deviations, in the latent's unit; positive.
+        kappa: strength of the tie to neighbours, one number or (F,); 0 or more.
+
+    Raises:
+        InputError: a tau that is not positive, a negative kappa, or arrays of different lengths.
+    """
+
+    downstream: Int
+    order: Int
+    tau: Float
+    kappa: Float | float = 0.0
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "downstream", as_index(self.downstream))
+        set_(self, "order", as_index(self.order))
+        set_(self, "tau", frozen(np.atleast_1d(self.tau), np.float64))
+        if self.order.shape != self.downstream.shape:
+            raise InputError(f"order has shape {self.order.shape}; expected {self.downstream.shape}")
+        if self.tau.ndim != 1 or not (np.isfinite(self.tau) & (self.tau > 0)).all():
+            raise InputError(f"prior: tau is {self.tau.tolist()}; expected a positive number per field")
+        kappa = np.asarray(self.kappa, np.float64)
+        if kappa.shape not in ((), self.tau.shape) or not (np.isfinite(kappa) & (kappa >= 0)).all():
+            raise InputError(f"prior: kappa is {kappa.tolist()}; expected 0 or more, once or per field")
+        set_(self, "kappa", frozen(np.broadcast_to(kappa, self.tau.shape), np.float64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(fields, reaches)."""
+        return self.tau.size, self.downstream.size
+
+    def with_tau(self, tau: ArrayLike) -> TreePrior:
+        """The same prior at another scale, (F,)."""
+        other = TreePrior(self.downstream, self.order, np.asarray(tau, np.float64), self.kappa)
+        if other.shape == self.shape:
+            other.__dict__["_pivot"] = self._pivot  # they do not depend on tau
+        return other
+
+    @property
+    def _kappa(self) -> Float:
+        return np.asarray(self.kappa)  # (F,) since the checks
+
+    @property
+    def _tied(self) -> bool:
+        return bool(np.any(self.kappa))
+
+    @cached_property
+    def _pivot(self) -> Float:
+        return _pivots(self.downstream, self.order, self._kappa)
+
+    @cached_property
+    def _weight(self) -> Float:
+        """κ/d, the share of a reach's deviation that it takes from its downstream reach, (F, n)."""
+        return self._kappa[:, None] / self._pivot
+
+    @cached_property
+    def _root(self) -> Float:
+        """τ/√d, the standard deviation of a reach's own part, (F, n)."""
+        return self.tau[:, None] / np.sqrt(self._pivot)
+
+    def _checked(self, v: Float) -> Float:
+        if v.shape[-2:] != self.shape:
+            raise ValueError(f"Must have vectors of shape (..., {self.shape}), we instead got {v.shape}")
+        return v
+
+    def _laplacian(self, v: Float) -> Float:
+        """L v."""
+        inner = np.flatnonzero(self.downstream >= 0)
+        to, n = self.downstream[inner], v.shape[-1]
+        rows = v.reshape(v.size // n, n)
+        drop = rows[:, inner] - rows[:, to]
+        out = np.zeros(rows.shape)
+        out[:, inner] = drop
+        for row, d in zip(out, drop, strict=True):
+            row -= np.bincount(to, d, minlength=n)
+        return out.reshape(v.shape)
+
+    def precision(self, v: Float) -> Float:
+        """Q v."""
+        out = self._checked(v)
+        if self._tied:
+            out = out + self._kappa[:, None] * self._laplacian(v)
+        return out / self.tau[:, None] ** 2
+
+    def energy(self, u: Float) -> Float:
+        """uᵀ(I + κL)u of each field, (..., F)."""
+        return self.tau**2 * np.einsum("...fn,...fn->...f", u, self.precision(u))
+
+    def colour(self, v: Float) -> Float:
+        """C v: from independent standard normal numbers to deviations."""
+        out: Float = np.multiply(self._checked(v), self._root, order="C")
+        if self._tied:
+            _scatter(self.downstream, self.order, self._weight, out.reshape(-1, *self.shape))
+        return out
+
+    def colour_transposed(self, v: Float) -> Float:
+        """Cᵀ v: from a gradient with respect to deviations to one with respect to what colours them."""
+        if not self._tied:
+            return self._checked(v) * self._root
+        out = np.array(self._checked(v), np.float64, order="C")
+        _gather(self.downstream, self.order, self._weight, out.reshape(-1, *self.shape))
+        out *= self._root
+        return out
+
+    def whiten(self, u: Float) -> Float:
+        """C⁻¹ u: from deviations to independent standard normal numbers."""
+        self._checked(u)
+        if not self._tied:
+            return u / self._root
+        below = np.where(self.downstream >= 0, u[..., self.downstream], 0.0)
+        return (u - self._weight * below) / self._root
+
+    def variance(self) -> Float:
+        """diag(Q⁻¹), (F, n).
+
+        A reach's deviation is κ/d of its downstream reach's and an independent part of variance τ²/d.
+        """
+        out = self._root**2
+        if self._tied:
+            _scatter(self.downstream, self.order, self._weight**2, out.reshape(1, *self.shape))
+        return out
+
+    def sample(self, rng: np.random.Generator, count: int) -> Float:
+        """Draws from the prior, (count, F, n)."""
+        return self.colour(rng.standard_normal((count, *self.shape)))
