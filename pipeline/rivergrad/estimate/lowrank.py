@@ -12,6 +12,7 @@ shift); Hutchinson (1990), doi:10.1080/03610919008812866 (trace by random signs)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -189,13 +190,14 @@ class LowRank:
 
     def project(self, packed: Float) -> Float:
         """Uᵀ v in each block, (..., N) to (..., G, q)."""
-        rows = np.ascontiguousarray(packed.reshape(-1, packed.shape[-1]))
+        rows = np.ascontiguousarray(packed.reshape(math.prod(packed.shape[:-1]), packed.shape[-1]))
         out = _project(self.vectors, self.groups.pointer, rows)
         return out.reshape(*packed.shape[:-1], *self.values.shape)
 
     def combine(self, coefficients: Float) -> Float:
         """U c in each block, (..., G, q) to (..., N)."""
-        rows = np.ascontiguousarray(coefficients.reshape(-1, *self.values.shape))
+        count = math.prod(coefficients.shape[:-2])
+        rows = np.ascontiguousarray(coefficients.reshape(count, *self.values.shape))
         out = _combine(self.vectors, self.groups.pointer, rows)
         return out.reshape(*coefficients.shape[:-2], self.groups.slot.size)
 
@@ -311,8 +313,8 @@ def low_rank(
     Args:
         apply: A v for v (F, n); a block without information must give exactly zero.
         groups: the blocks.
-        calls: vectors of each block's Krylov space, 1 or more. The result is exact for a block of which the
-            rank is not higher.
+        calls: vectors of each block's Krylov space, 1 or more. The result is exact to rounding for a block
+            of lower rank (of the same rank, it depends on how well the start meets the range).
         rng: for the starts and the checks.
         given: further vectors (F, n), one product each, on which the result shall be exact.
         checks: further products with random signs, for `left_out`.

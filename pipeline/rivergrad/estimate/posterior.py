@@ -115,10 +115,11 @@ def laplace_posterior(
         information: F v for v (F, n), symmetric and positive semi-definite up to the error of its differences,
             without terms between groups, exactly zero for a group without gauges.
         prior: of the deviations.
-        basin: (n,) group of each reach: whole trees.
+        basin: (n,) group of each reach; whole trees unless κ = 0.
         regressors: X, (n, p) for every field, or one (n, p_f) for each field; None for none.
         b_sd: prior standard deviation of the coefficients, one number or one a field.
-        calls: products for the search in every group, 1 or more; exact where no more directions are informed.
+        calls: products for the search in every group, 1 or more; exact in groups of which fewer directions are
+            informed. It ends early where all groups are searched.
         seed: of the random starts and checks.
         shared: spend one more product on each column of X, after which what the data say about b and about u in
             its directions is exact (without: what the search happens to say, which is less).
@@ -126,7 +127,7 @@ def laplace_posterior(
         progress: is told the products done and the products in all.
 
     Raises:
-        InputError: arrays that do not fit, a group that splits a tree, or a b_sd that is not positive.
+        InputError: arrays that do not fit, a group that splits a tree though κ > 0, or a b_sd that is not positive.
     """
     group = _checked_groups(basin, prior)
     columns, sd = _shared(regressors, b_sd, prior)
@@ -206,7 +207,7 @@ def _checked_groups(basin: ArrayLike, prior: TreePrior) -> Int:
         raise InputError(f"basin has shape {group.shape}; expected {prior.downstream.shape}")
     down = prior.downstream
     split = np.flatnonzero((down >= 0) & (group != group[down]))
-    if split.size:
+    if split.size and np.any(prior.kappa):  # the prior ties the groups to each other
         raise InputError(
             f"basin: reaches at positions {ids_text(split)} flow into another group; expected whole trees"
         )
