@@ -60,7 +60,12 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
         spread: (gauge,) standard deviation of the observations, m³/s.
     """
     sigma, _ = noise_scale(_joined(residual, present), floor=FLOOR * spread)
+    known = np.isfinite(sigma) & (spread > 0)
+    share = sigma[known] / spread[known]
+    # A gauge fitted better than most counts as those: else it would be fitted better still, and no other heard.
+    usual = np.where(known, spread, 1.0) * (np.median(share) if share.size else 0.0)
     variance = _growing(residual, discharge, present, sigma)
+    variance = variance * np.where(known, np.maximum(usual / np.where(known, sigma, 1.0), 1.0), 1.0) ** 2
     _, worth = noise_scale(_joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present))
     return Noise(variance, worth)
 
