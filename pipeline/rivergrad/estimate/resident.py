@@ -100,8 +100,7 @@ class Given:
 
     `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
     spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
-    `table`: scheme parameters per reach of the piece. With `volume`, runoff is multiplied by the estimated
-    factors (of `shared`).
+    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given.
     """
 
     kind: str
@@ -110,7 +109,6 @@ class Given:
     spreading: float | None = None
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
-    volume: bool = False
 
 
 class ResidentPiece:
@@ -240,12 +238,8 @@ class ResidentPiece:
         size = self._chunk_steps()
         for a in range(start, stop, size):
             b = min(a + size, stop)
-            runoff = self._read(a, b)
-            if given.volume and given.shared is not None:
-                factor = self.factor(torch.from_numpy(given.shared), a, b)
-                runoff = runoff if factor is None else runoff * factor.to(runoff)
             q, out, state = self.engine.apply(
-                prepared, runoff[None], self._inflow(inflows, a - start, b - start), state
+                prepared, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
             )
             discharge.append(q[0].to("cpu", torch.float64).numpy())
             outflow.append(out[0].cpu().numpy())

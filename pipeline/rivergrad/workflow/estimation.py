@@ -204,9 +204,9 @@ class Estimation:
             self.config.estimate.uniform_grid,
         )
 
-    def estimated(self, shared: Float, best: bool = True, volume: bool = False) -> Given:
-        """The estimate, at its best or present deviations, with or without the runoff error taken out."""
-        return Given("estimate", shared=shared, best=best, volume=volume and self.volume is not None)
+    def estimated(self, shared: Float, best: bool = True) -> Given:
+        """The estimate, at its best or present deviations, with runoff as it is given."""
+        return Given("estimate", shared=shared, best=best)
 
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
@@ -221,10 +221,11 @@ class Estimation:
         """Mean over training gauges of NSE in the validation period, each at least −1.
 
         As in the loss, errors are measured against the variance of the fit period: a short or quiet validation
-        period has none of its own to speak of.
+        period has none of its own to speak of. Runoff is taken as it is given: what its errors were in the fit period
+        says little about another one.
         """
         first, last = self.periods.validation
-        given = self.estimated(shared, best=False, volume=True)
+        given = self.estimated(shared, best=False)
         observed = self.inputs.observed[first:last]
         seen = (self.trains > 0) & ~np.isnan(observed).all(axis=0)
         if not seen.any():

@@ -178,6 +178,7 @@ def fit(
         log.info("stuck at step %d: back to step %d with half the rate", done, int(numbers["best_step"]))
         return 0.0
 
+    most_probable = settings.method == "gauss_newton"
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
     with Progress(settings.steps, "estimate", start=done) as progress:
         while done < settings.steps and not numbers["stopped"]:
@@ -193,10 +194,9 @@ def fit(
             if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
                 score = work.validation(optimiser.shared)
                 row["validation_nse"] = score
-                # what Gauss-Newton converges to is the most probable, which validation may not tell from its like
-                better = score - numbers["score"] > (-FLAT if settings.method == "gauss_newton" else PROGRESS)
-                if better:
-                    numbers.update(score=max(score, numbers["score"]), best_step=float(done), stale=0.0)
+                # the last Gauss-Newton step is the most probable, by a prior that keeps it from fitting noise
+                if most_probable or score > numbers["score"] + PROGRESS:
+                    numbers.update(score=score, best_step=float(done), stale=0.0)
                     best = optimiser.shared.copy()
                     sweep.keep_best()
                 else:
@@ -212,6 +212,12 @@ def fit(
     ended = REASONS[int(numbers["stopped"])]
     if numbers["stopped"]:
         log.info("stopped at step %d: %s (best step %d)", done, ended, int(numbers["best_step"]))
+    if numbers["score"] < history[0]["validation_nse"] - FLAT:
+        log.warning(
+            "validation NSE %.4f is below that of the best uniform celerity, %.4f",
+            numbers["score"],
+            history[0]["validation_nse"],
+        )
     write_history(history)
     return FitResult(best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior))
 
