@@ -67,7 +67,7 @@ class Groups:
 
     def pack(self, v: Float) -> Float:
         """(..., F, n) to (..., N)."""
-        return v.reshape(*v.shape[:-2], -1)[..., self.slot]
+        return v.reshape(*v.shape[:-2], self.shape[0] * self.shape[1])[..., self.slot]
 
     def unpack(self, packed: Float) -> Float:
         """(..., N) to (..., F, n), zero outside the blocks."""
