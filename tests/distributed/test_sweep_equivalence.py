@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from rivergrad.distributed.executor import Executor, open_executor
 from rivergrad.distributed.simulate import PieceRunoff, piece_runoff, simulate, targets_of
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.estimate.bounds import Bounded
+from rivergrad.estimate.loss import LossSpec, gauge_statistics
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
 from rivergrad.io import open_runoff, read_network, write_runoff
@@ -143,10 +143,7 @@ def ask(one: Problem, cut: Partition, executor: Executor, dtype: str, engine: st
         )
     sweep = Sweep(executor, setups)
     sweep.load()
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a gauge without any value has no variance
-        variance = np.nanvar(one.observed.astype(np.float64), axis=0)
-    scale = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0) / one.gauges.size
+    statistics = gauge_statistics(one.observed, np.ones(one.gauges.size))
     sweep.prepare_fit(
         [
             FitSetup(
@@ -154,9 +151,11 @@ def ask(one: Problem, cut: Partition, executor: Executor, dtype: str, engine: st
                 features=one.features[piece.reaches],
                 length=np.array(one.length[piece.reaches]),
                 observed=np.ascontiguousarray(one.observed[:, at]),
-                scale=scale[at],
+                loss=LossSpec.parse({"nse": 0.8, "kge": 0.1, "log_nse": 0.1}),
+                statistics=statistics.select(at),
                 shrinkage=0.1 / one.network.n_reaches,
                 rate=0.05,
+                smoothing=0.2 / one.network.n_reaches,
             )
             for piece, at in zip(pieces, columns, strict=True)
         ]
@@ -335,6 +334,7 @@ def test_an_optimiser_step_moves_every_partition_alike() -> None:
             ]  # fmt: skip
             sweep = Sweep(executor, setups)
             sweep.load()
+            statistics = gauge_statistics(one.observed, np.ones(one.gauges.size))
             sweep.prepare_fit(
                 [
                     FitSetup(
@@ -342,9 +342,11 @@ def test_an_optimiser_step_moves_every_partition_alike() -> None:
                         one.features[piece.reaches],
                         one.length[piece.reaches],
                         one.observed[:, at],
-                        np.ones(at.size),
+                        LossSpec.parse("nse"),
+                        statistics.select(at),
                         0.0,
                         0.05,
+                        smoothing=0.1 / one.network.n_reaches,
                     )
                     for piece, at in zip(pieces, columns, strict=True)
                 ]

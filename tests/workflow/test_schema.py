@@ -157,6 +157,19 @@ def test_set_wins_and_the_last_one_counts(tmp_path: Path) -> None:
     assert workflow.network is not None
 
 
+def test_loss_is_a_name_or_weights_by_name(tmp_path: Path) -> None:
+    for loss, expected in (("kge", "kge"), ({"log_nse": 1, "nse": 0.7}, (("log_nse", 1.0), ("nse", 0.7)))):
+        workflow = load_workflow(write(tmp_path, changed(FILES, "estimate.loss", loss)))
+        assert workflow.estimate.loss == expected
+        copy = tmp_path / "copy.yaml"
+        copy.write_text(dump_resolved(workflow))
+        assert yaml.safe_load(copy.read_text())["estimate"]["loss"] == loss
+        assert load_workflow(copy) == workflow
+        assert hash(load_workflow(copy)) == hash(workflow)
+    workflow = load_workflow(write(tmp_path, FILES), ["estimate.loss.timing=1", "estimate.loss.nse=0.5"])
+    assert workflow.estimate.loss == (("timing", 1.0), ("nse", 0.5))
+
+
 def test_set_can_swap_observations_for_a_twin(tmp_path: Path) -> None:
     workflow = load_workflow(write(tmp_path, FILES), ["observations=null", "twin.noise=0.2"])
     assert workflow.observations is None
@@ -192,6 +205,15 @@ def test_set_can_swap_observations_for_a_twin(tmp_path: Path) -> None:
             "compute.dtype=float16",
             "--set compute.dtype=float16: found 'float16'; expected 'float32' or 'float64'",
         ),
+        (
+            "estimate.loss=nsee",
+            "--set estimate.loss=nsee: found 'nsee'; expected one of nse, nnse, kge, log_nse, huber, student_t, "
+            "timing; did you mean nse?",
+        ),
+        ("estimate.loss={kge: 0}", "found weight 0 of kge; expected a number above 0"),
+        ("estimate.loss={}", "found no term; expected names with weights such as {nse: 0.7, log_nse: 0.3}"),
+        ("estimate.loss=[nse]", "found ['nse']; expected the name of a loss, or names with weights"),
+        ("estimate.student_t_nu=0", "found 0; expected a value greater than 0"),
         ("runoff.grid=1", "--set runoff.grid=1: found 1; expected auto, true or false"),
         ("report.discharge=1", "--set report.discharge=1: found 1; expected true or false"),
         ("network.path=3", "--set network.path=3: found 3; expected a path"),

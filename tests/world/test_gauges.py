@@ -70,6 +70,15 @@ def test_small_worlds_and_many_gauges_make_do_with_small_rivers() -> None:
     assert 0 < gauges.held_out.sum() < len(gauges.reach)
 
 
+def test_every_reach_can_be_gauged() -> None:
+    spec = WorldSpec(seed=2, reaches=120, gauge_fraction=1.0, gauge_min_upstream=1, holdout_fraction=0.25)
+    network = generate_network(spec).network
+    gauges = place_gauges(spec, network)
+    np.testing.assert_array_equal(np.sort(gauges.reach), np.arange(network.n_reaches))
+    assert len(set(gauges.name)) == network.n_reaches
+    assert gauges.held_out.sum() == round(0.25 * network.n_reaches)
+
+
 def test_same_seed_same_gauges(spec: WorldSpec, world: World) -> None:
     a, b = place_gauges(spec, world.network), place_gauges(spec, world.network)
     for one, other in zip(a, b, strict=True):

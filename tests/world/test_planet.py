@@ -119,6 +119,26 @@ def test_celerity_grows_with_slope_and_area(world: World, spec: WorldSpec) -> No
     assert noise.std() == pytest.approx(spec.celerity_noise, abs=0.02)
 
 
+def test_without_noise_the_truth_is_a_law_of_slope_and_area() -> None:
+    """And with a reference celerity, worlds of any seed have the same law."""
+    for seed in (3, 4):
+        spec = WorldSpec(
+            seed=seed, reaches=200, celerity_noise=0.0, muskingum_x_noise=0.0, celerity_reference=1.4
+        )
+        world = generate_network(spec)
+        attributes = world.network.attributes
+        law = 1.4 * (attributes["slope"] / 2e-3) ** 0.55 * (attributes["upstream_area_m2"] / 5e9) ** 0.35
+        np.testing.assert_allclose(world.celerity, np.clip(law, 0.15, 4.0), rtol=1e-12)
+        assert np.mean((law > 0.15) & (law < 4.0)) > 0.95
+        assert (world.muskingum_x == spec.muskingum_x).all()
+        own = generate_network(spec.model_copy(update={"celerity_reference": None}))
+        inside = (
+            (world.celerity > 0.15) & (world.celerity < 4.0) & (own.celerity > 0.15) & (own.celerity < 4.0)
+        )
+        ratio = own.celerity[inside] / world.celerity[inside]
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
+
+
 def test_celerity_keeps_its_bounds_and_median(world: World, spec: WorldSpec) -> None:
     assert world.celerity.min() >= 0.15
     assert world.celerity.max() <= 4.0

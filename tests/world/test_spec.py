@@ -25,6 +25,10 @@ from rivergrad.world.streams import PURPOSES, stream
         ("start", "yesterday-ish"),
         ("start", "NaT"),
         ("continents", 7),
+        ("gauge_fraction", 1.01),
+        ("runoff_bias", 1.0),
+        ("runoff_error", -0.1),
+        ("celerity_reference", 0.0),
     ],
 )
 def test_refuses(field: str, value: Any) -> None:
@@ -62,6 +66,12 @@ def test_streams_repeat_and_differ() -> None:
     assert len(set(draws.values())) == len(PURPOSES)
     assert stream(3, "storms").random(4).tobytes() == draws["storms"]
     assert stream(4, "storms").random(4).tobytes() != draws["storms"]
+
+
+def test_parts_of_a_stream_repeat_and_differ() -> None:
+    draws = {part: stream(3, "runoff_noise", part).random(4).tobytes() for part in range(4)}
+    assert len({*draws.values(), stream(3, "runoff_noise").random(4).tobytes()}) == 5
+    assert stream(3, "runoff_noise", 2).random(4).tobytes() == draws[2]
 
 
 def test_streams_are_the_spawned_children() -> None:

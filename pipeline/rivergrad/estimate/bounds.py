@@ -33,7 +33,25 @@ class Bounded:
 
     def free(self, value: float) -> float:
         """The unbounded number at which the parameter has `value`."""
+        share = self._share(value)
+        return math.log(share / (1 - share))
+
+    def _share(self, value: float) -> float:
         low, high = self._ends()
         share = ((math.log(value) if self.logarithmic else value) - low) / (high - low)
-        share = min(max(share, 1e-6), 1 - 1e-6)
-        return math.log(share / (1 - share))
+        return min(max(share, 1e-6), 1 - 1e-6)
+
+    def value_of(self, free: float) -> float:
+        """The parameter at one unbounded number."""
+        return float(self.value(torch.tensor(free, dtype=torch.float64)))
+
+    def slope(self, value: float) -> float:
+        """d value / d free where the parameter has `value`."""
+        low, high = self._ends()
+        share = self._share(value)
+        inner = (high - low) * share * (1 - share)
+        return inner * value if self.logarithmic else inner
+
+    def log_slope(self, value: float) -> float:
+        """d ln(value) / d free there."""
+        return self.slope(value) / value

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.estimate.adam import Adam
-from rivergrad.estimate.loss import nse_loss
+from rivergrad.estimate.information import PieceInformation
+from rivergrad.estimate.loss import GaugeStatistics, LossSpec, gauge_loss
 from rivergrad.estimate.model import ParameterModel
+from rivergrad.estimate.smoothing import Neighbours, river_penalty
+from rivergrad.estimate.volume import VolumeModel
 from rivergrad.routing import GridWeights, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.engines import Engine
 from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import PureLag, Scheme
@@ -65,20 +69,29 @@ class FitSetup:
         model: the parameter model.
         features: (reach, feature); length: (reach,) m.
         observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
-        scale: (target,) weight of a gauge over its variance and over the number of training gauges.
+        loss: what is minimised; statistics: (target,) of the training record.
         shrinkage: weight of the penalty on deviations, already divided by the reaches of the whole network.
         rate: learning rate.
-        share: weight of one gauge where the loss is the normalised one (see `estimate.loss`).
+        error: (time, target) standard deviation of the observations' own error, where it is known.
+        region: (reach,) class of each reach, where the model has classes.
+        volume: the volume error of the runoff, where it is estimated; its numbers follow the model's shared ones.
+        area: (reach,) increment area of each reach in `volume`, −1 for none.
+        smoothing: weight of the penalty on differences along the river, divided likewise.
     """
 
     model: ParameterModel
     features: NDArray[np.float64]
     length: NDArray[np.float64]
     observed: NDArray[np.float32]
-    scale: NDArray[np.float64]
+    loss: LossSpec
+    statistics: GaugeStatistics
     shrinkage: float
     rate: float
-    share: float | None = None
+    error: NDArray[np.float32] | None = None
+    region: NDArray[np.int64] | None = None
+    volume: VolumeModel | None = None
+    area: NDArray[np.int64] | None = None
+    smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,8 @@ class Given:
 
     `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
     spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
-    `table`: scheme parameters per reach of the piece.
+    `table`: scheme parameters per reach of the piece. With `volume`, runoff is multiplied by the estimated
+    factors (of `shared`).
     """
 
     kind: str
@@ -96,6 +110,7 @@ class Given:
     spreading: float | None = None
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
+    volume: bool = False
 
 
 class ResidentPiece:
@@ -106,7 +121,17 @@ class ResidentPiece:
         torch.set_num_threads(setup.threads)
         self.setup = setup
         self.dtype = getattr(torch, setup.dtype)
-        self.engine = make_engine(
+        self.engine = self._make_engine(self.dtype)
+        self._double: Engine | None = None
+        self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
+        self._runoff: Tensor | None = None
+        self._route: tuple[Prepared, RouterState | None] | None = None
+        self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float] | None = None
+        self._information: PieceInformation | None = None
+
+    def _make_engine(self, dtype: torch.dtype) -> Engine:
+        setup = self.setup
+        return make_engine(
             choose_engine(setup.engine, setup.scheme, setup.device)[0],
             setup.piece.downstream,
             setup.scheme,
@@ -116,14 +141,10 @@ class ResidentPiece:
             inlets=setup.piece.inlets,
             outlets=setup.piece.outlets,
             grid=setup.grid,
-            dtype=self.dtype,
+            dtype=dtype,
             device=setup.device,
             keep_bytes=setup.memory // 4,
         )
-        self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
-        self._runoff: Tensor | None = None
-        self._route: tuple[Prepared, RouterState | None] | None = None
-        self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
 
     # -- forward only ---------------------------------------------------------------------------------------
 
@@ -140,7 +161,9 @@ class ResidentPiece:
         self.features = torch.from_numpy(fit.features)
         self.length = torch.from_numpy(fit.length)
         self.observed = torch.from_numpy(fit.observed).to(device)
-        self.scale = torch.from_numpy(fit.scale).to(device)
+        self.error = None if fit.error is None else torch.from_numpy(fit.error).to(device)
+        self.statistics = fit.statistics.to(device)
+        self.region = None if fit.region is None else torch.from_numpy(fit.region)
         n = self.setup.piece.reaches.size
         self.free = np.zeros((fit.model.n_free, n))
         self.best = self.free.copy()
@@ -160,8 +183,28 @@ class ResidentPiece:
             return scheme, scheme.from_celerity(celerity, spreading, self.length)
         assert given.shared is not None
         free = torch.from_numpy(self.best if given.best else self.free)
-        shared = torch.from_numpy(given.shared)
-        return scheme, self.fit.model.parameters(shared, free, self.features, self.length)
+        return scheme, self.parameters(torch.from_numpy(given.shared), free)
+
+    def parameters(self, shared: Tensor, free: Tensor) -> dict[str, Tensor]:
+        """The scheme's parameters of each reach at shared coefficients and deviations, differentiable."""
+        return self.fit.model.parameters(shared, free, self.features, self.length, self.region)
+
+    def factor(self, shared: Tensor, start: int, stop: int) -> Tensor | None:
+        """Factors on the runoff of steps start..stop, (time, reach); None where runoff is taken as it is."""
+        if self.fit.volume is None:
+            return None
+        assert self.fit.area is not None
+        values = shared[self.fit.model.n_shared :]
+        return self.fit.volume.factor(values, torch.from_numpy(self.fit.area), start, stop)
+
+    def rained(self, shared: Tensor, windows: Sequence[tuple[int, int, int]], dtype: torch.dtype) -> Tensor:
+        """Runoff of some windows, volume error taken out where it is estimated, (window, time, reach or cell)."""
+        assert self._runoff is not None
+        runoff = torch.stack([self._runoff[a:c] for a, _, c in windows]).to(dtype)
+        if self.fit.volume is None:
+            return runoff
+        factors = [self.factor(shared, a, c) for a, _, c in windows]
+        return runoff * torch.stack([f for f in factors if f is not None]).to(runoff)
 
     def _prepared(self, given: Given, horizon: int) -> Prepared:
         scheme, parameters = self._parameters(given)
@@ -197,8 +240,12 @@ class ResidentPiece:
         size = self._chunk_steps()
         for a in range(start, stop, size):
             b = min(a + size, stop)
+            runoff = self._read(a, b)
+            if given.volume and given.shared is not None:
+                factor = self.factor(torch.from_numpy(given.shared), a, b)
+                runoff = runoff if factor is None else runoff * factor.to(runoff)
             q, out, state = self.engine.apply(
-                prepared, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
+                prepared, runoff[None], self._inflow(inflows, a - start, b - start), state
             )
             discharge.append(q[0].to("cpu", torch.float64).numpy())
             outflow.append(out[0].cpu().numpy())
@@ -230,49 +277,64 @@ class ResidentPiece:
     # -- estimation -----------------------------------------------------------------------------------------
 
     def forward(
-        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
+        self,
+        shared: NDArray[np.float64],
+        windows: Sequence[tuple[int, int, int]],
+        neighbours: Neighbours | None,
+        *inflows: Array,
     ) -> tuple[None, list[Array]]:
         """Route some windows of the record and keep the graph for `backward`.
 
         Args:
             shared: shared coefficients.
             windows: (first step of the warm-up, first step that counts, end), all of the same lengths.
+            neighbours: deviations of the reaches next to this piece, where they are smoothed along the river.
             inflows: (window, routing step) each.
 
         Returns:
             Nothing, and the series of each outlet (window, routing step).
         """
-        assert self._runoff is not None
         leaf = torch.from_numpy(shared.copy()).requires_grad_()
         free = torch.from_numpy(self.free.copy()).requires_grad_()
-        parameters = self.fit.model.parameters(leaf, free, self.features, self.length)
-        runoff = torch.stack([self._runoff[a:c] for a, _, c in windows])
+        runoff = self.rained(leaf, windows, self.dtype)
         inflow = torch.zeros(0)
         if self.setup.piece.sources:
             inflow = torch.from_numpy(np.stack(inflows, axis=1)).to(self.dtype).requires_grad_()
-        prepared = self.engine.prepare(parameters, runoff.shape[1])
+        prepared = self.engine.prepare(self.parameters(leaf, free), runoff.shape[1])
         discharge, outflow, _ = self.engine.apply(
             prepared, runoff, inflow if self.setup.piece.sources else None
         )
         a, b, _ = windows[0]
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
-        loss = nse_loss(discharge[:, b - a :], observed, self.scale, self.fit.share)
-        penalty = self.fit.shrinkage * (free * free).sum()
-        self._pending = (loss.cpu() + penalty, outflow, inflow, leaf, free)
+        error = None if self.error is None else torch.stack([self.error[b0:c] for _, b0, c in windows])
+        each = gauge_loss(self.fit.loss, discharge[:, b - a :], observed, self.statistics, error)
+        loss = each.sum().cpu()
+        elsewhere = 0.0
+        if self.fit.model.deviates:
+            loss = loss + self.fit.shrinkage * (free * free).sum()
+            if self.fit.smoothing:
+                mine, theirs = river_penalty(free, self.setup.piece, neighbours)
+                loss = loss + self.fit.smoothing * (mine + theirs)
+                elsewhere = self.fit.smoothing * float(theirs.detach())
+        self._pending = (loss, outflow, inflow, leaf, free, elsewhere)
         return None, list(outflow.detach().cpu().numpy().swapaxes(0, 1))
 
-    def backward(self, update: bool, *gradients: Array) -> tuple[dict[str, Any], list[Array]]:
+    def backward(
+        self, update: bool, rate: float | None, *gradients: Array
+    ) -> tuple[dict[str, Any], list[Array]]:
         """Finish a step: gradients of everything, and Adam's step for the deviations.
 
         Args:
-            update: move the deviations (False: only report their gradient, for tests).
+            update: move the deviations (False: only report their gradient).
+            rate: learning rate; that of the set-up by default.
             gradients: of the loss with respect to each outlet's series, (window, routing step).
 
         Returns:
-            `loss`, `shared` (its gradient), `free` (without update), and the gradient of each inflow.
+            `loss`, `shared` (its gradient), `square` (of the deviations' gradient, summed), `free` (that gradient,
+            without update), `edge` (deviations at the cuts, see `Neighbours`), and the gradient of each inflow.
         """
         assert self._pending is not None
-        loss, outflow, inflow, leaf, free = self._pending
+        loss, outflow, inflow, leaf, free, elsewhere = self._pending
         self._pending = None
         roots, seeds = [loss], [torch.ones_like(loss)]
         if gradients:
@@ -283,28 +345,98 @@ class ResidentPiece:
         shared, deviations, incoming = (
             torch.zeros_like(t) if t.grad is None else t.grad for t in (leaf, free, inflow)
         )
-        result: dict[str, Any] = {"loss": float(loss.detach()), "shared": shared.numpy()}
+        if not self.fit.model.deviates:
+            deviations = torch.zeros_like(deviations)
+        self._gradient = deviations.numpy()
+        result: dict[str, Any] = {
+            "loss": float(loss.detach()) - elsewhere,
+            "shared": shared.numpy(),
+            "square": float((deviations * deviations).sum()),
+        }
         if update:
-            self.free = self.free + self.adam.update(deviations.numpy(), self.fit.rate)
+            self.advance(self.fit.rate if rate is None else rate, 1.0)
         else:
-            result["free"] = deviations.numpy()
+            result["free"] = self._gradient
+        result["edge"] = self.edge()
         into = list(incoming.cpu().numpy().swapaxes(0, 1)) if self.setup.piece.sources else []
         return result, into
+
+    def advance(self, rate: float, scale: float) -> Neighbours:
+        """Adam's step for the deviations by the last gradient times `scale`; the deviations at the cuts afterwards."""
+        if self.fit.model.deviates:
+            self.free = self.free + self.adam.update(self._gradient * scale, rate)
+        return self.edge()
+
+    def edge(self) -> Neighbours:
+        """Deviations of the reaches at the cuts."""
+        piece = self.setup.piece
+        return Neighbours(self.free[:, piece.inlets], self.free[:, piece.outlets])
 
     def both(
         self,
         update: bool,
+        rate: float | None,
         shared: NDArray[np.float64],
         windows: Sequence[tuple[int, int, int]],
+        neighbours: Neighbours | None,
         *inflows: Array,
     ) -> tuple[dict[str, Any], list[Array]]:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
-        self.forward(shared, windows, *inflows)
-        return self.backward(update)
+        self.forward(shared, windows, neighbours, *inflows)
+        return self.backward(update, rate)
+
+    # -- sensitivities, see `PieceInformation` --------------------------------------------------------------
+
+    def linearise(
+        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
+    ) -> tuple[Array, list[Array]]:
+        """Route windows in double precision at the present deviations; (window, time, target) of what counts."""
+        self._information = PieceInformation(self, shared, windows, inflows)
+        return self._information.discharge, self._information.outflow
+
+    def tangent(
+        self, shared: NDArray[np.float64], free: NDArray[np.float64], step: float, *inflows: Array
+    ) -> tuple[None, list[Array]]:
+        """Route again, a small step along a direction; see `PieceInformation.tangent`."""
+        assert self._information is not None
+        return None, self._information.tangent(shared, free, step, inflows)
+
+    def weigh(self, weight: Array) -> None:
+        """Keep the weights of discharge for `pull`."""
+        assert self._information is not None
+        self._information.weigh(weight)
+
+    def pull(self, seed: Array | None, *gradients: Array) -> tuple[dict[str, Any], list[Array]]:
+        """Pull something about discharge back to coefficients; see `PieceInformation.pull`."""
+        assert self._information is not None
+        return self._information.pull(seed, gradients)
+
+    def double_engine(self) -> Engine:
+        """An engine like this piece's own, in double precision."""
+        if self.dtype == torch.float64:
+            return self.engine
+        if self._double is None:
+            self._double = self._make_engine(torch.float64)
+        return self._double
+
+    def forget_information(self) -> None:
+        """Free what `linearise` keeps."""
+        self._information = None
+
+    # -- state ----------------------------------------------------------------------------------------------
 
     def keep_best(self) -> None:
         """Remember the present deviations as the best ones."""
         self.best = self.free.copy()
+
+    def back_to_best(self) -> None:
+        """Go back to the best deviations, the optimiser at rest."""
+        self.free = self.best.copy()
+        self.adam = Adam.zeros(self.free.shape)
+
+    def place(self, free: NDArray[np.float64]) -> None:
+        """Put the deviations somewhere else; the optimiser stays as it is."""
+        self.free = free.copy()
 
     def state(self) -> dict[str, NDArray[np.float64]]:
         """What a checkpoint holds of this piece; every array ends in its reaches."""
@@ -321,12 +453,12 @@ class ResidentPiece:
         self.adam = Adam(state["adam_mean"].copy(), state["adam_square"].copy(), steps)
 
     def physical(self, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Celerity, spreading and the scheme's parameters at the best deviations, (reach,) each."""
+        """Celerity, spreading, diffusivity and the scheme's parameters at the best deviations, (reach,) each."""
         model = self.fit.model
-        arguments = torch.from_numpy(shared), torch.from_numpy(self.best), self.features
-        celerity, spreading = model.physical(*arguments)
-        values = {"celerity": celerity}
+        leaf, free = torch.from_numpy(shared), torch.from_numpy(self.best)
+        celerity, spreading = model.physical(leaf, free, self.features, self.region)
+        values = {"celerity": celerity, "diffusivity": model.scheme.diffusivity(celerity, spreading, self.length)}
         if spreading is not None and model.scheme.spreading is not None:
             values[model.scheme.spreading.name] = spreading
-        values.update(model.parameters(*arguments, self.length))
+        values.update(self.parameters(leaf, free))
         return {name: value.numpy() for name, value in values.items()}

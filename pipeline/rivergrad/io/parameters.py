@@ -51,8 +51,18 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "lat": ("degrees_north", "latitude"),
     "lon": ("degrees_east", "longitude"),
     "informed": ("1", "upstream of a training gauge"),
+    "celerity_log_sd": ("1", "posterior standard deviation of the logarithm of celerity"),
+    "identifiability": ("1", "1 - posterior over prior variance of celerity"),
+    "identifiability_spreading": ("1", "1 - posterior over prior variance of spreading"),
 }
-SUFFIXES = {"_true": "true ", "_std": "standard deviation of ", "_default": "default "}
+SUFFIXES = {
+    "_true": "true ",
+    "_std": "standard deviation of ",
+    "_sd": "posterior standard deviation of ",
+    "_lower": "lower end of the 90 % interval of ",
+    "_upper": "upper end of the 90 % interval of ",
+    "_default": "default ",
+}
 _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 
 

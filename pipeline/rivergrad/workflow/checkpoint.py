@@ -28,7 +28,7 @@ class Checkpoint:
         step: steps done.
         shared: shared coefficients, `shared_best` those of the best validation.
         pieces: arrays (…, reach) in the network's order, whatever the partition.
-        adam: mean and square of the shared coefficients' optimiser.
+        optimiser: arrays of the optimiser, by name.
         numbers: best score, step of it, and looks since without progress.
         history: rows of history.csv.
     """
@@ -36,7 +36,7 @@ class Checkpoint:
     step: int
     shared: NDArray[np.float64]
     shared_best: NDArray[np.float64]
-    adam: tuple[NDArray[np.float64], NDArray[np.float64]]
+    optimiser: dict[str, NDArray[np.float64]]
     pieces: dict[str, NDArray[np.float64]]
     numbers: dict[str, float]
     history: list[dict[str, float]] = field(default_factory=list)
@@ -47,14 +47,13 @@ class Checkpoint:
         path = folder / f"step-{self.step:06d}.npz"
         text = json.dumps({"step": self.step, "numbers": self.numbers, "history": self.history})
         arrays: dict[str, Any] = {f"piece_{name}": value for name, value in self.pieces.items()}
+        arrays |= {f"optimiser_{name}": value for name, value in self.optimiser.items()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 meta=np.frombuffer(text.encode(), dtype=np.uint8),
                 shared=self.shared,
                 shared_best=self.shared_best,
-                adam_mean=self.adam[0],
-                adam_square=self.adam[1],
                 **arrays,
             )
         for old in sorted(folder.glob("step-*.npz"))[:-KEEP]:
@@ -72,11 +71,15 @@ def read_newest(folder: Path) -> Checkpoint | None:
                     step=int(meta["step"]),
                     shared=data["shared"],
                     shared_best=data["shared_best"],
-                    adam=(data["adam_mean"], data["adam_square"]),
-                    pieces={k.removeprefix("piece_"): data[k] for k in data.files if k.startswith("piece_")},
+                    optimiser=_under("optimiser_", data),
+                    pieces=_under("piece_", data),
                     numbers=meta["numbers"],
                     history=meta["history"],
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             log.warning("%s is damaged (%s); going on from the one before", path, error)
     return None
+
+
+def _under(prefix: str, data: Any) -> dict[str, NDArray[np.float64]]:
+    return {name.removeprefix(prefix): data[name] for name in data.files if name.startswith(prefix)}

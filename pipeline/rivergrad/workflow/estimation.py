@@ -16,15 +16,15 @@ from rivergrad.distributed.executor import Executor
 from rivergrad.distributed.simulate import piece_runoff, targets_of
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import values_needed
-from rivergrad.estimate.model import ParameterModel, log_features
+from rivergrad.estimate.loss import LossSpec, gauge_loss, gauge_statistics, values_needed
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
-from rivergrad.routing import schemes
+from rivergrad.estimate.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.routing.pieces import make_pieces
 from rivergrad.workflow.baselines import best_uniform
 from rivergrad.workflow.fit import FitResult, fit
 from rivergrad.workflow.inputs import Inputs
+from rivergrad.workflow.leastsquares import LeastSquares, covering_windows
+from rivergrad.workflow.parametermodel import make_model, make_prior, reach_regions
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.schema import Workflow
 
@@ -34,21 +34,8 @@ Float = NDArray[np.float64]
 
 MIN_DEVIATION = 1e-3
 """A gauge whose observed discharge varies by less (standard deviation, m³/s) is a flat line: nothing to learn from."""
-
-
-def parameter_model(config: Workflow) -> tuple[ParameterModel, float | None]:
-    """The parameter model of a workflow, and the spreading every reach starts from."""
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
-    section = config.parameters
-    spreading: Bounded | None = None
-    initial: float | None = None
-    if scheme.spreading is not None:
-        lower, upper, initial = scheme.spreading.lower, scheme.spreading.upper, scheme.spreading.default
-        if section.spreading is not None:
-            (lower, upper), initial = section.spreading.bounds, section.spreading.initial
-        spreading = Bounded(lower, upper, logarithmic=lower > 0 and upper / lower > 20)
-    celerity = Bounded(*section.celerity.bounds, logarithmic=True)
-    return ParameterModel(scheme, celerity, spreading, len(section.trend)), initial
+KEPT_BYTES = 48
+"""Of a reach and step of a window that is kept for products with the Jacobian, in double precision, about."""
 
 
 @dataclass
@@ -58,7 +45,8 @@ class Estimation:
     Attributes:
         engine: what routes, by its name (not `auto`).
         spreading: where it starts, and stays in the baselines.
-        scale: (gauge,) one over variance and number of training gauges; 0 for gauges that do not train.
+        trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
+        volume: the volume error of the runoff, where it is estimated.
     """
 
     config: Workflow
@@ -72,20 +60,18 @@ class Estimation:
         config, inputs = self.config, self.inputs
         network = inputs.network
         assert network.length is not None
-        self.model, self.spreading = parameter_model(config)
+        self.features, self.regions = reach_regions(config, network)
+        self.model, self.spreading = make_model(config, self.features, self.regions)
         self.pieces = make_pieces(network, self.cut)
         mine, self._order = targets_of(self.pieces, inputs.observations.reach, network.n_reaches)
         gauges = np.argsort(self._order)  # gauge of each column of the pieces' results laid side by side
-        columns = np.split(gauges, np.cumsum([local.size for local in mine])[:-1])
-        features = log_features(network.attributes, config.parameters.trend)
-        if not config.parameters.trend:
-            features = np.zeros((network.n_reaches, 0))
-        self.scale = self._scale()
-        observed = np.where(self._in_fit()[:, None], inputs.observed, np.nan).astype(np.float32)
+        self._columns = np.split(gauges, np.cumsum([local.size for local in mine])[:-1])
         compute = config.compute
         setups = []
         for piece, local in zip(self.pieces, mine, strict=True):
-            read, grid = piece_runoff(inputs.runoff, piece, self.engine)
+            read, grid = piece_runoff(
+                inputs.runoff, piece, "closure" if config.parameters.nuisance else self.engine
+            )
             setups.append(
                 PieceSetup(
                     piece=piece,
@@ -105,6 +91,19 @@ class Estimation:
             )
         self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What the pieces need for estimation."""
+        config, network = self.config, self.inputs.network
+        assert network.length is not None
+        self.record = np.where(self._in_fit()[:, None], self.inputs.observed, np.nan)
+        self.trains = self._training_weights()
+        self.statistics = gauge_statistics(self.record, self.trains)
+        self.loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
+        area = self._volume()
+        features = self.features.apply(network.attributes, network.n_reaches)
+        observed = self.record.astype(np.float32)
         self.sweep.prepare_fit(
             [
                 FitSetup(
@@ -112,27 +111,49 @@ class Estimation:
                     features=features[piece.reaches],
                     length=np.array(network.length[piece.reaches]),
                     observed=np.ascontiguousarray(observed[:, at]),
-                    scale=self.scale[at],
+                    loss=self.loss,
+                    statistics=self.statistics.select(at),
                     shrinkage=config.parameters.shrinkage / network.n_reaches,
                     rate=config.estimate.learning_rate,
-                    share=1 / max(1, int(np.count_nonzero(self.scale)))
-                    if config.estimate.loss == "nnse"
-                    else None,
+                    region=None if self.regions is None else self.regions[piece.reaches],
+                    volume=self.volume,
+                    area=None if area is None else area[piece.reaches],
+                    smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
                 )
-                for piece, at in zip(self.pieces, columns, strict=True)
+                for piece, at in zip(self.pieces, self._columns, strict=True)
             ]
         )
+
+    def _volume(self) -> NDArray[np.int64] | None:
+        """The model of the runoff's volume error, and the increment area of each reach."""
+        self.volume: VolumeModel | None = None
+        section = self.config.parameters.nuisance
+        if section is None:
+            return None
+        gauges = np.flatnonzero(self.trains > 0)
+        area = increment_areas(self.inputs.network, self.inputs.observations.reach[gauges])
+        spacing = section.knots / self.inputs.runoff.step
+        self.volume = make_volume(gauges.size, *self.periods.fit, spacing, section.sd)
+        log.info("runoff error: %d increment areas with %d knots", gauges.size, self.volume.knots)
+        return area
+
+    def split(self, values: Float) -> list[Float]:
+        """Arrays (…, gauge) by piece."""
+        return [np.ascontiguousarray(values[..., at]) for at in self._columns]
+
+    def join(self, values: list[Float]) -> Float:
+        """The pieces' arrays (…, gauge) as one."""
+        return np.concatenate(values, axis=-1)[..., self._order]
 
     def _in_fit(self) -> NDArray[np.bool_]:
         steps = np.arange(self.periods.steps)
         return (steps >= self.periods.fit[0]) & (steps < self.periods.fit[1])
 
-    def _scale(self) -> Float:
+    def _training_weights(self) -> Float:
         inputs = self.inputs
-        observed = np.where(self._in_fit()[:, None], inputs.observed, np.nan)
-        count = (~np.isnan(observed)).sum(axis=0)
-        mean = np.nansum(observed, axis=0) / np.maximum(count, 1)
-        variance = np.nansum((observed - mean) ** 2, axis=0) / np.maximum(count, 1)
+        count = (~np.isnan(self.record)).sum(axis=0)
+        mean = np.nansum(self.record, axis=0) / np.maximum(count, 1)
+        variance = np.nansum((self.record - mean) ** 2, axis=0) / np.maximum(count, 1)
         enough = values_needed(self.periods.fit[1] - self.periods.fit[0])
         trains = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
         if not trains.any():
@@ -147,7 +168,8 @@ class Estimation:
                 dropped.size,
                 ", ".join(dropped[:5]),
             )
-        return np.where(trains, 1 / np.where(trains, variance, 1.0) / max(1, int(trains.sum())), 0.0)
+        weight = np.where(trains, 1.0, 0.0)
+        return weight / weight.sum()
 
     def discharge(self, given: Callable[[], Given] | Given, start: int = 0, stop: int | None = None) -> Float:
         """Discharge at all gauges over steps start..stop of the record, from rest: (time, gauge)."""
@@ -162,18 +184,17 @@ class Estimation:
 
     def training_loss(self, given: Given) -> float:
         """The loss on the whole fit period: what the uniform celerity is chosen by."""
-        errors = self._errors(given, *self.periods.fit)
-        if self.config.estimate.loss == "nnse":
-            errors = errors / (1 + errors * np.count_nonzero(self.scale))
-        return float(errors.sum())
+        import torch
 
-    def _errors(self, given: Given, first: int, last: int) -> Float:
-        """(gauge,) share of each training gauge in the loss over some steps, routed from the record's start."""
+        first, last = self.periods.fit
         discharge = self.discharge(given, 0, last)[first:]
-        observed = self.inputs.observed[first:last]
-        error = np.where(np.isnan(observed), 0.0, discharge - observed)
-        count = np.maximum((~np.isnan(observed)).sum(axis=0), 1)
-        return (error**2).sum(axis=0) / count * self.scale
+        each = gauge_loss(
+            self.loss,
+            torch.from_numpy(discharge)[None],
+            torch.from_numpy(self.record[first:last])[None],
+            self.statistics,
+        )
+        return float(each.sum())
 
     def find_uniform(self) -> float:
         """The best single celerity on the training data, m/s."""
@@ -183,13 +204,17 @@ class Estimation:
             self.config.estimate.uniform_grid,
         )
 
+    def estimated(self, shared: Float, best: bool = True, volume: bool = False) -> Given:
+        """The estimate, at its best or present deviations, with or without the runoff error taken out."""
+        return Given("estimate", shared=shared, best=best, volume=volume and self.volume is not None)
+
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
         return {
             "unrouted": self.discharge(Given("unrouted")),
             "default": self.discharge(self.uniform(self.config.parameters.celerity.initial)),
             "uniform": self.discharge(self.uniform(uniform)),
-            "estimate": self.discharge(Given("estimate", shared=shared, best=True)),
+            "estimate": self.discharge(self.estimated(shared)),
         }
 
     def validation(self, shared: Float) -> float:
@@ -199,24 +224,39 @@ class Estimation:
         period has none of its own to speak of.
         """
         first, last = self.periods.validation
-        errors = self._errors(Given("estimate", shared=shared), first, last)
-        seen = (self.scale > 0) & ~np.isnan(self.inputs.observed[first:last]).all(axis=0)
+        given = self.estimated(shared, best=False, volume=True)
+        observed = self.inputs.observed[first:last]
+        seen = (self.trains > 0) & ~np.isnan(observed).all(axis=0)
         if not seen.any():
-            return -self.training_loss(Given("estimate", shared=shared))
-        trains = np.count_nonzero(self.scale)
-        return float(np.maximum(1 - errors[seen] * trains, -1.0).mean())
+            return -self.training_loss(given)
+        error = np.where(np.isnan(observed), 0.0, self.discharge(given, 0, last)[first:] - observed)
+        count = np.maximum((~np.isnan(observed)).sum(axis=0), 1)
+        share = (error**2).sum(axis=0) / count / self.statistics.variance.numpy()
+        weight = self.trains[seen] / self.trains[seen].sum()
+        return float((weight * np.maximum(1 - share[seen], -1.0)).sum())
+
+    def least_squares(self) -> tuple[LeastSquares, Float]:
+        """The training record as a least-squares problem; its observations (window, time, gauge), NaN elsewhere."""
+        width = max(max(piece.reaches.size for piece in self.pieces), 1)
+        most = int(self.config.compute.memory_budget // (KEPT_BYTES * width))
+        length = max(1, round(self.config.estimate.window / self.inputs.runoff.step))
+        windows = covering_windows(self.periods.fit, self.periods.warmup, length, most)
+        problem = LeastSquares(
+            self.sweep, windows, self.inputs.network.n_reaches, self.split, self.join
+        )
+        observed = np.where(self.trains > 0, problem.observed(self.record), np.nan)
+        return problem, observed
+
+    def least_squares_error(self, problem: LeastSquares) -> Float | None:
+        """(window, time, gauge) standard deviation of the observations' own error, where the file gives it."""
+        return None
+
+    def shared_start(self, uniform: float) -> Float:
+        """Shared coefficients that make every reach have the best uniform celerity, and runoff as it is given."""
+        start = self.model.start(uniform, self.spreading, self.config.seed)
+        return np.concatenate([start, np.zeros(0 if self.volume is None else self.volume.size)])
 
     def fit(self, uniform: float, folder: Path, write_history: Callable[[Any], None]) -> FitResult:
-        """Estimate, starting from the best uniform celerity."""
-        return fit(
-            self.sweep,
-            self.model.start(uniform, self.spreading),
-            self.config.estimate,
-            self.periods,
-            seed=self.config.seed,
-            forcing_step=self.inputs.runoff.step,
-            n_reaches=self.inputs.network.n_reaches,
-            validate=self.validation,
-            folder=folder,
-            write_history=write_history,
-        )
+        """Estimate, beginning at the best uniform celerity."""
+        start = self.shared_start(uniform)
+        return fit(self, start, make_prior(self, start), folder=folder, write_history=write_history)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from rivergrad.errors import InputError
+from rivergrad.estimate.loss_spec import LOSS_TERMS, loss_terms
 from rivergrad.workflow.quantities import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -84,6 +85,10 @@ def _auto_or_switch(value: Any) -> Any:
     return value
 
 
+def _loss_as_given(terms: str | tuple[tuple[str, float], ...]) -> str | dict[str, float]:
+    return terms if isinstance(terms, str) else dict(terms)
+
+
 Count = Annotated[int, Field(gt=0, strict=True)]
 """A positive integer."""
 
@@ -138,6 +143,26 @@ Bounds = Annotated[
 
 GaugeName = Annotated[str, BeforeValidator(_name)]
 """The name of a gauge, such as 01567000."""
+
+LossTerms = Annotated[
+    str | tuple[tuple[str, float], ...],
+    BeforeValidator(loss_terms),
+    PlainSerializer(_loss_as_given, return_type=str | dict[str, float]),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(LOSS_TERMS), "type": "string"},
+                {
+                    "type": "object",
+                    "properties": {name: {"type": "number", "exclusiveMinimum": 0} for name in LOSS_TERMS},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                },
+            ]
+        }
+    ),
+]
+"""The name of a loss, or weights by name; the latter as (name, weight) pairs once loaded, which do not change."""
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
 """A path; it need not exist for a workflow to be valid as such."""

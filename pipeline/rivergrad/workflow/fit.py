@@ -1,37 +1,56 @@
-"""The estimation: optimiser steps over windows of time, early stopping, checkpoints."""
+"""The estimation: optimiser steps, looks at the validation period, when to stop, checkpoints."""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.adam import Adam
+from rivergrad.estimate.gaussnewton import Prior
 from rivergrad.workflow.checkpoint import Checkpoint, read_newest
+from rivergrad.workflow.evidence import retuned
+from rivergrad.workflow.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.progress import Progress
 from rivergrad.workflow.sections import EstimateSection
 
+if TYPE_CHECKING:
+    from rivergrad.workflow.estimation import Estimation
+
 log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
 
 PROGRESS = 1e-5
 """A validation score has to rise by this much to count as progress."""
+FLAT = 2e-3
+"""A fit without progress has converged where its validation scores differ by no more; else it is stuck."""
+LAST_RATE = 0.1
+"""The learning rate at the end of a cosine schedule, as a share of that at its beginning."""
+
+REASONS = {0: "all steps taken", 1: "converged", 2: "stuck", 3: "no step brings anything"}
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """Shared coefficients at the best step (the best deviations are in the pieces), and how it got there."""
+    """Shared coefficients at the best step (the best deviations are in the pieces), and how it got there.
 
-    shared: NDArray[np.float64]
+    `ended` says why: one of `REASONS`. `prior` is the one that the fit ended with.
+    """
+
+    shared: Float
     best_step: int
     steps: int
     history: list[dict[str, float]]
+    ended: str
+    prior: Prior
 
 
 def draw_windows(
@@ -45,69 +64,124 @@ def draw_windows(
     return [(int(s) - periods.warmup, int(s), int(s) + length) for s in starts]
 
 
+def learning_rate(settings: EstimateSection, step: int) -> float:
+    """Adam's learning rate of a step."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, settings.steps))))
+    return settings.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
+
+
+def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
+    """The optimiser that the workflow asks for."""
+    settings, periods = work.config.estimate, work.periods
+    length = max(1, round(settings.window / work.inputs.runoff.step))
+
+    def penalty(shared: Float) -> tuple[float, Float]:
+        """What the runoff error's coefficients add to the loss: their mean square in units of their prior."""
+        slope = np.zeros_like(shared)
+        if work.volume is None or work.config.parameters.nuisance is None:
+            return 0.0, slope
+        scaled = shared[work.model.n_shared :] / work.volume.sd
+        weight = work.config.parameters.nuisance.shrinkage / scaled.size
+        slope[work.model.n_shared :] = 2 * weight * scaled / work.volume.sd
+        return weight * float(scaled @ scaled), slope
+
+    if settings.method == "adam":
+        return AdamOptimiser(
+            work.sweep,
+            start.copy(),
+            lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
+            lambda step: learning_rate(settings, step),
+            penalty,
+            settings.clip,
+        )
+    problem, observed = work.least_squares()
+    if settings.method == "lbfgs":
+        network = work.inputs.network
+        return LbfgsOptimiser(
+            work.sweep, start.copy(), network.n_reaches, work.model.n_free, problem.windows, penalty
+        )
+    trains = work.trains * np.count_nonzero(work.trains)
+    follows = work.config.parameters.deviation_sd == "auto" and work.model.deviates
+    return GaussNewtonOptimiser(
+        problem,
+        start.copy(),
+        observed,
+        trains,
+        np.sqrt(work.statistics.variance.numpy()),
+        prior,
+        inner=settings.inner,
+        error=work.least_squares_error(problem),
+        retune=(lambda before, shared, free: retuned(work, problem, before, shared, free)) if follows else None,
+    )
+
+
 def fit(
-    sweep: Sweep,
-    start: NDArray[np.float64],
-    settings: EstimateSection,
-    periods: Periods,
+    work: Estimation,
+    start: Float,
+    prior: Prior,
     *,
-    seed: int,
-    forcing_step: float,
-    n_reaches: int,
-    validate: Callable[[NDArray[np.float64]], float],
     folder: Path,
     write_history: Callable[[Sequence[dict[str, float]]], None],
 ) -> FitResult:
     """Estimate, from the newest checkpoint in `folder` if there is one.
 
     Args:
-        sweep: the pieces, ready for estimation.
-        start: shared coefficients to begin with.
-        settings: the workflow's section.
-        periods: of the record.
-        validate: score of given shared coefficients (with the pieces' present deviations); higher is better.
+        work: the pieces, ready for estimation.
+        start: shared coefficients to begin with; prior: of everything, about them.
         folder: for checkpoints.
         write_history: called with all rows so far.
     """
-    length = max(1, round(settings.window / forcing_step))
-    adam = Adam.zeros(start.shape)
-    shared, best = start.copy(), start.copy()
-    numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0}
+    settings, sweep, n_reaches = work.config.estimate, work.sweep, work.inputs.network.n_reaches
+    optimiser = make_optimiser(work, start, prior)
+    best = start.copy()
+    numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
     history: list[dict[str, float]] = []
     done = 0
     found = read_newest(folder)
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
         sweep.restore(found.pieces, found.step)
-        adam = Adam(*found.adam, found.step)
-        shared, best, numbers, history, done = (
-            found.shared, found.shared_best, found.numbers, found.history, found.step,
-        )  # fmt: skip
+        optimiser.restore(found.shared, found.optimiser, found.step)
+        best, history, done = found.shared_best, found.history, found.step
+        numbers |= found.numbers
     else:
-        numbers["score"] = validate(shared)
+        numbers["score"] = work.validation(optimiser.shared)
         history.append({"step": 0, "loss": float("nan"), "validation_nse": numbers["score"], "seconds": 0.0})
         log.info("step 0 (best uniform): validation NSE %.4f", numbers["score"])
 
     def checkpoint() -> None:
         Checkpoint(
             step=done,
-            shared=shared,
+            shared=optimiser.shared,
             shared_best=best,
-            adam=(adam.mean, adam.square),
+            optimiser=optimiser.state(),
             pieces=sweep.collect(n_reaches),
             numbers=numbers,
             history=history,
         ).write(folder)
         write_history(history)
 
+    def stale() -> float:
+        """What it means that there has been no progress for long, having gone back to the best step if it may."""
+        looks = [row["validation_nse"] for row in history if not np.isnan(row["validation_nse"])]
+        recent = looks[-settings.patience :]
+        if max(recent) - min(recent) <= FLAT and numbers["score"] - recent[-1] <= FLAT:
+            return 1.0
+        if numbers["restarts"] >= settings.restarts:
+            return 2.0
+        numbers["restarts"] += 1
+        numbers["stale"] = 0.0
+        sweep.back_to_best()
+        optimiser.rest(best, 0.5)
+        log.info("stuck at step %d: back to step %d with half the rate", done, int(numbers["best_step"]))
+        return 0.0
+
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
     with Progress(settings.steps, "estimate", start=done) as progress:
         while done < settings.steps and not numbers["stopped"]:
-            windows = draw_windows(seed, done, periods, length, settings.windows_per_step)
-            results = sweep.step(shared, windows)
-            loss = sum(result["loss"] for result in results)
-            gradient = np.sum([result["shared"] for result in results], axis=0)
-            shared = shared + adam.update(gradient, settings.learning_rate)
+            loss = optimiser.step(done)
             done += 1
             row = {
                 "step": done,
@@ -115,22 +189,33 @@ def fit(
                 "validation_nse": float("nan"),
                 "seconds": before + time.perf_counter() - began,
             }
-            if done % settings.evaluate_every == 0 or done == settings.steps:
-                score = validate(shared)
+            history.append(row)
+            if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
+                score = work.validation(optimiser.shared)
                 row["validation_nse"] = score
-                if score > numbers["score"] + PROGRESS:
-                    numbers.update(score=score, best_step=float(done), stale=0.0)
-                    best = shared.copy()
+                # what Gauss-Newton converges to is the most probable, which validation may not tell from its like
+                better = score - numbers["score"] > (-FLAT if settings.method == "gauss_newton" else PROGRESS)
+                if better:
+                    numbers.update(score=max(score, numbers["score"]), best_step=float(done), stale=0.0)
+                    best = optimiser.shared.copy()
                     sweep.keep_best()
                 else:
                     numbers["stale"] += 1
-                    numbers["stopped"] = float(numbers["stale"] >= settings.patience)
+                    if numbers["stale"] >= settings.patience:
+                        numbers["stopped"] = stale()
                 log.info("step %d: loss %.5f, validation NSE %.4f", done, loss, score)
-            history.append(row)
+            if optimiser.finished and not numbers["stopped"]:
+                numbers["stopped"] = 3.0
             if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"]:
                 checkpoint()
             progress.update(done, loss=loss, validation=numbers["score"])
+    ended = REASONS[int(numbers["stopped"])]
     if numbers["stopped"]:
-        log.info("stopped at step %d: no progress in %d looks", done, settings.patience)
+        log.info("stopped at step %d: %s (best step %d)", done, ended, int(numbers["best_step"]))
     write_history(history)
-    return FitResult(best, int(numbers["best_step"]), done, history)
+    return FitResult(best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior))
+
+
+def optimiser_prior(optimiser: Optimiser, prior: Prior) -> Prior:
+    """The prior that an optimiser ended with: Gauss-Newton measures its scale anew."""
+    return optimiser.prior if isinstance(optimiser, GaussNewtonOptimiser) else prior

@@ -31,7 +31,15 @@ from rivergrad.io import (
 )
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.workflow.schema import Workflow
-from rivergrad.world import WorldSpec, generate_network, generate_runoff, observe, place_gauges
+from rivergrad.workflow.true_runoff import true_runoff
+from rivergrad.world import (
+    WorldSpec,
+    generate_network,
+    generate_runoff,
+    given_runoff,
+    observe,
+    place_gauges,
+)
 
 log = logging.getLogger("rivergrad")
 
@@ -199,7 +207,10 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
     gauges = place_gauges(spec, network)
     folder.mkdir(parents=True, exist_ok=True)
     write_network_table(folder / "network.parquet", network)
-    write_runoff(folder / "runoff.nc", network.reach_id, time, runoff)
+    given = given_runoff(spec, network, runoff)
+    write_runoff(folder / "runoff.nc", network.reach_id, time, given)
+    if given is not runoff:
+        write_runoff(folder / "runoff_true.nc", network.reach_id, time, runoff)
     spreading = (
         world.muskingum_x
         if config.scheme.name == "muskingum"
@@ -211,7 +222,8 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
     write_parameters(folder / "truth.parquet", network.reach_id, hidden)
     with atomic_path(folder / "land.npz") as path, path.open("wb") as file:
         np.savez(file, lat=world.map_lat, lon=world.map_lon, land=world.land, elevation=world.elevation)
-    source = open_runoff(folder / "runoff.nc", network)
+    # what the gauges saw is the true runoff, whatever the estimate is given
+    source = open_runoff(folder / ("runoff.nc" if given is runoff else "runoff_true.nc"), network)
     discharge = _true_discharge(config, network, source, world.celerity, spreading, gauges.reach)
     write_observations(
         folder / "observations.nc",
@@ -242,7 +254,8 @@ def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Pat
     candidates = np.flatnonzero(mean_flow >= min(TWIN_GAUGE_FLOW, mean_flow.max()))
     reaches = np.sort(rng.choice(candidates, size=min(count, candidates.size), replace=False))
     log.info("twin: %d gauges, mean flows from %.3g m3/s", reaches.size, mean_flow[reaches].min())
-    discharge = _true_discharge(config, network, runoff, celerity, _default_spreading(config, n), reaches)
+    true = true_runoff(runoff, network, twin, config.seed)
+    discharge = _true_discharge(config, network, true, celerity, _default_spreading(config, n), reaches)
     observed = discharge * np.exp(twin.noise * rng.standard_normal(discharge.shape))
     observed[rng.random(discharge.shape) < twin.gap_fraction] = np.nan
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,8 @@ from rivergrad.workflow.results import (
     write_series,
 )
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.transfer import describe_model
+from rivergrad.workflow.uncertainty import estimate_uncertainty
 
 log = logging.getLogger("rivergrad")
 
@@ -249,6 +251,8 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         discharge = work.compared(uniform, result.shared)
         values = work.sweep.physical(result.shared, network.n_reaches)
         timer.note("evaluation")
+        sure = estimate_uncertainty(work, result) if config.uncertainty.enabled else None
+        timer.note("uncertainty")
         if config.report.discharge:
             _write_discharge(config, run_dir, inputs, cut, values)
             timer.note("discharge")
@@ -260,8 +264,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
     summary.update(
         steps=result.steps,
         best_step=result.best_step,
+        ended=result.ended,
         uniform_celerity=uniform,
-        shared={"names": ["base", *config.parameters.trend], "values": result.shared.tolist()},
+        model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
         medians=medians(rows),
     )
@@ -269,6 +274,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         summary["celerity_rank_correlation"] = rank_correlation(
             values["celerity"][informed], inputs.true_celerity[informed]
         )
+    if sure is not None:
+        summary["uncertainty"] = sure.summary
+        values |= sure.columns
     _write_parameters(config, run_dir, inputs, values, informed, info)
     timer.note("results")
     _print_scores(summary)

@@ -25,6 +25,7 @@ from rivergrad.workflow.sections import (
     Section,
     TimeSection,
     TwinSection,
+    UncertaintySection,
     WorldSection,
     days,
 )
@@ -73,6 +74,9 @@ class Workflow(Section):
     )
     estimate: EstimateSection = Field(
         default_factory=EstimateSection, description="How the parameters are fitted."
+    )
+    uncertainty: UncertaintySection = Field(
+        default_factory=UncertaintySection, description="How sure the parameters are."
     )
     report: ReportSection = Field(default_factory=ReportSection, description="What is reported.")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rivergrad.errors import InputError
+from rivergrad.estimate.loss_spec import DEFAULT_NU
 from rivergrad.workflow.fields import (
     AutoSwitch,
     Bounds,
@@ -15,6 +16,7 @@ from rivergrad.workflow.fields import (
     Duration,
     FilePath,
     GaugeName,
+    LossTerms,
     NonNegativeCount,
     NonNegativeNumber,
     Period,
@@ -75,7 +77,7 @@ class ObservationsSection(Section):
 
 
 class TwinSection(Section):
-    """Synthetic observations: the given runoff routed with hidden celerities, observed with errors."""
+    """Synthetic observations: the runoff, less any errors, routed with hidden celerities and observed with errors."""
 
     gauge_fraction: Annotated[Share, Field(gt=0.0)] = Field(
         default=0.02, description="The share of reaches that get a gauge."
@@ -89,6 +91,23 @@ class TwinSection(Section):
     celerity_spread: NonNegativeNumber = Field(
         default=0.4, description="Standard deviation of the hidden celerity's logarithm about its trend."
     )
+    runoff_error: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that varies over months and along rivers.",
+    )
+    runoff_bias: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0,
+        description="The share by which the given runoff is too large or too small, region by region, all the time.",
+    )
+    runoff_noise: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that is independent by day and reach.",
+    )
+
+    @property
+    def has_runoff_errors(self) -> bool:
+        """Whether the given runoff differs from the one that was routed."""
+        return self.runoff_error > 0 or self.runoff_bias > 0 or self.runoff_noise > 0
 
 
 class SchemeSection(Section):
@@ -211,6 +230,24 @@ class SpreadingSection(ParameterSection):
     """What spreads a wave: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
 
 
+class NuisanceSection(Section):
+    """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
+
+    Its logarithm is a broken line in time. It takes part in the fit and never in scores or in exported parameters.
+    """
+
+    knots: PositiveDuration = Field(
+        default=180 * 86400.0, description="How far apart the knots of the broken line are, about."
+    )
+    sd: PositiveNumber = Field(
+        default=0.3, description="Prior standard deviation of the logarithm of the factor."
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.01,
+        description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+    )
+
+
 class ParametersSection(Section):
     """What is estimated, and what keeps it from fitting noise."""
 
@@ -220,13 +257,53 @@ class ParametersSection(Section):
     spreading: SpreadingSection | None = Field(
         default=None, description="How much a wave spreads in a reach; by default as the scheme defines it."
     )
+    model: Literal["uniform", "free", "regional", "attributes", "hybrid"] = Field(
+        default="hybrid",
+        description="What varies over the reaches: uniform nothing; free every reach on its own; regional one value "
+        "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach.",
+    )
     trend: tuple[str, ...] = Field(
         default=(),
-        description="Reach attributes whose logarithm enters the log-linear trend of celerity.",
+        description="Reach attributes whose logarithm enters the trend of celerity (models attributes and hybrid).",
+    )
+    hidden: NonNegativeCount = Field(
+        default=0,
+        description="The number of units in the hidden layer of the trend; 0 makes it log-linear, monotone in each.",
+    )
+    regions: str | None = Field(
+        default=None,
+        description="The classes of the model regional: an integer reach attribute, or basin for one class a basin.",
     )
     shrinkage: NonNegativeNumber = Field(
         default=0.0, description="Weight of the penalty on how far single reaches leave the shared trend."
     )
+    smoothing: NonNegativeNumber = Field(
+        default=0.0,
+        description="How strongly deviations of neighbours along the river are tied, relative to shrinkage.",
+    )
+    deviation_sd: PositiveNumber | Literal["auto"] = Field(
+        default="auto",
+        description="Prior standard deviation of a reach's deviation, for gauss_newton and for uncertainty, about that "
+        "of ln(celerity); auto starts from the table of priors and follows the evidence.",
+    )
+    nuisance: NuisanceSection | None = Field(
+        default=None,
+        description="Volume error of the runoff, estimated with the parameters; by default runoff is taken as it is.",
+    )
+
+    @model_validator(mode="after")
+    def _model_has_what_it_needs(self) -> Self:
+        if self.model in ("uniform", "free", "regional") and (self.trend or self.hidden):
+            key = "trend" if self.trend else "hidden"
+            raise InputError(f"found {key} with model {self.model}; expected none, or model attributes or hybrid")
+        if self.model == "attributes" and not self.trend:
+            raise InputError("found model attributes without trend; expected names of reach attributes in it")
+        if self.hidden and not self.trend:
+            raise InputError("found hidden without trend; expected names of reach attributes in it")
+        if (self.model == "regional") != (self.regions is not None):
+            found = "regional without regions" if self.regions is None else f"{self.model} with regions"
+            raise InputError(f"found model {found}; expected regions with model regional, and only there")
+        return self
 
 
 class PartitionSection(Section):
@@ -282,8 +359,28 @@ class ComputeSection(Section):
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
+    method: Literal["adam", "lbfgs", "gauss_newton"] = Field(
+        default="adam",
+        description="adam draws windows for every step, for any size; lbfgs and gauss_newton go over all of the "
+        "training time; gauss_newton takes squared errors weighted by each gauge's own noise, a Gaussian prior and "
+        "few steps.",
+    )
     steps: Count = Field(default=150, description="The most optimiser steps.")
     learning_rate: PositiveNumber = Field(default=0.05, description="Adam's learning rate.")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant",
+        description="How adam's learning rate goes over the steps: constant, or down to a tenth along a cosine.",
+    )
+    clip: PositiveNumber | None = Field(
+        default=None, description="The longest gradient (Euclidean norm) that adam takes as it is; longer are cut."
+    )
+    restarts: NonNegativeCount = Field(
+        default=0,
+        description="How often a fit that is stuck goes back to its best step, with half the learning rate.",
+    )
+    inner: Count = Field(
+        default=40, description="The most conjugate-gradient products in a step of gauss_newton."
+    )
     window: PositiveDuration = Field(
         default=180 * 86400.0,
         description="The length of a training window, counted after its warm-up.",
@@ -305,10 +402,31 @@ class EstimateSection(Section):
         default=12,
         description="The number of celerities tried for the uniform baseline, even in their logarithm.",
     )
-    loss: Literal["nse", "nnse"] = Field(
+    loss: LossTerms = Field(
         default="nse",
-        description="What is minimised, averaged over the training gauges: nse is 1 - NSE; nnse is 1 - 1/(2 - NSE), "
-        "which no gauge with wrong runoff can dominate.",
+        description="What is minimised, averaged over the training gauges, by name or as weights by name such as "
+        "{nse: 0.7, log_nse: 0.3}: nse is 1 - NSE; nnse is 1 - 1/(2 - NSE), which no gauge with wrong runoff can "
+        "dominate; log_nse is 1 - NSE of logarithms; kge is 1 - KGE; huber and student_t are 1 - NSE but for large "
+        "residuals, which count less; timing is 1 - correlation, blind to volume and scale.",
+    )
+    student_t_nu: PositiveNumber = Field(
+        default=DEFAULT_NU,
+        description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
+    )
+
+
+class UncertaintySection(Section):
+    """How sure the parameters of every reach are, by the curvature of the fit at its end."""
+
+    enabled: Switch = Field(default=True, description="Whether it is computed.")
+    calls: Count = Field(
+        default=24,
+        description="The number of products with the information matrix, about two optimiser steps each: directions "
+        "that are looked at in every basin.",
+    )
+    rounds: NonNegativeCount = Field(
+        default=2,
+        description="How often the prior's scale is measured anew from the evidence (deviation_sd auto).",
     )
 
 

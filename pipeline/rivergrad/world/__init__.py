@@ -3,14 +3,18 @@
 from rivergrad.world.gauges import Gauges, observe, place_gauges
 from rivergrad.world.planet import World, generate_network
 from rivergrad.world.runoff import generate_runoff
+from rivergrad.world.runoff_error import RunoffFactor, draw_runoff_factor, given_runoff
 from rivergrad.world.spec import WorldSpec
 
 __all__ = [
     "Gauges",
+    "RunoffFactor",
     "World",
     "WorldSpec",
+    "draw_runoff_factor",
     "generate_network",
     "generate_runoff",
+    "given_runoff",
     "observe",
     "place_gauges",
 ]

@@ -76,12 +76,14 @@ def _hold_out(spec: WorldSpec, basin: NDArray[np.int64]) -> NDArray[np.bool_]:
     from_alone = round(wanted * alone.mean())
     order = rng.permutation(len(basin))
     held_out[order[alone[order]][:from_alone]] = True
+    missing = wanted - int(held_out.sum())
     for gauge in order[~alone[order]]:
-        if held_out.sum() >= wanted:
+        if missing <= 0:
             break
         if left[basin[gauge]] > 1:
             left[basin[gauge]] -= 1
             held_out[gauge] = True
+            missing -= 1
     return held_out
 
 

@@ -111,8 +111,11 @@ def true_parameters(
     trend = spec.celerity_slope_exponent * np.log(
         slope / REFERENCE_SLOPE
     ) + spec.celerity_area_exponent * np.log(upstream_area / REFERENCE_AREA)
-    # Centred on its median, so that `spec.celerity` keeps its meaning whatever the relief is.
     noise = spec.celerity_noise * rng.standard_normal(len(slope))
-    celerity = np.clip(spec.celerity * np.exp(trend - np.median(trend) + noise), *CELERITY_BOUNDS)
+    if spec.celerity_reference is None:
+        # Centred on its median, so that `spec.celerity` keeps its meaning whatever the relief is.
+        celerity = spec.celerity * np.exp(trend - np.median(trend) + noise)
+    else:
+        celerity = spec.celerity_reference * np.exp(trend + noise)
     x = spec.muskingum_x + spec.muskingum_x_noise * rng.standard_normal(len(slope))
-    return celerity, np.clip(x, *X_BOUNDS)
+    return np.clip(celerity, *CELERITY_BOUNDS), np.clip(x, *X_BOUNDS)

@@ -47,6 +47,13 @@ class WorldSpec(BaseModel):
         le=3.0,
         description="Median of the true celerities in m/s.",
     )
+    celerity_reference: float | None = Field(
+        default=None,
+        ge=0.05,
+        le=10.0,
+        description="True celerity in m/s at a slope of 0.002 and an upstream area of 5e9 m2, in place of the median: "
+        "worlds of any seed that share it share one law of slope and area.",
+    )
     celerity_slope_exponent: float = Field(
         default=0.55, ge=0.0, le=1.0, description="Power of the slope that the true celerity grows with."
     )
@@ -86,7 +93,10 @@ class WorldSpec(BaseModel):
         default=0.35, ge=0.0, le=0.95, description="Share of the rain that leaves through the slow reservoir."
     )
     gauge_fraction: float = Field(
-        default=0.05, gt=0.0, le=0.5, description="Share of the reaches that carry a gauge."
+        default=0.05,
+        gt=0.0,
+        le=1.0,
+        description="Share of the reaches that carry a gauge; 1 for all of them.",
     )
     gauge_min_upstream: int = Field(
         default=8,
@@ -103,6 +113,24 @@ class WorldSpec(BaseModel):
         default=0.15, ge=0.0, le=0.9, description="Share of the observations that is missing, in stretches."
     )
     gap_days: float = Field(default=20.0, ge=1.0, le=1_000.0, description="Mean length of a gap in days.")
+    runoff_error: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Standard deviation of ln(given/true runoff) of an error that varies over months and along rivers.",
+    )
+    runoff_bias: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share by which the given runoff is too large or too small, region by region, all the time.",
+    )
+    runoff_noise: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Standard deviation of ln(given/true runoff) of an error that is independent by day and reach.",
+    )
 
     @field_validator("forcing_step")
     @classmethod
@@ -141,6 +169,11 @@ class WorldSpec(BaseModel):
     def step(self) -> float:
         """Forcing step in seconds."""
         return float(pd.Timedelta(self.forcing_step).total_seconds())
+
+    @property
+    def has_runoff_errors(self) -> bool:
+        """Whether the given runoff differs from the true one."""
+        return self.runoff_error > 0 or self.runoff_bias > 0 or self.runoff_noise > 0
 
     @property
     def n_steps(self) -> int:

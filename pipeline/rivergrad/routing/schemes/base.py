@@ -132,6 +132,21 @@ class Scheme(ABC):
             f"({', '.join(self.parameter_names)}), so it can't be estimated through celerity"
         )
 
+    def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
+        """Diffusivity (m²/s) of the diffusive wave whose response in a reach has the same mean and variance.
+
+        A reach that delays by L/c on average, with variance σ², spreads as D = σ² c³ / (2 L): the moments of the
+        first passage (Folks & Chhikara 1978). NaN where the scheme does not say.
+        """
+        return torch.full_like(celerity, torch.nan)
+
+    def from_physical(self, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> dict[str, Tensor]:
+        """Scheme parameters from celerity (m/s) and diffusivity (m²/s): one map serves every scheme.
+
+        A scheme whose spreading is fixed by its form takes the celerity alone.
+        """
+        return self.from_celerity(celerity, None, length)
+
     @property
     def parameter_names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)

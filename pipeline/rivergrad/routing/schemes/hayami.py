@@ -55,3 +55,12 @@ class Hayami(Scheme):
         """Celerity and diffusivity are the scheme's own parameters."""
         assert spreading is not None
         return {"celerity": celerity, "diffusivity": spreading, "length": length}
+
+    def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
+        """The spreading itself."""
+        assert spreading is not None
+        return spreading
+
+    def from_physical(self, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> dict[str, Tensor]:
+        """Celerity and diffusivity as they are; a diffusivity of 0 counts as the least admissible one."""
+        return self.from_celerity(celerity, diffusivity.clamp_min(self.parameters[1].lower), length)

@@ -44,3 +44,7 @@ class PureLag(Scheme):
     def from_celerity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> dict[str, Tensor]:
         """delay = length / celerity."""
         return {"delay": length / celerity}
+
+    def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
+        """None: a lag does not spread."""
+        return torch.zeros_like(celerity)

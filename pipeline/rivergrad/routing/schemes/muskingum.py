@@ -78,6 +78,15 @@ class Muskingum(Scheme):
         assert spreading is not None
         return {"k": length / celerity, "x": spreading}
 
+    def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
+        """D = c L (1/2 − x): Cunge (1969) matches numerical and physical diffusion."""
+        assert spreading is not None
+        return celerity * length * (0.5 - spreading)
+
+    def from_physical(self, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> dict[str, Tensor]:
+        """x = 1/2 − D / (c L), within 0 and 1/2: a reach shorter than 2 D / c spreads as a linear storage."""
+        return self.from_celerity(celerity, (0.5 - diffusivity / (celerity * length)).clamp(0.0, 0.5), length)
+
 
 def _powers(base: Tensor, steps: int) -> Tensor:
     """base⁰, base¹, … (reach, steps); by integer powers, so that negative bases and 0⁰ = 1 are exact."""

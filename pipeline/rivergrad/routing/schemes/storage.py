@@ -48,6 +48,10 @@ class NashCascade(Scheme):
         """n · tau = length / celerity."""
         return {"tau": length / (celerity * self.n)}
 
+    def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
+        """D = c L / (2 n), from the variance n tau² of n storages."""
+        return celerity * length / (2 * self.n)
+
 
 @dataclass(frozen=True)
 class LinearStorage(NashCascade):

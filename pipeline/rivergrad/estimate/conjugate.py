@@ -1,0 +1,48 @@
+"""Conjugate gradients for a Gauss-Newton step, stopped when the step is good enough to be taken.
+
+Source: Nocedal & Wright (2006), Numerical Optimization, algorithm 7.1; Steihaug (1983), doi:10.1137/0720042.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+def solve(
+    product: Callable[[Float], Float], right: Float, tolerance: float, most: int
+) -> tuple[Float, int, float]:
+    """Solve A x = right from zero, A symmetric positive definite.
+
+    Args:
+        product: A times a vector.
+        right: (n,).
+        tolerance: on |A x − right| over |right|.
+        most: products at most.
+
+    Returns:
+        x, the products it took, and the relative residual. A direction in which A is not positive (rounding, or an
+        inexact product) ends it with what there is.
+    """
+    x = np.zeros_like(right)
+    size = float(np.linalg.norm(right))
+    if size == 0.0:
+        return x, 0, 0.0
+    rest, direction = right.copy(), right.copy()
+    square = float(rest @ rest)
+    for k in range(1, most + 1):
+        image = product(direction)
+        curvature = float(direction @ image)
+        if not curvature > 0.0:
+            return (direction if k == 1 else x), k, square**0.5 / size
+        x += (square / curvature) * direction
+        rest -= (square / curvature) * image
+        before, square = square, float(rest @ rest)
+        if square**0.5 <= tolerance * size:
+            return x, k, square**0.5 / size
+        direction = rest + (square / before) * direction
+    return x, most, square**0.5 / size

@@ -1,0 +1,158 @@
+"""How sure the parameters of every reach are: what goes into parameters.zarr beside the estimate."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivergrad.estimate.bounds import Bounded
+from rivergrad.estimate.gaussnewton import Prior
+from rivergrad.estimate.noise import measure
+from rivergrad.workflow.evidence import MOST_REGRESSORS, posterior, regressors, retuned
+from rivergrad.workflow.leastsquares import LeastSquares
+from rivergrad.workflow.progress import Progress
+
+if TYPE_CHECKING:
+    from rivergrad.workflow.estimation import Estimation
+    from rivergrad.workflow.fit import FitResult
+
+log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
+
+NORMAL_90 = 1.6448536269514722
+"""Half the width of a 90 % interval of a normal distribution, in standard deviations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Attributes:
+    columns: (reach,) arrays for parameters.zarr, by name.
+    summary: numbers for run.json.
+    """
+
+    columns: dict[str, Float]
+    summary: dict[str, float]
+
+
+def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
+    """Laplace's approximation at the best parameters.
+
+    The noise of every gauge is what its residuals show there; the prior's scale is that of the fit, or measured from
+    the evidence.
+    """
+    section = work.config.uncertainty
+    problem, observed = work.least_squares()
+    free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
+    discharge = problem.linearise(result.shared, free)
+    present = ~np.isnan(observed)
+    residual = np.where(present, discharge - observed, 0.0)
+    noise = measure(residual, discharge, present, np.sqrt(work.statistics.variance.numpy()))
+    trains = work.trains * np.count_nonzero(work.trains)
+    problem.weigh(noise.weights(present, trains, work.least_squares_error(problem)))
+    prior = result.prior
+    try:
+        if prior.tree is None:
+            found = _of_shared(work, problem, prior, result.shared)
+        else:
+            found = _of_reaches(work, problem, prior, result.shared, free)
+    finally:
+        work.sweep.forget_information()
+    log.info("uncertainty: %d products, %s", section.calls, found.summary)
+    return found
+
+
+def _of_reaches(
+    work: Estimation, problem: LeastSquares, prior: Prior, shared: Float, free: Float
+) -> Uncertainty:
+    section = work.config.uncertainty
+    if work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton":
+        for _ in range(section.rounds):
+            prior = retuned(work, problem, prior, shared, free)
+    assert prior.tree is not None
+    with Progress(section.calls, "uncertainty") as progress:
+        found = posterior(
+            work,
+            problem,
+            prior,
+            shared,
+            section.calls,
+            progress=lambda done, total: progress.update(min(done, section.calls)),
+        )
+    columns = _columns(work, shared, free, np.sqrt(found.variance))
+    columns["identifiability"] = found.identifiability[0]
+    if work.model.spreading is not None:
+        columns["identifiability_spreading"] = found.identifiability[1]
+    return Uncertainty(
+        columns,
+        {
+            "deviation_sd": float(prior.tree.tau[0] * work.model.celerity.log_slope(_middle(work, shared))),
+            "determined": float(found.effective[0]),
+            "identified_reaches": float((found.identifiability[0] > 0.5).sum()),
+            "left_out": found.left_out,
+            "left_out_error": found.left_out_error,
+            "products": float(found.calls),
+        },
+    )
+
+
+def _of_shared(work: Estimation, problem: LeastSquares, prior: Prior, shared: Float) -> Uncertainty:
+    """Of a model without deviations: the covariance of its coefficients, dense."""
+    model = work.model
+    n = model.n_shared
+    nothing = np.zeros((model.n_free, work.inputs.network.n_reaches))
+    columns: dict[str, Float] = {}
+    if n > MOST_REGRESSORS:
+        log.warning(
+            "uncertainty: left out, the model has %d shared coefficients; expected at most %d", n, MOST_REGRESSORS
+        )
+        return Uncertainty(columns, {})
+    rows = [problem.information(np.eye(shared.size)[k], nothing)[0][:n] for k in range(n)]
+    information = (np.array(rows) + np.array(rows).T) / 2
+    covariance = np.linalg.inv(information + np.diag(1 / prior.sd[:n] ** 2))
+    by = regressors(work, shared)
+    variance = np.einsum("frp,pq,frq->fr", by, covariance, by, optimize=True)
+    before = np.einsum("frp,p->fr", by**2, prior.sd[:n] ** 2)
+    columns = _columns(work, shared, nothing, np.sqrt(variance))
+    columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
+    return Uncertainty(columns, {"products": float(n)})
+
+
+def _middle(work: Estimation, shared: Float) -> float:
+    return work.model.celerity.value_of(float(shared[0]))
+
+
+def _columns(work: Estimation, shared: Float, free: Float, sd: Float) -> dict[str, Float]:
+    """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep."""
+    network, model = work.inputs.network, work.model
+    features = torch.from_numpy(work.features.apply(network.attributes, network.n_reaches))
+    region = None if work.regions is None else torch.from_numpy(work.regions)
+    latent = model.common(torch.from_numpy(shared), features, region).numpy() + free
+    columns = _interval("celerity", model.celerity, latent[0], sd[0])
+    middle = model.celerity.value(torch.from_numpy(latent[0])).numpy()
+    slope = _slope(model.celerity, latent[0]) / middle
+    columns["celerity_log_sd"] = slope * sd[0]
+    if model.spreading is not None and model.scheme.spreading is not None:
+        name = model.scheme.spreading.name
+        columns |= _interval(name, model.spreading, latent[1], sd[1])
+        columns[f"{name}_sd"] = _slope(model.spreading, latent[1]) * sd[1]
+    return columns
+
+
+def _slope(bounded: Bounded, latent: Float) -> Float:
+    at = torch.from_numpy(latent.copy()).requires_grad_()
+    (slope,) = torch.autograd.grad(bounded.value(at).sum(), at)
+    found: Float = slope.numpy()
+    return found
+
+
+def _interval(name: str, bounded: Bounded, latent: Float, sd: Float) -> dict[str, Float]:
+    return {
+        f"{name}_lower": bounded.value(torch.from_numpy(latent - NORMAL_90 * sd)).numpy(),
+        f"{name}_upper": bounded.value(torch.from_numpy(latent + NORMAL_90 * sd)).numpy(),
+    }
