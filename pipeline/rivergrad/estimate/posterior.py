@@ -102,7 +102,7 @@ def laplace_posterior(
     prior: TreePrior,
     basin: ArrayLike,
     regressors: Float | Sequence[Float] | None,
-    b_sd: float | Sequence[float],
+    b_sd: ArrayLike,
     calls: int,
     seed: int,
     *,
@@ -156,7 +156,7 @@ def gauge_posterior(
     basin: ArrayLike,
     gauge: ArrayLike,
     regressors: Float | Sequence[Float] | None,
-    b_sd: float | Sequence[float],
+    b_sd: ArrayLike,
     steps: int,
     seed: int,
     *,
@@ -194,7 +194,7 @@ def exact_posterior(
     weights: ArrayLike,
     prior: TreePrior,
     regressors: Float | Sequence[Float] | None,
-    b_sd: float | Sequence[float],
+    b_sd: ArrayLike,
     basin: ArrayLike | None = None,
 ) -> Posterior:
     """The same from the dense Jacobian, without approximation, for networks of at most `EXACT_LIMIT` numbers.
@@ -256,7 +256,7 @@ def _checked_groups(basin: ArrayLike, prior: TreePrior, trees: bool = False) -> 
 
 
 def _shared(
-    regressors: Float | Sequence[Float] | None, b_sd: float | Sequence[float], prior: TreePrior
+    regressors: Float | Sequence[Float] | None, b_sd: ArrayLike, prior: TreePrior
 ) -> tuple[list[Float], Float]:
     """Columns of X as (F, n) arrays that are zero but in their own field, and the coefficients' prior sd (P,)."""
     fields, n = prior.shape
