@@ -54,12 +54,14 @@ class LinearRiver:
     """Gauges that see all reaches upstream of them in some way, linearly; z = X b + u with F = 2 fields.
 
     Attributes:
-        jacobian: (m, F n); weights: (m,); regressors: (n, p) for each field; b_sd: (F,).
+        gauges: (G,) their reaches; jacobian: (G values, F n), gauge after gauge; weights: (G values,);
+        regressors: (n, p) for each field; b_sd: (F,).
     """
 
     downstream: Int
     prior: TreePrior
     basin: Int
+    gauges: Int
     jacobian: Float
     weights: Float
     regressors: list[Float]
@@ -88,12 +90,14 @@ class LinearRiver:
                 if downstream[i] >= 0 and upstream[downstream[i]]:
                     upstream[i] = True
             rows.append(strength * rng.standard_normal((values, 2, n)) * upstream)
-        jacobian = np.concatenate(rows).reshape(-1, 2 * n) if rows else np.zeros((1, 2 * n))
+        jacobian = np.concatenate(rows).reshape(-1, 2 * n) if rows else np.zeros((0, 2 * n))
         prior = TreePrior(downstream, order, np.array([0.5, 1.5]), np.array([kappa, 0.3 * kappa]))
         regressors = [np.column_stack([np.ones(n), rng.standard_normal((n, 3))])[:, :k] for k in columns]
         weights = rng.uniform(0.2, 2.0, len(jacobian))
         basin = np.asarray(graph.basins(downstream, order))
-        return cls(downstream, prior, basin, jacobian, weights, regressors, np.array([2.0, 0.7]))
+        return cls(
+            downstream, prior, basin, np.asarray(gauges), jacobian, weights, regressors, np.array([2.0, 0.7])
+        )
 
     @property
     def matrix(self) -> Float:
@@ -102,6 +106,15 @@ class LinearRiver:
 
     def information(self, v: Float) -> Float:
         return (self.matrix @ v.ravel()).reshape(v.shape)
+
+    def tangent(self, v: Float) -> Float:
+        """√W J v, (values, G)."""
+        change = np.sqrt(self.weights) * (self.jacobian @ v.ravel())
+        return change.reshape(self.gauges.size, change.size // max(self.gauges.size, 1)).T
+
+    def pull(self, seed: Float) -> Float:
+        """Jᵀ √W s."""
+        return (self.jacobian.T @ (np.sqrt(self.weights) * seed.T.ravel())).reshape(self.prior.shape)
 
     @property
     def precision(self) -> Float:

@@ -67,7 +67,7 @@ class Groups:
 
     def pack(self, v: Float) -> Float:
         """(..., F, n) to (..., N)."""
-        return v.reshape(*v.shape[:-2], -1)[..., self.slot]
+        return v.reshape(*v.shape[:-2], self.shape[0] * self.shape[1])[..., self.slot]
 
     def unpack(self, packed: Float) -> Float:
         """(..., N) to (..., F, n), zero outside the blocks."""
@@ -164,6 +164,28 @@ def _turn(columns: Float, pointer: Int, chosen: Int, by: Float) -> None:  # prag
     for c in range(chosen.size):
         a, b = pointer[chosen[c]], pointer[chosen[c] + 1]
         columns[a:b, :size] = np.dot(np.ascontiguousarray(columns[a:b, :size]), np.ascontiguousarray(by[c]))
+
+
+def _eigen(columns: Float, pointer: Int, chosen: Int, size: int) -> Float:
+    """Turn the columns B of some blocks into orthonormal U, in place; values s with B Bᵀ = U diag(s) Uᵀ."""
+    squared, rotation = np.linalg.eigh(_products(columns, columns, pointer, chosen, size))
+    squared, rotation = squared[:, ::-1], rotation[:, :, ::-1]
+    scale = 1 / np.sqrt(np.maximum(squared, ROUNDING * squared[:, :1] + 1e-300))
+    _turn(columns, pointer, chosen, rotation * scale[:, None, :])
+    return squared
+
+
+def eigen_columns(columns: Float, groups: Groups, count: Int) -> tuple[Float, Float]:
+    """Eigenvalues (G, q) and vectors (N, q) of B Bᵀ in each block, B being its first `count` (G,) columns.
+
+    `columns` (N, q) becomes the vectors.
+    """
+    values = np.zeros((count.size, columns.shape[1]))
+    for size in np.unique(count[count > 0]):
+        chosen = np.flatnonzero(count == size)
+        squared = _eigen(columns, groups.pointer, chosen, int(size))
+        values[chosen, :size] = np.where(squared > ROUNDING * squared[:, :1], squared, 0.0)
+    return values, columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,11 +312,7 @@ class _Search:
         )
         _add(self.image, self.basis, pointer, chosen, shift)
         _turn(self.image, pointer, chosen, rotation / np.sqrt(ritz + shift[:, None])[:, None, :])
-        gram = _products(self.image, self.image, pointer, chosen, size)
-        squared, rotation = np.linalg.eigh(gram)
-        squared, rotation = squared[:, ::-1], rotation[:, :, ::-1]
-        scale = 1 / np.sqrt(np.maximum(squared, ROUNDING * squared[:, :1] + 1e-300))
-        _turn(self.image, pointer, chosen, rotation * scale[:, None, :])
+        squared = _eigen(self.image, pointer, chosen, size)
         values = squared - shift[:, None]
         return np.where(values > ROUNDING * largest[:, None], values, 0.0)
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError, ids_text
+from rivergrad.estimate.gaugewise import by_gauge
 from rivergrad.estimate.lowrank import Groups, LowRank, low_rank
 from rivergrad.estimate.treeprior import TreePrior
 
@@ -51,7 +52,7 @@ class Posterior:
             information may be missing. 0 in a group without information or without anything missing.
         left_out: estimated information (trace of Cᵀ F C) that the low rank lacks, all groups together, and
         left_out_error: its standard error (not too small); NaN without checks.
-        calls: products with the information that were taken.
+        calls: products with the information (or with Jᵀ, each with one with J) that were taken.
         basis: the low-rank approximation; prior: the prior that it refers to.
     """
 
@@ -101,7 +102,7 @@ def laplace_posterior(
     prior: TreePrior,
     basin: ArrayLike,
     regressors: Float | Sequence[Float] | None,
-    b_sd: float | Sequence[float],
+    b_sd: ArrayLike,
     calls: int,
     seed: int,
     *,
@@ -148,12 +149,52 @@ def laplace_posterior(
     return _assemble(basis, prior, columns, white, sd, group)
 
 
+def gauge_posterior(
+    tangent: Callable[[Float], Float],
+    pull: Callable[[Float], Float],
+    prior: TreePrior,
+    basin: ArrayLike,
+    gauge: ArrayLike,
+    regressors: Float | Sequence[Float] | None,
+    b_sd: ArrayLike,
+    steps: int,
+    seed: int,
+    *,
+    checks: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Posterior:
+    """The same from products with the Jacobian and its transpose, which tell gauges apart: see `gaugewise`.
+
+    It takes steps × levels + checks pulls and hardly more tangents, levels being the most gauges on one way down
+    a river; `laplace_posterior` takes as many products as the basin with most gauges has informed directions.
+
+    Args:
+        tangent: √W J v, (values, G), for v (F, n); exactly 0 at a gauge that has no say.
+        pull: Jᵀ √W s, (F, n), for s (values, G).
+        basin: (n,) the tree of each reach.
+        gauge: (G,) position of each gauge's reach.
+        steps: directions sought for each gauge, 1 or more: 3 or 4 hold nearly everything.
+        prior, regressors, b_sd, seed, checks, progress: as for `laplace_posterior`.
+
+    Raises:
+        InputError: as `laplace_posterior`.
+    """
+    group = _checked_groups(basin, prior, trees=True)
+    columns, sd = _shared(regressors, b_sd, prior)
+    rng = np.random.default_rng(seed)
+    start = prior.sample(rng, 1)[0]
+    for column, scale in zip(columns, sd, strict=True):
+        start += scale * rng.standard_normal() * column
+    basis = by_gauge(tangent, pull, prior, group, gauge, steps, rng, start, checks, progress)
+    return _assemble(basis, prior, columns, [prior.whiten(column) for column in columns], sd, group)
+
+
 def exact_posterior(
     jacobian: Float,
     weights: ArrayLike,
     prior: TreePrior,
     regressors: Float | Sequence[Float] | None,
-    b_sd: float | Sequence[float],
+    b_sd: ArrayLike,
     basin: ArrayLike | None = None,
 ) -> Posterior:
     """The same from the dense Jacobian, without approximation, for networks of at most `EXACT_LIMIT` numbers.
@@ -201,13 +242,13 @@ def _has_information(rows: Float, group: Int) -> NDArray[np.bool_]:
     return np.bincount(number, touched, minlength=label.size) > 0
 
 
-def _checked_groups(basin: ArrayLike, prior: TreePrior) -> Int:
+def _checked_groups(basin: ArrayLike, prior: TreePrior, trees: bool = False) -> Int:
     group = np.asarray(basin, np.int64)
     if group.shape != prior.downstream.shape:
         raise InputError(f"basin has shape {group.shape}; expected {prior.downstream.shape}")
     down = prior.downstream
     split = np.flatnonzero((down >= 0) & (group != group[down]))
-    if split.size and np.any(prior.kappa):  # the prior ties the groups to each other
+    if split.size and (trees or np.any(prior.kappa)):  # κ ties the groups to each other
         raise InputError(
             f"basin: reaches at positions {ids_text(split)} flow into another group; expected whole trees"
         )
@@ -215,7 +256,7 @@ def _checked_groups(basin: ArrayLike, prior: TreePrior) -> Int:
 
 
 def _shared(
-    regressors: Float | Sequence[Float] | None, b_sd: float | Sequence[float], prior: TreePrior
+    regressors: Float | Sequence[Float] | None, b_sd: ArrayLike, prior: TreePrior
 ) -> tuple[list[Float], Float]:
     """Columns of X as (F, n) arrays that are zero but in their own field, and the coefficients' prior sd (P,)."""
     fields, n = prior.shape

@@ -7,6 +7,7 @@ so that everything here is exact and takes time in proportion to the number of r
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,6 +139,10 @@ class TreePrior:
             raise ValueError(f"Must have vectors of shape (..., {self.shape}), we instead got {v.shape}")
         return v
 
+    def _stacked(self, v: Float) -> Float:
+        """A view (k, F, n) of a contiguous array."""
+        return v.reshape(math.prod(v.shape[:-2]), *self.shape)
+
     def _laplacian(self, v: Float) -> Float:
         """L v."""
         inner = np.flatnonzero(self.downstream >= 0)
@@ -165,7 +170,7 @@ class TreePrior:
         """C v: from independent standard normal numbers to deviations."""
         out: Float = np.multiply(self._checked(v), self._root, order="C")
         if self._tied:
-            _scatter(self.downstream, self.order, self._weight, out.reshape(-1, *self.shape))
+            _scatter(self.downstream, self.order, self._weight, self._stacked(out))
         return out
 
     def colour_transposed(self, v: Float) -> Float:
@@ -173,7 +178,7 @@ class TreePrior:
         if not self._tied:
             return self._checked(v) * self._root
         out = np.array(self._checked(v), np.float64, order="C")
-        _gather(self.downstream, self.order, self._weight, out.reshape(-1, *self.shape))
+        _gather(self.downstream, self.order, self._weight, self._stacked(out))
         out *= self._root
         return out
 
@@ -192,7 +197,7 @@ class TreePrior:
         """
         out = self._root**2
         if self._tied:
-            _scatter(self.downstream, self.order, self._weight**2, out.reshape(1, *self.shape))
+            _scatter(self.downstream, self.order, self._weight**2, self._stacked(out))
         return out
 
     def sample(self, rng: np.random.Generator, count: int) -> Float:

@@ -1,0 +1,198 @@
+"""Uncertainty gauge by gauge against dense matrices, and how few products it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from linear_rivers import LinearRiver, forests, random_forest
+
+from rivercut import graph
+from rivergrad.errors import InputError
+from rivergrad.estimate.gaugewise import gauge_levels
+from rivergrad.estimate.posterior import Posterior, exact_posterior, gauge_posterior, laplace_posterior
+
+checked = settings(max_examples=50, deadline=None, derandomize=True, database=None)
+
+
+def by_gauges(river: LinearRiver, steps: int, noise: float = 0.0, **options: object) -> Posterior:
+    """With errors of size `noise` in the products with J."""
+    rng = np.random.default_rng(0)
+
+    def tangent(v: np.ndarray) -> np.ndarray:
+        change = river.tangent(v)
+        return change * (1 + noise * rng.standard_normal(change.shape))
+
+    arguments = {"seed": 1, **options}
+    return gauge_posterior(
+        tangent,
+        river.pull,
+        river.prior,
+        river.basin,
+        river.gauges,
+        river.regressors,
+        river.b_sd,
+        steps,
+        **arguments,
+    )
+
+
+def exact(river: LinearRiver) -> Posterior:
+    return exact_posterior(
+        river.jacobian, river.weights, river.prior, river.regressors, river.b_sd, river.basin
+    )
+
+
+def some_river(seed: int, n: int, gauges: int, **options: float) -> LinearRiver:
+    """Several gauges may be at one reach."""
+    rng = np.random.default_rng(seed)
+    return LinearRiver.draw(random_forest(rng, n, 4, 0.1), rng.integers(0, n, gauges), seed, **options)
+
+
+def upstream_of(downstream: np.ndarray) -> np.ndarray:
+    """(n, n) whether reach j is reach i or lies upstream of it."""
+    n = downstream.size
+    out = np.eye(n, dtype=bool)
+    for j in range(n):
+        i = j
+        while i >= 0:
+            out[i, j] = True
+            i = downstream[i]
+    return out
+
+
+@checked
+@given(forests(25), st.integers(0, 12), st.integers(0, 2**32 - 1))
+def test_levels(downstream: np.ndarray, gauges: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    at = rng.integers(0, downstream.size, gauges)
+    active = rng.random(gauges) < 0.8
+    order = graph.topological_order(downstream)
+    level, owner = gauge_levels(downstream, order, at, active)
+    sees = upstream_of(downstream)[at] & active[:, None]
+    for k in range(owner.shape[0]):
+        members = np.flatnonzero(active & (level == k))
+        assert members.size
+        assert (sees[members].sum(axis=0) <= 1).all()  # no two see the same reach
+        np.testing.assert_array_equal(owner[k] >= 0, sees[members].any(axis=0))
+        for g in members:
+            np.testing.assert_array_equal(owner[k] == g, sees[g])
+    # as few as can be: all the gauges along one way down need a level each
+    along = [int((active & sees[:, j]).sum()) for j in range(downstream.size)]
+    assert owner.shape == (max(along), downstream.size)
+
+
+@checked
+@given(forests(20), st.integers(0, 6), st.sampled_from([0.0, 0.7, 50.0]), st.integers(0, 2**32 - 1))
+def test_exact_once_every_direction_of_each_gauge_is_found(
+    downstream: np.ndarray, gauges: int, kappa: float, seed: int
+) -> None:
+    at = np.random.default_rng(seed).integers(0, downstream.size, gauges)
+    river = LinearRiver.draw(downstream, at, seed, kappa, values=4, strength=0.5)
+    found, limit = by_gauges(river, 5), exact(river)
+    for name in ("variance", "conditional_variance", "identifiability", "effective", "shared_covariance"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(limit, name), rtol=1e-7, atol=1e-8, err_msg=name
+        )
+    assert found.basis.complete.all()
+    assert abs(found.left_out) < 1e-7
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.7])
+def test_never_too_sure_even_from_inexact_products(kappa: float) -> None:
+    """What it claims is exact for the series it looked at; differences only choose them."""
+    river = some_river(1, n=80, gauges=12, kappa=kappa, values=40, strength=3.0)
+    limit = exact(river)
+    for noise in (0.0, 1e-4, 0.3):
+        effective = []
+        for steps in (1, 2, 4, 8, 40):
+            found = by_gauges(river, steps, noise)
+            assert (found.variance > limit.variance * (1 - 1e-8)).all()
+            assert (found.conditional_variance > limit.conditional_variance * (1 - 1e-8)).all()
+            assert np.linalg.eigvalsh(found.shared_covariance - limit.shared_covariance)[0] > -1e-9
+            if noise < 0.1:
+                assert (limit.identifiability <= found.identifiability_bound() + 1e-9).all()
+            effective.append(found.effective)
+        assert (np.diff(effective, axis=0) > -1e-9).all()
+        np.testing.assert_allclose(effective[-1], limit.effective, rtol=1e-6)
+
+
+def test_takes_few_products_where_a_basin_has_many_gauges() -> None:
+    """Sixty gauges in one tree of 300 reaches, values that hold a few directions each."""
+    rng = np.random.default_rng(2)
+    downstream = random_forest(rng, 300, 12, 0.0)
+    river = LinearRiver.draw(downstream, rng.choice(300, 60, replace=False), 2, 0.0, values=3, strength=0.5)
+    found, limit = by_gauges(river, 3), exact(river)
+    searched = laplace_posterior(
+        river.information, river.prior, river.basin, river.regressors, river.b_sd, found.calls - 5, 0
+    )
+    assert found.calls == searched.calls
+    assert found.calls < 50
+    assert limit.effective.sum() > 80
+    np.testing.assert_allclose(found.effective, limit.effective, rtol=1e-6)
+    assert searched.effective.sum() < 0.5 * limit.effective.sum()
+
+
+def test_says_what_was_left_out() -> None:
+    river = some_river(3, n=60, gauges=8, values=40)
+    matrix = river.prior.colour_transposed(river.jacobian.reshape(-1, 2, 60)).reshape(-1, 120)
+    total = float((river.weights[:, None] * matrix**2).sum())
+    z = []
+    for seed in range(80):
+        found = by_gauges(river, 3, seed=seed, checks=2)
+        z.append((found.left_out - (total - found.basis.values.sum())) / found.left_out_error)
+    assert abs(np.mean(z)) < 4 / np.sqrt(80)
+    assert 0.5 < np.std(z) < 1.2
+    assert np.isnan(by_gauges(river, 3, checks=0).left_out)
+
+
+def test_a_gauge_without_a_say_costs_nothing_and_changes_nothing() -> None:
+    river = some_river(4, n=50, gauges=6, values=5)
+    n = river.prior.shape[1]
+    outlet = int(np.flatnonzero(river.downstream < 0)[0])
+    more = replace(
+        river,
+        gauges=np.append(river.gauges, [outlet, outlet]),
+        jacobian=np.concatenate([river.jacobian, np.ones((10, 2 * n))]),
+        weights=np.concatenate([river.weights, np.zeros(10)]),
+    )
+    told: list[tuple[int, int]] = []
+    a, b = by_gauges(river, 2), by_gauges(more, 2, progress=lambda *step: told.append(step))
+    np.testing.assert_allclose(a.variance, b.variance, rtol=1e-12)
+    assert a.calls == b.calls == len(told)
+    assert told[-1] == (a.calls, a.calls)
+
+
+def test_no_gauge_has_a_say() -> None:
+    river = some_river(5, n=20, gauges=2)
+    found = by_gauges(replace(river, weights=0 * river.weights), 3)
+    assert found.calls == 2  # the checks
+    assert found.left_out == 0
+    assert (found.identifiability == 0).all()
+    np.testing.assert_allclose(found.variance, found.prior_variance + found.prior_shared_variance, rtol=1e-12)
+
+
+def test_draws_have_the_posterior_covariance() -> None:
+    river = some_river(6, n=8, gauges=3, values=4, strength=0.7)
+    count = 40_000
+    draws = by_gauges(river, 5).sample(np.random.default_rng(0), count).reshape(count, -1)
+    expected = np.linalg.inv(river.matrix + river.precision)
+    deviation = np.sqrt((expected**2 + np.outer(np.diag(expected), np.diag(expected))) / count)
+    assert np.abs((draws.T @ draws / count - expected) / deviation).max() < 5
+
+
+def test_refuses_what_does_not_fit() -> None:
+    river = some_river(7, n=20, gauges=2)
+    with pytest.raises(ValueError, match="steps >= 1"):
+        by_gauges(river, 0)
+    with pytest.raises(InputError, match="expected whole trees"):
+        by_gauges(replace(river, basin=np.arange(20), prior=river.prior), 1)
+    everywhere = replace(river, jacobian=np.ones_like(river.jacobian))
+    with pytest.raises(ValueError, match="see only reaches upstream"):
+        by_gauges(everywhere, 1)
+    river.jacobian[0, river.gauges[0]] = np.nan
+    with pytest.raises(ValueError, match="finite products"):
+        by_gauges(river, 1)
