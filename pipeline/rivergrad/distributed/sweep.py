@@ -129,7 +129,9 @@ class Sweep:
             beside.append(Neighbours(_side_by_side(above, n_free), _side_by_side(below, n_free)))
         self._neighbours = list(beside)
 
-    def gradient(self, shared: Float, windows: Sequence[Window], n_reaches: int) -> tuple[float, Float, Float]:
+    def gradient(
+        self, shared: Float, windows: Sequence[Window], n_reaches: int
+    ) -> tuple[float, Float, Float]:
         """Loss, and its gradients of shared coefficients and of deviations (n_free, reach); nothing moves."""
         results = self.step(shared, windows, update=False)
         free = self._assembled([{"free": result["free"]} for result in results], n_reaches)["free"]
@@ -143,7 +145,10 @@ class Sweep:
 
     def _each(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         return self.executor.gather(
-            [self.executor.run(p.number, method, *args) for p, args in zip(self.pieces, arguments, strict=True)]
+            [
+                self.executor.run(p.number, method, *args)
+                for p, args in zip(self.pieces, arguments, strict=True)
+            ]
         )
 
     def linearise(self, shared: Float, windows: Sequence[Window]) -> list[Float]:
@@ -166,9 +171,17 @@ class Sweep:
             shared: (n_shared,) and free: (n_free, reach), the direction.
             step: of the difference quotient.
         """
+        self._move(shared, free, step)
+        return self._pulled([(None,)] * len(self.pieces), free.shape[1])
+
+    def tangent(self, shared: Float, free: Float, step: float) -> list[Float]:
+        """J of a direction, (window, time, target) by piece; arguments as for `information`."""
+        self._move(shared, free, step)
+        return self._everywhere("toward")
+
+    def _move(self, shared: Float, free: Float, step: float) -> None:
         handles = self._downstream("tangent", [(shared, free[:, p.reaches], step) for p in self.pieces])
         self.executor.gather_results(handles)
-        return self._pulled([(None,)] * len(self.pieces), free.shape[1])
 
     def _pulled(self, arguments: Sequence[tuple[Any, ...]], n_reaches: int) -> tuple[Float, Float]:
         results = self.executor.gather_results(self._upstream("pull", arguments))

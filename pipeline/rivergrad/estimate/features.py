@@ -52,9 +52,7 @@ class Features:
             values = _column(attributes, name)
             positive = values[values > 0]
             if positive.size < 2 or positive.min() == positive.max():
-                raise InputError(
-                    f"parameters.trend: attribute {name} has no two different positive values"
-                )
+                raise InputError(f"parameters.trend: attribute {name} has no two different positive values")
             floor = float(positive.min())
             logs = _logs(values, floor)
             found.append(Feature(name, floor, float(np.nanmean(logs)), float(np.nanstd(logs))))

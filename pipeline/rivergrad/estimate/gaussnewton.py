@@ -83,7 +83,9 @@ class Prior:
     def to_white(self, shared: Float, free: Float) -> Float:
         """A gradient in coordinates in which the prior is the identity."""
         first = self.sd * shared
-        return first if self.tree is None else np.concatenate([first, self.tree.colour_transposed(free).ravel()])
+        return (
+            first if self.tree is None else np.concatenate([first, self.tree.colour_transposed(free).ravel()])
+        )
 
     def from_white(self, vector: Float) -> tuple[Float, Float]:
         """A direction from those coordinates."""

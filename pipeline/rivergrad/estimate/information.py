@@ -93,6 +93,12 @@ class PieceInformation:
         self._toward = (moved - self._found) / step
         return list(outflow.cpu().numpy().swapaxes(0, 1))
 
+    def toward(self) -> Array:
+        """J v of the last `tangent`, (window, time that counts, target)."""
+        assert self._toward is not None
+        found: Array = self._toward.cpu().numpy()
+        return found
+
     def weigh(self, weight: Array) -> None:
         """Keep W, (window, time, target), for products Jᵀ W J v."""
         self._weight = torch.from_numpy(weight).to(self._found)

@@ -39,9 +39,7 @@ class Memory:
             q -= weights[-1] * y
         s, y = self.moves[-1], self.changes[-1]
         q *= float(s @ y) / float(y @ y)
-        for (s, y), weight in zip(
-            zip(self.moves, self.changes, strict=True), reversed(weights), strict=True
-        ):
+        for (s, y), weight in zip(zip(self.moves, self.changes, strict=True), reversed(weights), strict=True):
             q += (weight - float(y @ q) / float(s @ y)) * s
         return -q
 

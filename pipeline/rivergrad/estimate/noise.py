@@ -66,7 +66,9 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
     usual = np.where(known, spread, 1.0) * (np.median(share) if share.size else 0.0)
     variance = _growing(residual, discharge, present, sigma)
     variance = variance * np.where(known, np.maximum(usual / np.where(known, sigma, 1.0), 1.0), 1.0) ** 2
-    _, worth = noise_scale(_joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present))
+    _, worth = noise_scale(
+        _joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present)
+    )
     return Noise(variance, worth)
 
 
@@ -81,7 +83,9 @@ def _growing(residual: Float, discharge: Float, present: NDArray[np.bool_], sigm
     """Variances α + β q² by least squares on the squared residuals, each over its own variance, α and β ≥ 0."""
     known = np.isfinite(sigma)
     mean = np.where(known, sigma, 1.0) ** 2
-    square = np.where(present, np.minimum(residual**2, 25.0 * mean * (1 + _relative(discharge, present))), 0.0)
+    square = np.where(
+        present, np.minimum(residual**2, 25.0 * mean * (1 + _relative(discharge, present))), 0.0
+    )
     flow = np.where(present, discharge**2, 0.0)
     variance = np.broadcast_to(mean, residual.shape)
     for _ in range(ROUNDS):

@@ -18,8 +18,8 @@ from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.smoothing import Neighbours, river_penalty
 from rivergrad.estimate.volume import VolumeModel
 from rivergrad.routing import GridWeights, Prepared, RouterState, choose_engine, make_engine
-from rivergrad.routing.engines import Engine
 from rivergrad.routing.allocator import keep_pages
+from rivergrad.routing.engines import Engine
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import PureLag, Scheme
 
@@ -395,6 +395,11 @@ class ResidentPiece:
         assert self._information is not None
         return None, self._information.tangent(shared, free, step, inflows)
 
+    def toward(self) -> Array:
+        """How discharge at the targets changed in the last `tangent`, (window, time, target)."""
+        assert self._information is not None
+        return self._information.toward()
+
     def weigh(self, weight: Array) -> None:
         """Keep the weights of discharge for `pull`."""
         assert self._information is not None
@@ -451,7 +456,10 @@ class ResidentPiece:
         model = self.fit.model
         leaf, free = torch.from_numpy(shared), torch.from_numpy(self.best)
         celerity, spreading = model.physical(leaf, free, self.features, self.region)
-        values = {"celerity": celerity, "diffusivity": model.scheme.diffusivity(celerity, spreading, self.length)}
+        values = {
+            "celerity": celerity,
+            "diffusivity": model.scheme.diffusivity(celerity, spreading, self.length),
+        }
         if spreading is not None and model.scheme.spreading is not None:
             values[model.scheme.spreading.name] = spreading
         values.update(self.parameters(leaf, free))

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rivergrad.estimate.gaussnewton import Prior
 from rivergrad.workflow.checkpoint import Checkpoint, read_newest
 from rivergrad.workflow.evidence import retuned
+from rivergrad.workflow.leastsquares import LeastSquares
 from rivergrad.workflow.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.progress import Progress
@@ -113,8 +115,21 @@ def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
         prior,
         inner=settings.inner,
         error=work.least_squares_error(problem),
-        retune=(lambda before, shared, free: retuned(work, problem, before, shared, free)) if follows else None,
+        retune=partial(_retuned, work, problem, prior) if follows else None,
     )
+
+
+def _retuned(
+    work: Estimation,
+    problem: LeastSquares,
+    first: Prior,
+    weight: Float,
+    before: Prior,
+    shared: Float,
+    free: Float,
+) -> Prior:
+    assert first.tree is not None
+    return retuned(work, problem, weight, before, shared, free, np.array(first.tree.tau))
 
 
 def fit(

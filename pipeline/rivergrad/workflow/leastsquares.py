@@ -22,7 +22,7 @@ class LeastSquares:
     Args:
         sweep: the pieces, ready for estimation.
         windows: what is routed, each from rest.
-        n_reaches: of the network.
+        n_reaches: of the network; n_shared: shared coefficients.
         split, join: between arrays (…, gauge) and lists of them by piece.
     """
 
@@ -31,11 +31,12 @@ class LeastSquares:
         sweep: Sweep,
         windows: Sequence[Window],
         n_reaches: int,
+        n_shared: int,
         split: Callable[[Float], list[Float]],
         join: Callable[[list[Float]], Float],
     ) -> None:
         self._sweep, self.windows, self._n = sweep, list(windows), n_reaches
-        self._split, self._join = split, join
+        self.n_shared, self._split, self._join = n_shared, split, join
 
     def linearise(self, shared: Float, free: Float) -> Float:
         """Discharge (window, time, gauge) at this point, where the pieces are now."""
@@ -56,6 +57,12 @@ class LeastSquares:
         if size == 0.0:
             return np.zeros_like(shared), np.zeros_like(free)
         return self._sweep.information(shared, free, DIFFERENCE / size)
+
+    def tangent(self, free: Float) -> Float:
+        """J of a direction of the deviations, (window, time, gauge)."""
+        size = float(np.abs(free).max(initial=0.0))
+        step = DIFFERENCE / size if size > 0.0 else 1.0
+        return self._join(self._sweep.tangent(np.zeros(self.n_shared), free, step))
 
     def observed(self, record: Float) -> Float:
         """The windows of a record (time, …) that count, (window, time, …)."""

@@ -29,6 +29,8 @@ BACKTRACKS = 8
 
 EVIDENCE_FROM = 4
 """Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
+STILL = 1e-3
+"""Root mean square move of the coefficients that no longer matters: about as much in ln(celerity)."""
 SETTLED = 0.03
 """Change of the logarithm of the prior's scale that no longer matters."""
 
@@ -180,11 +182,11 @@ class GaussNewtonOptimiser:
         trains: (gauge,) weight of each gauge, mean 1 over those that train, 0 for the others.
         spread: (gauge,) standard deviation of the observations.
         error: (window, time, gauge) of the observations' own error, or None.
-        prior: of everything; its scale is measured again at every second step from `EVIDENCE_FROM` on, until it settles.
+        prior: of everything; its scale is measured again every other step from `EVIDENCE_FROM` on, until it settles.
         inner: products with the information matrix in a step at most.
         tolerance: of the conjugate gradients; finished: when a step changes what is minimised by less than `flat`.
-        retune: from the prior, shared coefficients and deviations, where the problem is weighed and linearised, the
-            prior at the scale that the evidence asks for.
+        retune: from weights, prior, shared coefficients and deviations, where the problem is linearised, the prior at
+            the scale that the evidence asks for.
     """
 
     problem: LeastSquares
@@ -197,7 +199,7 @@ class GaussNewtonOptimiser:
     tolerance: float = 0.005
     flat: float = 1e-5
     error: Float | None = None
-    retune: Callable[[Prior, Float, Float], Prior] | None = None
+    retune: Callable[[Float, Prior, Float, Float], Prior] | None = None
     finished: bool = False
 
     def __post_init__(self) -> None:
@@ -217,8 +219,8 @@ class GaussNewtonOptimiser:
             self._discharge = self.problem.linearise(self.shared, self._free)
         if self.retune is not None and number >= EVIDENCE_FROM and number % 2 == 0 and not self._settled:
             residual = np.where(self._present, self._discharge - self.observed, 0.0)
-            self.problem.weigh(self.weigh(residual, self._discharge))
-            before, self.prior = self.prior, self.retune(self.prior, self.shared, self._free)
+            weight = self.weigh(residual, self._discharge)
+            before, self.prior = self.prior, self.retune(weight, self.prior, self.shared, self._free)
             assert before.tree is not None
             assert self.prior.tree is not None
             self._settled = bool(np.all(np.abs(np.log(self.prior.tree.tau / before.tree.tau)) < SETTLED))
@@ -239,7 +241,7 @@ class GaussNewtonOptimiser:
             "Gauss-Newton step %d: %.6g to %.6g with %d products, step length %.3g, moved %.3g",
             number + 1, did.before, did.after, did.products, did.length, did.moved,
         )  # fmt: skip
-        settled = did.before - did.after <= self.flat * max(abs(did.before), 1.0)
+        settled = did.before - did.after <= self.flat * max(abs(did.before), 1.0) or did.moved <= STILL
         self.finished = settled and (self.retune is None or self._settled)
         return loss
 
@@ -263,4 +265,3 @@ class GaussNewtonOptimiser:
         self._settled = bool(state["settled"][0])
         if self.prior.tree is not None:
             self.prior = self.prior.scaled(state["tau"])
-

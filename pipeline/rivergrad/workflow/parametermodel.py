@@ -96,7 +96,11 @@ def deviation_sd(config: Workflow, model: ParameterModel, celerity: float, sprea
         assert model.scheme.spreading is not None
         known = PRIORS.get(model.scheme.spreading.name)
         sd = 0.25 * (model.spreading.upper - model.spreading.lower) if known is None else known.sd
-        slope = model.spreading.log_slope(spreading) if model.spreading.logarithmic else model.spreading.slope(spreading)
+        slope = (
+            model.spreading.log_slope(spreading)
+            if model.spreading.logarithmic
+            else model.spreading.slope(spreading)
+        )
         found.append(sd / slope)
     return np.array(found)
 

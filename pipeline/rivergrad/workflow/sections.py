@@ -295,7 +295,9 @@ class ParametersSection(Section):
     def _model_has_what_it_needs(self) -> Self:
         if self.model in ("uniform", "free", "regional") and (self.trend or self.hidden):
             key = "trend" if self.trend else "hidden"
-            raise InputError(f"found {key} with model {self.model}; expected none, or model attributes or hybrid")
+            raise InputError(
+                f"found {key} with model {self.model}; expected none, or model attributes or hybrid"
+            )
         if self.model == "attributes" and not self.trend:
             raise InputError("found model attributes without trend; expected names of reach attributes in it")
         if self.hidden and not self.trend:
@@ -372,7 +374,8 @@ class EstimateSection(Section):
         description="How adam's learning rate goes over the steps: constant, or down to a tenth along a cosine.",
     )
     clip: PositiveNumber | None = Field(
-        default=None, description="The longest gradient (Euclidean norm) that adam takes as it is; longer are cut."
+        default=None,
+        description="The longest gradient (Euclidean norm) that adam takes as it is; longer are cut.",
     )
     restarts: NonNegativeCount = Field(
         default=0,
@@ -419,10 +422,18 @@ class UncertaintySection(Section):
     """How sure the parameters of every reach are, by the curvature of the fit at its end."""
 
     enabled: Switch = Field(default=True, description="Whether it is computed.")
-    calls: Count = Field(
-        default=24,
-        description="The number of products with the information matrix, about two optimiser steps each: directions "
-        "that are looked at in every basin.",
+    steps: Count = Field(
+        default=4,
+        description="The number of directions that are looked at for every gauge, each a product with the Jacobian "
+        "and one with its transpose for each level of nested gauges; 4 hold nearly all that a gauge can tell.",
+    )
+    products: Count = Field(
+        default=40,
+        description="The number of products with the information matrix where memory is too small for going gauge "
+        "by gauge.",
+    )
+    checks: NonNegativeCount = Field(
+        default=2, description="The number of further products by which what was left out is told."
     )
     rounds: NonNegativeCount = Field(
         default=2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,6 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
     The noise of every gauge is what its residuals show there; the prior's scale is that of the fit, or measured from
     the evidence.
     """
-    section = work.config.uncertainty
     problem, observed = work.least_squares()
     free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
     discharge = problem.linearise(result.shared, free)
@@ -54,35 +54,39 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
     residual = np.where(present, discharge - observed, 0.0)
     noise = measure(residual, discharge, present, np.sqrt(work.statistics.variance.numpy()))
     trains = work.trains * np.count_nonzero(work.trains)
-    problem.weigh(noise.weights(present, trains, work.least_squares_error(problem)))
-    prior = result.prior
+    weight = noise.weights(present, trains, work.least_squares_error(problem))
     try:
-        if prior.tree is None:
-            found = _of_shared(work, problem, prior, result.shared)
+        if result.prior.tree is None:
+            problem.weigh(weight)
+            found = _of_shared(work, problem, result.prior, result.shared)
         else:
-            found = _of_reaches(work, problem, prior, result.shared, free)
+            found = _of_reaches(work, problem, weight, result, free)
     finally:
         work.sweep.forget_information()
-    log.info("uncertainty: %d products, %s", section.calls, found.summary)
+    log.info("uncertainty: %s", found.summary)
     return found
 
 
 def _of_reaches(
-    work: Estimation, problem: LeastSquares, prior: Prior, shared: Float, free: Float
+    work: Estimation, problem: LeastSquares, weight: Float, result: FitResult, free: Float
 ) -> Uncertainty:
-    section = work.config.uncertainty
-    if work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton":
-        for _ in range(section.rounds):
-            prior = retuned(work, problem, prior, shared, free)
+    section, prior, shared = work.config.uncertainty, result.prior, result.shared
     assert prior.tree is not None
-    with Progress(section.calls, "uncertainty") as progress:
+    if work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton":
+        first = np.array(prior.tree.tau)
+        for _ in range(section.rounds):
+            prior = retuned(work, problem, weight, prior, shared, free, first)
+    assert prior.tree is not None
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(Progress(total, "uncertainty")))
+            bars[0].update(min(done, bars[0].total))
+
         found = posterior(
-            work,
-            problem,
-            prior,
-            shared,
-            section.calls,
-            progress=lambda done, total: progress.update(min(done, section.calls)),
+            work, problem, weight, prior, shared, section.steps, checks=section.checks, progress=show
         )
     columns = _columns(work, shared, free, np.sqrt(found.variance))
     columns["identifiability"] = found.identifiability[0]
@@ -109,7 +113,9 @@ def _of_shared(work: Estimation, problem: LeastSquares, prior: Prior, shared: Fl
     columns: dict[str, Float] = {}
     if n > MOST_REGRESSORS:
         log.warning(
-            "uncertainty: left out, the model has %d shared coefficients; expected at most %d", n, MOST_REGRESSORS
+            "uncertainty: left out, the model has %d shared coefficients; expected at most %d",
+            n,
+            MOST_REGRESSORS,
         )
         return Uncertainty(columns, {})
     rows = [problem.information(np.eye(shared.size)[k], nothing)[0][:n] for k in range(n)]
