@@ -8,8 +8,8 @@ is minus the logarithm of the posterior up to a constant, with weights w = 1/var
 A step solves (Jᵀ W J + prior) d = −gradient by conjugate gradients in coordinates in which the prior is the identity,
 from products with J and Jᵀ alone, and is halved until the sum falls. The noise is measured again at every step.
 
-Source: Nocedal & Wright (2006), Numerical Optimization, sections 7.1 and 10.3; Tarantola (2005), Inverse Problem Theory,
-section 3.2.
+Source: Nocedal & Wright (2006), Numerical Optimization, sections 7.1 and 10.3; Tarantola (2005), Inverse Problem
+Theory, section 3.2.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.estimate.evidence import update_tau
+from rivergrad.estimate.gaugewise import gauge_levels
 from rivergrad.estimate.gaussnewton import Prior
 from rivergrad.estimate.posterior import Posterior, gauge_posterior, laplace_posterior
 from rivergrad.workflow.leastsquares import LeastSquares
@@ -24,8 +25,10 @@ Float = NDArray[np.float64]
 
 MOST_REGRESSORS = 24
 """Shared coefficients up to which their uncertainty is part of the reaches'."""
-EVIDENCE_STEPS = 2
-"""Directions a gauge from which the prior's scale is told."""
+EVIDENCE_SHARE = 0.6
+"""Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
+DIRECTIONS = 8
+"""Directions in which a gauge tells anything to speak of, at most."""
 SEEN_BEFORE = 10.0
 """The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
 
@@ -46,21 +49,21 @@ def posterior(
     weight: Float,
     prior: Prior,
     shared: Float,
-    steps: int,
+    products: int,
     *,
     checks: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
     """Laplace's approximation where `problem` is linearised.
 
-    Gauge by gauge; where the directions of all gauges of a basin would take more than the memory budget, basin by
-    basin, with as many products.
+    By the search that finds more of what can be told with so many products: basin by basin, each product one
+    direction in every basin, or gauge by gauge, one direction at every gauge of a level.
 
     Args:
         weight: (window, time, gauge) of the squared residuals.
         prior: whose deviations have a scale.
         shared: coefficients of the point.
-        steps: directions a gauge.
+        products: with the Jacobian and its transpose.
         checks: products spent on what was left out.
     """
     assert prior.tree is not None
@@ -72,9 +75,8 @@ def posterior(
     counts = np.flatnonzero(weight.any(axis=(0, 1)))
     reaches = work.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
-    most = np.bincount(basin[reaches]).max(initial=1) * steps
-    gauged = np.isin(basin, basin[reaches]).sum() * model.n_free
-    if gauged * most * 8.0 > work.config.compute.memory_budget:
+    steps = _steps(work, reaches, products)
+    if steps == 0:
         problem.weigh(weight)
         none = np.zeros(shared.size)
         return laplace_posterior(
@@ -83,7 +85,7 @@ def posterior(
             basin,
             each,
             sd,
-            work.config.uncertainty.products,
+            products,
             work.config.seed,
             checks=checks,
             progress=progress,
@@ -113,6 +115,20 @@ def posterior(
     )
 
 
+def _steps(work: Estimation, reaches: NDArray[np.int64], products: int) -> int:
+    """Directions to seek for each of the gauges on `reaches`; 0 where basin by basin more is found."""
+    network = work.inputs.network
+    basin = np.asarray(network.basin)
+    level, _ = gauge_levels(network.downstream, network.order, reaches, np.ones(reaches.size, np.bool_))
+    levels = int(level.max(initial=0)) + 1
+    steps = min(products // levels, DIRECTIONS)
+    gauges = np.bincount(basin[reaches])
+    by_basin = np.minimum(products, DIRECTIONS * gauges).sum()
+    held = np.isin(basin, basin[reaches]).sum() * work.model.n_free * gauges.max(initial=0) * steps * 8.0
+    fits = held <= work.config.compute.memory_budget
+    return steps if steps * reaches.size > by_basin and fits else 0
+
+
 def retuned(
     work: Estimation,
     problem: LeastSquares,
@@ -128,7 +144,8 @@ def retuned(
         before: the prior now; first: (n_free,) the scale that the fit started from, see `SEEN_BEFORE`.
     """
     assert before.tree is not None
-    found = posterior(work, problem, weight, before, shared, EVIDENCE_STEPS)
+    products = max(2, round(EVIDENCE_SHARE * work.config.uncertainty.products))
+    found = posterior(work, problem, weight, before, shared, products)
     told = np.maximum(found.effective, 0.0)
     tau = update_tau(free, found, before.tree, most=1.5)
     tau = np.sqrt((told * tau**2 + SEEN_BEFORE * first**2) / (told + SEEN_BEFORE))

@@ -422,15 +422,10 @@ class UncertaintySection(Section):
     """How sure the parameters of every reach are, by the curvature of the fit at its end."""
 
     enabled: Switch = Field(default=True, description="Whether it is computed.")
-    steps: Count = Field(
-        default=4,
-        description="The number of directions that are looked at for every gauge, each a product with the Jacobian "
-        "and one with its transpose for each level of nested gauges; 4 hold nearly all that a gauge can tell.",
-    )
     products: Count = Field(
         default=40,
-        description="The number of products with the information matrix where memory is too small for going gauge "
-        "by gauge.",
+        description="The number of products with the Jacobian and its transpose, each a routing forward and one "
+        "backward: directions that are looked at in every basin, or at every gauge of a level of nested ones.",
     )
     checks: NonNegativeCount = Field(
         default=2, description="The number of further products by which what was left out is told."

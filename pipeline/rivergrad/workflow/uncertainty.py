@@ -86,7 +86,7 @@ def _of_reaches(
             bars[0].update(min(done, bars[0].total))
 
         found = posterior(
-            work, problem, weight, prior, shared, section.steps, checks=section.checks, progress=show
+            work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
         )
     columns = _columns(work, shared, free, np.sqrt(found.variance))
     columns["identifiability"] = found.identifiability[0]
