@@ -97,7 +97,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 config.observations.path,
                 network,
                 variable=config.observations.variable,
-                placement=PlacementSettings(**config.gauges.placement.model_dump()),
+                placement=PlacementSettings(**dict(config.gauges.placement)),
             )
         else:
             folder = run_dir / "twin"

@@ -60,7 +60,7 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
     result = screen(
         observed,
         unrouted[window],
-        ScreeningSettings(**section.model_dump(exclude={"enabled"})),
+        ScreeningSettings(**{name: value for name, value in section if name != "enabled"}),
         step=inputs.runoff.step,
         needed=needed,
         fit=in_fit,
