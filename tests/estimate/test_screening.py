@@ -236,9 +236,15 @@ def test_only_the_steps_of_the_fit_count_as_values() -> None:
     assert (finding.what, finding.action) == ("no data", "dropped")
 
 
-def test_short_records_are_not_judged_by_volume() -> None:
+def test_short_records_are_not_judged() -> None:
     observed, runoff = (values[:50] for values in rivers())
     assert screen(observed * FEET, runoff).findings == ()
+    for days, found in ((290, []), (600, ["wrong river"])):
+        observed, runoff = (values[:days].copy() for values in rivers())
+        observed[:, 3] = observed[::-1, 3]
+        if days < 300:  # of a season, even discharge that runs against the runoff
+            observed[:, 3] = np.maximum(2 * np.nanmean(observed[:, 3]) - observed[::-1, 3], 0.0)
+        assert [one.what for one in screen(observed, runoff).findings] == found
 
 
 @pytest.mark.parametrize("hours", [1, 6, 48])
@@ -266,6 +272,7 @@ def test_lagged_correlation_finds_the_travel_time() -> None:
     assert lagged_correlation(late, runoff, 30, 50) == pytest.approx(1.0)
     assert lagged_correlation(late, runoff, 8, 50) < 0.3
     assert np.isnan(lagged_correlation(late, runoff, 30, 401))
+    assert np.isfinite(lagged_correlation(late, runoff, 30, 400))
     assert np.isnan(lagged_correlation(late, np.ones(400), 30, 50))
 
 

@@ -333,3 +333,44 @@ def test_all_gauges_wrong(tmp_path: Path) -> None:
     assert "gauges.screening drops every training gauge: G0 (unit error: found" in message
     assert "as with ft3/s read as m3/s" in message
     assert len(message.splitlines()) == 1
+
+
+def test_bad_gauges_neither_stop_a_run_nor_change_what_it_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five gauges are spoilt in one file and empty in the other: the estimates are the same to the last bit."""
+
+    def screened_inputs(config: Workflow, run_dir: Path) -> Inputs:
+        inputs = prepare_inputs(config, run_dir)
+        network = inputs.network
+        total = graph.accumulate(network.downstream, network.order, inputs.runoff.read(None, 0, DAYS).T).T
+        return screen_inputs(inputs, total[:, inputs.observations.reach], config, run_dir)
+
+    monkeypatch.setattr("rivergrad.workflow.run.prepare_inputs", screened_inputs)
+    learned = {}
+    for name in ("spoilt", "empty"):
+        (tmp_path / name).mkdir()
+        workflow = write_case(tmp_path / name, screening={"enabled": True})
+        values = discharge(tmp_path / name)
+        values[:, 3] = np.nan
+        values[1:, 4] = np.nan
+        values[:, 5] = 7.0
+        values[:, 6] *= 35.31
+        values[:, 7] = values[::-1, 7]
+        if name == "empty":
+            values[:, 3:] = np.nan
+        change(tmp_path / name, discharge=(("time", "gauge"), values, {"units": "m3 s-1"}))
+        result = CliRunner().invoke(app, ["estimate", str(workflow)])
+        assert result.exit_code == 0, result.output
+        run = tmp_path / name / "run"
+        with xr.open_zarr(run / "parameters.zarr", consolidated=False) as parameters:
+            learned[name] = parameters["celerity"].values
+        history = pd.read_csv(run / "history.csv")
+        assert np.isfinite(history["loss"][1:]).all()
+        assert np.isfinite(history["validation_nse"].iloc[-1])
+        table = pd.read_csv(run / "screening.csv")
+        assert table["gauge"].tolist() == NAMES[3:]
+        assert (table["action"] == "dropped").all()
+        expected = ["no data", "too few values", "flat line", "unit error", "wrong river"]
+        assert table["what"].tolist() == (expected if name == "spoilt" else ["no data"] * 5)
+    assert np.array_equal(learned["spoilt"], learned["empty"])

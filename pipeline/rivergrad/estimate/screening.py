@@ -21,9 +21,16 @@ BULK = 3.0
 """The ratio of observed to simulated volume of the other gauges is what to expect of a gauge if it lies within this
 factor of 1. Beyond it, most gauges have something wrong with them, and the ratio to expect is 1."""
 LEAST_RECORD = 60 * DAY
-"""Volume and correlation are judged from as much observed time on: of less, one dry spell may be all there is."""
-OTHERS = 4
+"""Volume is judged from as much observed time on: of less, one dry spell may be all there is."""
+LEAST_SEASONS = 300 * DAY
+"""And correlation from about a year on: below reservoirs (Cannonsville and others on the Delaware) discharge may run
+against the runoff for a season."""
+NO_FLOW = 1e-9
+"""A reach with less mean runoff upstream, m3/s, has none."""
+OTHERS = 3
 """Other gauges it takes to say what is usual in a network."""
+MANY = 50
+"""Of more gauges than these, one does not move the median: it is taken once, and not without each in turn."""
 BLOCK = 30 * DAY
 """Changes of rating are looked for in ratios of volumes over blocks of this length: shorter ones follow the weather."""
 SEASONS = 12
@@ -244,8 +251,9 @@ def volumes(
     seen = np.where(pairs, observed, 0.0).sum(axis=0)
     runoff = np.where(pairs, unrouted, 0.0).sum(axis=0)
     tested = usable & (count * step >= LEAST_RECORD)
+    wet = tested & (runoff > NO_FLOW * count)
     ratio = np.full(count.size, np.nan)
-    ratio[tested & (runoff > 0)] = (seen / np.where(runoff > 0, runoff, 1.0))[tested & (runoff > 0)]
+    ratio[wet] = seen[wet] / runoff[wet]
     findings = []
     for g in np.flatnonzero(tested):
         others = _others(ratio, judged, g)
@@ -279,7 +287,7 @@ def wrong_rivers(
     each = max(1, round(DAY / step))
     lags = int(settings.longest_lag // (each * step))
     root = [np.sqrt(np.maximum(_blocks(values, each)[0], 0.0)) for values in (observed, unrouted)]
-    least = max(3, round(LEAST_RECORD / (each * step)))
+    least = max(3, round(LEAST_SEASONS / (each * step)))
     best = np.full(observed.shape[1], np.nan)
     for g in np.flatnonzero(usable):
         best[g] = lagged_correlation(root[0][:, g], root[1][:, g], lags, least)
@@ -301,18 +309,20 @@ def wrong_rivers(
 
 
 def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int) -> float:
-    """The best correlation of discharge with runoff of 0 to `lags` steps before; NaN if `least` pairs are nowhere."""
+    """The best correlation of discharge with runoff of 0 to `lags` steps before; NaN with fewer than `least` pairs."""
     best = np.nan
+    if (~np.isnan(observed) & ~np.isnan(unrouted)).sum() < least:
+        return best
     for lag in range(min(lags, observed.size - 1) + 1):
         a, b = observed[lag:], unrouted[: unrouted.size - lag]
         pairs = ~np.isnan(a) & ~np.isnan(b)
-        if pairs.sum() < least:
+        if 2 * pairs.sum() < least:
             continue
         a, b = a[pairs] - a[pairs].mean(), b[pairs] - b[pairs].mean()
         scale = float(np.sqrt((a @ a) * (b @ b)))
         if scale > 0:
-            best = np.fmax(best, float(a @ b) / scale)
-    return float(best)
+            best = float(np.fmax(best, float(a @ b) / scale))
+    return best
 
 
 def rating_changes(
@@ -335,8 +345,11 @@ def rating_changes(
     centred = np.full(ratio.shape, np.nan)
     for g in np.flatnonzero(usable & ~np.isnan(ratio).all(axis=0)):
         centred[:, g] = ratio[:, g] - np.nanmedian(ratio[:, g])
+    # one gauge among many does not move the median, and sorting them once for each takes long
+    common = _usual(centred, judged) if judged.sum() > MANY else None
     for g in np.flatnonzero(usable):
-        series = _less_common(centred, judged, int(g), each * step)
+        usual = _usual(centred, judged, int(g)) if common is None else common
+        series = _less_common(centred[:, g], usual, each * step)
         at = np.flatnonzero(~np.isnan(series))
         if at.size < 2 * side:
             continue
@@ -430,23 +443,30 @@ def _block_ratios(observed: Float, unrouted: Float, each: int) -> Float:
     return np.where(good, np.log(np.where(good, mean_o, 1.0)) - np.log(np.where(good, mean_u, 1.0)), np.nan)
 
 
-def _less_common(ratio: Float, judged: Bool, g: int, block: float) -> Float:
-    """(blocks,) a gauge's ratios less those usual at the time, or in the season; NaN where that is not known."""
-    result = np.full(ratio.shape[0], np.nan)
+def _usual(ratio: Float, judged: Bool, without: int | None = None) -> Float:
+    """(blocks,) median over the judged gauges; NaN where there are fewer than `OTHERS`."""
     those = judged.copy()
-    those[g] = False
-    others = ratio[:, those]
-    known = (~np.isnan(others)).sum(axis=1) >= OTHERS
+    if without is not None:
+        those[without] = False
+    usual = np.full(ratio.shape[0], np.nan)
+    known = (~np.isnan(ratio[:, those])).sum(axis=1) >= OTHERS
     if known.any():
-        result[known] = ratio[known, g] - np.nanmedian(others[known], axis=1)
+        usual[known] = np.nanmedian(ratio[known][:, those], axis=1)
+    return usual
+
+
+def _less_common(values: Float, usual: Float, block: float) -> Float:
+    """(blocks,) a gauge's ratios less those usual at the time, or in the season; NaN where that is not known."""
+    there = ~np.isnan(values)
+    if 2 * (there & ~np.isnan(usual)).sum() >= there.sum():
+        return values - usual
+    result = np.full(values.size, np.nan)
+    if there.sum() * block < 3 * YEAR:
         return result
-    if np.isnan(ratio[:, g]).all() or (~np.isnan(ratio[:, g])).sum() * block < 3 * YEAR:
-        return result
-    season = (((np.arange(ratio.shape[0]) + 0.5) * block % YEAR) * SEASONS / YEAR).astype(int)
-    for one in range(SEASONS):
-        here = (season == one) & ~np.isnan(ratio[:, g])
-        if here.any():
-            result[here] = ratio[here, g] - np.median(ratio[here, g])
+    season = (((np.arange(values.size) + 0.5) * block % YEAR) * SEASONS / YEAR).astype(int)
+    for one in np.unique(season[there]):
+        here = there & (season == one)
+        result[here] = values[here] - np.median(values[here])
     return result
 
 
