@@ -142,8 +142,9 @@ def _without_dropped(config: Workflow, observations: Observations) -> Workflow:
 def _tell_placement(placement: Placement) -> None:
     log.info("%s", placement.summary())
     for row in placement.rows:
-        if row.status != "matched":
-            log.warning("gauge %s %s: %s", row.gauge, row.status, row.reason)
+        if row.reason:
+            level = logging.INFO if row.status == "matched" else logging.WARNING
+            log.log(level, "gauge %s %s: %s", row.gauge, row.status, row.reason)
 
 
 def _require_lengths(network: RiverNetwork, path: Path) -> None:
