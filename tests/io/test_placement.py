@@ -127,6 +127,8 @@ def test_distances() -> None:
     assert along.distance == 4000.0  # from the middle of 2 to that of 3, and to that of 1
     assert np.isnan(given.distance)
     assert other.distance == pytest.approx(0.0021 * KM_PER_DEGREE * 1000, rel=1e-6)
+    (row,) = placed((2, AT_5, 98.0), network=river(lat=None, lon=None)).rows
+    assert (row.reach_id, row.distance) == (1, 4000.0)  # a position is of no use where reaches have none
     # what lies beyond the distance is no candidate
     with pytest.raises(InputError, match=r"no reach within 1.9 km fits it better"):
         placed((2, None, 98.0), distance=1900.0)
@@ -161,6 +163,7 @@ def test_nothing_to_compare_with_keeps_the_reach() -> None:
     without = river(upstream_area_m2=None)
     (row,) = placed((3, None, 1000.0), network=without).rows
     assert (row.reach_id, row.how, row.status) == (3, "id", "matched")
+    assert row.reason == "no drainage area of its reach to compare with"
     (row,) = placed((None, AT_5, 1000.0), network=without).rows
     assert (row.reach_id, row.how) == (5, "position")
     assert row.reason == "no drainage area of the reaches nearby to compare with"

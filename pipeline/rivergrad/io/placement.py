@@ -377,20 +377,20 @@ class _Search:
 
     def _by_id(self, row: PlacedGauge, reach: int, lat: float, lon: float) -> PlacedGauge:
         here = _Found(reach, self._distance(reach, lat, lon))
-        if self._fits(reach, row.area) or not self._comparable(reach, row.area):
-            far = here.distance > self.settings.distance
-            return self._on(
-                row, here, "id", f"{_km(here.distance)} from the point of its reach" if far else ""
-            )
+        if not self._comparable(reach, row.area):
+            alone = "no drainage area of its reach to compare with" if np.isfinite(row.area) else ""
+            return self._on(row, here, "id", alone, self._far_text(here))
+        if self._fits(reach, row.area):
+            return self._on(row, here, "id", self._far_text(here))
         if self._inside(reach, row.area):
-            return self._on(row, here, "id", self._share_text(reach, row.area))
-        along = self._along(reach)
+            return self._on(row, here, "id", self._share_text(reach, row.area), self._far_text(here))
+        candidates = {one.reach: one for one in self._along(reach)}
+        if np.isfinite(here.distance):
+            # the position tells how far a candidate is, and knows of more
+            candidates = {i: _Found(i, self._distance(i, lat, lon)) for i in candidates}
         if np.isfinite(lat) and np.isfinite(lon):
-            # where the position is known it tells how far a candidate is, and of further ones
-            near = {one.reach: one for one in self._near(lat, lon)}
-            along = [_Found(one.reach, self._distance(one.reach, lat, lon)) for one in along]
-            along = [one for one in along if one.reach not in near] + list(near.values())
-        best = self._best([one for one in along if one.reach != reach], row.area)
+            candidates |= {one.reach: one for one in self._near(lat, lon)}
+        best = self._best([one for one in candidates.values() if one.reach != reach], row.area)
         what = f"its drainage area is {_km2(row.area)} and that of reach {row.given} {_km2(float(self.area[reach]))}"
         if best is None:
             return self._dropped(row, what, f"no reach within {_km(self.settings.distance)} fits it better")
@@ -485,6 +485,11 @@ class _Search:
 
     def _share_text(self, reach: int, area: float) -> str:
         return f"inside the catchment of its reach, with {area / float(self.area[reach]):.3g} of its drainage area"
+
+    def _far_text(self, found: _Found) -> str:
+        if not found.distance > self.settings.distance:  # nor where it isn't known
+            return ""
+        return f"{_km(found.distance)} from the point of its reach"
 
     # -- results --------------------------------------------------------------------------------------------
 
