@@ -1,4 +1,4 @@
-"""Durations and sizes: what people write, and back."""
+"""Durations, distances and sizes: what people write, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rivergrad.errors import InputError
-from rivergrad.workflow.quantities import format_duration, format_size, parse_duration, parse_size
+from rivergrad.workflow.quantities import (
+    format_distance,
+    format_duration,
+    format_size,
+    parse_distance,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,29 @@ def test_duration_text(seconds: float, text: str) -> None:
 @given(st.floats(min_value=0.0, max_value=1e12))
 def test_duration_round_trip(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"), [("5km", 5000.0), ("800 m", 800.0), ("0.25km", 250.0), ("1500m", 1500.0)]
+)
+def test_distance(text: str, metres: float) -> None:
+    assert parse_distance(text) == metres
+    assert parse_distance(format_distance(metres)) == metres
+
+
+def test_distance_text() -> None:
+    assert [format_distance(metres) for metres in (5000.0, 1500.0, 0.5)] == ["5km", "1500m", "0.5m"]
+
+
+@given(st.floats(min_value=0.0, max_value=1e12))
+def test_distance_round_trip(metres: float) -> None:
+    assert parse_distance(format_distance(metres)) == metres
+
+
+@pytest.mark.parametrize("text", ["5", "5 miles", "-5km", 5, None])
+def test_not_a_distance(text: object) -> None:
+    with pytest.raises(InputError, match=r"found .*; expected a distance such as 800m or 5km"):
+        parse_distance(text)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rivergrad.io.parameters import (
     write_parameters,
     write_parameters_store,
 )
+from rivergrad.io.placement import Placement, PlacementSettings, write_placement
 from rivergrad.io.rapid import read_rapid_qout
 from rivergrad.io.runoff import CellRunoff, GridRunoff, RunoffSource, open_runoff
 from rivergrad.io.times import Overlap, overlap
@@ -21,6 +22,8 @@ __all__ = [
     "GridRunoff",
     "Observations",
     "Overlap",
+    "Placement",
+    "PlacementSettings",
     "RunoffSource",
     "atomic_path",
     "export_parameters",
@@ -36,5 +39,6 @@ __all__ = [
     "write_observations",
     "write_parameters",
     "write_parameters_store",
+    "write_placement",
     "write_runoff",
 ]

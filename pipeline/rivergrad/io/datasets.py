@@ -167,6 +167,19 @@ def integer_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
         raise InputError(f"{path}: '{name}' does not hold integer ids ({error})") from error
 
 
+def optional_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
+    """As `integer_ids`, with -1 where there is none: NaN, an empty text, -1 or -9999."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), array.dtype.type(-1), array)
+    elif array.dtype.kind not in "iu":
+        array = np.array(
+            ["-1" if str(one).strip() in ("", "nan", "None", "<NA>") else one for one in array.ravel()]
+        )
+    ids = integer_ids(array, path, name)
+    return np.where(ids == -9999, -1, ids)
+
+
 def find_ids(dataset: xr.Dataset, dimension: str, path: Path) -> NDArray[np.int64] | None:
     """The reach ids along a dimension, by the usual names; None when the file has none."""
     for name in (*REACH_NAMES, dimension):

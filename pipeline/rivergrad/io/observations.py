@@ -15,29 +15,44 @@ from rivergrad.io.datasets import (
     FILL,
     REACH_NAMES,
     find_variable,
-    integer_ids,
     kind_of,
     missing,
     open_dataset,
+    optional_ids,
     reading,
     texts,
     time_dimension,
 )
+from rivergrad.io.placement import NONE, GaugeSites, Placement, PlacementSettings, place
 from rivergrad.io.series import read_series
+from rivergrad.io.tables import SENTINEL
 from rivergrad.io.times import TimeArray, decode_time, regular_step
-from rivergrad.io.units import discharge_factor, unit_of
+from rivergrad.io.units import discharge_factor, parse_unit, si_factor, unit_of
+
+Float = NDArray[np.float64]
 
 VARIABLES = ("discharge", "streamflow", "Q")
 GAUGE_NAMES = ("gauge", "gauge_id", "station", "station_id", "site_no", "STAID")
+LATITUDES, LONGITUDES = ("lat", "latitude"), ("lon", "longitude")
+AREAS = {"area_m2": 1.0, "area_km2": 1e6}
+"""Names of a gauge's drainage area, and what a number under it without a unit of its own is in m2."""
+ERROR, WEIGHT = "discharge_error", "weight"
 MISSING = (-9999.0, -999.0, -999999.0)  # what archives (USGS, GRDC) write for "no value"; never a flow
+
+RELATIVE_FLOOR = 0.01
+"""A relative error is taken of at least this share of the gauge's mean flow: a flow near zero is not known exactly."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Observed discharge.
+    """Observed discharge at the gauges that have a place on the network.
 
     gauge (G,) names; reach (G,) positions in the network; time (T,) start of each step; step in s; discharge
     (T, G) in m3/s with NaN where missing. A gauge may hold no value at all as long as some gauge does.
+
+    Where the file has them: error (T, G), the standard deviation of each observation in m3/s, above 0, NaN where it
+    has none; weight (G,), 0 or more, 1 where it has none. placement says how every gauge of the file got its reach,
+    also those that were dropped.
     """
 
     path: Path
@@ -45,106 +60,223 @@ class Observations:
     reach: NDArray[np.int64]
     time: TimeArray
     step: float
-    discharge: NDArray[np.float64]
+    discharge: Float
+    error: Float | None = None
+    weight: Float | None = None
+    placement: Placement | None = None
 
     def select(self, gauges: ArrayLike) -> Observations:
         """The observations of some gauges, by their positions."""
         at = np.asarray(gauges, dtype=np.int64)
-        return replace(self, gauge=self.gauge[at], reach=self.reach[at], discharge=self.discharge[:, at])
+        return replace(
+            self,
+            gauge=self.gauge[at],
+            reach=self.reach[at],
+            discharge=self.discharge[:, at],
+            error=None if self.error is None else self.error[:, at],
+            weight=None if self.weight is None else self.weight[at],
+        )
 
     def during(self, steps: slice) -> Observations:
         """The observations of a run of time steps (see `overlap`)."""
-        return replace(self, time=self.time[steps], discharge=self.discharge[steps])
+        return replace(
+            self,
+            time=self.time[steps],
+            discharge=self.discharge[steps],
+            error=None if self.error is None else self.error[steps],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Raw:
+    """What a file holds, in SI; `error` as in the file with its unit, (T, G) or (G,)."""
+
+    sites: GaugeSites
+    time: TimeArray
+    step: float
+    discharge: Float
+    error: tuple[Float, str] | None
+    weight: Float | None
 
 
 def read_observations(
-    path: str | Path, network: RiverNetwork, *, variable: str | None = None
+    path: str | Path,
+    network: RiverNetwork,
+    *,
+    variable: str | None = None,
+    placement: PlacementSettings | None = None,
 ) -> Observations:
-    """Read observed discharge.
+    """Read observed discharge, and put its gauges on the reaches of a network.
 
-    NetCDF or Zarr: `discharge(time, gauge)` with a unit and `reach_id(gauge)`. CSV or Parquet in m3/s: long,
-    with the columns `gauge, reach_id, time, discharge`, or wide, with `time` and a column per reach id, where
-    absent rows are missing values. NaN and -9999, -999, -999999 are missing values.
+    NetCDF or Zarr: `discharge(time, gauge)` with a unit and `reach_id(gauge)`, or `lat(gauge)` and `lon(gauge)` in its
+    place or beside it; optional are the drainage area (`area_m2` or `area_km2`), `weight(gauge)`, and the standard
+    error `discharge_error` by gauge or by time and gauge, with a unit of discharge or, with unit 1, relative. CSV or
+    Parquet in m3/s: long, with the columns `gauge, reach_id, time, discharge` and any of the others, or wide, with
+    `time` and a column per reach id, where absent rows are missing values. NaN and -9999, -999, -999999 are missing
+    values.
 
     Args:
         path: the file or store.
         network: whose reaches the gauges lie on.
         variable: name of the variable; else `discharge`, `streamflow`, or the only one over time.
+        placement: how gauges get their reaches (see `rivergrad.io.placement`).
 
     Raises:
-        InputError: no such file or variable, a missing or unknown unit, a gauge on a reach that the network
-            lacks, a gauge twice, an irregular time axis, or no value at all.
+        InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
+            (see `place`), a gauge twice, an irregular time axis, an error or a weight that is negative, or no value
+            at all.
     """
     path = Path(path)
-    if kind_of(path) in ("csv", "parquet"):
-        series = read_series(path, variable or "discharge")
-        gauge, reach_id, time, step = series.label, series.reach_id, series.time, series.step
-        discharge = series.values
-        factor = 1.0
-    else:
-        with open_dataset(path) as dataset:
-            array = find_variable(dataset, variable, VARIABLES, path)
-            name = str(array.name)
-            factor = discharge_factor(
-                unit_of(array.attrs, str(path), name, "m3 s-1 or ft3/s"), str(path), name
-            )
-            time_dim = time_dimension(array, path)
-            others = [str(dim) for dim in array.dims if dim != time_dim]
-            if len(others) != 1:
-                raise InputError(
-                    f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
-                    "expected time and gauge"
-                )
-            gauge, reach_id = _gauges(dataset, others[0], path)
-            if time_dim not in dataset.variables:
-                raise missing(path, "variable", time_dim, dataset.variables)
-            with reading(path, "NetCDF or Zarr"):
-                time = decode_time(dataset[time_dim].variable.load(), str(path), time_dim)
-                discharge = array.transpose(time_dim, others[0]).values.astype(np.float64)
-            step = regular_step(time, str(path), time_dim)
-    discharge = np.where(np.isin(discharge, MISSING) | (np.abs(discharge) > FILL), np.nan, discharge) * factor
+    is_table = kind_of(path) in ("csv", "parquet")
+    raw = _from_table(path, variable) if is_table else _from_dataset(path, variable)
+    placed = place(raw.sites, network, placement, source=path)
+    kept = placed.kept
+    gauge, scale = raw.sites.gauge[kept], placed.scale[kept]
+    discharge = raw.discharge[:, kept]
+    _refuse_infinite(discharge, gauge, path)
     return Observations(
         path.absolute(),
         gauge,
-        _reaches(gauge, reach_id, network, path),
-        time,
-        step,
-        _some(discharge, gauge, path),
+        placed.reach[kept],
+        raw.time,
+        raw.step,
+        discharge * scale,
+        _error(raw, kept, discharge, path, scale),
+        _weight(raw, kept, path),
+        placed,
     )
 
 
-def _gauges(dataset: xr.Dataset, dim: str, path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    def along(names: tuple[str, ...]) -> str | None:
-        return next((one for one in names if one in dataset.variables and dataset[one].dims == (dim,)), None)
+# -- files ---------------------------------------------------------------------------------------------------
 
-    reach_name = along(REACH_NAMES)
-    if reach_name is None:
+
+def _from_table(path: Path, variable: str | None) -> _Raw:
+    series = read_series(
+        path,
+        variable or "discharge",
+        per_label=(LATITUDES[0], LONGITUDES[0], *AREAS, WEIGHT),
+        per_value=(ERROR,),
+        missing_values=MISSING,
+    )
+    empty = np.full(series.label.size, np.nan)
+    one = series.per_label
+    area = next((one[name] * factor for name, factor in AREAS.items() if name in one), empty)
+    error = series.per_value.get(ERROR)
+    return _Raw(
+        _sites(series.label, series.reach_id, one.get("lat", empty), one.get("lon", empty), area),
+        series.time,
+        series.step,
+        np.where(np.abs(series.values) > FILL, np.nan, series.values),
+        None if error is None else (error[0], error[1] or "m3 s-1"),
+        one.get(WEIGHT),
+    )
+
+
+def _from_dataset(path: Path, variable: str | None) -> _Raw:
+    with open_dataset(path) as dataset:
+        array = find_variable(dataset, variable, VARIABLES, path)
+        name = str(array.name)
+        factor = discharge_factor(unit_of(array.attrs, str(path), name, "m3 s-1 or ft3/s"), str(path), name)
+        time_dim = time_dimension(array, path)
+        others = [str(dim) for dim in array.dims if dim != time_dim]
+        if len(others) != 1:
+            raise InputError(
+                f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
+                "expected time and gauge"
+            )
+        sites = _dataset_sites(dataset, others[0], path)
+        if time_dim not in dataset.variables:
+            raise missing(path, "variable", time_dim, dataset.variables)
+        with reading(path, "NetCDF or Zarr"):
+            time = decode_time(dataset[time_dim].variable.load(), str(path), time_dim)
+            discharge = array.transpose(time_dim, others[0]).values.astype(np.float64)
+        weight = _along(dataset, (WEIGHT,), others[0])
+        return _Raw(
+            sites,
+            time,
+            regular_step(time, str(path), time_dim),
+            _without_missing(discharge) * factor,
+            _dataset_error(dataset, time_dim, others[0], path),
+            None if weight is None else _numbers(dataset, weight, path),
+        )
+
+
+def _dataset_sites(dataset: xr.Dataset, dim: str, path: Path) -> GaugeSites:
+    reach_name = _along(dataset, REACH_NAMES, dim)
+    lat_name, lon_name = _along(dataset, LATITUDES, dim), _along(dataset, LONGITUDES, dim)
+    located = lat_name is not None and lon_name is not None
+    gauge_name = _along(dataset, GAUGE_NAMES, dim) or reach_name
+    if reach_name is None and not located:
         raise missing(path, "variable", f"reach_id({dim})", dataset.variables)
-    gauge_name = along(GAUGE_NAMES) or reach_name
+    if gauge_name is None:
+        raise missing(path, "variable", f"gauge({dim})", dataset.variables)
     with reading(path, "NetCDF or Zarr"):
         gauge = texts(dataset[gauge_name].values)
-        reach_id = integer_ids(dataset[reach_name].values, path, reach_name)
-    return gauge, reach_id
+        ids = None if reach_name is None else dataset[reach_name].values
+    count = gauge.size
+    reach_id = np.full(count, NONE) if ids is None else optional_ids(ids, path, str(reach_name))
+    area = np.full(count, np.nan)
+    for name, factor in AREAS.items():
+        if _along(dataset, (name,), dim) is not None:
+            unit = dataset[name].attrs.get("units")
+            area = _numbers(dataset, name, path)
+            area = area * (factor if unit is None else si_factor(str(unit), "m2", str(path), name))
+            break
+    empty = np.full(count, np.nan)
+    return _sites(
+        gauge,
+        reach_id,
+        empty if lat_name is None else _numbers(dataset, lat_name, path),
+        empty if lon_name is None else _numbers(dataset, lon_name, path),
+        area,
+    )
 
 
-def _reaches(
-    gauge: NDArray[np.str_], reach_id: NDArray[np.int64], network: RiverNetwork, path: Path
-) -> NDArray[np.int64]:
-    names, counts = np.unique(gauge, return_counts=True)
-    if (counts > 1).any():
-        raise InputError(f"{path}: the gauges {ids_text(names[counts > 1])} appear more than once")
-    unknown = ~np.isin(reach_id, network.reach_id)
-    if unknown.any():
-        pairs = [
-            f"{one} (reach {reach})" for one, reach in zip(gauge[unknown], reach_id[unknown], strict=True)
-        ]
+def _dataset_error(dataset: xr.Dataset, time_dim: str, dim: str, path: Path) -> tuple[Float, str] | None:
+    if ERROR not in dataset.variables:
+        return None
+    array = dataset[ERROR]
+    if array.dims not in ((dim,), (time_dim, dim), (dim, time_dim)):
         raise InputError(
-            f"{path}: the gauges {ids_text(pairs)} lie on reaches that the network does not have"
+            f"{path}: variable '{ERROR}' has the dimensions ({ids_text(array.dims)}); "
+            f"expected {dim}, or {time_dim} and {dim}"
         )
-    return network.positions(reach_id, "gauge reach")
+    unit = unit_of(array.attrs, str(path), ERROR, "m3 s-1, or 1 for a relative error")
+    with reading(path, "NetCDF or Zarr"):
+        values = (array if array.ndim == 1 else array.transpose(time_dim, dim)).values.astype(np.float64)
+    return values, unit
 
 
-def _some(discharge: NDArray[np.float64], gauge: NDArray[np.str_], path: Path) -> NDArray[np.float64]:
+def _along(dataset: xr.Dataset, names: tuple[str, ...], dim: str) -> str | None:
+    return next((one for one in names if one in dataset.variables and dataset[one].dims == (dim,)), None)
+
+
+def _numbers(dataset: xr.Dataset, name: str, path: Path) -> Float:
+    with reading(path, "NetCDF or Zarr"):
+        values = dataset[name].values
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: variable '{name}' does not hold numbers ({error})") from error
+
+
+# -- checks --------------------------------------------------------------------------------------------------
+
+
+def _sites(
+    gauge: NDArray[np.str_], reach_id: NDArray[np.int64], lat: Float, lon: Float, area: Float
+) -> GaugeSites:
+    """With NaN for what is missing: -9999 anywhere, and an area that is not above 0."""
+    lat, lon = (np.where(values == SENTINEL, np.nan, values) for values in (lat, lon))
+    return GaugeSites(gauge, reach_id, lat, lon, np.where(np.isfinite(area) & (area > 0), area, np.nan))
+
+
+def _without_missing(values: Float) -> Float:
+    """Values in their file's own unit, with NaN for what means that there is none."""
+    return np.where(np.isin(values, MISSING) | (np.abs(values) > FILL), np.nan, values)
+
+
+def _refuse_infinite(discharge: Float, gauge: NDArray[np.str_], path: Path) -> None:
     if np.isinf(discharge).any():
         bad = gauge[np.isinf(discharge).any(axis=0)]
         raise InputError(
@@ -155,4 +287,43 @@ def _some(discharge: NDArray[np.float64], gauge: NDArray[np.str_], path: Path) -
             f"{path}: has no observation at all: every value of the gauges "
             f"{ids_text(gauge) or '(none)'} is missing"
         )
-    return discharge
+
+
+def _error(raw: _Raw, kept: NDArray[np.int64], discharge: Float, path: Path, scale: Float) -> Float | None:
+    """(T, G) standard deviation of the kept gauges' observations, m3/s."""
+    if raw.error is None:
+        return None
+    values, unit = raw.error
+    error = _without_missing(np.broadcast_to(values, raw.discharge.shape)[:, kept])
+    parsed = parse_unit(unit)
+    present = ~np.isnan(discharge)
+    bad = present & ((error <= 0) | np.isinf(error))
+    if bad.any():
+        at = np.flatnonzero(bad.any(axis=0))[0]
+        found = error[bad[:, at], at][0]
+        raise InputError(
+            f"{path}: gauge {raw.sites.gauge[kept][at]} has a {ERROR} of {found:g}; expected it above 0"
+        )
+    if parsed is not None and not any(parsed[1]):  # a number without dimension: relative
+        count = present.sum(axis=0)
+        mean = np.where(present, np.abs(discharge), 0.0).sum(axis=0) / np.maximum(count, 1)
+        error = error * parsed[0] * np.maximum(np.abs(discharge), RELATIVE_FLOOR * mean)
+    else:
+        error = error * discharge_factor(unit, str(path), ERROR)
+    # without a value there is no error of it; a gauge of zeros alone has no relative one
+    return np.where(present & (error > 0), error * scale, np.nan)
+
+
+def _weight(raw: _Raw, kept: NDArray[np.int64], path: Path) -> Float | None:
+    if raw.weight is None:
+        return None
+    weight = np.where(np.isnan(raw.weight) | (raw.weight == SENTINEL), 1.0, raw.weight)[kept]
+    bad = ~np.isfinite(weight) | (weight < 0)
+    if bad.any():
+        at = int(bad.argmax())
+        raise InputError(
+            f"{path}: gauge {raw.sites.gauge[kept][at]} has the weight {weight[at]:g}; expected 0 or more"
+        )
+    if not weight.any():
+        raise InputError(f"{path}: every gauge has the weight 0; expected one above it")
+    return weight

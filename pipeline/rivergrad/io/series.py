@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
-from rivergrad.io.datasets import missing, texts
+from rivergrad.io.datasets import missing, optional_ids, texts
 from rivergrad.io.tables import id_column, number_column, read_table, require
 from rivergrad.io.times import TimeArray, parse_dates, regular_step, seconds, step_text, text
 from rivergrad.io.units import discharge_factor
@@ -22,16 +23,29 @@ _WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*(.+?)\s*[\])]\s*$")
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Series by label: `values` (time, label) in m3/s with NaN where a row is absent or empty."""
+    """Series by label: `values` (time, label) in m3/s with NaN where a row is absent or empty.
+
+    `reach_id` is -1 where a label came without. Of the further columns that were asked for and are there,
+    `per_label` has (label,) and `per_value` (time, label), with the unit of the header or None; NaN where empty.
+    """
 
     label: NDArray[np.str_]
     reach_id: NDArray[np.int64]
     time: TimeArray
     step: float
     values: NDArray[np.float64]
+    per_label: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    per_value: Mapping[str, tuple[NDArray[np.float64], str | None]] = field(default_factory=dict)
 
 
-def read_series(path: Path, value: str) -> Series:
+def read_series(
+    path: Path,
+    value: str,
+    *,
+    per_label: Sequence[str] = (),
+    per_value: Sequence[str] = (),
+    missing_values: Sequence[float] = (),
+) -> Series:
     """Read a table of series in m3/s; a column headed `discharge [ft3/s]` is converted.
 
     Absent rows are missing values: the axis goes from the first to the last time by the smallest step.
@@ -39,6 +53,10 @@ def read_series(path: Path, value: str) -> Series:
     Args:
         path: a CSV or Parquet file.
         value: name of the value's column in a long table (`discharge`, `runoff`).
+        per_label: further columns of a long table with one number a label; with `lat` and `lon` among them and in
+            the table, labels need no reach id.
+        per_value: further columns of a long table with a number a row.
+        missing_values: numbers that mean "no value", in the file's own unit.
 
     Raises:
         InputError: a missing column, a text that is no date, an axis that is no regular one, or two values
@@ -53,8 +71,8 @@ def read_series(path: Path, value: str) -> Series:
     time = _times(table["time"], path)
     named = {match.group(1): str(one) for one in table.columns if (match := _WITH_UNIT.match(str(one)))}
     if value in table.columns or value in named or "reach_id" in table.columns:
-        return _long(table, time, value, named.get(value), path)
-    return _wide(table, time, path)
+        return _long(table, time, value, named, per_label, per_value, missing_values, path)
+    return _wide(table, time, missing_values, path)
 
 
 def _times(column: pd.Series[Any], path: Path) -> TimeArray:
@@ -63,14 +81,32 @@ def _times(column: pd.Series[Any], path: Path) -> TimeArray:
     return parse_dates(column, str(path))
 
 
-def _long(table: pd.DataFrame, time: TimeArray, value: str, with_unit: str | None, path: Path) -> Series:
-    require(table, ["reach_id"], path)
+def _long(
+    table: pd.DataFrame,
+    time: TimeArray,
+    value: str,
+    named: Mapping[str, str],
+    per_label: Sequence[str],
+    per_value: Sequence[str],
+    missing_values: Sequence[float],
+    path: Path,
+) -> Series:
+    """`named`: the columns that have a unit in their header, by their names without it."""
+    located = {"lat", "lon"} <= {*per_label} & {str(one) for one in table.columns}
+    if not located:
+        require(table, ["reach_id"], path)
     name, factor = value, 1.0
-    if with_unit is not None and value not in table.columns:
-        match = _WITH_UNIT.match(with_unit)
-        name, factor = with_unit, discharge_factor(match.group(2) if match else "", str(path), value)
+    if value in named and value not in table.columns:
+        name, factor = named[value], discharge_factor(_unit_in(named[value]), str(path), value)
     require(table, [name], path)
-    reach = id_column(table, "reach_id", path)
+    if not located:
+        reach = id_column(table, "reach_id", path)
+    elif "reach_id" in table.columns:
+        reach = optional_ids(table["reach_id"].to_numpy(), path, "reach_id")
+    else:
+        reach = np.full(len(table), -1, dtype=np.int64)
+    if located and (reach == -1).any():
+        require(table, ["gauge"], path)  # an id that is not there names nothing
     label = texts(table["gauge"]) if "gauge" in table.columns else texts(reach)
     labels, first, which = np.unique(label, return_index=True, return_inverse=True)
     if (reach != reach[first][which]).any():
@@ -85,12 +121,59 @@ def _long(table: pd.DataFrame, time: TimeArray, value: str, with_unit: str | Non
     if twice.any():
         at, gauge = divmod(int(twice.argmax()), len(labels))
         raise InputError(f"{path}: has two values for '{labels[gauge]}' at {text(axis[at])}; expected one")
-    values = np.full((len(axis), len(labels)), np.nan)
-    values[slot, which] = number_column(table, name, path) * factor
-    return Series(labels, reach[first], axis, step, values)
+
+    def spread(column: str) -> NDArray[np.float64]:
+        values = np.full((len(axis), len(labels)), np.nan)
+        values[slot, which] = _flows(table, column, missing_values, path)
+        return values
+
+    further: dict[str, tuple[NDArray[np.float64], str | None]] = {}
+    for one in per_value:
+        if one in table.columns:
+            further[one] = spread(one), None
+        elif one in named:
+            further[one] = spread(named[one]), _unit_in(named[one])
+    return Series(
+        labels,
+        reach[first],
+        axis,
+        step,
+        spread(name) * factor,
+        {one: _one_each(table, one, labels, which, path) for one in per_label if one in table.columns},
+        further,
+    )
 
 
-def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
+def _unit_in(header: str) -> str:
+    match = _WITH_UNIT.match(header)
+    return match.group(2) if match else ""
+
+
+def _one_each(
+    table: pd.DataFrame, name: str, labels: NDArray[np.str_], which: NDArray[np.int64], path: Path
+) -> NDArray[np.float64]:
+    """(label,) the one number that a column has for each label, NaN where all its cells are empty."""
+    values = number_column(table, name, path)
+    there = ~np.isnan(values)
+    least, most = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
+    np.minimum.at(least, which[there], values[there])
+    np.maximum.at(most, which[there], values[there])
+    if (least < most).any():
+        at = int((least < most).argmax())
+        raise InputError(
+            f"{path}: gauge '{labels[at]}' has the {name} {least[at]:g} and {most[at]:g}; expected one"
+        )
+    return np.where(np.isinf(least), np.nan, least)
+
+
+def _flows(
+    table: pd.DataFrame, column: str, missing_values: Sequence[float], path: Path
+) -> NDArray[np.float64]:
+    values = number_column(table, column, path)
+    return np.where(np.isin(values, missing_values), np.nan, values)
+
+
+def _wide(table: pd.DataFrame, time: TimeArray, missing_values: Sequence[float], path: Path) -> Series:
     headers = [str(one) for one in table.columns if one != "time"]
     reach = []
     for header in headers:
@@ -107,7 +190,7 @@ def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
         at = int((np.bincount(slot) > 1).argmax())
         raise InputError(f"{path}: has two rows for {text(axis[at])}; expected one")
     values = np.full((len(axis), len(reach)), np.nan)
-    values[slot] = np.stack([number_column(table, header, path) for header in headers], axis=1)
+    values[slot] = np.stack([_flows(table, header, missing_values, path) for header in headers], axis=1)
     return Series(texts(headers), np.array(reach, dtype=np.int64), axis, step, values)
 
 

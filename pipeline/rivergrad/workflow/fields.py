@@ -15,10 +15,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss_spec import LOSS_TERMS, loss_terms
 from rivergrad.workflow.quantities import (
+    DISTANCE_PATTERN,
     DURATION_PATTERN,
     SIZE_PATTERN,
+    format_distance,
     format_duration,
     format_size,
+    parse_distance,
     parse_duration,
     parse_size,
 )
@@ -33,6 +36,11 @@ def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise InputError(f"found {format_duration(seconds)}; expected a duration longer than 0s")
     return seconds
+
+
+def _distance(value: Any) -> Any:
+    # As for durations: Python callers may hand over metres as a float.
+    return value if isinstance(value, float) else parse_distance(value)
 
 
 def _day(value: Any) -> date:
@@ -101,6 +109,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True, allow_inf_nan=False)
 PositiveNumber = Annotated[float, Field(gt=0.0, strict=True, allow_inf_nan=False)]
 """A finite number above 0."""
 
+Factor = Annotated[float, Field(gt=1.0, strict=True, allow_inf_nan=False)]
+"""A finite number above 1: how many times as large, or as small."""
+
 NonNegativeNumber = Annotated[float, Field(ge=0.0, strict=True, allow_inf_nan=False)]
 """A finite number, 0 or more."""
 
@@ -120,6 +131,15 @@ Duration = Annotated[
 
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 """A `Duration` longer than nothing."""
+
+Distance = Annotated[
+    float,
+    BeforeValidator(_distance),
+    Field(gt=0, allow_inf_nan=False),
+    PlainSerializer(format_distance, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DISTANCE_PATTERN}),
+]
+"""Metres, more than none, written with a unit: 800m, 5km."""
 
 Size = Annotated[
     int,

@@ -18,6 +18,8 @@ from rivergrad.errors import InputError
 from rivergrad.estimate.model import log_features
 from rivergrad.io import (
     Observations,
+    Placement,
+    PlacementSettings,
     atomic_path,
     open_runoff,
     overlap,
@@ -27,6 +29,7 @@ from rivergrad.io import (
     write_network_table,
     write_observations,
     write_parameters,
+    write_placement,
     write_runoff,
 )
 from rivergrad.routing import schemes, step_ratio
@@ -51,9 +54,13 @@ TWIN_GAUGE_FLOW = 10.0
 class Inputs:
     """Attributes:
     network: the river network; runoff: its runoff source; observations: at gauges.
-    observed: (time of the runoff, gauge) m³/s, NaN where missing.
+    observed: (time of the runoff, gauge) m³/s, NaN where missing (or left out, see `workflow.screening`).
     held_out: (gauge,) kept out of the estimate.
     true_celerity: (reach,) m/s where the observations were generated, else None.
+    observed_error: (time of the runoff, gauge) standard deviation of each observation, m³/s, NaN where there is
+        none; None where the observations come without.
+    weight: (gauge,) given with the observations, 0 or more; None where they come without.
+    placement: how every gauge of the file got its reach, those that were dropped as well.
     """
 
     network: RiverNetwork
@@ -62,10 +69,13 @@ class Inputs:
     observed: NDArray[np.float64]
     held_out: NDArray[np.bool_]
     true_celerity: NDArray[np.float64] | None
+    observed_error: NDArray[np.float64] | None = None
+    weight: NDArray[np.float64] | None = None
+    placement: Placement | None = None
 
 
 def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
-    """Generate what is to be generated, then read and check everything.
+    """Generate what is to be generated, then read and check everything; gauges.csv says where each gauge was put.
 
     Raises:
         InputError: whatever is wrong with a file, naming it.
@@ -92,7 +102,10 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         step_ratio(runoff.step, config.time.routing_step)
         if config.observations is not None:
             observations = read_observations(
-                config.observations.path, network, variable=config.observations.variable
+                config.observations.path,
+                network,
+                variable=config.observations.variable,
+                placement=PlacementSettings(**dict(config.gauges.placement)),
             )
         else:
             folder = run_dir / "twin"
@@ -100,20 +113,46 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 _make_twin(config, network, runoff, folder)
             observations = read_observations(folder / "observations.nc", network)
             truth = folder / "truth.parquet"
+        config = _without_dropped(config, observations)
         held = draw_holdout(config, observations.gauge)
     held = held | named_holdout(config, observations.gauge)
     if held.all():
         raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
     ratio = step_ratio(runoff.step, config.time.routing_step)
+    if observations.placement is not None:
+        write_placement(run_dir / "gauges.csv", observations.placement)
+        _tell_placement(observations.placement)
     log.info("routing step %g s, forcing step %g s (S = %d)", config.time.routing_step, runoff.step, ratio)
     return Inputs(
         network=network,
         runoff=runoff,
         observations=observations,
-        observed=_aligned(runoff, observations),
+        observed=_aligned(runoff, observations, observations.discharge),
         held_out=held,
         true_celerity=None if truth is None else read_parameters(truth, ["celerity"], network)["celerity"],
+        observed_error=None
+        if observations.error is None
+        else _aligned(runoff, observations, observations.error),
+        weight=observations.weight,
+        placement=observations.placement,
     )
+
+
+def _without_dropped(config: Workflow, observations: Observations) -> Workflow:
+    """The workflow without the names to hold out of gauges that have no place: they are no mistake in it."""
+    if observations.placement is None:
+        return config
+    dropped = set(observations.placement.gauge.tolist()) - set(observations.gauge.tolist())
+    left = tuple(name for name in config.gauges.holdout_ids if name not in dropped)
+    return config.model_copy(update={"gauges": config.gauges.model_copy(update={"holdout_ids": left})})
+
+
+def _tell_placement(placement: Placement) -> None:
+    log.info("%s", placement.summary())
+    for row in placement.rows:
+        if row.reason:
+            level = logging.INFO if row.status == "matched" else logging.WARNING
+            log.log(level, "gauge %s %s: %s", row.gauge, row.status, row.reason)
 
 
 def _require_lengths(network: RiverNetwork, path: Path) -> None:
@@ -123,17 +162,17 @@ def _require_lengths(network: RiverNetwork, path: Path) -> None:
         )
 
 
-def _aligned(runoff: Any, observations: Observations) -> NDArray[np.float64]:
-    """Observations on the runoff's time axis."""
+def _aligned(runoff: Any, observations: Observations, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What belongs to the observations, (time, gauge), on the runoff's time axis."""
     common = overlap(
         runoff.time,
         observations.time,
         what_a=f"runoff {runoff.path}",
         what_b=f"observations {observations.path}",
     )
-    observed = np.full((runoff.time.size, observations.gauge.size), np.nan)
-    observed[common.a] = observations.discharge[common.b]
-    return observed
+    aligned = np.full((runoff.time.size, observations.gauge.size), np.nan)
+    aligned[common.a] = values[common.b]
+    return aligned
 
 
 def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:

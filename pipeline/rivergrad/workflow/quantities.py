@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them in a workflow: `3h`, `15min`, `2GB`."""
+"""Durations, distances and sizes as people write them in a workflow: `3h`, `15min`, `5km`, `2GB`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fractions import Fraction
 from rivergrad.errors import InputError
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+METRES = {"m": 1, "km": 1000}
 BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -22,6 +23,7 @@ BYTES = {
     "TiB": 2**40,
 }
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(s|min|h|d)\s*$"
+DISTANCE_PATTERN = r"^\s*\d+(\.\d+)?\s*(m|km)\s*$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$"
 
 
@@ -42,6 +44,21 @@ def format_duration(seconds: float) -> str:
                 return f"{int(seconds) // SECONDS[unit]}{unit}"
         return f"{int(seconds)}s"
     return f"{Decimal(repr(seconds)):f}s"
+
+
+def parse_distance(text: str) -> float:
+    """Metres of a distance such as `800m` or `5km`.
+
+    **Raises:** `InputError` saying what was found and what was expected. A bare number is refused.
+    """
+    return float(_parse(text, DISTANCE_PATTERN, METRES, "a distance such as 800m or 5km"))
+
+
+def format_distance(metres: float) -> str:
+    """The shortest text that `parse_distance` reads back as the same number of metres."""
+    if math.isfinite(metres) and float(metres).is_integer():
+        return f"{int(metres) // 1000}km" if metres >= 1000 and metres % 1000 == 0 else f"{int(metres)}m"
+    return f"{Decimal(repr(metres)):f}m"
 
 
 def parse_size(text: str) -> int:

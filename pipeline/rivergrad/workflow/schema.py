@@ -62,7 +62,9 @@ class Workflow(Section):
     )
     scheme: SchemeSection = Field(default_factory=SchemeSection, description="The routing scheme.")
     time: TimeSection = Field(description="Routing step, warm-up and periods.")
-    gauges: GaugesSection = Field(default_factory=GaugesSection, description="The gauges held out.")
+    gauges: GaugesSection = Field(
+        default_factory=GaugesSection, description="Where gauges lie, and which are left out or held out."
+    )
     parameters: ParametersSection = Field(
         default_factory=ParametersSection, description="What is estimated, from where and within what."
     )

@@ -13,7 +13,9 @@ from rivergrad.workflow.fields import (
     AutoSwitch,
     Bounds,
     Count,
+    Distance,
     Duration,
+    Factor,
     FilePath,
     GaugeName,
     LossTerms,
@@ -179,14 +181,68 @@ class TimeSection(Section):
         return self.train[1] - (days(self.train) // 5 - 1) * DAY, self.train[1]
 
 
+class PlacementSection(Section):
+    """How gauges are put on reaches; gauges.csv says what became of each."""
+
+    distance: Distance = Field(
+        default=5000.0,
+        description="How far from its position, or along the river from its reach, a gauge may be put, such as 5km.",
+    )
+    area_tolerance: Annotated[float, Field(ge=1.0, strict=True, allow_inf_nan=False)] = Field(
+        default=1.5,
+        description="How many times larger or smaller than its reach's a gauge's drainage area may be.",
+    )
+    unknown: Literal["error", "drop"] = Field(
+        default="error",
+        description="What becomes of gauges with no position and no reach that the network has: an error, or dropped.",
+    )
+    scale_by_area: Switch = Field(
+        default=False,
+        description="Whether observations are multiplied by the reach's drainage area over the gauge's.",
+    )
+
+
+class ScreeningSection(Section):
+    """Which gauges and values are left out as wrong, judged by time.train; screening.csv says why.
+
+    Gauges without enough different values never train and always stand in that table.
+    """
+
+    enabled: Switch = Field(default=False, description="Whether gauges are screened.")
+    flat_run: PositiveDuration = Field(
+        default=30 * 86400.0,
+        description="A value well above zero that stays the same for longer than this is left out.",
+    )
+    volume_factor: Factor = Field(
+        default=10.0,
+        description="A gauge with so many times more or less water than expected of its runoff is dropped; so is one "
+        "with an error of unit (35.3 times).",
+    )
+    correlation: Share = Field(
+        default=0.2,
+        description="A gauge whose discharge correlates less with its upstream runoff at any travel time up to 30 "
+        "days, and less than half as much as is usual, is dropped as on the wrong river.",
+    )
+    rating_factor: Factor = Field(
+        default=2.0,
+        description="Where discharge steps to so many times more or less of the runoff, the shorter side is left out.",
+    )
+
+
 class GaugesSection(Section):
-    """Which gauges are kept out of the estimate, to score it where it saw nothing."""
+    """Where gauges lie, which are left out, and which are held out, to score the estimate where it saw nothing."""
 
     holdout: Annotated[Share, Field(lt=1.0)] = Field(
         default=0.0, description="The share of gauges drawn (from the seed) to be held out."
     )
     holdout_ids: tuple[GaugeName, ...] = Field(
         default=(), description="Names of gauges to hold out in any case; they count towards the share."
+    )
+    placement: PlacementSection = Field(
+        default_factory=PlacementSection, description="How gauges are put on reaches."
+    )
+    screening: ScreeningSection = Field(
+        default_factory=ScreeningSection, description="Which gauges and values are left out as wrong."
     )
 
 

@@ -1,0 +1,478 @@
+"""Gauges that would teach the wrong thing: found, and left out, before anything is learned from them.
+
+Each check compares a gauge with itself, with the runoff upstream of it, and with the other gauges, and is made to
+miss a bad gauge rather than to take a good one: rivers are regulated, runoff is wrong by factors, records are short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+DAY = 86400.0
+FEET = 0.3048**-3
+"""Cubic feet in a cubic metre, 35.31: how far a gauge is off whose unit was mistaken."""
+BULK = 3.0
+"""The ratio of observed to simulated volume of the other gauges is what to expect of a gauge if it lies within this
+factor of 1. Beyond it, most gauges have something wrong with them, and the ratio to expect is 1."""
+LEAST_RECORD = 60 * DAY
+"""Volume is judged from as much observed time on: of less, one dry spell may be all there is."""
+LEAST_SEASONS = 300 * DAY
+"""And correlation from about a year on: below reservoirs (Cannonsville and others on the Delaware) discharge may run
+against the runoff for a season."""
+NO_FLOW = 1e-9
+"""A reach with less mean runoff upstream, m3/s, has none."""
+OTHERS = 3
+"""Other gauges it takes to say what is usual in a network."""
+MANY = 50
+"""Of more gauges than these, one does not move the median: it is taken once, and not without each in turn."""
+BLOCK = 30 * DAY
+"""Changes of rating are looked for in ratios of volumes over blocks of this length: shorter ones follow the weather."""
+SEASONS = 12
+YEAR = 365.25 * DAY
+
+ALWAYS = ("no data", "too few values", "flat line")
+"""What is found in any case: a gauge with one of these cannot train."""
+
+DROPPED, REPORTED = "dropped", "reported only"
+
+
+@dataclass(frozen=True)
+class ScreeningSettings:
+    """Thresholds; durations in s.
+
+    Attributes:
+        least_deviation: m3/s; a gauge that varies by less (standard deviation) is a flat line.
+        flat_run: a value that stays the same for longer is an instrument that stood still or an estimate. Archives
+            flag ten days (GSIM: Gudmundsson et al. 2018, doi:10.5194/essd-10-787-2018); below dams and at low flow,
+            where two digits are written down, a good gauge stays the same for four weeks.
+        flat_above: share of the gauge's mean flow below which a value may stay the same for ever, as in a dry river.
+        volume_factor: how many times more or less water than expected a gauge may have. Runoff of global models
+            differs from observations by factors of 2 to 5 in dry regions; a gauge on the wrong one of two rivers is
+            off by more.
+        unit_tolerance: how far from `FEET` a ratio may be to be called an error of unit: as far as runoff is usually
+            wrong. (What lies beyond is dropped by `volume_factor`.)
+        correlation: between roots of observed discharge and of upstream runoff, at its best lag; below it a gauge is
+            on the wrong river, if it is also below
+        correlation_share: this share of the median of the other gauges, which itself has to lie above the threshold
+            (runoff may be bad everywhere). Roots, so that no single flood decides.
+        longest_lag: the travel times that are tried.
+        rating_factor: the least step in the ratio of observed discharge to upstream runoff to be a change of rating.
+        rating_side: how long a record has to be on both sides of it.
+        rating_level: the level of significance of the step.
+    """
+
+    least_deviation: float = 1e-3
+    flat_run: float = 30 * DAY
+    flat_above: float = 0.1
+    volume_factor: float = 10.0
+    unit_tolerance: float = 2.0
+    correlation: float = 0.2
+    correlation_share: float = 0.5
+    longest_lag: float = 30 * DAY
+    rating_factor: float = 2.0
+    rating_side: float = 180 * DAY
+    rating_level: float = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a gauge (its position): what was found, what was expected, and what was done about it.
+
+    `start` is the step from which on it is wrong, -1 where it is so throughout.
+    """
+
+    gauge: int
+    what: str
+    found: str
+    expected: str
+    action: str
+    start: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class ScreeningResult:
+    """keep (G,): gauges to train on; mask (T, G): values to leave out; findings, by gauge.
+
+    wrong (G,): gauges that are left out for what they hold, not for the lack of it.
+    """
+
+    keep: Bool
+    mask: Bool
+    wrong: Bool
+    findings: tuple[Finding, ...]
+
+
+def screen(
+    observed: Float,
+    unrouted: Float,
+    settings: ScreeningSettings | None = None,
+    *,
+    step: float = DAY,
+    needed: int = 10,
+    fit: Bool | None = None,
+    judged: Bool | None = None,
+) -> ScreeningResult:
+    """Find gauges and values to leave out.
+
+    Args:
+        observed: (T, G) m3/s, NaN where missing.
+        unrouted: (T, G) runoff upstream of each gauge, summed in the same step, m3/s.
+        settings: thresholds.
+        step: s.
+        needed: values that a gauge has to have to train.
+        fit: (T,) the steps that enter the loss, which these values have to lie in; all by default.
+        judged: (G,) the gauges that are acted upon, and that tell what is usual; the others are reported only.
+
+    Returns:
+        See `ScreeningResult`. Gauges that are not judged are kept as they are.
+    """
+    settings = settings or ScreeningSettings()
+    observed = np.where(np.isfinite(observed), observed, np.nan)
+    unrouted = np.where(np.isfinite(unrouted), unrouted, np.nan)
+    n_gauges = observed.shape[1]
+    judged = np.ones(n_gauges, bool) if judged is None else judged
+    in_fit = observed if fit is None else observed[fit]
+    findings = unusable(in_fit, needed=needed, least_deviation=settings.least_deviation, judged=judged)
+    usable = np.ones(n_gauges, bool)
+    usable[[one.gauge for one in findings]] = False
+
+    mask = np.zeros(observed.shape, bool)
+    wrong = np.zeros(n_gauges, bool)
+
+    def drop(more: list[Finding]) -> None:
+        findings.extend(more)
+        for one in more:
+            usable[one.gauge] = False
+            wrong[one.gauge] = one.action == DROPPED
+
+    flat, stretches = flat_stretches(observed, settings, step, usable, judged)
+    left = (~np.isnan(in_fit) & ~(flat if fit is None else flat[fit])).sum(axis=0)
+    drop([_dropped(one, judged) for one in stretches if left[one.gauge] < needed])
+    findings.extend(one for one in stretches if left[one.gauge] >= needed)
+    mask |= flat
+    clean = np.where(flat, np.nan, observed)
+
+    drop(volumes(clean, unrouted, settings, step, usable, judged))
+    drop(wrong_rivers(clean, unrouted, settings, step, usable, judged))
+    changed, ratings = rating_changes(clean, unrouted, settings, step, usable, judged)
+    findings.extend(ratings)
+    mask |= changed
+    mask &= judged & ~np.isnan(observed)
+    keep = np.ones(n_gauges, bool)
+    keep[[one.gauge for one in findings if one.action == DROPPED]] = False
+    return ScreeningResult(
+        keep,
+        mask,
+        wrong,
+        tuple(sorted(findings, key=lambda one: one.gauge)),
+    )
+
+
+# -- too little to learn from --------------------------------------------------------------------------------
+
+
+def unusable(
+    observed: Float,
+    *,
+    needed: int,
+    least_deviation: float = ScreeningSettings.least_deviation,
+    judged: Bool | None = None,
+) -> list[Finding]:
+    """Gauges with no value, with fewer values than needed, or with (nearly) the same value throughout.
+
+    Args:
+        observed: (T, G) m3/s of the steps that enter the loss.
+        needed: values it takes.
+        least_deviation: standard deviation it takes, m3/s.
+        judged: (G,) the others are reported only.
+    """
+    result = []
+    for g in range(observed.shape[1]):
+        values = observed[:, g][np.isfinite(observed[:, g])]
+        action = DROPPED if judged is None or judged[g] else REPORTED
+        if not values.size:
+            result.append(Finding(g, ALWAYS[0], "no value", f"{needed} values or more", action))
+        elif values.size < needed:
+            count = f"{values.size} value{'s' if values.size > 1 else ''}"
+            result.append(Finding(g, ALWAYS[1], count, f"{needed} values or more", action))
+        elif (spread := float(values.std())) <= least_deviation:
+            found = f"{values.size} values of {values.mean():.4g} m3/s, standard deviation {spread:.2g}"
+            expected = f"a standard deviation above {least_deviation:g} m3/s"
+            result.append(Finding(g, ALWAYS[2], found, expected, action))
+    return result
+
+
+# -- single checks -------------------------------------------------------------------------------------------
+
+
+def flat_stretches(
+    observed: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
+) -> tuple[Bool, list[Finding]]:
+    """(T, G) values in runs of the same value that last longer than `flat_run`, and lie well above zero."""
+    longest = max(2, round(settings.flat_run / step))
+    mask = np.zeros(observed.shape, bool)
+    findings = []
+    for g in np.flatnonzero(usable):
+        values = observed[:, g]
+        start = np.flatnonzero(np.append(True, values[1:] != values[:-1]))  # NaN differs from NaN
+        length = np.diff(np.append(start, values.size))
+        level = settings.flat_above * float(np.nanmean(values))
+        runs = np.flatnonzero((length > longest) & (values[start] > level))
+        for run in runs:
+            mask[start[run] : start[run] + length[run], g] = True
+        if runs.size:
+            top = runs[length[runs].argmax()]
+            times = f" ({runs.size} stretches)" if runs.size > 1 else ""
+            findings.append(
+                Finding(
+                    int(g),
+                    "flat stretch",
+                    f"{values[start[top]]:.4g} m3/s for {length[top] * step / DAY:.4g} days{times}",
+                    f"no value for longer than {settings.flat_run / DAY:.4g} days",
+                    _masked(int(length[runs].sum()), bool(judged[g])),
+                    int(start[top]),
+                )
+            )
+    return mask, findings
+
+
+def volumes(
+    observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
+) -> list[Finding]:
+    """Gauges with far more or less water than the runoff upstream: an error of unit, or the wrong reach."""
+    pairs = ~np.isnan(observed) & ~np.isnan(unrouted)
+    count = pairs.sum(axis=0)
+    seen = np.where(pairs, observed, 0.0).sum(axis=0)
+    runoff = np.where(pairs, unrouted, 0.0).sum(axis=0)
+    tested = usable & (count * step >= LEAST_RECORD)
+    wet = tested & (runoff > NO_FLOW * count)
+    ratio = np.full(count.size, np.nan)
+    ratio[wet] = seen[wet] / runoff[wet]
+    findings = []
+    for g in np.flatnonzero(tested):
+        others = _others(ratio, judged, g)
+        usual = float(np.median(others)) if others.size else 1.0
+        bulk = bool(1 / BULK <= usual <= BULK)
+        if not bulk:
+            usual = 1.0
+        expected = f"{usual:.3g} times the runoff upstream" + (
+            ", the median of the other gauges" if bulk and others.size else ""
+        )
+        action = DROPPED if judged[g] else REPORTED
+        if not ratio[g] > 0:
+            of = f"{seen[g] / count[g]:.4g} m3/s, and {runoff[g] / count[g]:.4g} m3/s of runoff upstream"
+            findings.append(Finding(int(g), "volume ratio", of, expected, action))
+            continue
+        relative = abs(float(np.log(ratio[g] / usual)))
+        found = f"{ratio[g]:.3g} times the runoff upstream"
+        if abs(relative - np.log(FEET)) <= np.log(settings.unit_tolerance):
+            which = "ft3/s read as m3/s" if ratio[g] > usual else "m3/s read as ft3/s"
+            found += f", as with {which} ({FEET if ratio[g] > usual else 1 / FEET:.4g})"
+            findings.append(Finding(int(g), "unit error", found, expected, action))
+        elif relative > np.log(settings.volume_factor):
+            findings.append(Finding(int(g), "volume ratio", found, expected, action))
+    return findings
+
+
+def wrong_rivers(
+    observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
+) -> list[Finding]:
+    """Gauges whose discharge has nothing to do with the runoff upstream at any travel time."""
+    each = max(1, round(DAY / step))
+    lags = int(settings.longest_lag // (each * step))
+    root = [np.sqrt(np.maximum(_blocks(values, each)[0], 0.0)) for values in (observed, unrouted)]
+    least = max(3, round(LEAST_SEASONS / (each * step)))
+    best = np.full(observed.shape[1], np.nan)
+    for g in np.flatnonzero(usable):
+        best[g] = lagged_correlation(root[0][:, g], root[1][:, g], lags, least)
+    findings = []
+    for g in np.flatnonzero(best < settings.correlation):
+        others = _others(best, judged, g)
+        usual = float(np.median(others)) if others.size else np.nan
+        if others.size and best[g] >= settings.correlation_share * usual:
+            continue
+        # where runoff follows no river, nothing can be said about a single one
+        enough = others.size >= OTHERS and usual >= settings.correlation
+        expected = f"{settings.correlation:g} or more" + (
+            f" (median of the other gauges {usual:.2f})" if others.size else ""
+        )
+        found = f"best correlation with the runoff upstream {best[g]:.2f}"
+        action = DROPPED if enough and judged[g] else REPORTED
+        findings.append(Finding(int(g), "wrong river", found, expected, action))
+    return findings
+
+
+def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int) -> float:
+    """The best correlation of discharge with runoff of 0 to `lags` steps before; NaN with fewer than `least` pairs."""
+    best = np.nan
+    if (~np.isnan(observed) & ~np.isnan(unrouted)).sum() < least:
+        return best
+    for lag in range(min(lags, observed.size - 1) + 1):
+        a, b = observed[lag:], unrouted[: unrouted.size - lag]
+        pairs = ~np.isnan(a) & ~np.isnan(b)
+        if 2 * pairs.sum() < least:
+            continue
+        a, b = a[pairs] - a[pairs].mean(), b[pairs] - b[pairs].mean()
+        scale = float(np.sqrt((a @ a) * (b @ b)))
+        if scale > 0:
+            best = float(np.fmax(best, float(a @ b) / scale))
+    return best
+
+
+def rating_changes(
+    observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
+) -> tuple[Bool, list[Finding]]:
+    """(T, G) values on the shorter side of a step in the ratio of discharge to the runoff upstream.
+
+    The logarithm of the ratio over blocks of 30 days, less what the other gauges have in common in that block (errors
+    of the runoff, and the seasons of storage), or less the gauge's own seasons where there are too few others and three
+    years or more. A step in it is sought by Pettitt's test (1979, doi:10.2307/2346729), with the number of blocks
+    reduced for their autocorrelation about the step (Serinaldi & Kilsby 2016, Stoch. Environ. Res. Risk Assess. 30,
+    763-777), as without it the test finds steps in any persistent series.
+    """
+    mask = np.zeros(observed.shape, bool)
+    findings: list[Finding] = []
+    each = max(1, round(BLOCK / step))
+    ratio = _block_ratios(observed, unrouted, each)
+    ratio[:, ~usable] = np.nan
+    side = max(3, int(np.ceil(settings.rating_side / (each * step))))
+    centred = np.full(ratio.shape, np.nan)
+    for g in np.flatnonzero(usable & ~np.isnan(ratio).all(axis=0)):
+        centred[:, g] = ratio[:, g] - np.nanmedian(ratio[:, g])
+    # one gauge among many does not move the median, and sorting them once for each takes long
+    common = _usual(centred, judged) if judged.sum() > MANY else None
+    for g in np.flatnonzero(usable):
+        usual = _usual(centred, judged, int(g)) if common is None else common
+        series = _less_common(centred[:, g], usual, each * step)
+        at = np.flatnonzero(~np.isnan(series))
+        if at.size < 2 * side:
+            continue
+        values = series[at]
+        _, p = pettitt(values)
+        if p > settings.rating_level:
+            continue
+        split = sharpest_step(values, side)  # Pettitt's own leans to the middle of the series
+        factor = float(np.exp(np.median(values[split:]) - np.median(values[:split])))
+        if max(factor, 1 / factor) < settings.rating_factor:
+            continue
+        end = int(at[split]) * each
+        present = ~np.isnan(observed[:, g])
+        before, after = int(present[:end].sum()), int(present[end:].sum())
+        shorter = slice(0, end) if before < after else slice(end, None)
+        mask[shorter, g] = present[shorter]
+        findings.append(
+            Finding(
+                int(g),
+                "rating change",
+                f"{factor:.3g} times as much of the runoff upstream as before (p = {p:.1g})",
+                f"a step of less than {settings.rating_factor:g} times",
+                _masked(min(before, after), bool(judged[g])),
+                end,
+            )
+        )
+    return mask, findings
+
+
+def pettitt(values: Float) -> tuple[int, float]:
+    """The likeliest step in a series: how many values lie before it, and the level of significance.
+
+    Source: Pettitt (1979), doi:10.2307/2346729, for independent values; n is reduced by (1 - r) / (1 + r) for the
+    autocorrelation r about the step.
+    """
+    n = values.size
+    ranks = np.empty(n)
+    ordered, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]  # ties share their mean rank
+    if ordered.size < 2:
+        return 1, 1.0
+    u = 2 * np.cumsum(ranks)[:-1] - np.arange(1, n) * (n + 1)
+    split = int(np.abs(u).argmax()) + 1
+    k = float(np.abs(u).max())
+    about = values - np.where(np.arange(n) < split, np.median(values[:split]), np.median(values[split:]))
+    about = about - about.mean()
+    power = float(about @ about)
+    r = min(max(float(about[1:] @ about[:-1]) / power, 0.0), 0.95) if power > 0 else 0.0
+    exponent = -6 * k**2 / (n**3 + n**2) * (1 - r) / (1 + r)
+    return split, min(1.0, 2 * float(np.exp(exponent)))
+
+
+def sharpest_step(values: Float, side: int) -> int:
+    """How many values lie before the step that leaves the least squares, with at least `side` on both sides."""
+    n = values.size
+    before = np.arange(side, n - side + 1)
+    total = np.cumsum(values - values.mean())
+    # of values with mean 0: what the means of both sides explain
+    explained = total[before - 1] ** 2 / before + total[before - 1] ** 2 / (n - before)
+    return int(before[explained.argmax()])
+
+
+# -- what they share -----------------------------------------------------------------------------------------
+
+
+def _others(values: Float, judged: Bool, g: int | np.intp) -> Float:
+    """What the other judged gauges have."""
+    those = judged & ~np.isnan(values)
+    those[g] = False
+    return values[those]
+
+
+def _blocks(values: Float, each: int) -> tuple[Float, Float]:
+    """(blocks, G) means over blocks of steps, NaN where a block has no value, and the number of values."""
+    blocks = -(-values.shape[0] // each)
+    padded = np.full((blocks * each, values.shape[1]), np.nan)
+    padded[: values.shape[0]] = values
+    cube = padded.reshape(blocks, each, values.shape[1])
+    there = ~np.isnan(cube)
+    count = there.sum(axis=1).astype(np.float64)
+    total = np.where(there, cube, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
+
+
+def _block_ratios(observed: Float, unrouted: Float, each: int) -> Float:
+    """(blocks, G) logarithm of observed over simulated volume; NaN where half of a block's values are missing."""
+    both = ~np.isnan(observed) & ~np.isnan(unrouted)
+    mean_o, count = _blocks(np.where(both, observed, np.nan), each)
+    mean_u, _ = _blocks(np.where(both, unrouted, np.nan), each)
+    good = (2 * count >= each) & (mean_o > 0) & (mean_u > 0)
+    return np.where(good, np.log(np.where(good, mean_o, 1.0)) - np.log(np.where(good, mean_u, 1.0)), np.nan)
+
+
+def _usual(ratio: Float, judged: Bool, without: int | None = None) -> Float:
+    """(blocks,) median over the judged gauges; NaN where there are fewer than `OTHERS`."""
+    those = judged.copy()
+    if without is not None:
+        those[without] = False
+    usual = np.full(ratio.shape[0], np.nan)
+    known = (~np.isnan(ratio[:, those])).sum(axis=1) >= OTHERS
+    if known.any():
+        usual[known] = np.nanmedian(ratio[known][:, those], axis=1)
+    return usual
+
+
+def _less_common(values: Float, usual: Float, block: float) -> Float:
+    """(blocks,) a gauge's ratios less those usual at the time, or in the season; NaN where that is not known."""
+    there = ~np.isnan(values)
+    if 2 * (there & ~np.isnan(usual)).sum() >= there.sum():
+        return values - usual
+    result = np.full(values.size, np.nan)
+    if there.sum() * block < 3 * YEAR:
+        return result
+    season = (((np.arange(values.size) + 0.5) * block % YEAR) * SEASONS / YEAR).astype(int)
+    for one in np.unique(season[there]):
+        here = there & (season == one)
+        result[here] = values[here] - np.median(values[here])
+    return result
+
+
+def _masked(count: int, judged: bool) -> str:
+    return f"masked {count} values" if judged else REPORTED
+
+
+def _dropped(one: Finding, judged: Bool) -> Finding:
+    return replace(one, action=DROPPED if judged[one.gauge] else REPORTED)
