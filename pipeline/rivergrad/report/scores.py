@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import METHODS, SPLITS, RunData
+from rivergrad.io.rundir import METHODS, SPLITS, RunData, score_column
 
 Float = NDArray[np.float64]
 
@@ -59,11 +59,6 @@ class Row:
     meaning: str
     gauges: int
     cells: tuple[Cell, ...]
-
-
-def score_column(score: str, method: str) -> str:
-    """The column of metrics.csv that holds `nse` or `kge` of a method."""
-    return score if method == "estimate" else f"{score}_{method}"
 
 
 def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
