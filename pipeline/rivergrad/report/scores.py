@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,10 +46,11 @@ DEFAULT_SHOWN = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """One median in the table: its text, and whether it is the best of its row."""
+    """One median in the table: its text, whether it is the best of its row, and the ends of its interval."""
 
     text: str
     best: bool
+    range: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,13 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
-    """Median `nse` or `kge` over gauges, by split and method; splits without a scored gauge are left out."""
+def score_table(
+    metrics: pd.DataFrame, score: str, ranges: Callable[[str, str], str] = lambda split, name: ""
+) -> list[Row]:
+    """Median `nse` or `kge` over gauges, by split and method; splits without a scored gauge are left out.
+
+    `ranges` gives the interval of a split's `nse_estimate` or `kge_estimate`, as a text.
+    """
     rows = []
     for split in SPLITS:
         part = metrics[metrics["split"] == split]
@@ -73,7 +80,9 @@ def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
         texts = [number(value) for value in medians]
         best = number(float(np.nanmax(medians)))
         name, meaning = SPLIT_WORDS[split]
-        rows.append(Row(name, meaning, len(part), tuple(Cell(text, text == best) for text in texts)))
+        cells = [Cell(text, text == best) for text in texts]
+        cells[-1] = replace(cells[-1], range=ranges(split, f"{score}_estimate"))
+        rows.append(Row(name, meaning, len(part), tuple(cells)))
     return rows
 
 
