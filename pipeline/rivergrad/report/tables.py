@@ -14,10 +14,12 @@ from rivergrad.report.scores import SPLIT_PLACES, SPLIT_WORDS, number
 
 FURTHER_WORDS = {
     "kge_r": ("correlation r", "timing and shape; 1 is perfect"),
-    "kge_alpha": ("variability α", "simulated over observed standard deviation"),
-    "kge_beta": ("volume β", "simulated over observed mean; routing does not change it"),
+    "kge_alpha": ("variability α", "simulated over observed standard deviation; 1 is perfect"),
     "log_nse": ("NSE of logarithms", "low flows weigh as much as high ones"),
-    "bias": ("volume error", "simulated minus observed volume, over the observed one"),
+    "bias": (
+        "volume error",
+        "simulated minus observed volume, over the observed one (the β of KGE, less 1): routing does not change it",
+    ),
     "peak_error_days": ("peak timing (days)", "median distance of simulated from observed flood peaks"),
 }
 

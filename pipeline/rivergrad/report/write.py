@@ -161,8 +161,8 @@ def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> l
             (
                 "identifiability",
                 identifiability_panel(frame, run.identifiability, run.informed, size),
-                "How much of the variance assumed beforehand the observations removed: 1 is all that is known comes "
-                "from them, 0 is nothing does.",
+                "How much of the variance assumed beforehand the observations removed: at 1 all that is known comes "
+                "from them, at 0 nothing does.",
             )
         )
     if run.celerity_log_sd is not None:
@@ -186,8 +186,8 @@ def _celerity_caption(run: RunData, frame: Frame) -> str:
     pale = int(np.count_nonzero(hardly_told(run)))
     if pale:
         text += (
-            f"The {pale:,} pale ones are upstream of one, but it hardly tells them from what was assumed "
-            f"(identifiability below {HARDLY:g}). "
+            f"The {pale:,} pale ones are upstream of one, but the observations say hardly more about them than was "
+            f"assumed (identifiability below {HARDLY:g}). "
         )
     return text + frame.note
 
