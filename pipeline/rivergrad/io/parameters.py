@@ -51,10 +51,6 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "lat": ("degrees_north", "latitude"),
     "lon": ("degrees_east", "longitude"),
     "informed": ("1", "upstream of a training gauge"),
-    "celerity_log_sd": ("1", "posterior standard deviation of the logarithm of celerity"),
-    "celerity_lower": ("m s-1", "lower end of the 90 % interval of celerity"),
-    "celerity_upper": ("m s-1", "upper end of the 90 % interval of celerity"),
-    "identifiability": ("1", "1 - posterior over prior variance of the logarithm of celerity"),
 }
 SUFFIXES = {"_true": "true ", "_std": "standard deviation of ", "_default": "default "}
 _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
