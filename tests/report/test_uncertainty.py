@@ -209,10 +209,11 @@ def test_intervals_stand_beneath_their_medians(sure: Path, run: RunData, plain: 
     part = run.metrics[run.metrics["split"] == "train"]
     texts = [text for text, _ in lines[0].cells]
     assert texts[0] == signed(part["nse"].median() - part["nse_uniform"].median())
-    assert texts[1:4] == [number(part[name].median()) for name in ("kge_r", "kge_alpha", "log_nse")]
-    assert texts[4] == f"{100 * part['bias'].median():+.1f} %".replace("-", "−")
-    assert texts[5] == f"{part['peak_error_days'].median():.1f}"
-    assert lines[0].cells[1][1] == f"uniform {number(part['kge_r_uniform'].median())}"
+    assert texts[1] == f"{(part['nse'] > part['nse_uniform']).sum()} of {len(part)}"
+    assert texts[2:5] == [number(part[name].median()) for name in ("kge_r", "kge_alpha", "log_nse")]
+    assert texts[5] == f"{100 * part['bias'].median():+.1f} %".replace("-", "−")
+    assert texts[6] == f"{part['peak_error_days'].median():.1f}"
+    assert lines[0].cells[2][1] == f"uniform {number(part['kge_r_uniform'].median())}"
     assert further_lines(read_run(plain)) == []
     assert "What kind of error is left" not in words(plain)
 
@@ -225,8 +226,10 @@ def test_folds_have_a_table(sure: Path, run: RunData, plain: Path) -> None:
         assert [line.name for line in table.lines] == ["1", "2", "3", "4", "all"]
         for line in table.lines:
             here = part if line.name == "all" else part[part["fold"] == int(line.name)]
-            expected = [str(len(here)), number(here["nse_uniform"].median()), number(here["nse"].median())]
-            assert [text for text, _ in line.cells[:3]] == expected
+            expected = [number(here["nse_uniform"].median()), number(here["nse"].median())]
+            assert [text for text, _ in line.cells[:2]] == expected
+            above = (here["nse"] > here["nse_uniform"]).sum()
+            assert line.cells[3][0] == f"{above} of {len(here)}"
         worst = min((one["nse"].median() - one["nse_uniform"].median()) for _, one in part.groupby("fold"))
         assert (f"{number(-worst)} behind" if worst < 0 else f"by {number(worst)} at least") in table.note
     assert fold_tables(read_run(plain)) == []

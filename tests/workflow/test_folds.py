@@ -93,6 +93,7 @@ def test_the_summary_is_that_of_the_table(validated: Path) -> None:
             assert one["gauges"] == len(part)
             assert one["nse_estimate"] == pytest.approx(part["nse"].median(), abs=1e-12)
             assert one["nse_uniform"] == pytest.approx(part["nse_uniform"].median(), abs=1e-12)
+            assert one["nse_better"] == (part["nse"] > part["nse_uniform"]).sum()
             differences.append(one["nse_estimate"] - one["nse_uniform"])
         assert summary["worst_difference"] == pytest.approx(min(differences), abs=1e-12)
         pooled = summary["pooled"]

@@ -181,6 +181,9 @@ def test_medians_have_intervals(finished: Path) -> None:
         assert found["nse_difference"] == pytest.approx(
             found["nse_estimate"] - found["nse_uniform"], abs=1e-9
         )
+        gains = np.array([float(row["nse"]) - float(row["nse_uniform"]) for row in here])
+        assert found["nse_gain"] == pytest.approx(np.median(gains), abs=1e-6)
+        assert found["nse_better"] == (gains > 0).sum()
         low, high = found["nse_difference_interval"]
         assert low <= high
         values = [float(row["log_nse"]) for row in here]

@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rivergrad.io.rundir import METHODS, RunData
-from rivergrad.report.scores import METHOD_WORDS, number, score_table, verdict
+from rivergrad.report.scores import METHOD_WORDS, score_table, verdict
 from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
-from rivergrad.report.uncertainty import WELL, Coverage, limits
+from rivergrad.report.uncertainty import Truth, limits
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,15 +58,9 @@ def render_page(
     skill_in_pairs: bool,
     hydrographs: Sequence[Shot],
     training: Sequence[Shot],
-    spearman: float | None,
-    spearman_well: tuple[float, int] | None = None,
-    covered: Sequence[Coverage] = (),
+    truth: Truth | None,
 ) -> str:
-    """The report as HTML.
-
-    `spearman` is given for twin worlds, whose last training shots show the truth: over informed reaches, and with
-    their number over those that are well identified. `covered` is the coverage of the truth.
-    """
+    """The report as HTML. `truth` is given for twin worlds, whose last training shots show it."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -93,12 +87,7 @@ def render_page(
         skill_in_pairs=skill_in_pairs,
         hydrographs=hydrographs,
         training=training,
-        truth=spearman is not None,
-        spearman=number(spearman) if spearman is not None else "",
-        spearman_well=None
-        if spearman_well is None
-        else {"value": number(spearman_well[0]), "reaches": f"{spearman_well[1]:,}", "from": f"{WELL:g}"},
-        covered=f"{100 * covered[0].share:.0f} %" if covered else "",
+        truth=None if truth is None else truth.words(),
         config=run.config,
         provenance=_provenance(run.info),
     )

@@ -42,7 +42,7 @@ class FoldTable:
 
 
 def further_lines(run: RunData) -> list[Line]:
-    """A line a split: gain over the best uniform celerity with its interval, then the medians of FURTHER_WORDS.
+    """A line a split: gain over the best uniform celerity with its interval, where it is better, then FURTHER_WORDS.
 
     Beneath those that routing changes stands that of the best uniform celerity. Empty for runs without such scores.
     """
@@ -55,7 +55,10 @@ def further_lines(run: RunData) -> list[Line]:
         if part.empty:
             continue
         gain = float(part["nse"].median() - part["nse_uniform"].median())
-        cells = [(signed(gain), interval(medians_of(run), split, "nse_difference", sign=True))]
+        cells = [
+            (signed(gain), interval(medians_of(run), split, "nse_difference", sign=True)),
+            (better(part), ""),
+        ]
         for score in FURTHER_WORDS:
             text = _score_text(score, _median(part, score))
             below = ""
@@ -101,7 +104,12 @@ def fold_tables(run: RunData) -> list[FoldTable]:
 def _fold_line(name: str, part: pd.DataFrame, ranges: Sequence[str]) -> Line:
     estimate, uniform = float(part["nse"].median()), float(part["nse_uniform"].median())
     texts = number(uniform), number(estimate), signed(estimate - uniform)
-    return Line(name, ((str(len(part)), ""), *zip(texts, ranges, strict=True)))
+    return Line(name, (*zip(texts, ranges, strict=True), (better(part), "")))
+
+
+def better(part: pd.DataFrame) -> str:
+    """At how many of some gauges the estimate is better than the best uniform celerity."""
+    return f"{int((part['nse'] > part['nse_uniform']).sum())} of {len(part)}"
 
 
 def medians_of(run: RunData) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rivergrad.io.rundir import RunData
 from rivergrad.report.frame import Frame
 from rivergrad.report.maps import log_scale, river_panel
+from rivergrad.report.scores import number, spearman
 from rivergrad.report.style import Panel, Theme
 
 Float = NDArray[np.float64]
@@ -100,6 +101,50 @@ def coverage(run: RunData) -> list[Coverage]:
         for name, chosen in classes.items()
         if (known & chosen).any()
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A run beside the known truth: celerity of informed reaches (m,), rank correlations, and coverage.
+
+    `well` is the number of reaches that are well identified and the rank correlation over them, where known.
+    """
+
+    true: Float
+    estimate: Float
+    spearman: float
+    well: tuple[int, float] | None
+    covered: list[Coverage]
+
+    def words(self) -> str:
+        """How the estimate compares with the truth, a sentence or two."""
+        text = (
+            "The observations of this run were made with a known celerity of every reach: Spearman's rank correlation "
+            f"of estimate and truth is {number(self.spearman)} over the reaches that a training gauge informs"
+        )
+        if self.well is not None:
+            reaches, value = self.well
+            text += f", and {number(value)} over the {reaches:,} of them with an identifiability of {WELL:g} or more"
+        if self.covered:
+            text += (
+                f". {100 * self.covered[0].share:.0f} % of the true celerities lie within their 90 % interval; "
+                "85 to 95 % would be as it should"
+            )
+        return text + "."
+
+
+def truth_of(run: RunData) -> Truth | None:
+    """The run beside its truth; None where that is not known."""
+    if run.true_celerity is None:
+        return None
+    both = run.informed & np.isfinite(run.celerity) & (run.celerity > 0) & (run.true_celerity > 0)
+    well = None
+    if run.identifiability is not None:
+        chosen = both & (run.identifiability >= WELL)
+        value = spearman(run.true_celerity[chosen], run.celerity[chosen])
+        well = (int(np.count_nonzero(chosen)), value) if np.isfinite(value) else None
+    true, estimate = run.true_celerity[both], run.celerity[both]
+    return Truth(true, estimate, spearman(true, estimate), well, coverage(run))
 
 
 def coverage_panel(found: list[Coverage]) -> Panel:

@@ -16,15 +16,15 @@ from rivergrad.report.geographic import GeographicFrame
 from rivergrad.report.maps import celerity_panel, skill_panel
 from rivergrad.report.page import Shot, render_page
 from rivergrad.report.schematic import SchematicFrame
-from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores, spearman
+from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores
 from rivergrad.report.style import DARK, LIGHT, Panel, Theme, picture, side_by_side
 from rivergrad.report.uncertainty import (
     HARDLY,
-    WELL,
-    coverage,
+    Truth,
     coverage_panel,
     hardly_told,
     identifiability_panel,
+    truth_of,
     uncertainty_panel,
 )
 
@@ -74,34 +74,10 @@ def write_report(run_dir: Path) -> Path:
         )
         for one in shown
     ]
-    best_step = run.summary.get("best_step")
-    training = [
-        _shot(panel, SMALL_CHART, alt=alt)
-        for panel, alt in zip(
-            history_panels(run.history, best_step if isinstance(best_step, (int, float)) else None),
-            ("Training loss by optimisation step.", "Validation NSE by optimisation step."),
-            strict=True,
-        )
-    ]
-    correlation, correlation_well = None, None
-    if run.true_celerity is not None:
-        both = run.informed & np.isfinite(run.celerity) & (run.celerity > 0) & (run.true_celerity > 0)
-        correlation = spearman(run.true_celerity[both], run.celerity[both])
-        if both.any():
-            panel = truth_panel(run.true_celerity[both], run.celerity[both], correlation)
-            training.append(
-                _shot(panel, SMALL_CHART, alt="Estimated against true celerity of informed reaches.")
-            )
-        if run.identifiability is not None:
-            well = both & (run.identifiability >= WELL)
-            value = spearman(run.true_celerity[well], run.celerity[well])
-            correlation_well = (value, int(np.count_nonzero(well))) if np.isfinite(value) else None
-    covered = coverage(run)
-    if covered:
-        sureness["coverage"] = _shot(
-            coverage_panel(covered), SMALL_CHART, alt="Share of true celerities within their 90 % interval."
-        )
-        training.append(sureness["coverage"])
+    truth = truth_of(run)
+    training = _training_shots(run, truth)
+    if truth is not None and truth.covered:
+        sureness["coverage"] = training[-1]
     page = render_page(
         run,
         celerity=celerity_shot,
@@ -110,9 +86,7 @@ def write_report(run_dir: Path) -> Path:
         skill_in_pairs=not wide,
         hydrographs=hydrograph_shots,
         training=training,
-        spearman=correlation,
-        spearman_well=correlation_well,
-        covered=covered,
+        truth=truth,
     )
 
     maps = run.folder / "maps"
@@ -123,6 +97,26 @@ def write_report(run_dir: Path) -> Path:
     light = [shot.light_png for shot in hydrograph_shots] or [picture(_no_gauges, LIGHT, CHART)]
     _write(maps / "hydrographs.png", side_by_side(light, 2))
     return _write(run.folder / "report.html", page.encode("utf-8"))
+
+
+def _training_shots(run: RunData, truth: Truth | None) -> list[Shot]:
+    """The course of the training; on a known truth the estimate against it, and last how the intervals cover it."""
+    best_step = run.summary.get("best_step")
+    shots = [
+        _shot(panel, SMALL_CHART, alt=alt)
+        for panel, alt in zip(
+            history_panels(run.history, best_step if isinstance(best_step, (int, float)) else None),
+            ("Training loss by optimisation step.", "Validation NSE by optimisation step."),
+            strict=True,
+        )
+    ]
+    if truth is not None and truth.true.size:
+        panel = truth_panel(truth.true, truth.estimate, truth.spearman)
+        shots.append(_shot(panel, SMALL_CHART, alt="Estimated against true celerity of informed reaches."))
+    if truth is not None and truth.covered:
+        panel = coverage_panel(truth.covered)
+        shots.append(_shot(panel, SMALL_CHART, alt="Share of true celerities within their 90 % interval."))
+    return shots
 
 
 def frame_of(run: RunData) -> Frame:
@@ -171,7 +165,8 @@ def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> l
                 "uncertainty",
                 uncertainty_panel(frame, run.celerity_log_sd, run.informed, size),
                 "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
-                "factor: 1.2 is about ±20 %, 2 is from half to double.",
+                "factor: 1.2 is about ±20 %, 2 is from half to double. It is small, too, where celerity comes near the "
+                "bounds that it was given.",
             )
         )
     return found

@@ -132,6 +132,7 @@ def summarise(rows: Sequence[Row], by: str, seed: int) -> dict[str, Any]:
                     "nse_estimate": float(estimate),
                     "nse_uniform": float(uniform),
                     "nse_difference": float(estimate - uniform),
+                    "nse_better": int(np.count_nonzero(nse[:, 0] > nse[:, 1])),
                 }
             )
         known = [one["nse_difference"] for one in each if not np.isnan(one["nse_difference"])]
@@ -153,7 +154,7 @@ def print_folds(summary: dict[str, Any], console: Console) -> None:
     table.add_column("fold")
     table.add_column("gauges", justify="right")
     for split in splits:
-        for name in (f"{TIMES[split]}:\nbest uniform", "\nestimate", "\ndifference"):
+        for name in (f"{TIMES[split]}:\nbest uniform", "\nestimate", "difference\n(better at)"):
             table.add_column(name, justify="right")
     first = next(iter(splits.values()))
     for i, one in enumerate(first["folds"]):
@@ -161,15 +162,16 @@ def print_folds(summary: dict[str, Any], console: Console) -> None:
         for found in splits.values():
             fold = found["folds"][i]
             cells += [f"{fold['nse_uniform']:.4f}", f"{fold['nse_estimate']:.4f}"]
-            cells += [f"{fold['nse_difference']:+.4f}"]
+            cells += [f"{fold['nse_difference']:+.4f} ({fold['nse_better']})"]
         table.add_row(str(one["fold"]), str(one["gauges"]), *cells)
     table.add_section()
     cells = []
     for found in splits.values():
         pooled = found["pooled"]
+        better = f" ({pooled['nse_better']})"
         cells += [
-            f"{pooled[f'nse_{name}']:{sign}.4f}\n{interval_text(pooled[f'nse_{name}_interval'], sign)}"
-            for name, sign in (("uniform", ""), ("estimate", ""), ("difference", "+"))
+            f"{pooled[f'nse_{name}']:{sign}.4f}{more}\n{interval_text(pooled[f'nse_{name}_interval'], sign)}"
+            for name, sign, more in (("uniform", "", ""), ("estimate", "", ""), ("difference", "+", better))
         ]
     table.add_row("all\n(90 %)", str(first["pooled"]["gauges"]), *cells)
     console.print(table)

@@ -99,7 +99,10 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
 
     Each split has `gauges`; `nse_METHOD` and `kge_METHOD` for METHODS, with `…_interval` [low, high] (90 %);
     `nse_difference` and `kge_difference`, the estimate's median minus that of the best uniform celerity, with
-    their intervals; and the further scores of the estimate (FURTHER_SCORES) under `SCORE_estimate`.
+    their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's score minus that of the best
+    uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many gauges it is above 0 (medians
+    can differ one way and most gauges the other); and the further scores of the estimate (FURTHER_SCORES) under
+    `SCORE_estimate`.
 
     Args:
         rows: of metrics.csv.
@@ -119,6 +122,9 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
             name = f"{score}_difference"
             pair = _column(here, score), _column(here, score_column(score, "uniform"))
             found[name], *found[f"{name}_interval"] = bootstrap_difference(*pair, draws)
+            gain, name = pair[0] - pair[1], f"{score}_gain"
+            found[name], *found[f"{name}_interval"] = bootstrap_median(gain, draws)
+            found[f"{score}_better"] = int(np.count_nonzero(gain > 0))
         for score in FURTHER_SCORES:
             if score in here[0]:
                 values = _column(here, score)

@@ -363,14 +363,19 @@ def _print_scores(summary: dict[str, Any]) -> None:
     table.add_column("gauges", justify="right")
     for name in METHODS:
         table.add_column("best uniform" if name == "uniform" else name, justify="right")
-    table.add_column("estimate − uniform", justify="right")
+    table.add_column("estimate − uniform\n(better at)", justify="right")
     for split, row in summary["medians"].items():
         cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in METHODS]
         cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
-        gain = f"{row['nse_difference']:+.4f}\n" + interval_text(row["nse_difference_interval"], "+")
+        gain = f"{row['nse_difference']:+.4f} ({row['nse_better']})\n"
+        gain += interval_text(row["nse_difference_interval"], "+")
         table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, gain)
     console.print(table)
-    console.print("a..b: 90 % bootstrap interval of the median NSE, gauges drawn anew", highlight=False)
+    console.print(
+        "a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats uniform",
+        highlight=False,
+        soft_wrap=True,
+    )
     if "folds" in summary:
         print_folds(summary["folds"], console)
     if "celerity_rank_correlation" in summary:
