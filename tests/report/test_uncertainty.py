@@ -21,7 +21,7 @@ from rivergrad.io.rundir import RunData, read_run
 from rivergrad.report import write_report
 from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
-from rivergrad.report.scores import number
+from rivergrad.report.scores import number, verdict
 from rivergrad.report.style import LIGHT, picture
 from rivergrad.report.tables import fold_tables, further_lines, signed
 from rivergrad.report.uncertainty import (
@@ -233,6 +233,17 @@ def test_folds_have_a_table(sure: Path, run: RunData, plain: Path) -> None:
         worst = min((one["nse"].median() - one["nse_uniform"].median()) for _, one in part.groupby("fold"))
         assert (f"{number(-worst)} behind" if worst < 0 else f"by {number(worst)} at least") in table.note
     assert fold_tables(read_run(plain)) == []
+
+
+def test_the_verdict_is_that_of_the_cross_validation(run: RunData) -> None:
+    """The estimate from all gauges has no gauge to be tested on; praise for its training score would be empty."""
+    assert run.folds is not None
+    trained = run.metrics[run.metrics["split"].isin(("train", "time"))]
+    hardest = run.folds[run.folds["split"] == "gauge_time"]
+    text = verdict(trained, run.folds)
+    assert text.startswith("On held-out gauges in held-out time (cross-validated), the estimate reaches")
+    assert f"{number(hardest['nse'].median())} over {len(hardest)} gauges" in text
+    assert verdict(trained).startswith("On training gauges in held-out time, the estimate")
 
 
 def test_damaged_columns_are_named(sure: Path, tmp_path: Path) -> None:

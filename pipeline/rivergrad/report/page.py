@@ -69,7 +69,7 @@ def render_page(
     return environment.get_template("report.html.j2").render(
         name=run.name,
         subtitle=_subtitle(run.info),
-        verdict=verdict(run.metrics),
+        verdict=verdict(run.metrics, run.folds),
         figures=key_figures(run),
         methods=[{"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]} for method in METHODS],
         nse=score_table(run.metrics, "nse", lambda split, name: interval(medians, split, name)),

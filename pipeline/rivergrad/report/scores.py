@@ -86,10 +86,15 @@ def score_table(
     return rows
 
 
-def verdict(metrics: pd.DataFrame) -> str:
-    """One sentence: how the estimate compares, where it was tested hardest."""
+def verdict(metrics: pd.DataFrame, folds: pd.DataFrame | None = None) -> str:
+    """One sentence: how the estimate compares, where it was tested hardest.
+
+    `folds` are the scores of a cross-validation: they speak for held-out gauges, all of them.
+    """
     for split in reversed(SPLITS):
-        part = metrics[(metrics["split"] == split) & np.isfinite(metrics["nse"].to_numpy(dtype=np.float64))]
+        validated = folds is not None and split in ("gauge", "gauge_time")
+        table = folds if folds is not None and validated else metrics
+        part = table[(table["split"] == split) & np.isfinite(table["nse"].to_numpy(dtype=np.float64))]
         if part.empty:
             continue
         median = {method: float(part[score_column("nse", method)].median()) for method in METHODS}
@@ -102,7 +107,7 @@ def verdict(metrics: pd.DataFrame) -> str:
         where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
         typical = "an NSE" if len(part) == 1 else "a median NSE"
         return (
-            f"On {SPLIT_PLACES[split]}, the estimate reaches {typical} of "
+            f"On {SPLIT_PLACES[split]}{' (cross-validated)' if validated else ''}, the estimate reaches {typical} of "
             f"{number(median['estimate'])} {where} ({others}): {how}."
         )
     return "No gauge has enough observations for a score."
