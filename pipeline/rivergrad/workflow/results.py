@@ -151,11 +151,11 @@ def informed_reaches(inputs: Inputs) -> NDArray[np.bool_]:
 
 
 def rank_correlation(a: Float, b: Float) -> float:
-    """Spearman's rank correlation; NaN where either is the same everywhere."""
+    """Spearman's rank correlation; NaN where one of the two is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
     from scipy.stats import spearmanr
 
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
     return float(spearmanr(a, b).statistic)
 
 
