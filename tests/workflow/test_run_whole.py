@@ -54,7 +54,9 @@ def test_leaves_what_the_design_names(finished: Path) -> None:
     assert not [name for name in names if name.startswith(".tmp")]
     assert (finished / "metrics.csv").read_text().startswith(METRICS)
     assert (finished / "history.csv").read_text().splitlines()[0] == "step,loss,validation_nse,seconds"
-    assert {path.name for path in (finished / "maps").iterdir()} == {
+    sure = (finished / "parameters.zarr" / "identifiability").exists()
+    of_sureness = {"identifiability.png", "uncertainty.png", "coverage.png"} if sure else set()
+    assert {path.name for path in (finished / "maps").iterdir()} == of_sureness | {
         "celerity.png", "skill.png", "hydrographs.png",
     }  # fmt: skip
     assert "<html" in (finished / "report.html").read_text()[:500].lower()
