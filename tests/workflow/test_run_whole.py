@@ -22,7 +22,10 @@ from rivergrad.workflow.checkpoint import Checkpoint, read_newest
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import run_workflow
 
-METRICS = "gauge,reach_id,split,n_obs,nse,kge,nse_unrouted,kge_unrouted,nse_default,kge_default,nse_uniform,kge_uniform"
+METRICS = (
+    "gauge,reach_id,split,n_obs,nse,kge,nse_unrouted,kge_unrouted,nse_default,kge_default,nse_uniform,kge_uniform"
+    ",kge_r,kge_alpha,kge_beta,log_nse,bias,peak_error_days,"
+)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,9 +52,11 @@ def test_leaves_what_the_design_names(finished: Path) -> None:
         "metrics.csv", "history.csv", "hydrographs.nc", "report.html", "log.txt", "maps", "world", "discharge.nc",
     }  # fmt: skip
     assert not [name for name in names if name.startswith(".tmp")]
-    assert (finished / "metrics.csv").read_text().splitlines()[0] == METRICS
+    assert (finished / "metrics.csv").read_text().startswith(METRICS)
     assert (finished / "history.csv").read_text().splitlines()[0] == "step,loss,validation_nse,seconds"
-    assert {path.name for path in (finished / "maps").iterdir()} == {
+    sure = (finished / "parameters.zarr" / "identifiability").exists()
+    of_sureness = {"identifiability.png", "uncertainty.png", "coverage.png"} if sure else set()
+    assert {path.name for path in (finished / "maps").iterdir()} == of_sureness | {
         "celerity.png", "skill.png", "hydrographs.png",
     }  # fmt: skip
     assert "<html" in (finished / "report.html").read_text()[:500].lower()
@@ -142,6 +147,49 @@ def test_scores_are_those_of_the_hydrographs(finished: Path) -> None:
                 o, s = observed[there], test[method].values[there, g].astype(float)
                 score = 1 - ((s - o) ** 2).sum() / ((o - o.mean()) ** 2).sum()
                 assert float(row[column]) == pytest.approx(score, abs=1e-4)
+
+
+def test_further_scores_are_those_of_the_hydrographs(finished: Path) -> None:
+    with xr.open_dataset(finished / "hydrographs.nc") as data:
+        test = data.sel(time=slice("2001-11-01", "2001-12-30"))
+        names = [str(name) for name in data["gauge"].values]
+        for row in rows(finished / "metrics.csv"):
+            if row["split"] not in ("time", "gauge_time"):
+                continue
+            g = names.index(row["gauge"])
+            there = ~np.isnan(test["observed"].values[:, g])
+            o = test["observed"].values[there, g].astype(float)
+            for suffix in ("", "_uniform", "_unrouted"):
+                s = test[suffix[1:] or "estimate"].values[there, g].astype(float)
+                assert float(row[f"kge_r{suffix}"]) == pytest.approx(np.corrcoef(s, o)[0, 1], abs=1e-4)
+            s = test["estimate"].values[there, g].astype(float)
+            assert float(row["bias"]) == pytest.approx(s.sum() / o.sum() - 1, abs=1e-4)
+            assert float(row["kge_alpha"]) == pytest.approx(s.std() / o.std(), abs=1e-4)
+            parts = [float(row[f"kge_{part}"]) - 1 for part in ("r", "alpha", "beta")]
+            assert float(row["kge"]) == pytest.approx(1 - np.linalg.norm(parts), abs=1e-6)
+            assert row["peak_error_days"] == "" or 0 <= float(row["peak_error_days"]) <= 5
+
+
+def test_medians_have_intervals(finished: Path) -> None:
+    info = json.loads((finished / "run.json").read_text())
+    table = rows(finished / "metrics.csv")
+    for split, found in info["summary"]["medians"].items():
+        here = [row for row in table if row["split"] == split]
+        for name, column in (("nse_estimate", "nse"), ("kge_uniform", "kge_uniform")):
+            values = [float(row[column]) for row in here]
+            assert found[name] == pytest.approx(np.median(values), abs=1e-6)
+            low, high = found[f"{name}_interval"]
+            assert min(values) - 1e-6 <= low <= found[name] <= high <= max(values) + 1e-6
+        assert found["nse_difference"] == pytest.approx(
+            found["nse_estimate"] - found["nse_uniform"], abs=1e-9
+        )
+        gains = np.array([float(row["nse"]) - float(row["nse_uniform"]) for row in here])
+        assert found["nse_gain"] == pytest.approx(np.median(gains), abs=1e-6)
+        assert found["nse_better"] == (gains > 0).sum()
+        low, high = found["nse_difference_interval"]
+        assert low <= high
+        values = [float(row["log_nse"]) for row in here]
+        assert found["log_nse_estimate"] == pytest.approx(np.median(values), abs=1e-6)
 
 
 def test_estimate_beats_every_baseline_on_training_gauges(finished: Path) -> None:

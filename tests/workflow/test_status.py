@@ -49,6 +49,17 @@ def test_half_written_row_is_left_out(tmp_path: Path, half: str) -> None:
     assert read_status(make_run(tmp_path / "r", f"10,0.5,0.6,20\n{half}")).step == 10
 
 
+def test_in_the_middle_of_folds(tmp_path: Path) -> None:
+    """Step, pace and scores are those of the fold at work, until the estimate from all gauges begins."""
+    run = make_run(tmp_path / "r", config="estimate:\n  steps: 100\ngauges:\n  folds: 12\n")
+    for fold in ("2", "9", "10"):
+        (run / "folds").mkdir(exist_ok=True)
+        make_run(run / "folds" / fold, f"{fold},0.5,0.61,20\n", name=f"demo-fold-{fold}", status="done")
+    assert read_status(run).lines()[0] == "demo, fold 10 of 12: running, step 10 of 100"
+    (run / "history.csv").write_text("step,loss,validation_nse,seconds\n1,0.5,,2\n")
+    assert read_status(run).lines()[0] == "demo: running, step 1 of 100"
+
+
 def test_finished(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", "10,0.5,0.6,20\n20,0.4,0.7,40\n", status="finished")
     status = read_status(run)

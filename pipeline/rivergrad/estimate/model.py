@@ -138,6 +138,31 @@ class ParameterModel:
             ]
         return torch.stack(found)
 
+    def regressors(self, shared: Float, features: Float, region: NDArray[np.int64] | None = None) -> Float:
+        """d common / d shared at some coefficients, (n_free, reach, n_shared), dense."""
+        found = np.zeros((self.n_free, features.shape[0], self.n_shared))
+        found[0, :, 0] = 1.0
+        trend = slice(1, 1 + self.n_trend)
+        if not self.hidden:
+            found[0, :, trend] = features
+        else:
+            count = self.hidden * self.n_features
+            weight = shared[1 : 1 + count].reshape(self.hidden, self.n_features)
+            bias, output = shared[1 + count : 1 + self.n_trend].reshape(2, self.hidden)
+            unit = np.tanh(features @ weight.T + bias)
+            inner = output * (1 - unit**2)
+            by_weight = (inner[:, :, None] * features[:, None, :]).reshape(features.shape[0], count)
+            found[0, :, trend] = np.concatenate([by_weight, inner, unit], axis=1)
+        starts = [1 + self.n_trend]
+        if self.spreading is not None:
+            found[1, :, self._spreading_at] = 1.0
+            starts.append(self._spreading_at + 1)
+        if region is not None and self.n_regions:
+            rows = np.arange(features.shape[0])
+            for field, start in enumerate(starts):
+                found[field, rows, start + region] = 1.0
+        return found
+
     def parameters(
         self, shared: Tensor, free: Tensor, features: Tensor, length: Tensor, region: Tensor | None = None
     ) -> dict[str, Tensor]:

@@ -31,7 +31,25 @@ METRICS_COLUMNS = (
     *("gauge", "reach_id", "split", "n_obs", "nse", "kge"),
     *(f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")),
 )
+FURTHER_SCORES = ("kge_r", "kge_alpha", "kge_beta", "log_nse", "bias", "peak_error_days")
+"""Further scores of the estimate, after the columns above; older runs lack them."""
+
+TIMING_SCORES = ("kge_r", "log_nse", "peak_error_days")
+"""Those of them that are there for the baselines too: routing changes timing and shape, but no volume."""
+
+FURTHER_COLUMNS = (
+    *FURTHER_SCORES,
+    *(f"{score}_{method}" for method in METHODS[:3] for score in TIMING_SCORES),
+)
+FOLD_COLUMNS = ("fold", *METRICS_COLUMNS, *FURTHER_COLUMNS)
+"""Of folds.csv: the scores of every gauge by the estimate that held it out."""
+
 HISTORY_COLUMNS = ("step", "loss", "validation_nse")
+
+
+def score_column(score: str, method: str) -> str:
+    """The column of metrics.csv that holds a score of one of METHODS."""
+    return score if method == "estimate" else f"{score}_{method}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +85,10 @@ class RunData:
     `true_celerity` is there for twin worlds, `lat` and `lon` (degrees) where the network has positions,
     `terrain` for worlds that were generated with their relief. `metrics` and `history` are the tables
     metrics.csv and history.csv, `info` is run.json, `config` the text of config.yaml.
+
+    Where the run has estimated its uncertainty: `celerity_log_sd` is the posterior standard deviation of ln
+    celerity, `celerity_lower` and `celerity_upper` (m/s) are the ends of its 90 % interval, and `identifiability`
+    is 1 − posterior/prior variance, 0 to 1. `folds` is folds.csv, where the run was cross-validated.
     """
 
     folder: Path
@@ -82,6 +104,11 @@ class RunData:
     history: pd.DataFrame
     hydrographs: Hydrographs
     terrain: Terrain | None
+    celerity_log_sd: Float | None = None
+    celerity_lower: Float | None = None
+    celerity_upper: Float | None = None
+    identifiability: Float | None = None
+    folds: pd.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -128,6 +155,11 @@ def read_run(run_dir: Path) -> RunData:
         history=_read_table(folder / "history.csv", HISTORY_COLUMNS),
         hydrographs=read_hydrographs(folder / "hydrographs.nc"),
         terrain=_read_terrain(folder / "world" / "land.npz"),
+        celerity_log_sd=parameters.get("celerity_log_sd"),
+        celerity_lower=parameters.get("celerity_lower"),
+        celerity_upper=parameters.get("celerity_upper"),
+        identifiability=parameters.get("identifiability"),
+        folds=read_folds(folder / "folds.csv") if (folder / "folds.csv").exists() else None,
     )
 
 
@@ -157,7 +189,16 @@ def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
 
 def read_metrics(path: Path) -> pd.DataFrame:
     """Read metrics.csv: a row per gauge and split. Gauge names stay text (`01567000` keeps its zero)."""
-    table = _read_table(path, METRICS_COLUMNS, text=("gauge", "split"))
+    return _read_scores(path, METRICS_COLUMNS)
+
+
+def read_folds(path: Path) -> pd.DataFrame:
+    """Read folds.csv: rows as in metrics.csv, of held-out gauges, with the number of the `fold` that held them out."""
+    return _read_scores(path, ("fold", *METRICS_COLUMNS))
+
+
+def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    table = _read_table(path, columns, text=("gauge", "split"), optional=FURTHER_COLUMNS)
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
         raise InputError(f"{path}: split is {ids_text(unknown)}, expected one of {', '.join(SPLITS)}")
@@ -200,7 +241,9 @@ def _read_info(path: Path) -> Mapping[str, Any]:
     return info
 
 
-def _read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
+def _read_table(
+    path: Path, columns: tuple[str, ...], text: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> pd.DataFrame:
     try:
         # A converter keeps text as it stands: a gauge called "NA" or "007" is a name, not a gap or a number.
         table = pd.read_csv(path, converters=dict.fromkeys(text, str))
@@ -211,7 +254,7 @@ def _read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()
         raise InputError(
             f"{path} has no column {', '.join(lacking)}: found {', '.join(map(str, table.columns))}"
         )
-    for name in columns:
+    for name in (*columns, *(name for name in optional if name in table.columns)):
         if name not in text and table[name].dtype.kind not in "fiub":
             raise InputError(f"{path}: column {name} holds something that is not a number")
     return table

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -20,37 +22,80 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 TRAIN_MARKER, HELD_OUT_MARKER = "o", "D"
+FADE = 0.72  # of a colour, towards grey, where the observations hardly tell anything
+NARROW = (
+    0.68  # width over height of a map beneath which there is no room for two entries of a legend side by side
+)
 MAX_IN_PATH = 4000  # lines: longer paths overflow the rasteriser
 
 
-def celerity_panel(frame: Frame, celerity: Float, informed: Bool, size: Float, title: str) -> Panel:
+def celerity_panel(
+    frame: Frame, celerity: Float, informed: Bool, size: Float, title: str, faint: Bool | None = None
+) -> Panel:
     """A panel with the celerity (n,) in m/s of every informed reach; the others in grey, beneath.
 
-    `size` (n,) is what the width of a line grows with (`frame.river_size`).
+    `size` (n,) is what the width of a line grows with (`frame.river_size`); `faint` (n,) are informed reaches that
+    the observations hardly tell anything about: their colour is nearly grey.
+    """
+    known = informed & np.isfinite(celerity) & (celerity > 0)
+    return river_panel(
+        frame, celerity, known, size,
+        title=title, label="celerity (m/s)",
+        scale=lambda theme: log_scale(celerity[known]), colours=lambda theme: theme.river_colours(), faint=faint,
+    )  # fmt: skip
+
+
+def river_panel(
+    frame: Frame,
+    value: Float,
+    known: Bool,
+    size: Float,
+    *,
+    title: str,
+    label: str,
+    scale: Callable[[Theme], tuple[Normalize, Float]],
+    colours: Callable[[Theme], Colormap],
+    faint: Bool | None = None,
+) -> Panel:
+    """A panel with a value (n,) along the rivers; reaches that are not `known` in grey, beneath.
+
+    Args:
+        frame, size: see `celerity_panel`; so is `faint`, which applies to known reaches.
+        title, label: of the panel and of its colour bar.
+        scale: the norm of the colours and the ticks on them.
+        colours: of a theme.
     """
 
     def draw(axes: Axes, theme: Theme) -> None:
-        known = informed & np.isfinite(celerity) & (celerity > 0)
-        norm, ticks = log_scale(celerity[known])
-        colours = theme.river_colours()
+        norm, ticks = scale(theme)
+        palette = colours(theme)
         frame.prepare(axes, theme)
         width = line_widths(size, frame.line_reach.size)
+        colour = palette(norm(np.where(known, value, 1.0)))
+        pale = known & faint if faint is not None else np.zeros(known.size, bool)
+        colour[pale] = _faded(colour[pale], theme)
         _draw_rivers(axes, frame, ~known, 0.6 * width, theme.uninformed, zorder=2)
-        _draw_rivers(axes, frame, known, width, colours(norm(np.where(known, celerity, 1.0))), zorder=3)
+        _draw_rivers(axes, frame, pale, 0.8 * width, colour, zorder=2.5)
+        _draw_rivers(axes, frame, known & ~pale, width, colour, zorder=3)
         axes.set_title(title, parse_math=False)
-        _colour_bar(axes, frame, norm, colours, ticks, "celerity (m/s)", theme)
-        handles = []
-        if known.any():
-            handles.append(
-                Line2D([], [], color=colours(0.5), linewidth=2, label="upstream of a training gauge")
-            )
+        _colour_bar(axes, frame, norm, palette, ticks, label, theme, values=value[known])
+        handles: list[tuple[Any, str]] = []
+        if (known & ~pale).any():
+            handles.append((palette(0.5), "upstream of a training gauge"))
+        if pale.any():
+            handles.append((_faded(np.array([palette(0.5)]), theme)[0], "the same, hardly identified"))
         if not known.all():
-            handles.append(
-                Line2D([], [], color=theme.uninformed, linewidth=2, label="informed by no training gauge")
-            )
-        _legend_below(axes, frame, handles)
+            handles.append((theme.uninformed, "informed by no training gauge"))
+        _legend_below(
+            axes, frame, [Line2D([], [], color=one, linewidth=2, label=name) for one, name in handles]
+        )
 
     return draw
+
+
+def _faded(colour: Float, theme: Theme) -> Float:
+    """Colours (m, 4) mixed with the grey of reaches that are not informed, so that a hint of them is left."""
+    return np.asarray((1 - FADE) * colour + FADE * np.array(to_rgba(theme.uninformed)))
 
 
 def skill_panel(
@@ -232,7 +277,8 @@ def _colour_bar(
 def _legend_below(axes: Axes, frame: Frame, handles: list[Line2D]) -> None:
     if handles:
         offset = -0.075 if frame.schematic else (-0.005 if getattr(frame, "world", False) else -0.065)
+        columns = 3 if frame.shape > 1 else 2 if frame.shape > NARROW else 1
         axes.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(0.0, offset), ncols=2,
+            handles=handles, loc="upper left", bbox_to_anchor=(0.0, offset), ncols=columns,
             borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
         )  # fmt: skip

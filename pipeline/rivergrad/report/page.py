@@ -12,7 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rivergrad.io.rundir import METHODS, RunData
-from rivergrad.report.scores import METHOD_WORDS, number, score_table, verdict
+from rivergrad.report.scores import METHOD_WORDS, score_table, verdict
+from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
+from rivergrad.report.uncertainty import Truth, limits
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,34 +53,49 @@ def render_page(
     run: RunData,
     *,
     celerity: Shot,
+    uncertainty: Sequence[Shot],
     skill: Sequence[Shot],
     skill_in_pairs: bool,
     hydrographs: Sequence[Shot],
     training: Sequence[Shot],
-    spearman: float | None,
+    truth: Truth | None,
 ) -> str:
-    """The report as HTML. `spearman` is given for twin worlds, whose last training shot shows the truth."""
+    """The report as HTML. `truth` is given for twin worlds, whose last training shots show it."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    medians = medians_of(run)
+    folds = fold_tables(run)
     return environment.get_template("report.html.j2").render(
         name=run.name,
         subtitle=_subtitle(run.info),
-        verdict=verdict(run.metrics),
+        verdict=verdict(run.metrics, run.folds),
         figures=key_figures(run),
         methods=[{"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]} for method in METHODS],
-        nse=score_table(run.metrics, "nse"),
-        kge=score_table(run.metrics, "kge"),
+        nse=score_table(run.metrics, "nse", lambda split, name: interval(medians, split, name)),
+        kge=score_table(run.metrics, "kge", lambda split, name: interval(medians, split, name)),
+        ranges=any("nse_estimate_interval" in found for found in medians.values()),
+        further=further_lines(run),
+        further_words=list(FURTHER_WORDS.values()),
+        folds=folds,
+        fold_count=0 if run.folds is None else int(run.folds["fold"].nunique()),
+        fold_group=_fold_group(run.summary),
+        uncertainty=uncertainty,
+        limits=limits(run),
         celerity=celerity,
         skill=skill,
         skill_in_pairs=skill_in_pairs,
         hydrographs=hydrographs,
         training=training,
-        truth=spearman is not None,
-        spearman=number(spearman) if spearman is not None else "",
+        truth=None if truth is None else truth.words(),
         config=run.config,
         provenance=_provenance(run.info),
     )
+
+
+def _fold_group(summary: Mapping[str, Any]) -> str:
+    found = summary.get("folds")
+    return "basins" if isinstance(found, Mapping) and found.get("by") == "basin" else "gauges"
 
 
 def key_figures(run: RunData) -> list[tuple[str, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import METHODS, SPLITS, RunData
+from rivergrad.io.rundir import METHODS, SPLITS, RunData, score_column
 
 Float = NDArray[np.float64]
 
@@ -45,10 +46,11 @@ DEFAULT_SHOWN = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """One median in the table: its text, and whether it is the best of its row."""
+    """One median in the table: its text, whether it is the best of its row, and the ends of its interval."""
 
     text: str
     best: bool
+    range: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,13 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def score_column(score: str, method: str) -> str:
-    """The column of metrics.csv that holds `nse` or `kge` of a method."""
-    return score if method == "estimate" else f"{score}_{method}"
+def score_table(
+    metrics: pd.DataFrame, score: str, ranges: Callable[[str, str], str] = lambda split, name: ""
+) -> list[Row]:
+    """Median `nse` or `kge` over gauges, by split and method; splits without a scored gauge are left out.
 
-
-def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
-    """Median `nse` or `kge` over gauges, by split and method; splits without a scored gauge are left out."""
+    `ranges` gives the interval of a split's `nse_estimate` or `kge_estimate`, as a text.
+    """
     rows = []
     for split in SPLITS:
         part = metrics[metrics["split"] == split]
@@ -78,14 +80,21 @@ def score_table(metrics: pd.DataFrame, score: str) -> list[Row]:
         texts = [number(value) for value in medians]
         best = number(float(np.nanmax(medians)))
         name, meaning = SPLIT_WORDS[split]
-        rows.append(Row(name, meaning, len(part), tuple(Cell(text, text == best) for text in texts)))
+        cells = [Cell(text, text == best) for text in texts]
+        cells[-1] = replace(cells[-1], range=ranges(split, f"{score}_estimate"))
+        rows.append(Row(name, meaning, len(part), tuple(cells)))
     return rows
 
 
-def verdict(metrics: pd.DataFrame) -> str:
-    """One sentence: how the estimate compares, where it was tested hardest."""
+def verdict(metrics: pd.DataFrame, folds: pd.DataFrame | None = None) -> str:
+    """One sentence: how the estimate compares, where it was tested hardest.
+
+    `folds` are the scores of a cross-validation: they speak for held-out gauges, all of them.
+    """
     for split in reversed(SPLITS):
-        part = metrics[(metrics["split"] == split) & np.isfinite(metrics["nse"].to_numpy(dtype=np.float64))]
+        validated = folds is not None and split in ("gauge", "gauge_time")
+        table = folds if folds is not None and validated else metrics
+        part = table[(table["split"] == split) & np.isfinite(table["nse"].to_numpy(dtype=np.float64))]
         if part.empty:
             continue
         median = {method: float(part[score_column("nse", method)].median()) for method in METHODS}
@@ -98,7 +107,7 @@ def verdict(metrics: pd.DataFrame) -> str:
         where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
         typical = "an NSE" if len(part) == 1 else "a median NSE"
         return (
-            f"On {SPLIT_PLACES[split]}, the estimate reaches {typical} of "
+            f"On {SPLIT_PLACES[split]}{' (cross-validated)' if validated else ''}, the estimate reaches {typical} of "
             f"{number(median['estimate'])} {where} ({others}): {how}."
         )
     return "No gauge has enough observations for a score."

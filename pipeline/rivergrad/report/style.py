@@ -72,6 +72,10 @@ class Theme:
         """The sequential, perceptually uniform colours of a score."""
         return matplotlib.colormaps["viridis"]
 
+    def sureness_colours(self) -> Colormap:
+        """The sequential, perceptually uniform colours of how sure something is: bright is sure."""
+        return _part_of("plasma", *self.river_range)
+
     def change_colours(self) -> Colormap:
         """The diverging colours of a change: brown is worse, blue-green is better."""
         return matplotlib.colormaps["BrBG"]

@@ -16,8 +16,17 @@ from rivergrad.report.geographic import GeographicFrame
 from rivergrad.report.maps import celerity_panel, skill_panel
 from rivergrad.report.page import Shot, render_page
 from rivergrad.report.schematic import SchematicFrame
-from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores, spearman
+from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores
 from rivergrad.report.style import DARK, LIGHT, Panel, Theme, picture, side_by_side
+from rivergrad.report.uncertainty import (
+    HARDLY,
+    Truth,
+    coverage_panel,
+    hardly_told,
+    identifiability_panel,
+    truth_of,
+    uncertainty_panel,
+)
 
 GENERATED = "generated"  # run.json summary["world"] of a run on a world made from a seed
 MAP_WIDTH, WORLD_WIDTH, HALF_MAP_WIDTH = 9.0, 12.0, 5.8  # inches
@@ -29,6 +38,7 @@ CHART, SMALL_CHART = (5.0, 3.1), (4.0, 3.2)  # inches
 def write_report(run_dir: Path) -> Path:
     """Write report.html and maps/{celerity,skill,hydrographs}.png of a finished run; return the page's path.
 
+    A run with uncertainty also has maps/{identifiability,uncertainty}.png, and where the truth is known coverage.png.
     The same run directory gives the same bytes. Errors: InputError naming the file that is missing or wrong.
     """
     run = read_run(Path(run_dir))
@@ -37,18 +47,22 @@ def write_report(run_dir: Path) -> Path:
 
     wide = frame.shape > WORLD_SHAPE
     kind = "schematic of the network" if frame.schematic else "map"
-    celerity = celerity_panel(frame, run.celerity, run.informed, size, "Estimated celerity")
+    celerity = celerity_panel(frame, run.celerity, run.informed, size, "Estimated celerity", hardly_told(run))
     celerity_shot = _shot(
         celerity,
         _map_size(frame, WORLD_WIDTH if wide else MAP_WIDTH),
         alt=f"A {kind} with the estimated celerity of every reach in metres per second.",
         caption=_celerity_caption(run, frame),
     )
+    half_width = MAP_WIDTH if wide else HALF_MAP_WIDTH
+    sureness = {
+        name: _shot(panel, _map_size(frame, half_width), alt=f"A {kind}: {text}", caption=text)
+        for name, panel, text in _sureness_panels(run, frame, size)
+    }
     scores = gauge_scores(run)
     skill = _skill_panels(frame, size, scores)
-    skill_width = MAP_WIDTH if wide else HALF_MAP_WIDTH
     skill_shots = [
-        _shot(panel, _map_size(frame, skill_width), alt=f"A {kind}: {text}", caption=text)
+        _shot(panel, _map_size(frame, half_width), alt=f"A {kind}: {text}", caption=text)
         for panel, text in skill
     ]
     shown = chosen_gauges(run, scores)
@@ -60,8 +74,35 @@ def write_report(run_dir: Path) -> Path:
         )
         for one in shown
     ]
+    truth = truth_of(run)
+    training = _training_shots(run, truth)
+    if truth is not None and truth.covered:
+        sureness["coverage"] = training[-1]
+    page = render_page(
+        run,
+        celerity=celerity_shot,
+        uncertainty=[shot for name, shot in sureness.items() if name != "coverage"],
+        skill=skill_shots,
+        skill_in_pairs=not wide,
+        hydrographs=hydrograph_shots,
+        training=training,
+        truth=truth,
+    )
+
+    maps = run.folder / "maps"
+    _write(maps / "celerity.png", celerity_shot.light_png)
+    for name, shot in sureness.items():
+        _write(maps / f"{name}.png", shot.light_png)
+    _write(maps / "skill.png", side_by_side([shot.light_png for shot in skill_shots], 1 if wide else 2))
+    light = [shot.light_png for shot in hydrograph_shots] or [picture(_no_gauges, LIGHT, CHART)]
+    _write(maps / "hydrographs.png", side_by_side(light, 2))
+    return _write(run.folder / "report.html", page.encode("utf-8"))
+
+
+def _training_shots(run: RunData, truth: Truth | None) -> list[Shot]:
+    """The course of the training; on a known truth the estimate against it, and last how the intervals cover it."""
     best_step = run.summary.get("best_step")
-    training = [
+    shots = [
         _shot(panel, SMALL_CHART, alt=alt)
         for panel, alt in zip(
             history_panels(run.history, best_step if isinstance(best_step, (int, float)) else None),
@@ -69,31 +110,13 @@ def write_report(run_dir: Path) -> Path:
             strict=True,
         )
     ]
-    correlation = None
-    if run.true_celerity is not None:
-        both = run.informed & np.isfinite(run.celerity) & (run.celerity > 0) & (run.true_celerity > 0)
-        correlation = spearman(run.true_celerity[both], run.celerity[both])
-        if both.any():
-            panel = truth_panel(run.true_celerity[both], run.celerity[both], correlation)
-            training.append(
-                _shot(panel, SMALL_CHART, alt="Estimated against true celerity of informed reaches.")
-            )
-    page = render_page(
-        run,
-        celerity=celerity_shot,
-        skill=skill_shots,
-        skill_in_pairs=not wide,
-        hydrographs=hydrograph_shots,
-        training=training,
-        spearman=correlation,
-    )
-
-    maps = run.folder / "maps"
-    _write(maps / "celerity.png", celerity_shot.light_png)
-    _write(maps / "skill.png", side_by_side([shot.light_png for shot in skill_shots], 1 if wide else 2))
-    light = [shot.light_png for shot in hydrograph_shots] or [picture(_no_gauges, LIGHT, CHART)]
-    _write(maps / "hydrographs.png", side_by_side(light, 2))
-    return _write(run.folder / "report.html", page.encode("utf-8"))
+    if truth is not None and truth.true.size:
+        panel = truth_panel(truth.true, truth.estimate, truth.spearman)
+        shots.append(_shot(panel, SMALL_CHART, alt="Estimated against true celerity of informed reaches."))
+    if truth is not None and truth.covered:
+        panel = coverage_panel(truth.covered)
+        shots.append(_shot(panel, SMALL_CHART, alt="Share of true celerities within their 90 % interval."))
+    return shots
 
 
 def frame_of(run: RunData) -> Frame:
@@ -124,12 +147,43 @@ def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) 
     ]
 
 
+def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> list[tuple[str, Panel, str]]:
+    """The maps of how sure the estimate is: file name, panel and what each of them shows."""
+    found = []
+    if run.identifiability is not None:
+        found.append(
+            (
+                "identifiability",
+                identifiability_panel(frame, run.identifiability, run.informed, size),
+                "How much of the variance assumed beforehand the observations removed: at 1 all that is known comes "
+                "from them, at 0 nothing does.",
+            )
+        )
+    if run.celerity_log_sd is not None:
+        found.append(
+            (
+                "uncertainty",
+                uncertainty_panel(frame, run.celerity_log_sd, run.informed, size),
+                "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
+                "factor: 1.2 is about ±20 %, 2 is from half to double. It is small, too, where celerity comes near the "
+                "bounds that it was given.",
+            )
+        )
+    return found
+
+
 def _celerity_caption(run: RunData, frame: Frame) -> str:
     by = "upstream area" if "upstream_area_m2" in run.network.attributes else "the number of reaches upstream"
     grey = int(np.count_nonzero(~run.informed))
     text = f"Lines widen with {by}. "
     if grey:
         text += f"The {grey:,} reaches in grey are upstream of no training gauge: they follow what all reaches share. "
+    pale = int(np.count_nonzero(hardly_told(run)))
+    if pale:
+        text += (
+            f"The {pale:,} pale ones are upstream of one, but the observations say hardly more about them than was "
+            f"assumed (identifiability below {HARDLY:g}). "
+        )
     return text + frame.note
 
 

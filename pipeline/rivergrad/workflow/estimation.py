@@ -18,6 +18,7 @@ from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss import LossSpec, gauge_loss, gauge_statistics, values_needed
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
+from rivergrad.estimate.screening import ScreeningSettings
 from rivergrad.estimate.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.routing.pieces import make_pieces
 from rivergrad.workflow.baselines import best_uniform
@@ -27,12 +28,13 @@ from rivergrad.workflow.leastsquares import LeastSquares, covering_windows
 from rivergrad.workflow.parametermodel import make_model, make_prior, reach_regions
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.screening import screen_inputs
 
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
-MIN_DEVIATION = 1e-3
+MIN_DEVIATION = ScreeningSettings.least_deviation
 """A gauge whose observed discharge varies by less (standard deviation, m³/s) is a flat line: nothing to learn from."""
 KEPT_BYTES = 48
 """Of a reach and step of a window that is kept for products with the Jacobian, in double precision, about."""
@@ -43,7 +45,9 @@ class Estimation:
     """A workflow's pieces on an executor.
 
     Attributes:
+        inputs: gauges and values that `gauges.screening` finds wrong are left out of them.
         engine: what routes, by its name (not `auto`).
+        run_dir: where screening.csv goes.
         spreading: where it starts, and stays in the baselines.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
         volume: the volume error of the runoff, where it is estimated.
@@ -55,6 +59,7 @@ class Estimation:
     cut: Partition
     executor: Executor
     engine: str
+    run_dir: Path
 
     def __post_init__(self) -> None:
         config, inputs = self.config, self.inputs
@@ -91,6 +96,8 @@ class Estimation:
             )
         self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
+        unrouted = self.discharge(Given("unrouted"))
+        self.inputs = screen_inputs(inputs, unrouted, config, self.run_dir)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -99,7 +106,8 @@ class Estimation:
         assert network.length is not None
         self.record = np.where(self._in_fit()[:, None], self.inputs.observed, np.nan)
         self.trains = self._training_weights()
-        self.statistics = gauge_statistics(self.record, self.trains)
+        self.statistics = gauge_statistics(self.record, self.trains, self.inputs.observed_error)
+        error = None if self.inputs.observed_error is None else self.inputs.observed_error.astype(np.float32)
         self.loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
         area = self._volume()
         features = self.features.apply(network.attributes, network.n_reaches)
@@ -115,6 +123,7 @@ class Estimation:
                     statistics=self.statistics.select(at),
                     shrinkage=config.parameters.shrinkage / network.n_reaches,
                     rate=config.estimate.learning_rate,
+                    error=None if error is None else np.ascontiguousarray(error[:, at]),
                     region=None if self.regions is None else self.regions[piece.reaches],
                     volume=self.volume,
                     area=None if area is None else area[piece.reaches],
@@ -168,7 +177,11 @@ class Estimation:
                 dropped.size,
                 ", ".join(dropped[:5]),
             )
-        weight = np.where(trains, 1.0, 0.0)
+        weight = np.where(trains, 1.0 if inputs.weight is None else inputs.weight, 0.0)
+        if not weight.any():
+            raise InputError(
+                f"{inputs.observations.path}: every training gauge has the weight 0; expected one above it"
+            )
         return weight / weight.sum()
 
     def discharge(self, given: Callable[[], Given] | Given, start: int = 0, stop: int | None = None) -> Float:
@@ -187,12 +200,13 @@ class Estimation:
         import torch
 
         first, last = self.periods.fit
-        discharge = self.discharge(given, 0, last)[first:]
+        discharge, error = self.discharge(given, 0, last)[first:], self.inputs.observed_error
         each = gauge_loss(
             self.loss,
             torch.from_numpy(discharge)[None],
             torch.from_numpy(self.record[first:last])[None],
             self.statistics,
+            None if error is None else torch.from_numpy(error[first:last])[None],
         )
         return float(each.sum())
 
@@ -251,7 +265,8 @@ class Estimation:
 
     def least_squares_error(self, problem: LeastSquares) -> Float | None:
         """(window, time, gauge) standard deviation of the observations' own error, where the file gives it."""
-        return None
+        given = self.inputs.observed_error
+        return None if given is None else problem.observed(given)
 
     def shared_start(self, uniform: float) -> Float:
         """Shared coefficients that make every reach have the best uniform celerity, and runoff as it is given."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rivergrad.estimate.evidence import update_tau
@@ -34,13 +33,10 @@ SEEN_BEFORE = 10.0
 
 
 def regressors(work: Estimation, shared: Float) -> Float:
-    """d(what the bounded curves take)/d(shared coefficients), (n_free, reach, n_shared), at given coefficients."""
-    network, model = work.inputs.network, work.model
-    features = torch.from_numpy(work.features.apply(network.attributes, network.n_reaches))
-    region = None if work.regions is None else torch.from_numpy(work.regions)
-    at = torch.from_numpy(shared[: model.n_shared].copy())
-    derivative = torch.func.jacfwd(lambda s: model.common(s, features, region))(at)
-    return derivative.numpy()
+    """(n_free, reach, n_shared), see `ParameterModel.regressors`."""
+    network = work.inputs.network
+    features = work.features.apply(network.attributes, network.n_reaches)
+    return work.model.regressors(shared, features, work.regions)
 
 
 def posterior(

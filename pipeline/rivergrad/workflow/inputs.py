@@ -33,6 +33,7 @@ from rivergrad.io import (
     write_runoff,
 )
 from rivergrad.routing import schemes, step_ratio
+from rivergrad.workflow.holdout import draw_basins
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.true_runoff import true_runoff
 from rivergrad.world import (
@@ -91,6 +92,8 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         observations = read_observations(folder / "observations.nc", network)
         truth = folder / "truth.parquet"
         held = place_gauges(spec, network).held_out
+        if config.gauges.holdout_by == "basin":
+            held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
     else:
         assert config.network is not None
         assert config.runoff is not None
@@ -114,7 +117,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             observations = read_observations(folder / "observations.nc", network)
             truth = folder / "truth.parquet"
         config = _without_dropped(config, observations)
-        held = draw_holdout(config, observations.gauge)
+        held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
     held = held | named_holdout(config, observations.gauge)
     if held.all():
         raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
@@ -187,9 +190,14 @@ def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_
     return np.isin(gauge, list(config.gauges.holdout_ids))
 
 
-def draw_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """(gauge,) a share of the gauges drawn from the seed; those held out by name count towards it."""
+def draw_holdout(config: Workflow, gauge: NDArray[np.str_], basin: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(gauge,) a share of the gauges drawn from the seed; those held out by name count towards it.
+
+    `basin` (gauge,) is what stays together where `gauges.holdout_by` says so.
+    """
     named = named_holdout(config, gauge)
+    if config.gauges.holdout_by == "basin":
+        return draw_basins(basin, named, round(config.gauges.holdout * gauge.size), config.seed)
     wanted = round(config.gauges.holdout * gauge.size) - int(named.sum())
     held = named.copy()
     others = np.flatnonzero(~named)

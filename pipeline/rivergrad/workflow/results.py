@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.estimate.scores import kge, nse
-from rivergrad.io.rundir import METHODS, METRICS_COLUMNS, write_hydrographs
+from rivergrad.estimate.bootstrap import bootstrap_difference, bootstrap_median
+from rivergrad.estimate.peaks import peak_timing_error
+from rivergrad.estimate.scores import bias, kge, kge_parts, log_nse, nse
+from rivergrad.io.rundir import (
+    FURTHER_COLUMNS,
+    FURTHER_SCORES,
+    METHODS,
+    METRICS_COLUMNS,
+    SPLITS,
+    TIMING_SCORES,
+    score_column,
+    write_hydrographs,
+)
 from rivergrad.workflow.inputs import Inputs
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.record import write_rows
 
 Float = NDArray[np.float64]
+Row = dict[str, Any]
+"""The scores of one gauge in one split: a row of metrics.csv."""
+
+FLOODS_APART, FLOOD_WINDOW = 10.0, 5.0
+"""Days between two floods, and to either side of one in which the simulated peak is looked for."""
 
 
-def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float]) -> list[dict[str, Any]]:
+def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float]) -> list[Row]:
     """A row per gauge and split with the scores of the estimate and of the baselines.
 
     Args:
         discharge: by method (`METHODS`), (time, gauge) m³/s.
     """
     ids = inputs.network.reach_id[inputs.observations.reach]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for split, period, gauges in (
         ("train", periods.train, ~inputs.held_out),
         ("time", periods.test, ~inputs.held_out),
@@ -39,43 +55,93 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
         observed = inputs.observed[steps][:, at]
         count = (~np.isnan(observed)).sum(axis=0)
         scores = {
-            name: (nse(values[steps][:, at], observed), kge(values[steps][:, at], observed))
-            for name, values in discharge.items()
+            score_column(score, method): values
+            for method in METHODS
+            for score, values in _scores(
+                discharge[method][steps][:, at], observed, inputs.runoff.step
+            ).items()
+            if score in ("nse", "kge") or method == "estimate" or score in TIMING_SCORES
         }
         for a, g in enumerate(at):
-            row: dict[str, Any] = {
+            row: Row = {
                 "gauge": str(inputs.observations.gauge[g]),
                 "reach_id": int(ids[g]),
                 "split": split,
                 "n_obs": int(count[a]),
             }
-            for name in METHODS:
-                suffix = "" if name == "estimate" else f"_{name}"
-                row[f"nse{suffix}"], row[f"kge{suffix}"] = (float(s[a]) for s in scores[name])
+            row |= {name: float(values[a]) for name, values in scores.items()}
             rows.append(row)
     return rows
 
 
-def medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Median NSE and KGE of each method by split, over gauges that have a score."""
-    result: dict[str, dict[str, float]] = {}
+def _scores(simulated: Float, observed: Float, step: float) -> dict[str, Float]:
+    """Every score by its name, (gauge,) each; `step` in seconds."""
+    days = step / 86400.0
+    peak_steps = peak_timing_error(
+        simulated,
+        observed,
+        separation=round(FLOODS_APART / days),
+        window=max(1, round(FLOOD_WINDOW / days)),
+    )
+    parts = kge_parts(simulated, observed)
+    return {
+        "nse": nse(simulated, observed),
+        "kge": kge(simulated, observed),
+        **{f"kge_{name}": values for name, values in parts._asdict().items()},
+        "log_nse": log_nse(simulated, observed),
+        "bias": bias(simulated, observed),
+        "peak_error_days": peak_steps * days,
+    }
+
+
+def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
+    """Median scores over gauges by split, with bootstrap intervals.
+
+    Each split has `gauges`; `nse_METHOD` and `kge_METHOD` for METHODS, with `…_interval` [low, high] (90 %);
+    `nse_difference` and `kge_difference`, the estimate's median minus that of the best uniform celerity, with
+    their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's score minus that of the best
+    uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many gauges it is above 0 (medians
+    can differ one way and most gauges the other); and the further scores of the estimate (FURTHER_SCORES) under
+    `SCORE_estimate`.
+
+    Args:
+        rows: of metrics.csv.
+        seed: of the bootstrap.
+    """
+    result: dict[str, dict[str, Any]] = {}
     for split in dict.fromkeys(row["split"] for row in rows):
         here = [row for row in rows if row["split"] == split]
-        result[split] = {"gauges": len(here)}
-        for name in METHODS:
-            suffix = "" if name == "estimate" else f"_{name}"
+        draws = [seed, 404, SPLITS.index(split)]
+        found: dict[str, Any] = {"gauges": len(here)}
+        for method in METHODS:
             for score in ("nse", "kge"):
-                values = np.array([row[f"{score}{suffix}"] for row in here])
+                name = f"{score}_{method}"
+                values = _column(here, score_column(score, method))
+                found[name], *found[f"{name}_interval"] = bootstrap_median(values, draws)
+        for score in ("nse", "kge"):
+            name = f"{score}_difference"
+            pair = _column(here, score), _column(here, score_column(score, "uniform"))
+            found[name], *found[f"{name}_interval"] = bootstrap_difference(*pair, draws)
+            gain, name = pair[0] - pair[1], f"{score}_gain"
+            found[name], *found[f"{name}_interval"] = bootstrap_median(gain, draws)
+            found[f"{score}_better"] = int(np.count_nonzero(gain > 0))
+        for score in FURTHER_SCORES:
+            if score in here[0]:
+                values = _column(here, score)
                 values = values[~np.isnan(values)]
-                result[split][f"{score}_{name}"] = float(np.median(values)) if values.size else float("nan")
+                found[f"{score}_estimate"] = float(np.median(values)) if values.size else float("nan")
+        result[split] = found
     return result
 
 
-def informed_reaches(inputs: Inputs) -> NDArray[np.bool_]:
-    """(reach,) whether a training gauge with data lies downstream of the reach (or on it)."""
-    has_data = ~np.isnan(inputs.observed).all(axis=0)
+def _column(rows: Sequence[Row], name: str) -> Float:
+    return np.array([row[name] for row in rows], dtype=np.float64)
+
+
+def informed_reaches(inputs: Inputs, trains: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(reach,) whether one of the gauges that train lies downstream of the reach (or on it)."""
     informed = np.zeros(inputs.network.n_reaches, bool)
-    informed[inputs.observations.reach[~inputs.held_out & has_data]] = True
+    informed[inputs.observations.reach[trains]] = True
     down = inputs.network.downstream
     for i in inputs.network.order[::-1]:
         if down[i] >= 0:
@@ -92,9 +158,9 @@ def rank_correlation(a: Float, b: Float) -> float:
     return float(spearmanr(a, b).statistic)
 
 
-def write_scores(run_dir: Path, rows: list[dict[str, Any]]) -> None:
+def write_scores(run_dir: Path, rows: Sequence[Row]) -> None:
     """Write metrics.csv."""
-    write_rows(run_dir / "metrics.csv", rows, METRICS_COLUMNS)
+    write_rows(run_dir / "metrics.csv", rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS))
 
 
 def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) -> None:

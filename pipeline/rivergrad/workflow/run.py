@@ -28,6 +28,7 @@ from rivergrad.io.rundir import METHODS
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
+from rivergrad.workflow.folds import cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
 from rivergrad.workflow.load import dump_resolved, load_workflow
 from rivergrad.workflow.periods import periods_of
@@ -49,23 +50,26 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "gauges.csv", "screening.csv", "config.yaml", "run.json")  # fmt: skip
+         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 SPLIT_NAMES = {
-    "train": "training gauges, training time",
-    "time": "training gauges, held-out time",
-    "gauge": "held-out gauges, training time",
-    "gauge_time": "held-out gauges, held-out time",
+    "train": "training gauges,\ntraining time",
+    "time": "training gauges,\nheld-out time",
+    "gauge": "held-out gauges,\ntraining time",
+    "gauge_time": "held-out gauges,\nheld-out time",
 }
 
 
-def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) -> Path:
+def run_workflow(
+    config: Workflow, *, fresh: bool = False, report: bool = True, show_scores: bool = True
+) -> Path:
     """Carry out a workflow.
 
     Args:
         config: the workflow.
         fresh: forget what an earlier run left in the run directory.
         report: draw the maps and write report.html.
+        show_scores: print the table of scores.
 
     Returns:
         The run directory.
@@ -98,10 +102,10 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
         torch.set_num_threads(config.compute.threads_per_worker)
         torch.use_deterministic_algorithms(config.compute.device == "cpu")
         with log_to(run_dir / "log.txt"):
-            _carry_out(config, run_dir, info, report)
+            _carry_out(config, run_dir, info, show_scores)
     except BaseException as error:
         mendable = isinstance(error, InputError | OSError)
-        if mendable and not began_before and not any((run_dir / "checkpoints").glob("*.npz")):
+        if mendable and not began_before and not _has_checkpoints(run_dir):
             # nothing of worth yet: leave nothing that stands in the way of the mended workflow
             _remove(run_dir)
             with suppress(OSError):
@@ -122,6 +126,11 @@ def run_workflow(config: Workflow, *, fresh: bool = False, report: bool = True) 
     return run_dir
 
 
+def _has_checkpoints(run_dir: Path) -> bool:
+    """Whether the run, or one of its folds, has made any steps."""
+    return any((run_dir / "checkpoints").glob("*.npz")) or any(run_dir.glob("folds/*/checkpoints/*.npz"))
+
+
 def _settle(config: Workflow) -> None:
     """Make this process compute the same bytes every time."""
     torch.set_num_threads(config.compute.threads_per_worker)
@@ -135,7 +144,7 @@ def _now() -> str:
 def _remove(run_dir: Path) -> None:
     for name in FRESH:
         path = run_dir / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():  # a fold's input is a link to that of the whole run
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -194,7 +203,7 @@ def _engine(config: Workflow) -> str:
     return engine
 
 
-def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bool) -> None:
+def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
     console = Console(stderr=True)
     timer = _Timer(run_dir, info)
     inputs = prepare_inputs(config, run_dir)
@@ -231,11 +240,17 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         "forcing_step_s": inputs.runoff.step,
         "routing_step_s": config.time.routing_step,
     }
+    if config.gauges.folds:
+        info["summary"]["folds"] = cross_validate(
+            config, run_dir, inputs, lambda fold: run_workflow(fold, report=False, show_scores=False)
+        )
+        timer.note("folds")
     with ExitStack() as stack:
         executor = stack.enter_context(
             open_executor(config.compute.workers, config.compute.threads_per_worker)
         )
-        work = Estimation(config, inputs, periods, cut, executor, engine)
+        work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
+        inputs = work.inputs
         timer.note("setup")
         uniform = _uniform(run_dir, work)
         console.print(
@@ -259,7 +274,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
-    informed = informed_reaches(inputs)
+    informed = informed_reaches(inputs, work.trains > 0)
     summary = info["summary"]
     summary.update(
         steps=result.steps,
@@ -268,7 +283,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
-        medians=medians(rows),
+        medians=medians(rows, config.seed),
     )
     if inputs.true_celerity is not None:
         summary["celerity_rank_correlation"] = rank_correlation(
@@ -279,7 +294,8 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], report: bo
         values |= sure.columns
     _write_parameters(config, run_dir, inputs, values, informed, info)
     timer.note("results")
-    _print_scores(summary)
+    if show_scores:
+        _print_scores(summary)
 
 
 def _uniform(run_dir: Path, work: Estimation) -> float:
@@ -356,10 +372,21 @@ def _print_scores(summary: dict[str, Any]) -> None:
     table.add_column("gauges", justify="right")
     for name in METHODS:
         table.add_column("best uniform" if name == "uniform" else name, justify="right")
+    table.add_column("estimate − uniform\n(better at)", justify="right")
     for split, row in summary["medians"].items():
         cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in METHODS]
-        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells)
+        cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
+        gain = f"{row['nse_difference']:+.4f} ({row['nse_better']})\n"
+        gain += interval_text(row["nse_difference_interval"], "+")
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, gain)
     console.print(table)
+    console.print(
+        "a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats uniform",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if "folds" in summary:
+        print_folds(summary["folds"], console)
     if "celerity_rank_correlation" in summary:
         console.print(
             "Spearman correlation of estimated and true celerity over "
@@ -385,14 +412,15 @@ def evaluate_run(run_dir: Path) -> Path:
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     engine = _engine(config)
     with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
-        work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine)
+        work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
+        inputs = work.inputs
         work.sweep.restore(checkpoint.pieces, checkpoint.step)
         uniform = _uniform(run_dir, work)
         discharge = work.compared(uniform, checkpoint.shared_best)
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
-    _print_scores({"medians": medians(rows)})
+    _print_scores({"medians": medians(rows, config.seed)})
     return run_dir
 
 

@@ -244,6 +244,27 @@ class GaugesSection(Section):
     screening: ScreeningSection = Field(
         default_factory=ScreeningSection, description="Which gauges and values are left out as wrong."
     )
+    holdout_by: Literal["gauge", "basin"] = Field(
+        default="gauge",
+        description="What is drawn: single gauges, or whole basins, of which the estimate then sees nothing. "
+        "It goes for the share held out and for the folds.",
+    )
+    folds: NonNegativeCount = Field(
+        default=0,
+        description="The number of folds of a cross-validation before the estimate: each fold is held out once, "
+        "of an estimate of its own; 0 for none.",
+    )
+
+    @model_validator(mode="after")
+    def _folds_hold_out_all(self) -> Self:
+        if self.folds == 1:
+            raise InputError("found folds 1; expected 2 or more, or 0 for no cross-validation")
+        if self.folds and self.holdout:
+            raise InputError(
+                f"found folds {self.folds} and holdout {self.holdout}; expected no share held out besides the folds "
+                "(holdout_ids names gauges that no estimate sees)"
+            )
+        return self
 
 
 class ParameterSection(Section):

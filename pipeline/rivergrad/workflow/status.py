@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,17 @@ def require_run(run: Path) -> None:
 
 
 def read_status(run: Path) -> Status:
-    """Read how far a run is.
+    """Read how far a run is; while it is cross-validated, how far the fold is that it is at.
 
     **Raises:** `InputError` where the folder is not a run directory or its files are damaged.
     """
     require_run(run)
     info = _read_json(run / "run.json")
+    name, state = str(info.get("name") or run.name), str(info.get("status", "unknown"))
+    fold = _fold_at(run)
+    if fold is not None:
+        of = _setting(run, "gauges", "folds")
+        return replace(read_status(fold), name=f"{name}, fold {fold.name} of {of}", state=state)
     history = _read_history(run / "history.csv")
     last = history[-1] if history else {}
     validations = [
@@ -75,8 +80,8 @@ def read_status(run: Path) -> Status:
     ]
     written = max(path.stat().st_mtime for path in (run / "run.json", run / "history.csv") if path.exists())
     return Status(
-        name=str(info.get("name") or run.name),
-        state=str(info.get("status", "unknown")),
+        name=name,
+        state=state,
         step=int(last.get("step", 0)),
         steps=_planned_steps(run, info),
         loss=last.get("loss"),
@@ -113,17 +118,32 @@ def _read_history(path: Path) -> list[dict[str, float]]:
 
 
 def _planned_steps(run: Path, info: dict[str, Any]) -> int | None:
-    config = run / "config.yaml"
-    if config.is_file():
-        from rivergrad.workflow.documents import read_document
-
-        estimate = read_document(config).get("estimate")
-        if isinstance(estimate, dict) and isinstance(estimate.get("steps"), int):
-            return int(estimate["steps"])
+    planned = _setting(run, "estimate", "steps")
+    if planned is not None:
+        return planned
     summary = info.get("summary")
     return (
         int(summary["steps"]) if isinstance(summary, dict) and isinstance(summary.get("steps"), int) else None
     )
+
+
+def _setting(run: Path, section: str, key: str) -> int | None:
+    """A whole number of the run's configuration."""
+    config = run / "config.yaml"
+    if not config.is_file():
+        return None
+    from rivergrad.workflow.documents import read_document
+
+    found = read_document(config).get(section)
+    return int(found[key]) if isinstance(found, dict) and isinstance(found.get(key), int) else None
+
+
+def _fold_at(run: Path) -> Path | None:
+    """The folder of the fold that a run is at; None once (or where) it works on the estimate from all gauges."""
+    if (run / "history.csv").is_file():
+        return None
+    folds = [path.parent for path in run.glob("folds/*/run.json") if path.parent.name.isdigit()]
+    return max(folds, key=lambda path: int(path.name), default=None)
 
 
 def _pace(history: list[dict[str, float]]) -> float | None:
