@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 BASIN = "basin"
+LEAST_SLOPE = 0.4
+"""Slope of a bounded curve, as a share of that in its middle, that the prior's scale goes by at least."""
 
 
 def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, NDArray[np.int64] | None]:
@@ -90,7 +93,10 @@ def deviation_sd(config: Workflow, model: ParameterModel, celerity: float, sprea
     where it is.
     """
     given = config.parameters.deviation_sd
-    found = [(CELERITY.sd if given == "auto" else float(given)) / model.celerity.log_slope(celerity)]
+    # near a bound the curve is flat, and any movement there would be "probable"
+    inner = math.exp(0.5 * (math.log(model.celerity.lower) + math.log(model.celerity.upper)))
+    slope = max(model.celerity.log_slope(celerity), LEAST_SLOPE * model.celerity.log_slope(inner))
+    found = [(CELERITY.sd if given == "auto" else float(given)) / slope]
     if model.spreading is not None:
         assert spreading is not None
         assert model.scheme.spreading is not None
