@@ -240,10 +240,9 @@ def same(found: Answer, expected: Answer, tolerance: float) -> None:
         assert distance <= tolerance, f"{name}: relative L2 distance {distance:.2e}, expected {tolerance:g}"
 
 
-def small_network() -> tuple[RiverNetwork, Float]:
-    """300 reaches in a few long basins."""
+def small_network(n: int = 300) -> tuple[RiverNetwork, Float]:
+    """Reaches in a few long basins."""
     rng = np.random.default_rng(3)
-    n = 300
     down = np.array([min(i + 1 + int(rng.integers(5)), n) for i in range(n)])
     down[(rng.random(n) < 0.02) | (down == n)] = -1
     new = rng.permutation(n)
@@ -256,13 +255,13 @@ def small_network() -> tuple[RiverNetwork, Float]:
     ), length
 
 
-def small_problem(scheme: str = "muskingum", folder: Path | None = None) -> Problem:
+def small_problem(scheme: str = "muskingum", folder: Path | None = None, n: int = 300) -> Problem:
     """With runoff in memory, or in a file for workers to read."""
-    network, length = small_network()
+    network, length = small_network(n)
     rng = np.random.default_rng(7)
     runoff = rng.exponential(1.0, (40, network.n_reaches)) ** 2 * (rng.random((40, network.n_reaches)) < 0.6)
     size = graph.upstream_count(network.downstream, network.order)
-    gauges = rng.permutation(np.argsort(size)[-60:])[:20]
+    gauges = rng.permutation(np.argsort(size)[-n // 5 :])[: n // 15]
     windows = ((0, 6, 26), (14, 20, 40))
     source: Any = ArrayRunoff(runoff)
     if folder is not None:

@@ -81,6 +81,20 @@ def test_with_volume_errors_and_errors_of_observations(scheme: str, dtype: str, 
             same(ask(other, cut, executor, dtype, engine), expected, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize(("scheme", "engine"), [("hayami", "closure"), ("muskingum", "recurrence")])
+def test_without_deviations(scheme: str, engine: str) -> None:
+    """Pieces that no gauge hears have nothing to say at all, not even a penalty."""
+    one = small_problem(scheme)
+    one = replace(one, model=replace(one.model, kind="attributes"), free=np.zeros_like(one.free))
+    with open_executor(0) as executor:
+        expected = ask(one, partition(one.network, 1), executor, "float64", engine)
+        for cut in cuts(one.network, 20).values():
+            found = ask(one, cut, executor, "float64", engine)
+            assert not found.free.any()
+            assert found.loss == pytest.approx(expected.loss, rel=1e-10)
+            assert off(found.shared, expected.shared) < 1e-10
+
+
 def test_engines_give_the_same_estimate() -> None:
     """Loss and gradients by the closure without cuts, by the recurrence with some."""
     one = small_problem()
