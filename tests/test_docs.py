@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,9 @@ def test_tutorial(
     screening = pd.read_csv("runs/basin/screening.csv")
     found = screening[["gauge", "what", "action"]].to_numpy().tolist()
     assert found == [["G24", "unit error", "dropped"]]
+    summary = json.loads(Path("runs/basin/run.json").read_text(encoding="utf-8"))["summary"]
+    assert {split: row["gauges"] for split, row in summary["medians"].items()} == {"train": 11, "time": 11}
+    assert summary["uncertainty"]["left_out"] == pytest.approx(0, abs=0.1)  # exact, as the page says
 
     # held-out gauges in held-out time: the one in cubic feet scores nothing whatever the estimate
     unseen = pd.read_csv("runs/basin/folds.csv").query("split == 'gauge_time' and gauge != 'G24'")
