@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,238 +11,30 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
+from sweep_problems import (
+    DAY,
+    TOLERANCE,
+    ArrayRunoff,
+    Float,
+    Problem,
+    ask,
+    cuts,
+    doubtful,
+    off,
+    prepare,
+    problem,
+    same,
+    small_problem,
+)
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
 from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.distributed.simulate import PieceRunoff, piece_runoff, simulate, targets_of
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import LossSpec, gauge_statistics
-from rivergrad.estimate.model import ParameterModel
-from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
-from rivergrad.io import open_runoff, read_network, write_runoff
-from rivergrad.routing import choose_engine, schemes
+from rivergrad.distributed.simulate import piece_runoff, simulate
+from rivergrad.estimate.loss import LossSpec
+from rivergrad.io import open_runoff, read_network
 from rivergrad.routing.pieces import make_pieces
-
-DAY = 86400.0
-TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ArrayRunoff:
-    """Runoff from memory, selectable as a source on disk is."""
-
-    values: Float
-    step: float = DAY
-
-    @property
-    def time(self) -> NDArray[np.datetime64]:
-        return np.datetime64("2000-01-01", "ns") + np.arange(self.values.shape[0]) * np.timedelta64(1, "D")
-
-    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> Float:
-        chosen = self.values[start:stop]
-        return np.array(chosen if reach_positions is None else chosen[:, reach_positions])
-
-    def select(self, reach_positions: NDArray[np.int64]) -> ArrayRunoff:
-        return ArrayRunoff(np.array(self.values[:, reach_positions]), self.step)
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """An estimation in the middle of its way: deviations not at zero, gauges with gaps."""
-
-    network: RiverNetwork
-    runoff: Any
-    gauges: NDArray[np.int64]
-    observed: NDArray[np.float32]
-    features: Float
-    length: Float
-    free: Float
-    model: ParameterModel
-    shared: Float
-    windows: tuple[tuple[int, int, int], ...]
-    routing_step: float
-
-    @property
-    def steps(self) -> int:
-        return int(self.runoff.time.size)
-
-
-def problem(
-    network: RiverNetwork,
-    runoff: Any,
-    length: Float,
-    gauges: NDArray[np.int64],
-    mean_flow: Float,
-    windows: tuple[tuple[int, int, int], ...],
-    routing_step: float,
-    scheme: str = "muskingum",
-) -> Problem:
-    rng = np.random.default_rng(11)
-    chosen = schemes.get(scheme)
-    spreading = None
-    if chosen.spreading is not None:
-        lower, upper = chosen.spreading.lower, chosen.spreading.upper
-        spreading = Bounded(lower, upper, lower > 0)
-    model = ParameterModel(chosen, Bounded(0.05, 5.0, True), spreading, 2)
-    shared = model.start(0.8, None if chosen.spreading is None else chosen.spreading.default)
-    shared[1:3] = 0.2, -0.1
-    time = runoff.time.size
-    observed = mean_flow * rng.uniform(0.3, 1.5, (time, gauges.size))
-    observed[rng.random(observed.shape) < 0.2] = np.nan
-    n = network.n_reaches
-    return Problem(
-        network=network,
-        runoff=runoff,
-        gauges=gauges,
-        observed=observed.astype(np.float32),
-        features=rng.standard_normal((n, 2)),
-        length=length,
-        free=0.3 * rng.standard_normal((model.n_free, n)),
-        model=model,
-        shared=shared,
-        windows=windows,
-        routing_step=routing_step,
-    )
-
-
-@dataclass(frozen=True)
-class Answer:
-    discharge: Float
-    loss: float
-    shared: Float
-    free: Float
-
-
-def ask(one: Problem, cut: Partition, executor: Executor, dtype: str, engine: str = "auto") -> Answer:
-    """Loss and gradients of one step, and discharge at the gauges, under a partition."""
-    pieces = make_pieces(one.network, cut)
-    mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
-    columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
-    engine, _ = choose_engine(engine, one.model.scheme)
-    setups = []
-    for piece, local in zip(pieces, mine, strict=True):
-        read, grid = piece_runoff(one.runoff, piece, engine)
-        setups.append(
-            PieceSetup(
-                piece=piece,
-                scheme=one.model.scheme,
-                forcing_step=one.runoff.step,
-                routing_step=one.routing_step,
-                targets=local,
-                steps=one.steps,
-                read=read,
-                dtype=dtype,
-                engine=engine,
-                grid=grid,
-            )
-        )
-    sweep = Sweep(executor, setups)
-    sweep.load()
-    statistics = gauge_statistics(one.observed, np.ones(one.gauges.size))
-    sweep.prepare_fit(
-        [
-            FitSetup(
-                model=one.model,
-                features=one.features[piece.reaches],
-                length=np.array(one.length[piece.reaches]),
-                observed=np.ascontiguousarray(one.observed[:, at]),
-                loss=LossSpec.parse({"nse": 0.8, "kge": 0.1, "log_nse": 0.1}),
-                statistics=statistics.select(at),
-                shrinkage=0.1 / one.network.n_reaches,
-                rate=0.05,
-                smoothing=0.2 / one.network.n_reaches,
-            )
-            for piece, at in zip(pieces, columns, strict=True)
-        ]
-    )
-    state = sweep.collect(one.network.n_reaches) | {"free": one.free}
-    sweep.restore(state, 0)
-    results = sweep.step(one.shared, one.windows, update=False)
-    free = np.empty_like(one.free)
-    for piece, result in zip(pieces, results, strict=True):
-        free[:, piece.reaches] = result["free"]
-    given = Given("estimate", shared=one.shared)
-    discharge = sweep.simulate([given] * len(pieces), 0, one.steps)
-    return Answer(
-        discharge=np.concatenate(discharge, axis=1)[:, order],
-        loss=sum(result["loss"] for result in results),
-        shared=np.sum([result["shared"] for result in results], axis=0),
-        free=free,
-    )
-
-
-def off(found: Any, expected: Any) -> float:
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    assert found.shape == expected.shape
-    assert np.isfinite(found).all()
-    size = float(np.linalg.norm(expected))
-    assert size > 0
-    return float(np.linalg.norm(found - expected)) / size
-
-
-def same(found: Answer, expected: Answer, tolerance: float) -> None:
-    for name in ("discharge", "loss", "shared", "free"):
-        distance = off(getattr(found, name), getattr(expected, name))
-        assert distance <= tolerance, f"{name}: relative L2 distance {distance:.2e}, expected {tolerance:g}"
-
-
-def small_network() -> tuple[RiverNetwork, Float]:
-    """300 reaches in a few long basins."""
-    rng = np.random.default_rng(3)
-    n = 300
-    down = np.array([min(i + 1 + int(rng.integers(5)), n) for i in range(n)])
-    down[(rng.random(n) < 0.02) | (down == n)] = -1
-    new = rng.permutation(n)
-    shuffled = np.full(n, -1)
-    shuffled[new] = np.where(down >= 0, new[np.maximum(down, 0)], -1)
-    ids = 5000 - 3 * np.arange(n)
-    length = rng.uniform(2e3, 4e4, n)
-    return RiverNetwork.from_ids(
-        ids, np.where(shuffled >= 0, ids[np.maximum(shuffled, 0)], -1), length
-    ), length
-
-
-def small_problem(scheme: str = "muskingum", folder: Path | None = None) -> Problem:
-    """With runoff in memory, or in a file for workers to read."""
-    network, length = small_network()
-    rng = np.random.default_rng(7)
-    runoff = rng.exponential(1.0, (40, network.n_reaches)) ** 2 * (rng.random((40, network.n_reaches)) < 0.6)
-    size = graph.upstream_count(network.downstream, network.order)
-    gauges = rng.permutation(np.argsort(size)[-60:])[:20]
-    windows = ((0, 6, 26), (14, 20, 40))
-    source: Any = ArrayRunoff(runoff)
-    if folder is not None:
-        write_runoff(folder / "runoff.nc", network.reach_id, source.time, runoff)
-        source = open_runoff(folder / "runoff.nc", network)
-    return problem(network, source, length, gauges, 1.2 * size[gauges], windows, DAY / 4, scheme)
-
-
-def cuts(network: RiverNetwork, block: int) -> dict[str, Partition]:
-    one = {f"{k} parts": partition(network, k) for k in (1, 2, 7)}
-    forced = {
-        f"{k} parts, basins cut": partition(network, k, spread=True, block_reaches=block) for k in (2, 7)
-    }
-    for name, cut in forced.items():
-        summary = cut.summary(network)
-        assert summary.cut_edges > 0, name
-        assert summary.cut_basins > 0, name
-    return one | forced
-
-
-@pytest.fixture(scope="module")
-def one_worker() -> Iterator[Executor]:
-    with open_executor(1) as executor:
-        yield executor
-
-
-@pytest.fixture(scope="module")
-def two_workers() -> Iterator[Executor]:
-    with open_executor(2) as executor:
-        yield executor
 
 
 @pytest.mark.parametrize(
@@ -266,6 +57,44 @@ def test_small_serial(scheme: str, dtype: str, engine: str) -> None:
             same(ask(one, cut, executor, dtype, engine), expected, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize(
+    ("scheme", "dtype", "engine"),
+    [
+        ("muskingum", "float32", "recurrence"),
+        ("muskingum", "float64", "recurrence"),
+        ("hayami", "float64", "closure"),
+        ("nash_cascade", "float64", "recurrence"),
+    ],
+)
+def test_with_volume_errors_and_errors_of_observations(scheme: str, dtype: str, engine: str) -> None:
+    one = small_problem(scheme)
+    other = doubtful(one)
+    with open_executor(0) as executor:
+        whole = partition(one.network, 1)
+        expected = ask(other, whole, executor, dtype, engine)
+        plain = ask(one, whole, executor, dtype, engine)
+        assert np.abs(expected.shared[one.shared.size :]).max() > 1e-3
+        assert abs(expected.loss - plain.loss) > 1e-3
+        # forward runs take runoff as it is given
+        np.testing.assert_array_equal(expected.discharge, plain.discharge)
+        for cut in cuts(one.network, 60).values():
+            same(ask(other, cut, executor, dtype, engine), expected, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize(("scheme", "engine"), [("hayami", "closure"), ("muskingum", "recurrence")])
+def test_without_deviations(scheme: str, engine: str) -> None:
+    """Pieces that no gauge hears have nothing to say at all, not even a penalty."""
+    one = small_problem(scheme)
+    one = replace(one, model=replace(one.model, kind="attributes"), free=np.zeros_like(one.free))
+    with open_executor(0) as executor:
+        expected = ask(one, partition(one.network, 1), executor, "float64", engine)
+        for cut in cuts(one.network, 20).values():
+            found = ask(one, cut, executor, "float64", engine)
+            assert not found.free.any()
+            assert found.loss == pytest.approx(expected.loss, rel=1e-10)
+            assert off(found.shared, expected.shared) < 1e-10
+
+
 def test_engines_give_the_same_estimate() -> None:
     """Loss and gradients by the closure without cuts, by the recurrence with some."""
     one = small_problem()
@@ -275,9 +104,10 @@ def test_engines_give_the_same_estimate() -> None:
         same(ask(one, cut, executor, "float64", "recurrence"), expected, TOLERANCE["float64"])
 
 
-def test_the_gradient_is_that_of_the_loss() -> None:
+@pytest.mark.parametrize("change", [lambda one: one, doubtful], ids=["plain", "doubtful"])
+def test_the_gradient_is_that_of_the_loss(change: Callable[[Problem], Problem]) -> None:
     """Central differences of the loss under cuts: the same sweep without its backward half."""
-    one = small_problem()
+    one = change(small_problem())
     cut = partition(one.network, 2, spread=True, block_reaches=60)
     with open_executor(0) as executor:
         answer = ask(one, cut, executor, "float64")
@@ -318,39 +148,11 @@ def test_small_on_workers(tmp_path: Path, one_worker: Executor, two_workers: Exe
 
 def test_an_optimiser_step_moves_every_partition_alike() -> None:
     one = small_problem()
+    one = replace(one, free=np.zeros_like(one.free))
     moved = []
     for cut in (partition(one.network, 1), partition(one.network, 2, spread=True, block_reaches=60)):
-        with ExitStack() as stack:
-            executor = stack.enter_context(open_executor(0))
-            pieces = make_pieces(one.network, cut)
-            mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
-            columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
-            setups = [
-                PieceSetup(
-                    piece, one.model.scheme, DAY, one.routing_step, local, one.steps,
-                    PieceRunoff(one.runoff.select(piece.reaches)), "float64",
-                )
-                for piece, local in zip(pieces, mine, strict=True)
-            ]  # fmt: skip
-            sweep = Sweep(executor, setups)
-            sweep.load()
-            statistics = gauge_statistics(one.observed, np.ones(one.gauges.size))
-            sweep.prepare_fit(
-                [
-                    FitSetup(
-                        one.model,
-                        one.features[piece.reaches],
-                        one.length[piece.reaches],
-                        one.observed[:, at],
-                        LossSpec.parse("nse"),
-                        statistics.select(at),
-                        0.0,
-                        0.05,
-                        smoothing=0.1 / one.network.n_reaches,
-                    )
-                    for piece, at in zip(pieces, columns, strict=True)
-                ]
-            )
+        with open_executor(0) as executor:
+            sweep = prepare(one, cut, executor, "float64", loss=LossSpec.parse("nse"), smoothing=0.1).sweep
             for _ in range(3):
                 sweep.step(one.shared, one.windows)
             sweep.keep_best()
@@ -365,6 +167,24 @@ def test_an_optimiser_step_moves_every_partition_alike() -> None:
     assert np.abs(state["free"]).max() > 0.1
     np.testing.assert_array_equal(state["best"], state["free"])
     np.testing.assert_allclose(physical["k"], one.length / physical["celerity"], rtol=1e-12)
+
+
+def test_ties_along_the_river_hold_across_cuts() -> None:
+    """The loss changes by Σ (u − u downstream)² over all edges of the network, and the gradient by its gradient."""
+    one = small_problem()
+    weight = 0.3 / one.network.n_reaches
+    tied = np.flatnonzero(one.network.downstream >= 0)
+    drop = one.free[:, tied] - one.free[:, one.network.downstream[tied]]
+    slope = np.zeros_like(one.free)
+    for field in range(len(slope)):
+        np.add.at(slope[field], tied, 2 * weight * drop[field])
+        np.add.at(slope[field], one.network.downstream[tied], -2 * weight * drop[field])
+    with open_executor(0) as executor:
+        for name, cut in cuts(one.network, 60).items():
+            with_ties, without = (ask(one, cut, executor, "float64", smoothing=s) for s in (0.3, 0.0))
+            assert with_ties.loss - without.loss == pytest.approx(weight * (drop**2).sum(), rel=1e-9), name
+            assert off(with_ties.free - without.free, slope) < 1e-9, name
+            np.testing.assert_allclose(with_ties.shared, without.shared, rtol=1e-9)
 
 
 # --- forward only, in chunks of time -------------------------------------------------------------------------

@@ -94,7 +94,8 @@ def _column(attributes: Mapping[str, NDArray[np.generic]], name: str) -> Float:
     if name not in attributes:
         known = ", ".join(attributes) or "none"
         raise InputError(f"parameters.trend: the network has no attribute {name}; it has {known}")
-    return np.asarray(attributes[name], dtype=np.float64)
+    values = np.asarray(attributes[name], dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)  # an infinite value is no value
 
 
 def _logs(values: Float, floor: float) -> Float:

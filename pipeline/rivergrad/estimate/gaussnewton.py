@@ -113,6 +113,36 @@ class Step:
     moved: float
 
 
+def newton_direction(
+    problem: Problem,
+    prior: Prior,
+    shared: Float,
+    free: Float,
+    weighted: Float,
+    tolerance: float,
+    most: int,
+) -> tuple[tuple[Float, Float], float, int]:
+    """Where the most probable point lies if discharge is linear, seen from a point where `problem` is linearised.
+
+    Args:
+        weighted: (window, time, gauge) weights, which `problem` has, times residuals.
+        tolerance, most: of the conjugate gradients.
+
+    Returns:
+        The direction in shared coefficients and deviations, the slope along it, and the products that it took.
+    """
+    pulled = problem.pull(weighted)
+    slope = prior.gradient(shared, free)
+    gradient = prior.to_white(pulled[0] + slope[0], pulled[1] + slope[1])
+
+    def product(vector: Float) -> Float:
+        there = problem.information(*prior.from_white(vector))
+        return vector + prior.to_white(*there)
+
+    found, products, _ = solve(product, -gradient, tolerance, most)
+    return prior.from_white(found), float(gradient @ found), products
+
+
 def gauss_newton_step(
     problem: Problem,
     prior: Prior,
@@ -149,17 +179,7 @@ def gauss_newton_step(
         return 0.5 * float((weight * r * r).sum()) + prior.value(s, u)
 
     before = value(r, shared, free)
-    pulled = problem.pull(weight * r)
-    slope = prior.gradient(shared, free)
-    gradient = prior.to_white(pulled[0] + slope[0], pulled[1] + slope[1])
-
-    def product(vector: Float) -> Float:
-        there = problem.information(*prior.from_white(vector))
-        return vector + prior.to_white(*there)
-
-    found, products, _ = solve(product, -gradient, tolerance, most)
-    along = prior.from_white(found)
-    descent = float(gradient @ found)
+    along, descent, products = newton_direction(problem, prior, shared, free, weight * r, tolerance, most)
     length = 1.0
     for _ in range(HALVINGS + 1):
         there = shared + length * along[0], free + length * along[1]

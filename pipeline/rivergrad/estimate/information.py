@@ -124,7 +124,17 @@ class PieceInformation:
             roots.append(self._outflow)
             seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(self._outflow))
         leaves = [self._leaf, self._free] + ([self._inflow] if self._cut else [])
-        grads = torch.autograd.grad(roots, leaves, seeds, retain_graph=True, allow_unused=True)
+        # of a piece without gauges an engine may have routed nothing
+        heard = [k for k, root in enumerate(roots) if root.requires_grad]
+        grads: Sequence[Tensor | None] = [None] * len(leaves)
+        if heard:
+            grads = torch.autograd.grad(
+                [roots[k] for k in heard],
+                leaves,
+                [seeds[k] for k in heard],
+                retain_graph=True,
+                allow_unused=True,
+            )
         found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, grads, strict=True)]
         into = list(found[2].cpu().numpy().swapaxes(0, 1)) if self._cut else []
         return {"shared": found[0].numpy(), "free": found[1].numpy()}, into

@@ -334,7 +334,10 @@ class ResidentPiece:
         if gradients:
             roots.append(outflow)
             seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(outflow))
-        torch.autograd.backward(roots, seeds)
+        # of a piece without gauges an engine may have routed nothing
+        heard = [k for k, root in enumerate(roots) if root.requires_grad]
+        if heard:
+            torch.autograd.backward([roots[k] for k in heard], [seeds[k] for k in heard])
         # where no gauge lies downstream, the loss knows nothing of the routing and autograd leaves no gradient
         shared, deviations, incoming = (
             torch.zeros_like(t) if t.grad is None else t.grad for t in (leaf, free, inflow)

@@ -508,7 +508,7 @@ class UncertaintySection(Section):
         default=2, description="The number of further products by which what was left out is told."
     )
     rounds: NonNegativeCount = Field(
-        default=2,
+        default=4,
         description="How often the prior's scale is measured anew from the evidence (deviation_sd auto).",
     )
 

@@ -1,0 +1,238 @@
+"""Every kind of parameter model: coefficients, where it starts, its gradients, and what moves which reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rivergrad.errors import InputError
+from rivergrad.estimate.bounds import Bounded
+from rivergrad.estimate.features import Features
+from rivergrad.estimate.model import KINDS, ParameterModel
+from rivergrad.routing import schemes
+
+Float = NDArray[np.float64]
+N, REGIONS = 9, 3
+REGION = np.array([0, 0, 1, 1, 2, 2, 2, 0, 1])
+SETTINGS = {
+    "uniform": {},
+    "free": {},
+    "regional": {"n_regions": REGIONS},
+    "attributes": {"n_features": 2},
+    "attributes, hidden": {"n_features": 2, "hidden": 4},
+    "hybrid": {"n_features": 2},
+    "hybrid, hidden": {"n_features": 2, "hidden": 3},
+}
+
+
+def model(setting: str, scheme: str = "muskingum") -> ParameterModel:
+    chosen = schemes.get(scheme)
+    spreading = None
+    if chosen.spreading is not None:
+        spreading = Bounded(chosen.spreading.lower, chosen.spreading.upper, chosen.spreading.lower > 0)
+    return ParameterModel(
+        chosen, Bounded(0.05, 5.0, True), spreading, kind=setting.split(",")[0], **SETTINGS[setting]
+    )
+
+
+def features(one: ParameterModel, n: int = N) -> Float:
+    return np.random.default_rng(1).standard_normal((n, one.n_features))
+
+
+def region(one: ParameterModel) -> NDArray[np.int64] | None:
+    return REGION if one.n_regions else None
+
+
+def somewhere(one: ParameterModel) -> Float:
+    return one.start(0.9, 0.2 if one.spreading else None, seed=3) + 0.3 * np.random.default_rng(
+        2
+    ).standard_normal(one.n_shared)
+
+
+def physical(one: ParameterModel, shared: Float, free: Float | None = None) -> tuple[Float, Float | None]:
+    own = np.zeros((one.n_free, N)) if free is None else free
+    where = region(one)
+    celerity, spreading = one.physical(
+        torch.from_numpy(shared),
+        torch.from_numpy(own),
+        torch.from_numpy(features(one)),
+        None if where is None else torch.from_numpy(where),
+    )
+    return celerity.numpy(), None if spreading is None else spreading.numpy()
+
+
+def test_all_kinds_are_here() -> None:
+    assert {name.split(",")[0] for name in SETTINGS} == set(KINDS)
+
+
+@pytest.mark.parametrize("scheme", ["muskingum", "linear_storage"])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_sizes_and_start(setting: str, scheme: str) -> None:
+    one = model(setting, scheme)
+    fields = 1 if scheme == "linear_storage" else 2
+    assert one.n_free == fields
+    trend = {"attributes": 2, "attributes, hidden": 4 * 2 + 4 + 4, "hybrid": 2, "hybrid, hidden": 3 * 4}
+    assert one.n_shared == fields * (1 + one.n_regions) + trend.get(setting, 0)
+    assert one.prior_sd().shape == (one.n_shared,)
+    assert (one.prior_sd() > 0).all()
+    assert one.deviates == (setting.split(",")[0] in ("free", "hybrid"))
+    shared = one.start(0.83, 0.31 if one.spreading else None, seed=5)
+    assert shared.shape == (one.n_shared,)
+    celerity, spreading = physical(one, shared)
+    np.testing.assert_allclose(celerity, 0.83, rtol=1e-12)
+    if spreading is not None:
+        np.testing.assert_allclose(spreading, 0.31, rtol=1e-9)
+
+
+def test_a_hidden_layer_starts_at_random_from_the_seed() -> None:
+    """At zero it would never move: all its units would have the same gradient, which is zero."""
+    one = model("attributes, hidden")
+    first, again, other = (one.start(0.8, 0.2, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+    regressors = one.regressors(first, features(one))[0]
+    assert np.abs(regressors[:, one.n_trend]).max() > 0  # the output's weights see the layer
+
+
+@pytest.mark.parametrize("scheme", ["muskingum", "linear_storage", "hayami"])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_regressors_are_the_jacobian(setting: str, scheme: str) -> None:
+    one = model(setting, scheme)
+    shared = one.start(0.9, None if one.spreading is None else 0.3 * one.spreading.upper, 3)
+    shared += 0.3 * np.random.default_rng(2).standard_normal(one.n_shared)
+    by, where = torch.from_numpy(features(one)), region(one)
+    at = None if where is None else torch.from_numpy(where)
+    expected = torch.autograd.functional.jacobian(
+        lambda s: one.common(s, by, at), torch.from_numpy(shared), vectorize=True
+    )
+    found = one.regressors(shared, features(one), where)
+    assert found.shape == (one.n_free, N, one.n_shared)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_gradients_of_the_schemes_parameters(setting: str) -> None:
+    one = model(setting)
+    shared = torch.from_numpy(somewhere(one)).requires_grad_()
+    free = torch.from_numpy(0.3 * np.random.default_rng(4).standard_normal((2, N))).requires_grad_()
+    length = torch.linspace(1.0, 9.0, N, dtype=torch.float64)
+    by, where = torch.from_numpy(features(one)), region(one)
+    at = None if where is None else torch.from_numpy(where)
+    assert torch.autograd.gradcheck(
+        lambda s, u: tuple(one.parameters(s, u, by, length, at).values()), (shared, free)
+    )
+
+
+def test_more_shared_numbers_at_the_end_are_left_alone() -> None:
+    for setting in SETTINGS:
+        one = model(setting)
+        shared = somewhere(one)
+        np.testing.assert_array_equal(
+            physical(one, shared)[0], physical(one, np.concatenate([shared, [7.0, -3.0]]))[0]
+        )
+
+
+def test_reaches_without_deviations_follow_what_they_share() -> None:
+    uniform, _ = physical(model("uniform"), somewhere(model("uniform")))
+    assert np.ptp(uniform) == 0
+    regional, spreading = physical(model("regional"), somewhere(model("regional")))
+    assert spreading is not None
+    for value in (regional, spreading):
+        assert len(np.unique(value)) == REGIONS
+        for k in range(REGIONS):
+            assert np.ptp(value[k == REGION]) == 0
+    for setting in ("attributes", "hybrid", "attributes, hidden"):
+        one = model(setting)
+        shared = somewhere(one)
+        celerity, spreading = physical(one, shared)
+        assert spreading is not None
+        assert len(np.unique(celerity)) == N
+        assert np.ptp(spreading) == 0  # the trend is of celerity alone
+        deviation = np.zeros((2, N))
+        deviation[0, 4] = 0.5
+        moved, _ = physical(one, shared, deviation)
+        assert (moved != celerity).tolist() == [i == 4 for i in range(N)]
+
+
+def test_a_linear_trend_is_monotone_in_every_attribute() -> None:
+    one = model("attributes")
+    shared = one.start(0.9, 0.2)
+    shared[1:3] = 0.8, -0.5
+    grid = np.linspace(-2, 2, 9)
+    for column, sign in ((0, 1), (1, -1)):
+        by = np.zeros((9, 2))
+        by[:, column] = grid
+        celerity, _ = one.physical(
+            torch.from_numpy(shared), torch.zeros(2, 9, dtype=torch.float64), torch.from_numpy(by)
+        )
+        assert bool((sign * celerity.diff() > 0).all())
+
+
+def test_a_hidden_layer_can_bend() -> None:
+    """w · tanh(W f + c), by its definition."""
+    one = replace(model("attributes, hidden"), n_features=1, hidden=2)
+    shared = one.start(0.9, 0.2)
+    shared[1:7] = [2.0, 2.0, 1.0, -1.0, 1.0, -1.0]  # W, c, w: a bump
+    grid = np.linspace(-4, 4, 17)[:, None]
+    level, _ = one.common(torch.from_numpy(shared), torch.from_numpy(grid)).numpy()
+    expected = shared[0] + np.tanh(2 * grid[:, 0] + 1) - np.tanh(2 * grid[:, 0] - 1)
+    np.testing.assert_allclose(level, expected, rtol=1e-12)
+    assert level.argmax() == 8
+
+
+class TestFeatures:
+    attributes = {  # noqa: RUF012
+        "slope": np.array([1e-4, 1e-3, 1e-2, 0.0, np.nan]),
+        "area": np.array([1e8, 1e9, 1e10, 1e9, 1e9]),
+    }
+
+    def test_another_network_is_read_by_the_stored_statistics(self) -> None:
+        made = Features.of(self.attributes, ("area", "slope"))
+        again = Features.from_list(made.as_list())
+        assert again == made
+        assert again.names == ("area", "slope")
+        other = {"area": np.array([1e9, 1e12]), "slope": np.array([1e-3, np.nan]), "more": np.ones(2)}
+        found = again.apply(other, 2)
+        logs = np.log(self.attributes["area"])
+        np.testing.assert_allclose(
+            found[:, 0], (np.log(other["area"]) - logs.mean()) / logs.std(), rtol=1e-12
+        )
+        alone = Features.of(other, ("area",)).apply(other, 2)
+        assert np.abs(found[:, 0] - alone[:, 0]).max() > 0.1  # its own statistics would say something else
+        assert found[1, 1] == 0.0  # missing there: the mean here
+
+    def test_what_is_missing_counts_as_the_mean_and_zero_as_the_least(self) -> None:
+        made = Features.of(self.attributes, ("slope",))
+        found = made.apply(self.attributes, 5)[:, 0]
+        known = found[:4]
+        assert known.mean() == pytest.approx(0.0, abs=1e-12)
+        assert known.std() == pytest.approx(1.0)
+        assert found[3] == found[0] == found.min()
+        assert found[4] == 0.0
+        level = made.each[0]
+        as_mean = made.apply({"slope": np.array([np.exp(level.mean)])}, 1)
+        assert as_mean[0, 0] == pytest.approx(0.0, abs=1e-12)
+
+    def test_an_infinite_value_is_missing(self) -> None:
+        values = np.array([1e-4, 1e-3, 1e-2, np.inf])
+        made = Features.of({"slope": values}, ("slope",))
+        assert made == Features.of({"slope": values[:3]}, ("slope",))
+        assert made.apply({"slope": values}, 4)[3, 0] == 0.0
+
+    def test_values_below_those_seen_count_as_the_least_seen(self) -> None:
+        made = Features.of(self.attributes, ("slope",))
+        found = made.apply({"slope": np.array([1e-9, -1.0, 0.0, 1e-4])}, 4)[:, 0]
+        assert len(np.unique(found)) == 1
+
+    def test_a_network_without_the_attribute(self) -> None:
+        made = Features.of(self.attributes, ("slope",))
+        with pytest.raises(InputError, match="the network has no attribute slope; it has area"):
+            made.apply({"area": np.ones(2)}, 2)
+
+    def test_none(self) -> None:
+        assert Features().apply({}, 6).shape == (6, 0)
+        assert Features.from_list([]) == Features() == Features.of(self.attributes, ())
