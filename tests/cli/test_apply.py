@@ -111,6 +111,16 @@ def test_apply_of_a_uniform_model_needs_no_attributes(run: Path, tmp_path: Path)
         assert (data.attrs["workflow"], data.attrs["model"]) == ("river", "uniform")
 
 
+def test_apply_says_where_it_may_not_hold(run: Path, tmp_path: Path) -> None:
+    """The slopes it was fitted on have a standard deviation of a factor of 2 about 0.004."""
+    Path("n.csv").write_text(
+        "reach_id,downstream_id,length_m,slope\n1,-1,9,0.031\n2,1,9,0.033\n3,1,9,0.00051\n4,1,9,0.00049\n5,1,9,\n"
+    )
+    result = call("apply", run, "--network", "n.csv", "--output", "p.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "\n2 of 5 reaches have attributes more than 3 standard deviations from those" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -34,7 +34,7 @@ def apply(
     from rivergrad.io import read_network, write_parameters
     from rivergrad.workflow.load import load_workflow
     from rivergrad.workflow.record import versions
-    from rivergrad.workflow.transfer import fitted_model, transferred
+    from rivergrad.workflow.transfer import FAR, fitted_model, strange_reaches, transferred
 
     model, config = fitted_model(run), load_workflow(run / "config.yaml")
     rivers = read_network(network)
@@ -46,6 +46,12 @@ def apply(
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"
     alone = "; deviations of single reaches stay behind" if model["kind"] == "hybrid" else ""
     typer.echo(f"model {model['kind']} of {config.name}: {said}{alone}", err=True)
+    if far := strange_reaches(model, rivers):
+        typer.echo(
+            f"{far:,} of {rivers.n_reaches:,} reaches have attributes more than {FAR:g} standard deviations from "
+            "those of the reaches it was fitted on, where it may not hold",
+            err=True,
+        )
     places = {name: rivers.attributes[name] for name in ("lat", "lon") if name in rivers.attributes}
     write_parameters(
         output,

@@ -24,6 +24,8 @@ Float = NDArray[np.float64]
 
 TRAVELS = ("uniform", "attributes", "hybrid")
 """Kinds of models that say something of reaches they were not fitted on."""
+FAR = 3.0
+"""Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
 
 
 def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
@@ -82,6 +84,16 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
     features = Features.from_list(described["features"])
     model, _ = make_model(load_workflow(run_dir / "config.yaml"), features, None)
     return model_parameters(model, features, np.array(described["shared"]), network)
+
+
+def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
+    """How many reaches have an attribute whose logarithm lies `FAR` standard deviations from the mean of the fit.
+
+    Args:
+        described: the model, see `fitted_model`; network: with the attributes that it takes.
+    """
+    by = Features.from_list(described["features"]).apply(network.attributes, network.n_reaches)
+    return int((np.abs(by) > FAR).any(axis=1).sum())
 
 
 def model_parameters(
