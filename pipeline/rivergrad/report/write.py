@@ -154,7 +154,7 @@ def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> l
         found.append(
             (
                 "identifiability",
-                identifiability_panel(frame, run.identifiability, run.informed, size),
+                identifiability_panel(frame, run.identifiability, run.informed, size, hardly_told(run)),
                 "How much of the variance assumed beforehand the observations removed: at 1 all that is known comes "
                 "from them, at 0 nothing does.",
             )
@@ -163,10 +163,10 @@ def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> l
         found.append(
             (
                 "uncertainty",
-                uncertainty_panel(frame, run.celerity_log_sd, run.informed, size),
+                uncertainty_panel(frame, run.celerity_log_sd, run.informed, size, hardly_told(run)),
                 "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
-                "factor: 1.2 is about ±20 %, 2 is from half to double. It is small, too, where celerity comes near the "
-                "bounds that it was given.",
+                "factor: 1.2 is about ±20 %, 2 is from half to double. Where a reach is pale, that is what was assumed "
+                "beforehand. Where celerity comes near its bounds the factor is small, too, and promises too much.",
             )
         )
     return found
