@@ -330,7 +330,7 @@ def test_all_gauges_wrong(tmp_path: Path) -> None:
         screened(tmp_path, ON)
     message = str(error.value)
     assert message.startswith(str(tmp_path / "o.nc"))
-    assert "gauges.screening drops every training gauge: G0 (unit error: found" in message
+    assert "gauges.screening drops every training gauge within time.train: G0 (unit error: found" in message
     assert "as with ft3/s read as m3/s" in message
     assert len(message.splitlines()) == 1
 

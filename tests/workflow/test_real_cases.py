@@ -61,5 +61,7 @@ def test_demo_world(tmp_path: Path) -> None:
         assert scores["nse_estimate"] > max(scores[f"nse_{n}"] for n in ("unrouted", "default", "uniform"))
     assert found["celerity_rank_correlation"] >= 0.9
     maps = xr.open_zarr(tmp_path / "run" / "parameters.zarr").load()
-    inside = (maps["celerity_lower"] <= maps["celerity_true"]) & (maps["celerity_true"] <= maps["celerity_upper"])
+    inside = (maps["celerity_lower"] <= maps["celerity_true"]) & (
+        maps["celerity_true"] <= maps["celerity_upper"]
+    )
     assert 0.85 <= float(inside.mean()) <= 0.95
