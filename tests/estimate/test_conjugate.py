@@ -90,3 +90,22 @@ def test_a_direction_without_curvature_ends_it(bad: float) -> None:
     assert products < 10
     assert np.isfinite(found).all()
     assert found @ right > 0
+
+
+def test_the_last_digits_of_the_products_stay_in_the_last_digits() -> None:
+    """Products under another partition differ by rounding; an unfinished solution has to differ by no more.
+
+    With eigenvalues as of gauges, a few of them far above the others, plain conjugate gradients lose their
+    orthogonality within a few steps, and with it all digits of where they are.
+    """
+    rng = np.random.default_rng(4)
+    basis, _ = np.linalg.qr(rng.standard_normal((200, 200)))
+    values = 1 + 1e6 * 0.7 ** np.arange(200)
+    matrix, right = (basis * values) @ basis.T, rng.standard_normal(200)
+    found = [
+        solve(lambda v, e=e: matrix @ v * (1 + e * np.sin(np.arange(200))), right, 0.0, 30)[0]
+        for e in (0.0, 1e-15)
+    ]
+    exact = np.linalg.solve(matrix, right)
+    assert np.linalg.norm(found[0] - exact) > 1e-3 * np.linalg.norm(exact)  # on its way
+    assert np.linalg.norm(found[1] - found[0]) < 1e-9 * np.linalg.norm(found[0])

@@ -1,6 +1,10 @@
 """Conjugate gradients for a Gauss-Newton step, stopped when the step is good enough to be taken.
 
-Source: Nocedal & Wright (2006), Numerical Optimization, algorithm 7.1; Steihaug (1983), doi:10.1137/0720042.
+Residuals are kept orthogonal to all before them: rounding would else let directions that are done come back, which
+costs products, and makes an unfinished solution depend on the last digits of the products, and so on the partition.
+
+Source: Nocedal & Wright (2006), Numerical Optimization, algorithm 7.1; Steihaug (1983), doi:10.1137/0720042; Golub &
+Van Loan (2013), Matrix Computations, section 10.3 (reorthogonalisation).
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ def solve(
         return x, 0, 0.0
     rest, direction = right.copy(), right.copy()
     square = float(rest @ rest)
+    earlier = [rest / size]
     for k in range(1, most + 1):
         image = product(direction)
         curvature = float(direction @ image)
@@ -41,8 +46,11 @@ def solve(
             return (direction if k == 1 else x), k, square**0.5 / size
         x += (square / curvature) * direction
         rest -= (square / curvature) * image
+        for one in earlier:
+            rest -= (one @ rest) * one
         before, square = square, float(rest @ rest)
         if square**0.5 <= tolerance * size:
             return x, k, square**0.5 / size
+        earlier.append(rest / square**0.5)
         direction = rest + (square / before) * direction
     return x, most, square**0.5 / size

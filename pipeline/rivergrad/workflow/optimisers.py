@@ -26,6 +26,8 @@ SharedPenalty = Callable[[Float], tuple[float, Float]]
 
 BACKTRACKS = 8
 """Shorter and shorter steps along an L-BFGS direction before it is given up."""
+FLAT = 2e-9
+"""A decrease of L-BFGS's loss by a smaller share is none (as scipy's L-BFGS-B has it)."""
 
 EVIDENCE_FROM = 4
 """Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
@@ -145,6 +147,7 @@ class LbfgsOptimiser:
                 self.memory.remember(move, there[1] - gradient)
                 self._put(x + move)
                 self._now = there
+                self.finished = loss - there[0] <= FLAT * abs(loss)
                 return loss
             length /= 2
         if self.memory.moves:  # what it remembers misleads: start again from the gradient
