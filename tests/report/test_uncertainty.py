@@ -177,6 +177,21 @@ def test_what_is_hardly_told_is_pale(run: RunData) -> None:
         assert full > some > none
 
 
+def test_gauges_are_marked_where_they_are(run: RunData) -> None:
+    frame, size = frame_of(run), river_size(run.network)
+    assert run.identifiability is not None
+    none = np.zeros(0, np.int64)
+
+    def drawn(gauges: np.ndarray | None) -> np.ndarray:
+        panel = identifiability_panel(frame, run.identifiability, run.informed, size, None, gauges)
+        return pixels(picture(panel, LIGHT, (6.0, 5.0)))
+
+    assert (drawn(none) == drawn(None)).all()
+    # the legend is the same, so that what differs between two gauges is around these two
+    changed = np.argwhere((drawn(np.array([0])) != drawn(np.array([5]))).any(axis=-1))
+    assert 20 < len(changed) < 400
+
+
 def test_what_is_not_sure_fades_into_the_page() -> None:
     """On either page the colour of the surest reach stands out from it more than that of the least sure one."""
     for theme in (LIGHT, DARK):
