@@ -101,13 +101,15 @@ class Step:
 
     Attributes:
         before, after: of what is minimised, with the weights of this step.
+        promised: by how much a whole step lowers it if discharge is linear.
         products: products with the information matrix.
         length: the share of the Gauss-Newton step that was taken; 0 where none brought anything.
-        moved: root mean square change of the deviations and shared coefficients.
+        moved: root mean square change of the shared coefficients or of the deviations, the larger of the two.
     """
 
     before: float
     after: float
+    promised: float
     products: int
     length: float
     moved: float
@@ -186,8 +188,13 @@ def gauss_newton_step(
         q = problem.linearise(*there)
         after = value(residual(q), *there)
         if after <= before + ACCEPT * length * descent:
-            moved = float(np.sqrt(np.mean(np.concatenate([along[0], along[1].ravel()]) ** 2))) * length
-            return *there, q, Step(before, after, products, length, moved)
+            moved = length * max(_size(along[0]), _size(along[1]))
+            return *there, q, Step(before, after, -descent / 2, products, length, moved)
         length /= 2
     q = problem.linearise(shared, free)
-    return shared, free, q, Step(before, before, products, 0.0, 0.0)
+    return shared, free, q, Step(before, before, -descent / 2, products, 0.0, 0.0)
+
+
+def _size(values: Float) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
