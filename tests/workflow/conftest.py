@@ -85,7 +85,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory, _one_commit: None) -> Pat
 
 @dataclass
 class Files:
-    """The tiny world as files, with classes of reaches besides: 0 in the first basins, 7 in the others."""
+    """The tiny world as files, for a Gauss-Newton fit.
+
+    Attributes:
+        workflow: its file; `run` carries it out with keys of some sections replaced.
+        classes: (reach,) the attribute `class`: 7 in the largest basin, 0 elsewhere. The attributes `half` and `gap`
+            are no classes: not whole numbers, and missing at a reach.
+    """
 
     folder: Path
     workflow: Path
@@ -102,6 +108,7 @@ class Files:
 
 @pytest.fixture
 def files(finished: Path, tmp_path: Path) -> Files:
+    """The tiny world as files, in a folder of the test's own."""
     table = pd.read_parquet(finished / "world" / "network.parquet")
     network = read_network(finished / "network.zarr")
     position = {int(i): k for k, i in enumerate(network.reach_id)}

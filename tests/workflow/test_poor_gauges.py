@@ -79,7 +79,9 @@ def test_workers_find_the_same(files: Any, tmp_path: Path) -> None:
         run = files.run(
             parameters=MODEL,
             compute={**compute, "dtype": "float64"},
-            estimate={"steps": 6},
+            partition={"block_reaches": 60},
+            estimate={"steps": 5, "inner": 8},  # the fifth after the evidence
+            uncertainty={"products": 8, "checks": 1},
             output=str(tmp_path / name),
         )
         found.append(parameters(run))
