@@ -87,6 +87,30 @@ def test_mistakes_are_named_in_a_line(files: Any, parameters: dict[str, Any], ex
     assert sorted(files.folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("scheme", ["hayami", "nash_cascade", "pure_lag"])
+@pytest.mark.parametrize("model", ["hybrid", "attributes"])
+def test_other_schemes(files: Any, scheme: str, model: str) -> None:
+    """With a spreading of their own, or none; through the closure too, whose pieces without gauges route nothing."""
+    run = files.run(
+        scheme={"name": scheme},
+        parameters={"model": model, "trend": TREND},
+        estimate={"steps": 4},
+        uncertainty={"products": 8, "checks": 1},
+    )
+    data, scores = read(run), summary(run)["medians"]["train"]
+    assert scores["nse_estimate"] > scores["nse_uniform"] + 1e-4
+    assert (data["celerity_lower"] <= data["celerity"]).all()
+    assert (data["celerity"] <= data["celerity_upper"]).all()
+    sure = data["identifiability"].values
+    assert ((sure >= 0) & (sure <= 1)).all()
+    if model == "hybrid":
+        assert not sure[data["informed"].values == 0].any()
+    assert ("diffusivity_sd" in data) == (scheme == "hayami")
+    assert bool(np.isfinite(data["diffusivity"]).all())
+    if scheme == "pure_lag":
+        assert not data["diffusivity"].values.any()
+
+
 def test_without_uncertainty(files: Any) -> None:
     run = files.run(parameters={"model": "hybrid", "trend": TREND}, uncertainty={"enabled": False})
     assert not {
