@@ -132,9 +132,12 @@ def test_the_gradient_is_that_of_the_loss(change: Callable[[Problem], Problem]) 
 
 @pytest.mark.slow
 @pytest.mark.distributed
-def test_small_on_workers(tmp_path: Path, one_worker: Executor, two_workers: Executor) -> None:
+@pytest.mark.parametrize("change", [lambda one: one, doubtful], ids=["plain", "doubtful"])
+def test_small_on_workers(
+    tmp_path: Path, one_worker: Executor, two_workers: Executor, change: Callable[[Problem], Problem]
+) -> None:
     """In double precision; the world below goes through workers in both."""
-    one = small_problem(folder=tmp_path)
+    one = change(small_problem(folder=tmp_path))
     with open_executor(0) as serial:
         expected = ask(one, partition(one.network, 1), serial, "float64")
     chosen = cuts(one.network, 150)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 
+from rivercut.store import read_network
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import run_workflow
 
@@ -77,3 +81,61 @@ def finished(tmp_path_factory: pytest.TempPathFactory, _one_commit: None) -> Pat
     """The run directory of the tiny world, carried out in this process. Tests read it only."""
     folder = tmp_path_factory.mktemp("finished")
     return run_workflow(load_workflow(write_tiny(folder / "tiny.yaml", folder / "run")))
+
+
+@dataclass
+class Files:
+    """The tiny world as files, for a Gauss-Newton fit.
+
+    Attributes:
+        workflow: its file; `run` carries it out with keys of some sections replaced.
+        classes: (reach,) the attribute `class`: 7 in the largest basin, 0 elsewhere. The attributes `half` and `gap`
+            are no classes: not whole numbers, and missing at a reach.
+    """
+
+    folder: Path
+    workflow: Path
+    classes: np.ndarray
+
+    def run(self, **sections: Any) -> Path:
+        data = yaml.safe_load(self.workflow.read_text())
+        for name, keys in sections.items():
+            data[name] = keys if isinstance(keys, str) else {**data.get(name, {}), **keys}
+        path = self.folder / "changed.yaml"
+        path.write_text(yaml.safe_dump(data))
+        return run_workflow(load_workflow(path), report=False, show_scores=False)
+
+
+@pytest.fixture
+def files(finished: Path, tmp_path: Path) -> Files:
+    """The tiny world as files, in a folder of the test's own."""
+    table = pd.read_parquet(finished / "world" / "network.parquet")
+    network = read_network(finished / "network.zarr")
+    position = {int(i): k for k, i in enumerate(network.reach_id)}
+    basin = network.basin[[position[int(i)] for i in table["reach_id"]]]
+    large = np.bincount(network.basin).argmax()
+    table["class"] = np.where(basin == large, 7, 0)
+    table["half"] = np.where(basin == large, 7.5, 1.0)
+    table["gap"] = np.where(np.arange(len(table)) == 4, np.nan, 1.0)
+    table.to_parquet(tmp_path / "network.parquet")
+    world = finished / "world"
+    data = {
+        "name": "files",
+        "seed": 3,
+        "output": str(tmp_path / "run"),
+        "network": {"path": str(tmp_path / "network.parquet")},
+        "runoff": {"path": str(world / "runoff.nc")},
+        "observations": {"path": str(world / "observations.nc")},
+        "time": {"routing_step": "6h", "warmup": "20d", "train": ["2001-01-01", "2001-10-31"]},
+        "partition": {"parts": 2, "block_reaches": 20, "spread": True},
+        "compute": {"kind": "serial"},
+        "estimate": {
+            "uniform_grid": 6,
+            "window": "120d",
+            "method": "gauss_newton",
+            "steps": 5,
+            "evaluate_every": 1,
+        },
+    }
+    (tmp_path / "w.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    return Files(tmp_path, tmp_path / "w.yaml", np.where(network.basin == large, 7, 0))

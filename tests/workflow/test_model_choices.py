@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -30,51 +28,6 @@ TREND = ["slope", "upstream_area_m2"]
 FITS: dict[str, Any] = {"method": "gauss_newton", "steps": 5, "evaluate_every": 1}
 
 
-@dataclass
-class Files:
-    """The tiny world as files, with classes of reaches besides: 0 in the first basins, 7 in the others."""
-
-    folder: Path
-    workflow: Path
-    classes: np.ndarray
-
-    def run(self, **sections: Any) -> Path:
-        data = yaml.safe_load(self.workflow.read_text())
-        for name, keys in sections.items():
-            data[name] = {**data.get(name, {}), **keys}
-        path = self.folder / "changed.yaml"
-        path.write_text(yaml.safe_dump(data))
-        return run_workflow(load_workflow(path), report=False, show_scores=False)
-
-
-@pytest.fixture
-def files(finished: Path, tmp_path: Path) -> Files:
-    table = pd.read_parquet(finished / "world" / "network.parquet")
-    network = read_network(finished / "network.zarr")
-    position = {int(i): k for k, i in enumerate(network.reach_id)}
-    basin = network.basin[[position[int(i)] for i in table["reach_id"]]]
-    large = np.bincount(network.basin).argmax()
-    table["class"] = np.where(basin == large, 7, 0)
-    table["half"] = np.where(basin == large, 7.5, 1.0)
-    table["gap"] = np.where(np.arange(len(table)) == 4, np.nan, 1.0)
-    table.to_parquet(tmp_path / "network.parquet")
-    world = finished / "world"
-    data = {
-        "name": "files",
-        "seed": 3,
-        "output": str(tmp_path / "run"),
-        "network": {"path": str(tmp_path / "network.parquet")},
-        "runoff": {"path": str(world / "runoff.nc")},
-        "observations": {"path": str(world / "observations.nc")},
-        "time": {"routing_step": "6h", "warmup": "20d", "train": ["2001-01-01", "2001-10-31"]},
-        "partition": {"parts": 2, "block_reaches": 20, "spread": True},
-        "compute": {"kind": "serial"},
-        "estimate": {"uniform_grid": 6, "window": "120d", **FITS},
-    }
-    (tmp_path / "w.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
-    return Files(tmp_path, tmp_path / "w.yaml", np.where(network.basin == large, 7, 0))
-
-
 def read(run: Path) -> xr.Dataset:
     with xr.open_zarr(run / "parameters.zarr") as data:
         return data.load()
@@ -86,7 +39,7 @@ def summary(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["gauss_newton", "lbfgs"])
-def test_one_celerity_a_class(files: Files, method: str) -> None:
+def test_one_celerity_a_class(files: Any, method: str) -> None:
     estimate = {"method": method, "steps": 5}
     run = files.run(parameters={"model": "regional", "regions": "class"}, estimate=estimate)
     data = read(run)
@@ -122,7 +75,7 @@ def test_one_celerity_a_class(files: Files, method: str) -> None:
         ({"smoothing": -1.0}, "smoothing"),
     ],
 )  # fmt: skip
-def test_mistakes_are_named_in_a_line(files: Files, parameters: dict[str, Any], expected: str) -> None:
+def test_mistakes_are_named_in_a_line(files: Any, parameters: dict[str, Any], expected: str) -> None:
     data = yaml.safe_load(files.workflow.read_text())
     files.workflow.write_text(yaml.safe_dump(data | {"parameters": parameters}))
     before = sorted(files.folder.rglob("*"))
@@ -134,7 +87,31 @@ def test_mistakes_are_named_in_a_line(files: Files, parameters: dict[str, Any], 
     assert sorted(files.folder.rglob("*")) == before
 
 
-def test_without_uncertainty(files: Files) -> None:
+@pytest.mark.parametrize("scheme", ["hayami", "nash_cascade", "pure_lag"])
+@pytest.mark.parametrize("model", ["hybrid", "attributes"])
+def test_other_schemes(files: Any, scheme: str, model: str) -> None:
+    """With a spreading of their own, or none; through the closure too, whose pieces without gauges route nothing."""
+    run = files.run(
+        scheme={"name": scheme},
+        parameters={"model": model, "trend": TREND},
+        estimate={"steps": 4},
+        uncertainty={"products": 8, "checks": 1},
+    )
+    data, scores = read(run), summary(run)["medians"]["train"]
+    assert scores["nse_estimate"] > scores["nse_uniform"] + 1e-4
+    assert (data["celerity_lower"] <= data["celerity"]).all()
+    assert (data["celerity"] <= data["celerity_upper"]).all()
+    sure = data["identifiability"].values
+    assert ((sure >= 0) & (sure <= 1)).all()
+    if model == "hybrid":
+        assert not sure[data["informed"].values == 0].any()
+    assert ("diffusivity_sd" in data) == (scheme == "hayami")
+    assert bool(np.isfinite(data["diffusivity"]).all())
+    if scheme == "pure_lag":
+        assert not data["diffusivity"].values.any()
+
+
+def test_without_uncertainty(files: Any) -> None:
     run = files.run(parameters={"model": "hybrid", "trend": TREND}, uncertainty={"enabled": False})
     assert not {
         name for name in read(run) if "sd" in str(name) or "identif" in str(name) or "upper" in str(name)
@@ -213,7 +190,7 @@ class TestTransfer:
             transferred(learned, network(np.array([1e3, 1e3]), "slope"))
         assert set(transferred(learned, network(np.array([1e3, 1e3]), *TREND))) >= {"celerity", "k", "x"}
 
-    def test_a_uniform_model_needs_no_attributes(self, files: Files) -> None:
+    def test_a_uniform_model_needs_no_attributes(self, files: Any) -> None:
         run = files.run(parameters={"model": "uniform"})
         network = RiverNetwork.from_ids(np.array([1, 2]), np.array([2, -1]), np.array([1e3, 2e3]))
         found = transferred(run, network)
@@ -238,7 +215,7 @@ def notes(run: Path) -> str:
         ({"method": "lbfgs", "steps": 400, "evaluate_every": 10, "patience": 50}, "converged", 0),
     ],
 )  # fmt: skip
-def test_why_it_ended(files: Files, estimate: dict[str, Any], ended: str, restarts: int) -> None:
+def test_why_it_ended(files: Any, estimate: dict[str, Any], ended: str, restarts: int) -> None:
     run = files.run(
         parameters={"model": "uniform"},
         estimate=estimate | {"checkpoint_every": 7},
