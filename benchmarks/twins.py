@@ -104,7 +104,7 @@ def base(name: str, seed: int, reaches: int, folder: Path) -> dict[str, Any]:
             "train": ["2001-01-01", "2002-12-31"],
             "test": ["2003-01-01", "2003-12-31"],
         },
-        "parameters": {"celerity": {"initial": 0.6, "bounds": [0.05, 5.0]}},
+        "parameters": {"celerity": {"initial": 0.6, "bounds": [0.02, 20.0]}},
         "partition": {"parts": 1},
         "compute": {"kind": "serial", "threads_per_worker": 2},
         "estimate": {"method": "gauss_newton", "steps": STEPS, "evaluate_every": 1},
