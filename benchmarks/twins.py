@@ -45,6 +45,7 @@ HERE, THERE = 1, 2  # seeds of the world to learn on, and of the one never seen
 ATTRIBUTES = ["slope", "upstream_area_m2"]
 SPARSE_MODELS = ("hybrid", "free", "attributes", "uniform")
 IDENTIFIED = 0.5
+STEPS = 15
 DAY = 86_400.0
 
 
@@ -106,14 +107,7 @@ def base(name: str, seed: int, reaches: int, folder: Path) -> dict[str, Any]:
         "parameters": {"celerity": {"initial": 0.6, "bounds": [0.05, 5.0]}},
         "partition": {"parts": 1},
         "compute": {"kind": "serial", "threads_per_worker": 2},
-        "estimate": {
-            "steps": 500,
-            "learning_rate": 0.05,
-            "window": "180d",
-            "evaluate_every": 10,
-            "patience": 10,
-            "loss": "nse",
-        },
+        "estimate": {"method": "gauss_newton", "steps": STEPS, "evaluate_every": 1},
     }
 
 
@@ -159,8 +153,6 @@ def cases(reaches: int, folder: Path, models: Sequence[str] = SPARSE_MODELS) -> 
         sparse["parameters"] |= {"model": model, "nuisance": {"knots": "180d", "sd": 0.3}}
         if model in ("attributes", "hybrid"):
             sparse["parameters"]["trend"] = ATTRIBUTES
-        if model in ("free", "hybrid"):
-            sparse["parameters"]["shrinkage"] = 0.01
         made.append(Case("sparse", model, sparse))
     return made
 

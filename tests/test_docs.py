@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -43,26 +44,60 @@ def test_python_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_as_found")
-def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tutorial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     printed = carry_out(DOCS / "tutorial.md")
-    assert [line.split()[1] for line in printed] == ["validate", "run", "status", "export", "route"]
+    commands = ["validate", "run", "status", "export", "apply", "route"]
+    assert [line.split()[1] for line in printed] == commands
     lines = printed["rivergrad run basin.yaml"].splitlines()
     assert lines[-1] == "runs/basin"
     assert "report: runs/basin/report.html" in lines
     (maps,) = (line for line in lines if line.startswith("maps: "))
     assert all(Path(name).is_file() for name in maps.removeprefix("maps: ").split(", "))
-
+    assert {"identifiability.png", "uncertainty.png"} <= {
+        path.name for path in Path("runs/basin/maps").iterdir()
+    }
     assert "year at 2 gauges" in Path("runs/basin/report.html").read_text(encoding="utf-8")
 
-    metrics = pd.read_csv("runs/basin/metrics.csv")
-    assert metrics.groupby("split").size().to_dict() == {"train": 6, "time": 6, "gauge": 2, "gauge_time": 2}
-    unseen = metrics[metrics["split"] == "gauge_time"].median(numeric_only=True)
-    assert unseen["nse"] > unseen[["nse_unrouted", "nse_default", "nse_uniform"]].max()
+    # gauges came without reach ids: each is on the reach that it is named after
+    gauges = pd.read_csv("runs/basin/gauges.csv")
+    assert gauges["gauge"].tolist() == [f"G{reach - 100}" for reach in gauges["reach_id"]]
+    assert len(gauges) == 12
+    assert set(gauges["how"]) == {"area"}
+    screening = pd.read_csv("runs/basin/screening.csv")
+    found = screening[["gauge", "what", "action"]].to_numpy().tolist()
+    assert found == [["G24", "unit error", "dropped"]]
+    summary = json.loads(Path("runs/basin/run.json").read_text(encoding="utf-8"))["summary"]
+    assert {split: row["gauges"] for split, row in summary["medians"].items()} == {"train": 11, "time": 11}
+    assert summary["uncertainty"]["left_out"] == pytest.approx(0, abs=0.1)  # exact, as the page says
+
+    # held-out gauges in held-out time: the one in cubic feet scores nothing whatever the estimate
+    unseen = pd.read_csv("runs/basin/folds.csv").query("split == 'gauge_time' and gauge != 'G24'")
+    assert len(unseen) == 11
+    assert (unseen["nse"] > unseen["nse_uniform"]).sum() >= 10
+    medians = unseen.median(numeric_only=True)
+    assert medians["nse"] > medians[["nse_unrouted", "nse_default", "nse_uniform"]].max() + 0.03
+
     exported = pd.read_csv("celerity.csv")
     assert len(exported) == 60
-    assert {"reach_id", "celerity", "k", "x", "lat", "lon", "informed"} <= set(exported.columns)
+    assert {"reach_id", "celerity", "diffusivity", "k", "x", "lat", "lon", "informed"} <= set(
+        exported.columns
+    )
+    assert {"celerity_lower", "celerity_upper", "celerity_log_sd", "identifiability"} <= set(exported.columns)
     assert not {"celerity_true"} & set(exported.columns)
+    assert (exported["celerity_lower"] < exported["celerity"]).all()
+    assert (exported["celerity"] < exported["celerity_upper"]).all()
+    assert (exported.loc[exported["informed"] == 0, "identifiability"] < 1e-6).all()
+    assert (exported["identifiability"] > 0.5).sum() > 20
+    inside = [line for line in capsys.readouterr().out.splitlines() if line.endswith("within their interval")]
+    assert 75 <= int(inside[0].partition("%")[0]) <= 99  # 60 reaches: 90 % within two standard errors or so
+    assert pd.read_csv("elsewhere_parameters.csv").columns.tolist()[:3] == [
+        "reach_id",
+        "celerity",
+        "diffusivity",
+    ]
     assert Path("discharge.nc").is_file()
 
 
@@ -91,7 +126,7 @@ def test_workflow_keys_exist(page: Path) -> None:
         key for key in named if key.partition(".")[0] in sections and key not in keys and not _is_file(key)
     ]
     assert not wrong
-    if page.name == "concepts.md":
+    if page.name == "estimation.md":
         assert len([key for key in named if key in keys]) > 10
 
 
@@ -144,3 +179,36 @@ def test_schemes_are_all_on_the_page_of_concepts() -> None:
     for name in schemes.BUILT_IN:
         assert tuple(re.findall(r"`(\w+)`", rows[name])) == schemes.get(name).parameter_names
     assert set(rows) == set(schemes.BUILT_IN)
+
+
+def test_priors_on_the_page_are_those_of_the_code() -> None:
+    from rivergrad.estimate.priors import PRIORS
+
+    text = (DOCS / "estimation.md").read_text(encoding="utf-8")
+    rows = {name: [cell.strip() for cell in cells.split("|")] for name, cells in re.findall(
+        r"^\| (\w+) \| (\S+ to [^\n]*) \|$", text, re.MULTILINE)}  # fmt: skip
+    assert set(rows) == set(PRIORS)
+    for name, known in PRIORS.items():
+        unit = {"m s-1": " m/s", "m2 s-1": " m²/s", "1": ""}[known.units]
+        assert rows[name] == [
+            f"{known.lower:g} to {known.upper:g}{unit}", f"{known.median:g}", f"{known.sd:g}",
+        ]  # fmt: skip
+
+
+def test_ways_a_fit_ends_and_models_are_on_the_page_of_estimation() -> None:
+    from rivergrad.estimate.model import KINDS
+    from rivergrad.workflow.fit import REASONS
+
+    text = (DOCS / "estimation.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^- `([\w ]+)`:", text.split("**When it ends.**")[1], re.MULTILINE)) >= set(
+        REASONS.values()
+    )
+    models = text.split("| model | has | for |")[1].split("\n\n")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", models, re.MULTILINE)) == KINDS
+
+
+def parameter_columns() -> set[str]:
+    """Names of columns of parameters.zarr that formats.md has."""
+    table = (DOCS / "formats.md").read_text(encoding="utf-8").split("| column of `parameters.zarr` | |")[1]
+    rows = re.findall(r"^\| (`.*?) \|", table.split("\n\n")[0], re.MULTILINE)
+    return {name for row in rows for name in row.split("`")[1::2]}

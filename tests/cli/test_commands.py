@@ -33,6 +33,7 @@ COMMANDS = (
     "validate",
     "schema",
     "export",
+    "apply",
     "report",
     "status",
     "doctor",

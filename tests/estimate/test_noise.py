@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from rivergrad.estimate.evidence import MIN_PAIRS
+from rivergrad.estimate.loss import values_needed
 from rivergrad.estimate.noise import FLOOR, LEAST_SHARE, measure
 
 Float = NDArray[np.float64]
@@ -176,5 +177,5 @@ def test_any_pattern_of_missing_values(
     assert (weight >= 0).all()
     assert not weight[~present].any()
     assert not weight[..., 2].any()
-    few = present.sum(axis=(0, 1)) < MIN_PAIRS
+    few = present.sum(axis=(0, 1)) < values_needed(present.shape[0] * present.shape[1])
     assert not weight[..., few].any()

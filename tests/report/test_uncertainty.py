@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.image
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
@@ -22,7 +24,7 @@ from rivergrad.report import write_report
 from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
 from rivergrad.report.scores import number, verdict
-from rivergrad.report.style import LIGHT, picture
+from rivergrad.report.style import DARK, LIGHT, Panel, picture
 from rivergrad.report.tables import fold_tables, further_lines, signed
 from rivergrad.report.uncertainty import (
     Coverage,
@@ -150,16 +152,52 @@ def test_what_is_hardly_told_is_pale(run: RunData) -> None:
     pale = hardly_told(run)
     assert 0 < pale.sum() < run.informed.sum()
     assert not (pale & ~run.informed).any()
+    assert run.identifiability is not None
+    assert run.celerity_log_sd is not None
     frame, size = frame_of(run), river_size(run.network)
     one = np.ones(run.network.n_reaches, bool)
 
-    def saturation(informed: np.ndarray, faint: np.ndarray | None) -> int:
-        panel = celerity_panel(frame, run.celerity, informed, size, "", faint)
-        return int((np.ptp(pixels(picture(panel, LIGHT, (6.0, 5.0))), axis=-1) > 0.3).sum())
+    def celerity(informed: np.ndarray, faint: np.ndarray | None) -> Panel:
+        return celerity_panel(frame, run.celerity, informed, size, "", faint)
 
-    full, some, none = saturation(one, None), saturation(one, pale), saturation(one, one)
-    assert full == saturation(one, ~one)
-    assert full > some > none
+    def identifiability(informed: np.ndarray, faint: np.ndarray | None) -> Panel:
+        return identifiability_panel(frame, run.identifiability, informed, size, faint)
+
+    def uncertainty(informed: np.ndarray, faint: np.ndarray | None) -> Panel:
+        return uncertainty_panel(frame, run.celerity_log_sd, informed, size, faint)
+
+    for make in (celerity, identifiability, uncertainty):
+
+        def saturation(faint: np.ndarray | None, make: Callable[..., Panel] = make) -> int:
+            drawn = pixels(picture(make(one, faint), LIGHT, (6.0, 5.0)))
+            return int((np.ptp(drawn, axis=-1) > 0.3).sum())
+
+        full, some, none = saturation(None), saturation(pale), saturation(one)
+        assert full == saturation(~one)
+        assert full > some > none
+
+
+def test_gauges_are_marked_where_they_are(run: RunData) -> None:
+    frame, size = frame_of(run), river_size(run.network)
+    assert run.identifiability is not None
+    none = np.zeros(0, np.int64)
+
+    def drawn(gauges: np.ndarray | None) -> np.ndarray:
+        panel = identifiability_panel(frame, run.identifiability, run.informed, size, None, gauges)
+        return pixels(picture(panel, LIGHT, (6.0, 5.0)))
+
+    assert (drawn(none) == drawn(None)).all()
+    # the legend is the same, so that what differs between two gauges is around these two
+    changed = np.argwhere((drawn(np.array([0])) != drawn(np.array([5]))).any(axis=-1))
+    assert 20 < len(changed) < 400
+
+
+def test_what_is_not_sure_fades_into_the_page() -> None:
+    """On either page the colour of the surest reach stands out from it more than that of the least sure one."""
+    for theme in (LIGHT, DARK):
+        colours, page = theme.sureness_colours(), np.array(to_rgb(theme.page))
+        away = [abs(np.array(colours(share)[:3]).mean() - page.mean()) for share in (0.0, 0.5, 1.0)]
+        assert away[0] < away[1] < away[2], theme.name
 
 
 def test_grey_stays_grey_on_every_map(run: RunData) -> None:

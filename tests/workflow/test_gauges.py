@@ -118,7 +118,7 @@ ON = "gauges.screening.enabled=true"
 def test_defaults_stand_once() -> None:
     assert PlacementSettings(**dict(PlacementSection())) == PlacementSettings()
     section = dict(ScreeningSection())
-    assert section.pop("enabled") is False
+    assert section.pop("enabled") is True
     assert ScreeningSettings(**section) == ScreeningSettings()
 
 
@@ -245,9 +245,9 @@ def test_a_run_with_dropped_gauges(tmp_path: Path) -> None:
 # -- screening -----------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_screened_by_default(tmp_path: Path) -> None:
+def test_screening_switched_off(tmp_path: Path) -> None:
     """What cannot train stands in the table all the same; what is merely wrong is used as it is."""
-    write_case(tmp_path, holdout_ids=["G6"])
+    write_case(tmp_path, holdout_ids=["G6"], screening={"enabled": False})
     values = discharge(tmp_path)
     values[:TRAIN, 2] = np.nan  # has values in the test period only
     values[:, 3] = 4.0
@@ -330,7 +330,7 @@ def test_all_gauges_wrong(tmp_path: Path) -> None:
         screened(tmp_path, ON)
     message = str(error.value)
     assert message.startswith(str(tmp_path / "o.nc"))
-    assert "gauges.screening drops every training gauge: G0 (unit error: found" in message
+    assert "gauges.screening drops every training gauge within time.train: G0 (unit error: found" in message
     assert "as with ft3/s read as m3/s" in message
     assert len(message.splitlines()) == 1
 

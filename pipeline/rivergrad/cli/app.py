@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli import check, doctor, estimate, partition, results, route, submit
+from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, submit
 from rivergrad.cli.guard import Commands
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("partition")(partition.partition)
 app.command("validate")(check.validate)
 app.command("schema")(check.schema)
 app.command("export")(results.export)
+app.command("apply")(apply.apply)
 app.command("report")(results.report)
 app.command("status")(results.status)
 app.command("doctor")(doctor.doctor)

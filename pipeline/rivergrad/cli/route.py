@@ -73,7 +73,7 @@ def route(
         typer.Option(
             "--parameters",
             metavar="P",
-            help="Parameters per reach; without it the scheme's defaults.",
+            help="Parameters per reach, the scheme's own or celerity and diffusivity; else the scheme's defaults.",
             show_default=False,
         ),
     ] = None,
@@ -153,13 +153,17 @@ def route(
 
 
 def _parameters(path: Path | None, scheme: Any, rivers: RiverNetwork) -> dict[str, NDArray[float64]]:
-    """The scheme's parameters per reach: those of the file, or the scheme's defaults, which is said."""
+    """The scheme's parameters per reach: from the file, or the scheme's defaults; what is not its own is said."""
     import numpy as np
 
-    from rivergrad.io import read_parameters
+    from rivergrad.io import read_scheme_parameters
 
     if path is not None:
-        return read_parameters(path, scheme.parameter_names, rivers)
+        values, read = read_scheme_parameters(path, scheme, rivers)
+        if read != scheme.parameter_names:
+            made, out_of = " and ".join(scheme.parameter_names), " and ".join(read)
+            typer.echo(f"{path}: {made} of {scheme.name} from {out_of} and the lengths of reaches", err=True)
+        return values
     said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in scheme.parameters)
     typer.echo(f"no --parameters: every reach has the defaults of {scheme.name}, {said}", err=True)
     return {p.name: np.full(rivers.n_reaches, p.default) for p in scheme.parameters}

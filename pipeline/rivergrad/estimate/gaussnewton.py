@@ -101,16 +101,48 @@ class Step:
 
     Attributes:
         before, after: of what is minimised, with the weights of this step.
+        promised: by how much a whole step lowers it if discharge is linear.
         products: products with the information matrix.
         length: the share of the Gauss-Newton step that was taken; 0 where none brought anything.
-        moved: root mean square change of the deviations and shared coefficients.
+        moved: root mean square change of the shared coefficients or of the deviations, the larger of the two.
     """
 
     before: float
     after: float
+    promised: float
     products: int
     length: float
     moved: float
+
+
+def newton_direction(
+    problem: Problem,
+    prior: Prior,
+    shared: Float,
+    free: Float,
+    weighted: Float,
+    tolerance: float,
+    most: int,
+) -> tuple[tuple[Float, Float], float, int]:
+    """Where the most probable point lies if discharge is linear, seen from a point where `problem` is linearised.
+
+    Args:
+        weighted: (window, time, gauge) weights, which `problem` has, times residuals.
+        tolerance, most: of the conjugate gradients.
+
+    Returns:
+        The direction in shared coefficients and deviations, the slope along it, and the products that it took.
+    """
+    pulled = problem.pull(weighted)
+    slope = prior.gradient(shared, free)
+    gradient = prior.to_white(pulled[0] + slope[0], pulled[1] + slope[1])
+
+    def product(vector: Float) -> Float:
+        there = problem.information(*prior.from_white(vector))
+        return vector + prior.to_white(*there)
+
+    found, products, _ = solve(product, -gradient, tolerance, most)
+    return prior.from_white(found), float(gradient @ found), products
 
 
 def gauss_newton_step(
@@ -149,25 +181,20 @@ def gauss_newton_step(
         return 0.5 * float((weight * r * r).sum()) + prior.value(s, u)
 
     before = value(r, shared, free)
-    pulled = problem.pull(weight * r)
-    slope = prior.gradient(shared, free)
-    gradient = prior.to_white(pulled[0] + slope[0], pulled[1] + slope[1])
-
-    def product(vector: Float) -> Float:
-        there = problem.information(*prior.from_white(vector))
-        return vector + prior.to_white(*there)
-
-    found, products, _ = solve(product, -gradient, tolerance, most)
-    along = prior.from_white(found)
-    descent = float(gradient @ found)
+    along, descent, products = newton_direction(problem, prior, shared, free, weight * r, tolerance, most)
     length = 1.0
     for _ in range(HALVINGS + 1):
         there = shared + length * along[0], free + length * along[1]
         q = problem.linearise(*there)
         after = value(residual(q), *there)
         if after <= before + ACCEPT * length * descent:
-            moved = float(np.sqrt(np.mean(np.concatenate([along[0], along[1].ravel()]) ** 2))) * length
-            return *there, q, Step(before, after, products, length, moved)
+            moved = length * max(_size(along[0]), _size(along[1]))
+            return *there, q, Step(before, after, -descent / 2, products, length, moved)
         length /= 2
     q = problem.linearise(shared, free)
-    return shared, free, q, Step(before, before, products, 0.0, 0.0)
+    return shared, free, q, Step(before, before, -descent / 2, products, 0.0, 0.0)
+
+
+def _size(values: Float) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.estimate.evidence import noise_scale
+from rivergrad.estimate.loss.enough import values_needed
 
 Float = NDArray[np.float64]
 
@@ -59,7 +60,8 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
         discharge: (window, time, gauge), simulated, m³/s.
         spread: (gauge,) standard deviation of the observations, m³/s.
     """
-    sigma, _ = noise_scale(_joined(residual, present), floor=FLOOR * spread)
+    least = values_needed(present.shape[0] * present.shape[1])
+    sigma, _ = noise_scale(_joined(residual, present), floor=FLOOR * spread, least=least)
     known = np.isfinite(sigma) & (spread > 0)
     share = sigma[known] / spread[known]
     # A gauge fitted better than most counts as those: else it would be fitted better still, and no other heard.
@@ -67,7 +69,7 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
     variance = np.maximum(_growing(residual, discharge, present, sigma), (FLOOR * spread) ** 2)
     variance = variance * np.where(known, np.maximum(usual / np.where(known, sigma, 1.0), 1.0), 1.0) ** 2
     _, worth = noise_scale(
-        _joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present)
+        _joined(residual / np.sqrt(np.where(np.isfinite(variance), variance, 1.0)), present), least=least
     )
     return Noise(variance, worth)
 

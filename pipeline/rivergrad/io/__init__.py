@@ -11,6 +11,7 @@ from rivergrad.io.parameters import (
     write_parameters,
     write_parameters_store,
 )
+from rivergrad.io.physical import read_scheme_parameters
 from rivergrad.io.placement import Placement, PlacementSettings, write_placement
 from rivergrad.io.rapid import read_rapid_qout
 from rivergrad.io.runoff import CellRunoff, GridRunoff, RunoffSource, open_runoff
@@ -33,6 +34,7 @@ __all__ = [
     "read_observations",
     "read_parameters",
     "read_rapid_qout",
+    "read_scheme_parameters",
     "regular_grid_weights",
     "write_discharge",
     "write_network_table",

@@ -24,7 +24,7 @@ from rivergrad.io.datasets import (
     write_dataset,
 )
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, read_rapid_parameter
-from rivergrad.io.tables import id_column, number_column, read_table, require, write_table
+from rivergrad.io.tables import column_names, id_column, number_column, read_table, require, write_table
 from rivergrad.io.units import si_factor, unit_of
 
 Float = NDArray[np.float64]
@@ -120,6 +120,25 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
                 "expected a number for every reach of the network"
             )
     return values
+
+
+def names_in(path: str | Path) -> set[str]:
+    """Names of what a parameter file, store or folder, as `read_parameters` takes it, has for every reach.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such parameter file or folder")
+    if is_rapid_folder(path):
+        return {"k", "x"}
+    if path.is_dir() and (path / STORE).is_dir():
+        return names_in(path / STORE)
+    if kind_of(path) in ("csv", "parquet"):
+        return set(column_names(path))
+    with open_dataset(path) as dataset:
+        return {str(name) for name in dataset.data_vars}
 
 
 def _read_variable(dataset: xr.Dataset, name: str, network: RiverNetwork, path: Path) -> Float:

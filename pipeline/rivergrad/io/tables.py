@@ -42,6 +42,18 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a CSV (also gzipped) or a Parquet file, without reading its rows.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    if kind_of(path) == "parquet":
+        with reading(path, "Parquet"):
+            return list(pq.read_schema(path).names)
+    return [str(name) for name in read_table(path, nrows=0).columns]
+
+
 def _is_bytes(arrow_type: str) -> bool:
     return arrow_type.startswith(("binary", "large_binary", "struct", "list", "map"))
 

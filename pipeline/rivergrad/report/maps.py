@@ -26,6 +26,7 @@ FADE = 0.72  # of a colour, towards grey, where the observations hardly tell any
 NARROW = (
     0.68  # width over height of a map beneath which there is no room for two entries of a legend side by side
 )
+WORLD_WIDE = 1.5  # and above which there is room for four
 MAX_IN_PATH = 4000  # lines: longer paths overflow the rasteriser
 
 
@@ -56,6 +57,7 @@ def river_panel(
     scale: Callable[[Theme], tuple[Normalize, Float]],
     colours: Callable[[Theme], Colormap],
     faint: Bool | None = None,
+    gauges: NDArray[np.int64] | None = None,
 ) -> Panel:
     """A panel with a value (n,) along the rivers; reaches that are not `known` in grey, beneath.
 
@@ -64,6 +66,7 @@ def river_panel(
         title, label: of the panel and of its colour bar.
         scale: the norm of the colours and the ticks on them.
         colours: of a theme.
+        gauges: (g,) positions of the reaches of gauges to mark.
     """
 
     def draw(axes: Axes, theme: Theme) -> None:
@@ -86,11 +89,22 @@ def river_panel(
             handles.append((_faded(np.array([palette(0.5)]), theme)[0], "the same, hardly identified"))
         if not known.all():
             handles.append((theme.uninformed, "informed by no training gauge"))
-        _legend_below(
-            axes, frame, [Line2D([], [], color=one, linewidth=2, label=name) for one, name in handles]
-        )
+        lines = [Line2D([], [], color=one, linewidth=2, label=name) for one, name in handles]
+        if gauges is not None and gauges.size:
+            lines.append(_mark_gauges(axes, frame.points(gauges), theme))
+        _legend_below(axes, frame, lines)
 
     return draw
+
+
+def _mark_gauges(axes: Axes, xy: Float, theme: Theme) -> Line2D:
+    """Small rings at gauges (g, 2), the smaller the more there are; what to say of them in the legend."""
+    look: dict[str, Any] = {
+        "linestyle": "", "marker": TRAIN_MARKER, "markersize": float(np.clip(26.0 / max(len(xy), 1) ** 0.5, 1.6, 4.2)),
+        "markerfacecolor": theme.page, "markeredgecolor": theme.ink, "markeredgewidth": 0.7,
+    }  # fmt: skip
+    axes.plot(xy[:, 0], xy[:, 1], zorder=4, **look)
+    return Line2D([], [], label="training gauge", **{**look, "markersize": 4.2})
 
 
 def _faded(colour: Float, theme: Theme) -> Float:
@@ -277,7 +291,9 @@ def _colour_bar(
 def _legend_below(axes: Axes, frame: Frame, handles: list[Line2D]) -> None:
     if handles:
         offset = -0.075 if frame.schematic else (-0.005 if getattr(frame, "world", False) else -0.065)
-        columns = 3 if frame.shape > 1 else 2 if frame.shape > NARROW else 1
+        columns = (
+            4 if frame.shape > WORLD_WIDE else 3 if frame.shape > 1 else 2 if frame.shape > NARROW else 1
+        )
         axes.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(0.0, offset), ncols=columns,
             borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,

@@ -114,6 +114,7 @@ def key_figures(run: RunData) -> list[tuple[str, str]]:
         ("Parts", _words(summary.get("parts"))),
         ("Workers", "none" if summary.get("workers") == 0 else _words(summary.get("workers"))),
         ("Optimisation steps", _words(summary.get("steps"))),
+        ("The fit ended", _words(summary.get("ended"))),
         ("Time", duration(run.info.get("seconds"))),
     ]
     return [(label, value) for label, value in figures if value]

@@ -73,8 +73,9 @@ class Theme:
         return matplotlib.colormaps["viridis"]
 
     def sureness_colours(self) -> Colormap:
-        """The sequential, perceptually uniform colours of how sure something is: bright is sure."""
-        return _part_of("plasma", *self.river_range)
+        """The sequential, perceptually uniform colours of how sure something is: what is not fades into the page."""
+        colours = _part_of("plasma", *self.river_range)
+        return colours.reversed() if self.name == "light" else colours
 
     def change_colours(self) -> Colormap:
         """The diverging colours of a change: brown is worse, blue-green is better."""

@@ -39,8 +39,19 @@ def hardly_told(run: RunData) -> Bool:
     return run.informed & (run.identifiability < HARDLY)
 
 
-def identifiability_panel(frame: Frame, identifiability: Float, informed: Bool, size: Float) -> Panel:
-    """A map of identifiability (n,): 0 is nothing but what was assumed, 1 is nothing but the observations."""
+def identifiability_panel(
+    frame: Frame,
+    identifiability: Float,
+    informed: Bool,
+    size: Float,
+    faint: Bool | None = None,
+    gauges: NDArray[np.int64] | None = None,
+) -> Panel:
+    """A map of identifiability (n,): 0 is nothing but what was assumed, 1 is nothing but the observations.
+
+    `faint` (n,) are informed reaches that are nearly grey, as on the map of celerity; `gauges` (g,) are positions of
+    reaches where a ring marks a gauge.
+    """
 
     def scale(theme: Theme) -> tuple[Normalize, Float]:
         return Normalize(0.0, 1.0), np.linspace(0.0, 1.0, 6)
@@ -48,19 +59,30 @@ def identifiability_panel(frame: Frame, identifiability: Float, informed: Bool, 
     return river_panel(
         frame, identifiability, informed & np.isfinite(identifiability), size,
         title="Identifiability", label="share of the prior variance removed",
-        scale=scale, colours=lambda theme: theme.sureness_colours(),
+        scale=scale, colours=lambda theme: theme.sureness_colours(), faint=faint, gauges=gauges,
     )  # fmt: skip
 
 
-def uncertainty_panel(frame: Frame, log_sd: Float, informed: Bool, size: Float) -> Panel:
-    """A map of the factor by which celerity may be off either way at 90 %, from the deviation of its logarithm (n,)."""
+def uncertainty_panel(
+    frame: Frame,
+    log_sd: Float,
+    informed: Bool,
+    size: Float,
+    faint: Bool | None = None,
+    gauges: NDArray[np.int64] | None = None,
+) -> Panel:
+    """A map of the factor by which celerity may be off either way at 90 %, from the deviation of its logarithm (n,).
+
+    `faint` (n,) are informed reaches that are nearly grey: a narrow interval there was assumed, not observed. For
+    `gauges` see `identifiability_panel`.
+    """
     factor = np.exp(QUANTILE_95 * log_sd)
     known = informed & np.isfinite(factor)
     return river_panel(
         frame, factor, known, size,
         title="Uncertainty of celerity", label="factor either way, 90 % interval",
         scale=lambda theme: log_scale(factor[known]),
-        colours=lambda theme: theme.sureness_colours().reversed(),
+        colours=lambda theme: theme.sureness_colours().reversed(), faint=faint, gauges=gauges,
     )  # fmt: skip
 
 

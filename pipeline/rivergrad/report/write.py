@@ -55,11 +55,11 @@ def write_report(run_dir: Path) -> Path:
         caption=_celerity_caption(run, frame),
     )
     half_width = MAP_WIDTH if wide else HALF_MAP_WIDTH
+    scores = gauge_scores(run)
     sureness = {
         name: _shot(panel, _map_size(frame, half_width), alt=f"A {kind}: {text}", caption=text)
-        for name, panel, text in _sureness_panels(run, frame, size)
+        for name, panel, text in _sureness_panels(run, frame, size, scores)
     }
-    scores = gauge_scores(run)
     skill = _skill_panels(frame, size, scores)
     skill_shots = [
         _shot(panel, _map_size(frame, half_width), alt=f"A {kind}: {text}", caption=text)
@@ -147,14 +147,17 @@ def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) 
     ]
 
 
-def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> list[tuple[str, Panel, str]]:
+def _sureness_panels(
+    run: RunData, frame: Frame, size: NDArray[np.float64], scores: GaugeScores
+) -> list[tuple[str, Panel, str]]:
     """The maps of how sure the estimate is: file name, panel and what each of them shows."""
     found = []
+    marked = hardly_told(run), scores.position[~scores.held_out & np.isfinite(scores.nse)]
     if run.identifiability is not None:
         found.append(
             (
                 "identifiability",
-                identifiability_panel(frame, run.identifiability, run.informed, size),
+                identifiability_panel(frame, run.identifiability, run.informed, size, *marked),
                 "How much of the variance assumed beforehand the observations removed: at 1 all that is known comes "
                 "from them, at 0 nothing does.",
             )
@@ -163,10 +166,10 @@ def _sureness_panels(run: RunData, frame: Frame, size: NDArray[np.float64]) -> l
         found.append(
             (
                 "uncertainty",
-                uncertainty_panel(frame, run.celerity_log_sd, run.informed, size),
+                uncertainty_panel(frame, run.celerity_log_sd, run.informed, size, *marked),
                 "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
-                "factor: 1.2 is about ±20 %, 2 is from half to double. It is small, too, where celerity comes near the "
-                "bounds that it was given.",
+                "factor: 1.2 is about ±20 %, 2 is from half to double. Where a reach is pale, that is what was assumed "
+                "beforehand. Where celerity comes near its bounds the factor is small, too, and promises too much.",
             )
         )
     return found

@@ -24,6 +24,8 @@ Float = NDArray[np.float64]
 
 MOST_REGRESSORS = 24
 """Shared coefficients up to which their uncertainty is part of the reaches'."""
+FEW = 300
+"""Numbers in the largest gauged basin up to which as many products are taken, which leaves nothing out."""
 EVIDENCE_SHARE = 0.6
 """Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
 DIRECTIONS = 8
@@ -71,6 +73,9 @@ def posterior(
     counts = np.flatnonzero(weight.any(axis=(0, 1)))
     reaches = work.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
+    largest = int(np.bincount(basin)[basin[reaches]].max(initial=0)) * model.n_free
+    if largest < FEW:  # exact at a price that nobody minds
+        products = max(products, largest + 1)
     steps = _steps(work, reaches, products)
     if steps == 0:
         problem.weigh(weight)

@@ -220,7 +220,7 @@ def fit(
                         numbers["stopped"] = stale()
                 log.info("step %d: loss %.5f, validation NSE %.4f", done, loss, score)
             if optimiser.finished and not numbers["stopped"]:
-                numbers["stopped"] = 3.0
+                numbers["stopped"] = 1.0 if optimiser.converged else 3.0
             if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"]:
                 checkpoint()
             progress.update(done, loss=loss, validation=numbers["score"])

@@ -43,10 +43,12 @@ class Optimiser(Protocol):
     Attributes:
         shared: the shared coefficients now; deviations are on the pieces.
         finished: whether no further step can bring anything.
+        converged: whether that is because what is minimised is flat there, not for want of a step that lowers it.
     """
 
     shared: Float
     finished: bool
+    converged: bool
 
     def step(self, number: int) -> float:
         """Take the step of this number (from 0); the loss before it."""
@@ -77,6 +79,7 @@ class AdamOptimiser:
     penalty: SharedPenalty
     clip: float | None = None
     finished: bool = False
+    converged: bool = False
     factor: float = 1.0
 
     def __post_init__(self) -> None:
@@ -122,6 +125,7 @@ class LbfgsOptimiser:
     windows: Windows
     penalty: SharedPenalty
     finished: bool = False
+    converged: bool = False
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
@@ -147,7 +151,7 @@ class LbfgsOptimiser:
                 self.memory.remember(move, there[1] - gradient)
                 self._put(x + move)
                 self._now = there
-                self.finished = loss - there[0] <= FLAT * abs(loss)
+                self.finished = self.converged = loss - there[0] <= FLAT * abs(loss)
                 return loss
             length /= 2
         if self.memory.moves:  # what it remembers misleads: start again from the gradient
@@ -204,6 +208,7 @@ class GaussNewtonOptimiser:
     error: Float | None = None
     retune: Callable[[Float, Prior, Float, Float], Prior] | None = None
     finished: bool = False
+    converged: bool = False
 
     def __post_init__(self) -> None:
         self._present = ~np.isnan(self.observed)
@@ -244,8 +249,10 @@ class GaussNewtonOptimiser:
             "Gauss-Newton step %d: %.6g to %.6g with %d products, step length %.3g, moved %.3g",
             number + 1, did.before, did.after, did.products, did.length, did.moved,
         )  # fmt: skip
-        settled = did.before - did.after <= self.flat * max(abs(did.before), 1.0) or did.moved <= STILL
+        little = self.flat * max(abs(did.before), 1.0)
+        settled = did.before - did.after <= little or did.moved <= STILL
         self.finished = settled and (self.retune is None or self._settled)
+        self.converged = self.finished and (did.length > 0 or did.promised <= little)
         return loss
 
     def _loss(self, discharge: Float) -> float:

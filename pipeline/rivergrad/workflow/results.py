@@ -97,12 +97,12 @@ def _scores(simulated: Float, observed: Float, step: float) -> dict[str, Float]:
 def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
     """Median scores over gauges by split, with bootstrap intervals.
 
-    Each split has `gauges`; `nse_METHOD` and `kge_METHOD` for METHODS, with `…_interval` [low, high] (90 %);
-    `nse_difference` and `kge_difference`, the estimate's median minus that of the best uniform celerity, with
-    their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's score minus that of the best
-    uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many gauges it is above 0 (medians
-    can differ one way and most gauges the other); and the further scores of the estimate (FURTHER_SCORES) under
-    `SCORE_estimate`.
+    Each split has `gauges`, the number that have a score; `nse_METHOD` and `kge_METHOD` for METHODS, with
+    `…_interval` [low, high] (90 %); `nse_difference` and `kge_difference`, the estimate's median minus that of the
+    best uniform celerity, with their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's
+    score minus that of the best uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many
+    gauges it is above 0 (medians can differ one way and most gauges the other); and the further scores of the estimate
+    (FURTHER_SCORES) under `SCORE_estimate`.
 
     Args:
         rows: of metrics.csv.
@@ -112,7 +112,7 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
     for split in dict.fromkeys(row["split"] for row in rows):
         here = [row for row in rows if row["split"] == split]
         draws = [seed, 404, SPLITS.index(split)]
-        found: dict[str, Any] = {"gauges": len(here)}
+        found: dict[str, Any] = {"gauges": int(np.isfinite(_column(here, "nse")).sum())}
         for method in METHODS:
             for score in ("nse", "kge"):
                 name = f"{score}_{method}"

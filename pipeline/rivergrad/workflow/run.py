@@ -292,6 +292,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     if sure is not None:
         summary["uncertainty"] = sure.summary
         values |= sure.columns
+        for name in ("identifiability", "identifiability_spreading"):
+            if name in values and work.model.deviates:  # no gauge, nothing told: exactly
+                values[name] = np.where(informed, values[name], 0.0)
     _write_parameters(config, run_dir, inputs, values, informed, info)
     timer.note("results")
     if show_scores:

@@ -70,7 +70,7 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
     if not (result.keep & ~inputs.held_out).any():
         one = next(one for one in result.findings if one.action == DROPPED)
         raise InputError(
-            f"{inputs.observations.path}: gauges.screening drops every training gauge: "
+            f"{inputs.observations.path}: gauges.screening drops every training gauge within time.train: "
             f"{inputs.observations.gauge[one.gauge]} ({one.what}: found {one.found}; expected {one.expected})"
         )
     out = np.zeros(inputs.observed.shape, bool)

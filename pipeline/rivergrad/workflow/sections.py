@@ -208,7 +208,7 @@ class ScreeningSection(Section):
     Gauges without enough different values never train and always stand in that table.
     """
 
-    enabled: Switch = Field(default=False, description="Whether gauges are screened.")
+    enabled: Switch = Field(default=True, description="Whether gauges are screened.")
     flat_run: PositiveDuration = Field(
         default=30 * 86400.0,
         description="A value well above zero that stays the same for longer than this is left out.",
@@ -508,7 +508,7 @@ class UncertaintySection(Section):
         default=2, description="The number of further products by which what was left out is told."
     )
     rounds: NonNegativeCount = Field(
-        default=2,
+        default=4,
         description="How often the prior's scale is measured anew from the evidence (deviation_sd auto).",
     )
 

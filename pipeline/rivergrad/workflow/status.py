@@ -67,7 +67,7 @@ def read_status(run: Path) -> Status:
     **Raises:** `InputError` where the folder is not a run directory or its files are damaged.
     """
     require_run(run)
-    info = _read_json(run / "run.json")
+    info = read_json(run / "run.json")
     name, state = str(info.get("name") or run.name), str(info.get("status", "unknown"))
     fold = _fold_at(run)
     if fold is not None:
@@ -91,7 +91,12 @@ def read_status(run: Path) -> Status:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of a run that holds a JSON object.
+
+    Raises:
+        InputError: it holds anything else.
+    """
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,17 @@ from rivergrad.estimate.features import Features
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.parametermodel import make_model
+from rivergrad.workflow.status import read_json
 
 if TYPE_CHECKING:
     from rivergrad.workflow.estimation import Estimation
 
 Float = NDArray[np.float64]
+
+TRAVELS = ("uniform", "attributes", "hybrid")
+"""Kinds of models that say something of reaches they were not fitted on."""
+FAR = 3.0
+"""Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
 
 
 def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
@@ -33,6 +38,27 @@ def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
         "regions": model.n_regions,
         "shared": shared[: model.n_shared].tolist(),
     }
+
+
+def fitted_model(run_dir: Path) -> dict[str, Any]:
+    """The parameter model of a finished run, as `describe_model` wrote it, if it can say anything of other reaches.
+
+    Raises:
+        InputError: a run that is not done, or a model that knows only the reaches it was fitted on.
+    """
+    path = run_dir / "run.json"
+    if not path.is_file():
+        raise InputError(f"{run_dir}: found no run.json; expected the directory of a run that is done")
+    summary = read_json(path).get("summary")
+    described = summary.get("model") if isinstance(summary, dict) else None
+    if not isinstance(described, dict):
+        raise InputError(f"{run_dir}: found no parameter model in run.json; expected a run that is done")
+    if described["kind"] not in TRAVELS:
+        raise InputError(
+            f"{run_dir}: found a model of kind {described['kind']}, which knows only its own reaches; "
+            f"expected {', '.join(TRAVELS[:-1])} or {TRAVELS[-1]}"
+        )
+    return described
 
 
 def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
@@ -52,22 +78,22 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
         InputError: a run that is not done, a model that knows only the reaches it was fitted on, a network without
             lengths or without an attribute.
     """
-    path = run_dir / "run.json"
-    if not path.is_file():
-        raise InputError(f"{run_dir}: found no run.json; expected the directory of a run that is done")
-    described = json.loads(path.read_text(encoding="utf-8")).get("summary", {}).get("model")
-    if described is None:
-        raise InputError(f"{run_dir}: found no parameter model in run.json; expected a run that is done")
-    if described["kind"] not in ("uniform", "attributes", "hybrid"):
-        raise InputError(
-            f"{run_dir}: found a model of kind {described['kind']}, which knows only its own reaches; "
-            "expected uniform, attributes or hybrid"
-        )
+    described = fitted_model(run_dir)
     if network.length is None:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
     features = Features.from_list(described["features"])
     model, _ = make_model(load_workflow(run_dir / "config.yaml"), features, None)
     return model_parameters(model, features, np.array(described["shared"]), network)
+
+
+def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
+    """How many reaches have an attribute whose logarithm lies `FAR` standard deviations from the mean of the fit.
+
+    Args:
+        described: the model, see `fitted_model`; network: with the attributes that it takes.
+    """
+    by = Features.from_list(described["features"]).apply(network.attributes, network.n_reaches)
+    return int((np.abs(by) > FAR).any(axis=1).sum())
 
 
 def model_parameters(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.gaussnewton import Prior
+from rivergrad.estimate.gaussnewton import Prior, newton_direction
 from rivergrad.estimate.noise import measure
 from rivergrad.workflow.evidence import MOST_REGRESSORS, posterior, regressors, retuned
 from rivergrad.workflow.leastsquares import LeastSquares
@@ -26,6 +26,8 @@ log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
+TOLERANCE = 0.01
+"""Of the conjugate gradients that look for the most probable deviations."""
 NORMAL_90 = 1.6448536269514722
 """Half the width of a 90 % interval of a normal distribution, in standard deviations."""
 
@@ -60,7 +62,7 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
-            found = _of_reaches(work, problem, weight, result, free)
+            found = _of_reaches(work, problem, weight, residual, result, free)
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
@@ -68,14 +70,11 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
 
 
 def _of_reaches(
-    work: Estimation, problem: LeastSquares, weight: Float, result: FitResult, free: Float
+    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
 ) -> Uncertainty:
     section, prior, shared = work.config.uncertainty, result.prior, result.shared
-    assert prior.tree is not None
     if work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton":
-        first = np.array(prior.tree.tau)
-        for _ in range(section.rounds):
-            prior = retuned(work, problem, weight, prior, shared, free, first)
+        prior = _measured(work, problem, weight, residual, result, free)
     assert prior.tree is not None
     with ExitStack() as stack:
         bars: list[Progress] = []
@@ -103,6 +102,26 @@ def _of_reaches(
             "products": float(found.calls),
         },
     )
+
+
+def _measured(
+    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+) -> Prior:
+    """The prior at the scale that the evidence asks for.
+
+    The deviations that it goes by are the most probable ones as seen from the estimate, which was found with another
+    penalty and may be far from them where no gauge informs.
+    """
+    prior = result.prior
+    assert prior.tree is not None
+    first = np.array(prior.tree.tau)
+    for _ in range(work.config.uncertainty.rounds):
+        problem.weigh(weight)
+        along, _, _ = newton_direction(
+            problem, prior, result.shared, free, weight * residual, TOLERANCE, work.config.estimate.inner
+        )
+        prior = retuned(work, problem, weight, prior, result.shared, free + along[1], first)
+    return prior
 
 
 def _of_shared(work: Estimation, problem: LeastSquares, prior: Prior, shared: Float) -> Uncertainty:
