@@ -70,15 +70,18 @@ class Layout:
         return place.astype(np.int32), int((ends - begin).max(initial=1))
 
 
-LARGEST_BLOCK, SMALLEST_BLOCK = 128, 8
+SMALLEST_BLOCK, USUAL_BLOCK, LARGEST_BLOCK = 8, 128, 512
 """Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
 BLOCKS_WANTED = 3072
-"""Blocks get smaller than the largest where there would be fewer of them than this."""
+"""Blocks get smaller than usual where there would be fewer of them than this."""
+BLOCKS_ENOUGH = 4096
+"""Blocks get larger than usual where there would be more of them than this."""
 
 
 def usual_block(n_reaches: int) -> int:
     """Reaches of a block in a network of that size."""
-    return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, n_reaches // BLOCKS_WANTED))
+    usual = min(USUAL_BLOCK, max(SMALLEST_BLOCK, n_reaches // BLOCKS_WANTED))
+    return max(usual, min(LARGEST_BLOCK, n_reaches // BLOCKS_ENOUGH))
 
 
 def sweep_order(downstream: Index, block_reaches: int | None = None) -> Index:
