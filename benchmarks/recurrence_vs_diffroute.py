@@ -51,7 +51,7 @@ from rivergrad.routing.schemes.muskingum import Muskingum
 HOUR, DAY = 3600.0, 86400.0
 RATIO = 24
 PLANET, RECORD = 6_840_000, 29_220  # reaches and days that simulations are scaled to
-CHUNK_BYTES = 40e9  # of runoff made and routed at a time
+CHUNK_BYTES = 50e9  # of runoff made and routed at a time
 CHECKED_DAYS, CHECKED_CHUNK = 5, 3  # of each large network, in chunks that do not divide it
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}  # relative L2
 GRADIENT_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}

@@ -37,6 +37,7 @@ PRELUDE = """
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 using std::fabs;
+using std::fma;
 using std::min;
 struct Warp { std::barrier<> barrier{LANES}; double slot[LANES]; };
 thread_local Warp* cuda_warp;
@@ -65,6 +66,17 @@ template <class T> T from_lane(T value, int lane) {  // CUDA leaves a lane out o
     return got;
 }
 template <class T> T from(T value, int lane) { return from_lane(value, lane); }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline unsigned place(const void* of) { return (unsigned)((const char*)of - (const char*)cuda_shared); }
+template <class T> T* at_place(unsigned at) { return (T*)((char*)cuda_shared + at); }
+inline unsigned votes(bool value) {
+    cuda_warp->slot[threadIdx.x % LANES] = value;
+    __syncwarp();
+    unsigned found = 0;
+    for (int lane = 0; lane < LANES; ++lane) found |= (unsigned)cuda_warp->slot[lane] << lane;
+    __syncwarp();
+    return found;
+}
 inline real above(real value, int by) { return from_lane(value, (int)(threadIdx.x % LANES) - by); }
 inline real beyond(real value, int by) { return from_lane(value, (int)(threadIdx.x % LANES) + by); }
 """
@@ -128,11 +140,11 @@ def headers() -> Path:
 @cache
 def library(case: Case) -> ctypes.CDLL:
     """The kernels of a case, compiled for the host."""
-    text = source()
-    assert text.count(SHARED[0]) == 2
+    text = source(case)
+    assert text.count(SHARED[0]) == len(case.kernels)
     text = text.replace(*SHARED)
     text = "\n".join(f"#define {k} {v}" for k, v in case.definitions.items()) + PRELUDE + text + DRIVER
-    for name in ("forward", "backward"):
+    for name in case.kernels:
         begin = text.index("(", text.index(f"\n{name}(")) + 1
         declared = text[begin : text.index(") {", begin)]
         names = ", ".join(p.split()[-1].lstrip("*") for p in declared.split(","))

@@ -533,6 +533,67 @@ def test_single_precision_down_1500_reaches(block_reaches: int) -> None:
 
 
 @emulated
+@pytest.mark.parametrize(
+    ("dtype", "longest", "allowed"),
+    [(torch.float64, 1e9, EXACT), (torch.float32, 6e4, 3e-6)],
+    ids=["f64", "f32"],
+)
+@pytest.mark.parametrize("ratio", [13, 24, 31])
+@pytest.mark.parametrize("block_reaches", [3, 1000])
+def test_simulation(
+    ratio: int, dtype: torch.dtype, longest: float, allowed: float, block_reaches: int
+) -> None:
+    """Without a gradient other kernels run: from reaches faster than a step to such as hardly move, in chunks, with
+    water that comes in and goes out at the routing step. (In float32 1 − b has to tell b from 0.)"""
+    rng = np.random.default_rng(ratio)
+    n, days = 60, 11
+    k = np.exp(rng.uniform(np.log(1e-2), np.log(longest), n))  # s
+    k[::3] = np.exp(rng.uniform(np.log(500), np.log(60_000), k[::3].size))
+    parameters = {"k": torch.from_numpy(k), "x": torch.from_numpy(rng.uniform(0, 0.5, n))}
+    down = random_forest(rng, n, 3, 0.03)
+    runoff = torch.from_numpy(rng.exponential(1.0, (1, days, n)) * (rng.random((1, days, 1)) < 0.5) + 0.05)
+    inflow = torch.from_numpy(rng.exponential(1.0, (1, 2, days * ratio)))
+    c = Case(down, ALL["muskingum"], ratio, runoff[0], parameters, DAY)
+    options = {
+        "inlets": np.array([4, 40]),
+        "outlets": np.array([n - 1, 4, 17]),
+        "targets": np.arange(0, n, 2),
+    }
+    one, cpu = on_host(c, dtype, block_reaches, **options), c.engine(kind="recurrence", **options)
+    found = []
+    for engine in (one, cpu):
+        prepared, state, parts = engine.prepare(parameters), None, []
+        for start, stop in ((0, 5), (5, 6), (6, days)):
+            steps = slice(start * ratio, stop * ratio)
+            out, flow, state = engine.apply(prepared, runoff[:, start:stop], inflow[:, :, steps], state)
+            parts.append((out, flow))
+        assert state is not None
+        found.append([*(torch.cat(p, 1 + i) for i, p in enumerate(zip(*parts, strict=True))), state.values])
+    for mine, theirs in zip(*found, strict=True):
+        assert off(mine, theirs) <= allowed
+
+
+@emulated
+def test_simulation_prepares_itself_once_for_the_same_parameters() -> None:
+    """And anew for others, or when the same have changed in place."""
+    c = small("muskingum", 24)
+    one, cpu = on_host(c), c.engine(kind="recurrence")
+    prepared, again = one.prepare(c.parameters), cpu.prepare(c.parameters)
+    made = []
+    with torch.no_grad():
+        for change in (False, False, True):
+            if change:
+                prepared.a.mul_(0.5)
+                again.a.mul_(0.5)
+            found, expected = one.apply(prepared, c.runoff[None])[0], cpu.apply(again, c.runoff[None])[0]
+            assert off(found, expected) <= EXACT
+            assert one.backend._simulated is not None
+            made.append(one.backend._simulated[1])
+    assert made[0] is made[1]
+    assert made[1] is not made[2]
+
+
+@emulated
 def test_single_precision() -> None:
     """Discharge and gradients."""
     c = small("muskingum", 24)

@@ -151,6 +151,34 @@ def test_depth_3000_and_30000_routing_steps(dtype: torch.dtype, allowed: float) 
         assert off(mine, gradient) <= allowed
 
 
+@PRECISIONS
+@pytest.mark.parametrize("ratio", [13, 24, 32])
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_simulation(shape: str, ratio: int, dtype: torch.dtype, allowed: float) -> None:
+    """Without a gradient other kernels run: in chunks, with inflow, outflow and some targets."""
+    down = SHAPES[shape]
+    c = case(down, "muskingum", ratio, 90, 3)
+    rng = np.random.default_rng(4)
+    inlets, outlets, targets = (rng.integers(0, down.size, count) for count in (5, 4, 60))
+    options = {"inlets": inlets, "outlets": outlets, "targets": targets}
+    inflow = torch.from_numpy(rng.exponential(1.0, (1, 5, 90 * ratio)))
+    found = []
+    for precision, where in ((dtype, ON_GPU), (torch.float64, {"kind": "recurrence"})):
+        one = c.engine(precision, **where, **options)
+        prepared, state, parts = one.prepare(c.parameters), None, []
+        with torch.no_grad():
+            for start, stop in ((0, 1), (1, 65), (65, 90)):
+                steps = slice(start * ratio, stop * ratio)
+                out, flow, state = one.apply(prepared, c.runoff[None, start:stop], inflow[:, :, steps], state)
+                parts.append((on_cpu(out), on_cpu(flow)))
+        assert state is not None
+        found.append(
+            [*(torch.cat(p, 1 + i) for i, p in enumerate(zip(*parts, strict=True))), on_cpu(state.values)]
+        )
+    for mine, theirs in zip(*found, strict=True):
+        assert off(mine, theirs) <= allowed
+
+
 def test_no_water_is_made_in_single_precision() -> None:
     c = case(chain(3000), "muskingum", 4, 1, 1, slow=0.3)
     one = c.engine(torch.float32, targets=np.array([2999]), **ON_GPU)

@@ -99,6 +99,7 @@ class RecurrenceEngine:
         )
         self.problem = problem
         self.backend: Backend = _backend(problem, self.dtype, self.device)
+        self._last: tuple[Recurrence, list[int | None], Filter] | None = None
         self._to_cells = None if self.grid is None else _transpose(self.grid, self.dtype, self.device)
 
     def prepare(self, parameters: Parameters, horizon: int = 0, scheme: Scheme | None = None) -> Recurrence:
@@ -132,20 +133,10 @@ class RecurrenceEngine:
             InputError: runoff, inflow or state of another shape: of another network, scheme or batch.
         """
         batch, time, _ = runoff.shape
-        delay = prepared.delay
-        if delay is not None and not bool(delay.any()):
-            delay = None
         runoff = runoff.to(self.device, self.dtype)
         if inflow is None:
             inflow = runoff.new_zeros(batch, self.inlets.size, time * self.ratio)
-        filter_ = Filter(
-            a=prepared.a.detach().to(self.dtype).contiguous(),
-            b=prepared.b.detach().to(self.dtype).contiguous(),
-            jump=None if prepared.jump is None else prepared.jump.detach().to(self.dtype).contiguous(),
-            sections=prepared.sections,
-            delay=None if delay is None else delay.cpu().numpy(),
-            output_delay=prepared.output_delay,
-        )
+        filter_ = self._filter(prepared)
         values = zeros(filter_, batch, self.dtype, self.device) if state is None else state.values
         # the sweeps trust these: they would read what lies beside the arrays
         _expect("runoff", runoff, (batch, time, self.problem.n_columns))
@@ -164,6 +155,27 @@ class RecurrenceEngine:
             values.to(self.device, self.dtype),
         )
         return discharge, outflow, RecurrenceState(after)
+
+    def _filter(self, prepared: Recurrence) -> Filter:
+        """As the sweeps take it. Without a gradient the same object for each chunk of a record, so that a backend
+        can tell that it has prepared itself for it already."""
+        given = (prepared.a, prepared.b, prepared.jump, prepared.delay)
+        versions = [None if tensor is None else tensor._version for tensor in given]
+        if self._last is not None and self._last[0] is prepared and self._last[1] == versions:
+            return self._last[2]
+        a, b, jump, delay = given
+        if delay is not None and not bool(delay.any()):
+            delay = None
+        found = Filter(
+            a=a.detach().to(self.dtype).contiguous(),
+            b=b.detach().to(self.dtype).contiguous(),
+            jump=None if jump is None else jump.detach().to(self.dtype).contiguous(),
+            sections=prepared.sections,
+            delay=None if delay is None else delay.cpu().numpy(),
+            output_delay=prepared.output_delay,
+        )
+        self._last = None if torch.is_grad_enabled() else (prepared, versions, found)
+        return found
 
     def runoff_gradient(self, per_reach: Tensor) -> Tensor:
         """From (batch, time, reach) to what the runoff was given per: reaches or cells."""

@@ -70,15 +70,21 @@ class Layout:
         return place.astype(np.int32), int((ends - begin).max(initial=1))
 
 
-LARGEST_BLOCK, SMALLEST_BLOCK = 128, 8
+SMALLEST_BLOCK, USUAL_BLOCK, LARGEST_BLOCK = 8, 128, 512
 """Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
 BLOCKS_WANTED = 3072
-"""Blocks get smaller than the largest where there would be fewer of them than this."""
+"""Blocks get smaller than usual where there would be fewer of them than this."""
+BLOCKS_ENOUGH = 4096
+"""Blocks get larger than usual where there would be more of them than this."""
+
+LAST_BLOCK = 4
+"""Small basins are put together in blocks of this part of a block: a few more blocks, but none that has to wait."""
 
 
 def usual_block(n_reaches: int) -> int:
     """Reaches of a block in a network of that size."""
-    return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, n_reaches // BLOCKS_WANTED))
+    usual = min(USUAL_BLOCK, max(SMALLEST_BLOCK, n_reaches // BLOCKS_WANTED))
+    return max(usual, min(LARGEST_BLOCK, n_reaches // BLOCKS_ENOUGH))
 
 
 def sweep_order(downstream: Index, block_reaches: int | None = None) -> Index:
@@ -224,7 +230,8 @@ def _pieces(
 def _pack(
     sequence: Index, to_go: Index, size: Index, limit: int
 ) -> tuple[Index, int]:  # pragma: no cover - compiled
-    """Block of each piece: pieces with as far to go, a large one and as many of the smallest as fit."""
+    """Block of each piece: pieces with as far to go, a large one and as many of the smallest as fit. At the end, where
+    nothing flows on, small ones make small blocks, which fill the time while the last large ones are worked on."""
     block_of = np.empty(sequence.size, np.int64)
     block = 0
     begin = 0
@@ -233,8 +240,9 @@ def _pack(
         while end < sequence.size and to_go[sequence[end]] == to_go[sequence[begin]]:
             end += 1
         low, high = begin, end - 1
+        most = limit // LAST_BLOCK if end == sequence.size else limit
         while low <= high:
-            left = limit - size[sequence[low]]
+            left = max(0, most - size[sequence[low]])
             block_of[sequence[low]] = block
             low += 1
             while low <= high and size[sequence[high]] <= left:

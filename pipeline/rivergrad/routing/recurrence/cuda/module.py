@@ -1,4 +1,4 @@
-"""Compiling `sweep.cu` at run time, once for each case; needs CuPy and no compiler on the machine."""
+"""Compiling the kernels at run time, once for each case; needs CuPy and no compiler on the machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ MOST_STEPS = 24
 """Routing steps that a lane holds in registers, about."""
 WARPS = 2
 """Warps of a CUDA block. They share nothing: what fits on the device counts in units of this."""
+BLOCKS = {torch.float32: 6, torch.float64: 4}
+"""CUDA blocks of `simulate.cu` that a multiprocessor holds: more would have too few registers."""
 SHELF_BYTES = 10_000
 """Shared memory of a warp for series that wait."""
 
@@ -45,6 +47,17 @@ class Case:
     delay: bool
     grid: bool
     lanes: int = 32
+    simulation: bool = False  # `simulate.cu`, which keeps nothing for a gradient, in place of `sweep.cu`
+
+    @property
+    def can_simulate(self) -> bool:
+        """Whether `simulate.cu` does this: a lane holds whole forcing steps, and a reach is a single section."""
+        plain = self.sections == 1 and not (self.delay or self.jump or self.late)
+        return plain and self.steps == self.ratio and self.ratio > MOST_STEPS // 2
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        return ("simulate",) if self.simulation else ("forward", "backward")
 
     @property
     def steps(self) -> int:
@@ -63,7 +76,7 @@ class Case:
     @property
     def shelves(self) -> int:
         """Series of a warp that may wait in shared memory."""
-        return min(1, SHELF_BYTES // ((self.steps + 2) * self.lanes * self.dtype.itemsize))
+        return min(1, SHELF_BYTES // ((self.steps + 3) * self.lanes * self.dtype.itemsize))
 
     @property
     def tile_days(self) -> int:
@@ -93,17 +106,19 @@ class Case:
             "PANEL": str(self.panel),
             "DEPTH": str(DEPTH),
             "SHELVES": str(self.shelves),
-            "TINY": "1e-10" if self.dtype == torch.float32 else "1e-19",
+            "TINY": "1e-8" if self.dtype == torch.float32 else "1e-19",
             "JUMP": str(int(self.jump)),
             "LATE": str(int(self.late)),
             "DELAY": str(int(self.delay)),
             "GRID": str(int(self.grid)),
+            "BLOCKS": str(BLOCKS[self.dtype]),
         }
 
 
-def source() -> str:
-    """The CUDA source."""
-    return files(__package__).joinpath("sweep.cu").read_text(encoding="utf-8")
+def source(case: Case) -> str:
+    """The CUDA source of a case."""
+    names = ("common.cu", "simulate.cu" if case.simulation else "sweep.cu")
+    return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
 @cache
@@ -119,7 +134,7 @@ def compiled(case: Case, device: int) -> Any:
 
     options = ("--std=c++17", *(f"-D{name}={value}" for name, value in case.definitions.items()))
     with cupy.cuda.Device(device):
-        return cupy.RawModule(code=source(), options=options)
+        return cupy.RawModule(code=source(case), options=options)
 
 
 @cache

@@ -30,44 +30,45 @@
 #define ROWS (LANES / PANEL)  // rows of a panel's runoff that a warp copies at once
 #define PITCH (PANEL + 1)  // no two lanes in one bank
 
-// what to do at a reach (see layout.py)
-#define LEAF 1    // a headwater with a closed form
-#define FRESH 2   // nothing upstream in this block has been done: starts a series
-#define PUSH 4    // the series in the registers waits while this branch is worked on
-#define POP 8     // the branch ends here: the series that waited is added
-#define ENTER 16  // series from elsewhere enter
-#define LEAVE 32  // the series is wanted elsewhere
-#define ROOT 64   // nothing downstream in this block
-
 // columns of the coefficients, (slot, column); in shared memory they are padded against conflicts
-enum { A, B, W, G, D, K, H, C, COLUMNS = 8 };
+enum { A, B, W, G, D, K, H, C };
 #define HALF (STEPS / 2)
 #define BALANCE (SECTIONS == 1 && DAYS == 1 && !DELAY)  // sums by the balance of water, see `down`
 #define CENTRED 12   // reaches after which a series is centred again
 #define MOST_C 64    // largest (1-a)/b for which the balance is used
 
-struct alignas(16) Slot { real c[COLUMNS]; };
+#define WAITING (STEPS + 3)
+
 struct Room {  // of a warp, in shared memory
     Slot slot[2][PANEL];
     real cell[2][LANES * PITCH];
 #if SHELVES
-    real shelf[SHELVES][(STEPS + 2) * LANES];
+    real shelf[SHELVES][WAITING * LANES];
 #endif
 };
 
-// A series and two numbers that wait: the first few in shared memory, the rest in the thread's own memory.
+// R grows; what rounding takes from it goes to low. Runoff of thousands of reaches adds up in R, and in dry weather it
+// is much the same everywhere and rounded to the same side.
+__device__ __forceinline__ void raise(real& R, real& low, real by) {
+    const real sum = R + by;
+    low += by - (sum - R);
+    R = sum;
+}
+
+// A series and what goes with it that wait: the first few in shared memory, the rest in the thread's own memory.
 struct Stack {
-    real deep[DEPTH - SHELVES][STEPS + 2];
     int depth = 0;
 
-    __device__ __forceinline__ void push(Room& room, const real* x, real R, real sum, int lane) {
+    __device__ __forceinline__ void push(Room& room, real (*deep)[WAITING], const real* x, real R, real low, real sum,
+                                         int lane) {
 #if SHELVES
         if (depth < SHELVES) {
             real* shelf = room.shelf[depth] + lane;
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) shelf[e * LANES] = x[e];
             shelf[STEPS * LANES] = R;
-            shelf[(STEPS + 1) * LANES] = sum;
+            shelf[(STEPS + 1) * LANES] = low;
+            shelf[(STEPS + 2) * LANES] = sum;
         } else
 #endif
         {
@@ -75,28 +76,36 @@ struct Stack {
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) waits[e] = x[e];
             waits[STEPS] = R;
-            waits[STEPS + 1] = sum;
+            waits[STEPS + 1] = low;
+            waits[STEPS + 2] = sum;
         }
         ++depth;
     }
     // What waited last, added to x or in its place.
-    __device__ __forceinline__ void pop(Room& room, real* x, real& R, real& sum, bool add, int lane) {
+    __device__ __forceinline__ void pop(Room& room, const real (*deep)[WAITING], real* x, real& R, real& low, real& sum,
+                                        bool add, int lane) {
         --depth;
+        real more[3];
 #if SHELVES
         if (depth < SHELVES) {
             const real* shelf = room.shelf[depth] + lane;
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) x[e] = add ? x[e] + shelf[e * LANES] : shelf[e * LANES];
-            R = add ? R + shelf[STEPS * LANES] : shelf[STEPS * LANES];
-            sum = add ? sum + shelf[(STEPS + 1) * LANES] : shelf[(STEPS + 1) * LANES];
+#pragma unroll
+            for (int k = 0; k < 3; ++k) more[k] = shelf[(STEPS + k) * LANES];
         } else
 #endif
         {
             const real* waits = deep[depth - SHELVES];
 #pragma unroll
             for (int e = 0; e < STEPS; ++e) x[e] = add ? x[e] + waits[e] : waits[e];
-            R = add ? R + waits[STEPS] : waits[STEPS];
-            sum = add ? sum + waits[STEPS + 1] : waits[STEPS + 1];
+#pragma unroll
+            for (int k = 0; k < 3; ++k) more[k] = waits[STEPS + k];
+        }
+        if (add) {
+            raise(R, low, more[0]);
+            low += more[1];
+            sum += more[2];
         }
     }
 };
@@ -105,38 +114,6 @@ struct Stack {
 struct Panel {
     int op, column, row;
     real m[SECTIONS], last;
-};
-
-struct Net {
-    const int* start;       // (block + 1,) first slot
-    const int* op;          // (slot,)
-    const int* column;      // (slot,) position of the reach
-    const int* target;      // (slot,) column of the discharge, -1 where it is not wanted
-    const int* place;       // (slot,) first row of the slot's errors in scratch
-    const int* enter;       // (slot + 1,) where its series begin in enter_flow; likewise leave
-    const int* enter_flow;  // >= 0: between blocks; ~i: external inflow i
-    const int* leave;
-    const int* leave_flow;  // >= 0: between blocks; ~i: external outflow i
-    int n_slots;
-};
-
-struct Rain {
-    const real* values;
-    const long long* pointer;  // grid only
-    const int* cell;
-    const real* weight;
-    int n_columns;
-
-    __device__ __forceinline__ real at(long long row, int reach) const {
-#if GRID
-        real total = 0;
-        for (long long k = pointer[reach]; k < pointer[reach + 1]; ++k)
-            total += weight[k] * values[row * n_columns + cell[k]];
-        return total;
-#else
-        return values[row * n_columns + reach];
-#endif
-    }
 };
 
 // The tile of time a warp works on.
@@ -159,54 +136,6 @@ struct Time {
     }
     __device__ __forceinline__ long long n_steps() const { return (long long)n_days * RATIO; }
 };
-
-#ifndef EMULATED
-template <class T> __device__ __forceinline__ T from(T value, int lane) {
-    return __shfl_sync(0xffffffffu, value, lane);
-}
-__device__ __forceinline__ real above(real value, int by) { return __shfl_up_sync(0xffffffffu, value, by); }
-__device__ __forceinline__ real beyond(real value, int by) {
-    return __shfl_down_sync(0xffffffffu, value, by);
-}
-// What passes between blocks is written, then released with its count; the reader loads the count and then the
-// values past the first-level cache. An acquire would empty that cache for all warps of a multiprocessor.
-__device__ __forceinline__ void publish(int* count, int value) {
-    asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(count), "r"(value) : "memory");
-}
-__device__ __forceinline__ int seen(const int* count) {
-    int value;
-    asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(count) : "memory");
-    return value;
-}
-__device__ __forceinline__ float passed(const float* from) {
-    float value;
-    asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
-    return value;
-}
-__device__ __forceinline__ double passed(const double* from) {
-    double value;
-    asm volatile("ld.relaxed.gpu.global.f64 %0, [%1];" : "=d"(value) : "l"(from) : "memory");
-    return value;
-}
-// From global to shared memory in the background; zero where there is nothing to copy.
-template <int BYTES> __device__ __forceinline__ void copy_async(void* to, const void* from, bool there) {
-    const unsigned shared = (unsigned)__cvta_generic_to_shared(to);
-    if (BYTES == 16)
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(from),
-                     "r"(there ? 16 : 0) : "memory");
-    else
-        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(from), "n"(BYTES),
-                     "r"(there ? BYTES : 0) : "memory");
-}
-__device__ __forceinline__ void copies_done() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-#define PAUSE __nanosleep(20)
-#else
-#define PAUSE
-#endif
-
-__device__ __forceinline__ void wait_for(const int* count, int wanted) {
-    while (seen(count) < wanted) PAUSE;
-}
 
 // v[l] + w v[l-1] + w^2 v[l-2] + ..., and the same from the other end. Most reaches forget within a few lanes:
 // powers of w far below rounding are left out (w is the same in all lanes).
@@ -269,19 +198,22 @@ __device__ void delay(real* x, int w, real* line, real* room, const Time& time, 
     }
 }
 
-__device__ __forceinline__ void clear(real* x, real& R, real& sum) {
+__device__ __forceinline__ void clear(real* x, real& R, real& low, real& sum) {
 #pragma unroll
     for (int e = 0; e < STEPS; ++e) x[e] = 0;
-    R = sum = 0;
+    R = low = sum = 0;
 }
 
-// R + x again with x near zero. Where rivers are large R, a sum of runoff, changes much more from day to day
-// than the flow, and rounding of large x that stands still has always the same sign.
-__device__ __forceinline__ void centre(real* x, real& R) {
-    const real middle = x[HALF];
+// R + low + x again with x near zero and without low; returns by how much x is less. Where rivers are large R, a sum of
+// runoff, changes much more from day to day than the flow, and rounding of large x that stands still has always the
+// same sign.
+__device__ __forceinline__ real centre(real* x, real& R, real& low) {
+    const real sum = R + (x[HALF] + low), by = (sum - R) - low;
+    R = sum;
+    low = 0;
 #pragma unroll
-    for (int e = 0; e < STEPS; ++e) x[e] -= middle;
-    R += middle;
+    for (int e = 0; e < STEPS; ++e) x[e] -= by;
+    return by;
 }
 
 __device__ __forceinline__ real sum_of_steps(const real* x) {
@@ -357,8 +289,9 @@ __device__ __forceinline__ void down(
     Room& room, Panel& mine, int& half, int lane) {
     const int begin = net.start[block], end = net.start[block + 1];
     const int lanes = time.lanes(), valid = time.valid(lane), n_rows = time.days();
-    real x[STEPS], R, sum;  // the series is R + x, sum that of x over the lane
-    clear(x, R, sum);
+    real x[STEPS], R, low, sum;  // the series is R + low + x, sum that of x over the lane
+    clear(x, R, low, sum);
+    real deep[DEPTH - SHELVES][WAITING];
     Stack waiting;
     int since = 0;
     for (int panel = begin; panel < end; panel += PANEL) {
@@ -411,10 +344,10 @@ __device__ __forceinline__ void down(
                 for (int p = 0; p < DAYS; ++p)
                     r[p] = p * RATIO < valid ? rain.at(time.first_day() + time.day(lane) + p, me) : real(0);
             const real jump = JUMP ? slots[s].c[K] : real(0);
-            real total = 0, mean = 0, last_q = 0;
+            real total = 0, mean = 0, rest = 0, last_q = 0;
             if (op & PUSH) {
-                waiting.push(room, x, R, sum, lane);
-                clear(x, R, sum);
+                waiting.push(room, deep, x, R, low, sum, lane);
+                clear(x, R, low, sum);
             }
             if (op & LEAF) {
                 const real extra = jump * r[0];
@@ -432,6 +365,7 @@ __device__ __forceinline__ void down(
                 const real twice = decay * decay;
                 if (op & FRESH) {
                     R = r[0];
+                    low = 0;
                     sum = total;
 #pragma unroll
                     for (int e = 0; e < STEPS; ++e) {
@@ -440,7 +374,7 @@ __device__ __forceinline__ void down(
                         f[e % 2] *= twice;
                     }
                 } else {
-                    R += r[0];
+                    raise(R, low, r[0]);
                     sum += total;
 #pragma unroll
                     for (int e = 0; e < STEPS; ++e) {
@@ -461,11 +395,11 @@ __device__ __forceinline__ void down(
                                 flow + ((long long)f * time.n_tiles + time.tile) * (STEPS + 1) * LANES + lane;
 #pragma unroll
                             for (int e = 0; e < STEPS; ++e) x[e] += passed(tile + e * LANES);
-                            R += passed(tile + STEPS * LANES);
+                            raise(R, low, passed(tile + STEPS * LANES));
                         } else if (valid > 0) {
                             const real* series = inflow + ~f * time.n_steps() + time.step(lane);
                             const real base = series[0];
-                            R += base;
+                            raise(R, low, base);
 #pragma unroll
                             for (int e = 0; e < STEPS; ++e)
                                 if (e < valid) x[e] += series[e] - base;
@@ -473,16 +407,17 @@ __device__ __forceinline__ void down(
                     }
                     if (BALANCE) sum = sum_of_steps(x);
                 }
-                R += r[0];
+                raise(R, low, r[0]);
                 if (DAYS > 1) {
 #pragma unroll
                     for (int e = RATIO; e < STEPS; ++e) x[e] += r[e / RATIO] - r[0];
                 }
 #if DELAY
                 {
-                    for (int e = 0; e < STEPS; ++e) x[e] += R;
+                    for (int e = 0; e < STEPS; ++e) x[e] += R + low;
                     delay<false>(x, delay_of[me], line + delay_at[me], linear, time, lane, valid);
                     R = valid > 0 ? x[0] : real(0);
+                    low = 0;
                     for (int e = 0; e < STEPS; ++e) x[e] -= R;
                 }
 #endif
@@ -537,13 +472,14 @@ __device__ __forceinline__ void down(
                     if (lane == s) mine.m[j] = after;
                 }
                 if (++since >= CENTRED) {
-                    centre(x, R);
+                    centre(x, R, low);
                     since = 0;
                     sum = sum_of_steps(x);
                 } else if (DAYS == 1 && (!BALANCE || slots[s].c[C] > real(MOST_C))) {
                     sum = sum_of_steps(x);
                 }
                 mean = R;
+                rest = low;
                 total = sum;
                 last_q = R + x[STEPS - 1];
             }
@@ -562,7 +498,7 @@ __device__ __forceinline__ void down(
                     const real carried = from(last_q, lanes - 1);
                     if (lane == s) mine.last = carried;
 #endif
-                    if (lane % TURNS == 0) cell[time.day(lane) * PITCH + s] = mean + total * (real(1) / RATIO);
+                    if (lane % TURNS == 0) cell[time.day(lane) * PITCH + s] = mean + (total * (real(1) / RATIO) + rest);
                 } else {
                     const int at = from(mine.row, s);
                     real previous = 0;
@@ -586,7 +522,7 @@ __device__ __forceinline__ void down(
 #endif
                         if (at >= 0)
                             discharge[(long long)(time.first_day() + time.day(lane) + p) * n_targets + at] =
-                                R + sum * (real(1) / RATIO);
+                                R + (sum * (real(1) / RATIO) + low);
                     }
 #if LATE
                     const real carried = from(here, lanes - 1);
@@ -596,8 +532,7 @@ __device__ __forceinline__ void down(
             }
             if (!(op & (LEAVE | POP | ROOT))) continue;
             if (!AGAIN && op & LEAVE) {
-                centre(x, R);
-                sum -= STEPS * (R - mean);
+                sum -= STEPS * centre(x, R, low);
                 for (int k = net.leave[panel + s]; k < net.leave[panel + s + 1]; ++k) {
                     const int f = net.leave_flow[k];
                     if (f >= 0) {
@@ -616,8 +551,8 @@ __device__ __forceinline__ void down(
                     }
                 }
             }
-            if (op & POP) waiting.pop(room, x, R, sum, true, lane);
-            if (op & ROOT) clear(x, R, sum);
+            if (op & POP) waiting.pop(room, deep, x, R, low, sum, true, lane);
+            if (op & ROOT) clear(x, R, low, sum);
         }
         __syncwarp();
         if (!AGAIN) {
@@ -725,6 +660,7 @@ __device__ __forceinline__ void up(
     const int first_day = time.first_day(), my_day = first_day + time.day(lane);
     real g[STEPS];  // of what flows out of the reach, then of what flows in
     real none = 0;
+    real deep[DEPTH - SHELVES][WAITING];
     Stack waiting;
 #pragma unroll
     for (int e = 0; e < STEPS; ++e) g[e] = 0;
@@ -764,7 +700,7 @@ __device__ __forceinline__ void up(
 #else
             const real jump = 0;
 #endif
-            if (op & POP) waiting.push(room, g, none, none, lane);  // what waited has this branch's gradient too
+            if (op & POP) waiting.push(room, deep, g, none, none, none, lane);  // what waited has this branch's gradient too
             if (op & ROOT) {
 #pragma unroll
                 for (int e = 0; e < STEPS; ++e) g[e] = 0;
@@ -964,7 +900,7 @@ __device__ __forceinline__ void up(
                         if (p * RATIO < valid) g_runoff[(long long)(my_day + p) * n_reaches + me] = rained[p];
                 }
             }
-            if (op & PUSH) waiting.pop(room, g, none, none, false, lane);
+            if (op & PUSH) waiting.pop(room, deep, g, none, none, none, false, lane);
         }
         __syncwarp();
         if (live && g_runoff && DAYS == 1)

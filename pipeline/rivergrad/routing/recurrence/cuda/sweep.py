@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.recurrence.cuda import module
-from rivergrad.routing.recurrence.cuda.layout import Layout, make_layout, usual_block
+from rivergrad.routing.recurrence.cuda.layout import LEAF, Layout, make_layout, usual_block
 from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
 
 SERIES_BYTES = 1 << 30
@@ -56,6 +56,7 @@ class CudaSweep:
         self.block_reaches = usual_block(problem.n_reaches) if block_reaches is None else block_reaches
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
         self._places: dict[tuple[bool, int], tuple[Tensor, int]] = {}
+        self._simulated: tuple[Filter, Tensor] | None = None
         # each wanted reach once; repeats and the order asked for come afterwards
         rows, place = np.unique(problem.targets, return_inverse=True)
         self.n_rows = rows.size
@@ -88,8 +89,9 @@ class CudaSweep:
     def _put(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.array(values)).to(self.device)
 
-    def _case(self, filter_: Filter) -> module.Case:
-        return module.Case(
+    def _case(self, filter_: Filter, keep: bool = True) -> module.Case:
+        """What runs: without a gradient the simulation, where there is one."""
+        case = module.Case(
             dtype=self.dtype,
             ratio=self.problem.ratio,
             sections=filter_.sections,
@@ -99,6 +101,7 @@ class CudaSweep:
             grid=self.problem.grid is not None,
             lanes=self._lanes,
         )
+        return case if keep or not case.can_simulate else replace(case, simulation=True)
 
     def layout(self, leaves: bool) -> tuple[Layout, dict[str, Tensor]]:
         """How the network lies on warps, here and on the device."""
@@ -123,7 +126,7 @@ class CudaSweep:
         self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
     ) -> tuple[Tensor, Tensor, Tensor, Saved | None]:
         """Discharge, outflow and the state afterwards; and what `backward` needs besides, if `keep`."""
-        case = self._case(filter_)
+        case = self._case(filter_, keep)
         batch, time, _ = runoff.shape
         ratio = self.problem.ratio
         discharge = runoff.new_empty((batch, time, self.n_rows))
@@ -176,10 +179,41 @@ class CudaSweep:
         flow = new((batch, layout.n_flows, tiles, case.steps + 1, case.lanes))
         done = torch.zeros((batch, layout.n_flows), dtype=torch.int32, device=self.device)
         delay, delay_at, line = self._delays(filter_)
-        coefficients = self._coefficients(case, filter_)
+        if self._simulated is None or self._simulated[0] is not filter_ or not case.simulation:
+            self._simulated = None  # before there are others
+            coefficients = self._coefficients(case, filter_)
+        else:
+            coefficients = self._simulated[1]
+        if case.simulation:  # likely wanted again, for the next chunk of time
+            self._simulated = filter_, coefficients
         kept = new((batch, tiles, case.sections, layout.n_slots)) if keep else None
         kept_line = new((batch, tiles, line)) if keep else None
-        if layout.n_blocks and batch and time:
+        if case.simulation and layout.n_blocks and batch and time:
+            arguments: tuple[Any, ...] = (
+                *self._network(case),
+                *self._grid,
+                coefficients,
+                runoff,
+                np.int32(runoff.shape[2]),
+                discharge,
+                np.int32(self.n_rows),
+                inflow,
+                np.int32(inflow.shape[1]),
+                outflow,
+                np.int32(outflow.shape[1]),
+                flow,
+                np.int32(layout.n_flows),
+                done,
+                state,
+                np.int64(state.shape[1]),
+                np.int32(time),
+                np.int32(tiles),
+                np.int32(batch),
+                torch.zeros(1, dtype=torch.int32, device=self.device),
+            )
+            blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
+            self._launch(case, self.device.index, "simulate", blocks, arguments)
+        elif layout.n_blocks and batch and time:
             blocks = self._blocks(case, "forward", layout.n_blocks * batch)
             room = new(blocks * module.WARPS * case.lanes * case.steps if case.delay else 0)
             arguments = (
@@ -319,7 +353,7 @@ class CudaSweep:
         )
 
     def _coefficients(self, case: module.Case, filter_: Filter) -> Tensor:
-        """(slot, 8): a, b, and what follows from them for the run of a lane (`sweep.cu` has the columns)."""
+        """(slot, 8): a, b, and what follows from them for the run of a lane (the sources have the columns)."""
         # b such that 1 - b is exact in the dtype, so that both can be used side by side; and a such that the mean
         # delay, (1 - a) / b steps, stays what it was: thousands of reaches in a row add up their delays
         given = filter_.b.to(torch.float64)
@@ -333,6 +367,16 @@ class CudaSweep:
         safe = torch.where(small, b, 0.25)
         powers = torch.where(small, -torch.expm1(steps * torch.log1p(-safe)) / safe, (1 - carried) / b)
         powers = torch.where(b > 0, powers, float(steps))
+        _, arrays = self.layout(case.leaves)
+        index = arrays["index"]
+        if case.simulation:
+            leaf = (arrays["op"] & LEAF) > 0
+            scaled = torch.stack(_scaled(a, b, carried, steps, self.dtype), dim=1)
+            half = decay ** (steps // 2)
+            plain = torch.stack([decay, 1 - a, carried, half, (1 - a) * powers / steps], dim=1)
+            found = scaled.to(self.dtype).index_select(0, index)
+            found[leaf, :5] = plain.to(self.dtype).index_select(0, index[leaf])
+            return found
         jump = torch.zeros_like(a) if filter_.jump is None else filter_.jump.to(torch.float64)
         columns = [
             a,
@@ -344,7 +388,6 @@ class CudaSweep:
             decay ** (steps // 2),
             torch.where(b > 0, (1 - a) / torch.where(b > 0, b, 1.0), torch.inf),
         ]
-        index = self.layout(case.leaves)[1]["index"]
         return torch.stack(columns, dim=1).to(self.dtype).index_select(0, index)
 
     def _delays(self, filter_: Filter) -> tuple[Tensor | None, Tensor | None, int]:
@@ -368,3 +411,16 @@ class CudaSweep:
         first = state.shape[1] - back.size
         state[:, first:] = state[:, first + self._put(back)]
         return state
+
+
+NEVER = {torch.float32: 1e-12, torch.float64: 1e-20}
+"""In place of b and of (1 − a) b where they are smaller: nothing moves within a record's steps."""
+
+
+def _scaled(a: Tensor, b: Tensor, carried: Tensor, steps: int, dtype: torch.dtype) -> list[Tensor]:
+    """Columns of `simulate.cu`, in float64: a section by y = s + d x, s' = (1 − b) s + x, and its gain."""
+    decay, b = 1 - b, b.clamp(min=NEVER[dtype])
+    # the gain that goes with d as it is rounded, so that no water is made
+    d = (a / ((1 - a) * b).clamp(min=NEVER[dtype])).to(dtype).to(torch.float64)
+    gain = b / (1 + b * d)
+    return [decay, d, carried, decay ** (steps // 2), b, 1 / b, gain, 1 / gain]

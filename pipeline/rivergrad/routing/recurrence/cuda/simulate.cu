@@ -1,0 +1,463 @@
+// The sweep without a gradient, for one section and forcing steps ("days") of STEPS routing steps: a lane holds a day.
+// The same tree walk as `forward`, with fewer operations: series are scaled, so that a routing step takes three.
+//
+// The flow of a series at step e of a lane's day is R + low + scale x: R constant in a lane, low what adding up R has
+// rounded off, scale the same in all lanes. With m - R = scale b s, a section (see sweep.cu) is
+//   y = s + D x;  s' = decay s + x;  scale' = scale (1-a) b,   D = a / ((1-a) b)
+// one operation each, and a step waits for the one before only through s. Scales multiply up until a series is
+// centred, which is when x is made small again and scale one.
+//
+// Defined by the host besides: BLOCKS, CUDA blocks that a multiprocessor is to hold.
+
+#define PITCH (PANEL + 1)  // no two lanes in one bank
+#define HALF (STEPS / 2)
+#define CENTRED 12            // reaches after which a series is centred again
+#define TINY_GAIN (1.0 / 32)  // after a reach with (1-a) b below this a series is centred at once: scales would vanish,
+                              // and the balance of water would be of large numbers
+#define WIDTH ((int)(16 / sizeof(real)))
+#define QUADS ((STEPS + 4 + WIDTH - 1) / WIDTH)            // of a series that waits
+#define POWERS ((STEPS - HALF + WIDTH - 1) / WIDTH)        // of the powers of decay in half a day
+
+// columns of the coefficients; those of a headwater are others from D on
+enum { DECAY, D, W, H, B, OVER_B, GAIN, OVER_GAIN };
+enum { SHARE = D, GATHER = B };
+
+struct alignas(16) Quad { real c[WIDTH]; };
+struct alignas(16) Work {  // a reach
+    Slot slot;
+    real m;
+    int op, column, row;
+    Quad power[POWERS];  // of decay, half a day of them
+};
+struct alignas(16) Room {  // of a warp, in shared memory
+    Work work[2][PANEL];
+    real cell[2][LANES * PITCH];
+};
+
+struct Series {
+    real x[STEPS];
+    real R, low, mean;  // mean: of scale x over the day
+    real scale, inverse;
+
+    __device__ __forceinline__ void clear() {
+        R = low = mean = 0;
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) x[e] = 0;
+        scale = inverse = 1;
+    }
+    __device__ __forceinline__ void raise(real by) {
+        const real sum = R + by;
+        low += by - (sum - R);
+        R = sum;
+    }
+    __device__ __forceinline__ void centre() {
+        const real middle = scale * x[HALF] + low;
+        const real sum = R + middle;
+        const real by = (sum - R) - low;
+        R = sum;
+        low = 0;
+        mean -= by;
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) x[e] = scale * x[e] - by;
+        scale = inverse = 1;
+    }
+    // what has waited: x, R, low, mean, scale
+    __device__ __forceinline__ void add(const real* all) {
+        const real ratio = all[STEPS + 3] * inverse;
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) x[e] = fma(ratio, all[e], x[e]);  // as one, or the compiler splits it
+        raise(all[STEPS]);
+        low += all[STEPS + 1];
+        mean += all[STEPS + 2];
+    }
+    __device__ __forceinline__ void average() {
+        real sum[4] = {0, 0, 0, 0};
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) sum[e % 4] += x[e];
+        mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * (scale * (real(1) / STEPS));
+    }
+};
+
+// Series that wait: the first in registers, the rest in the thread's own memory, which is far. (Shared memory for some
+// of them would be taken from the first-level cache, where the others are.)
+struct Stack {
+    int depth = 0;
+    real first[QUADS * WIDTH];
+
+    __device__ __forceinline__ void push(const Series& series, Quad (*deep)[QUADS]) {
+        HOLD(depth);  // nothing for this before its branch
+        real all[QUADS * WIDTH];
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) all[e] = series.x[e];
+        all[STEPS] = series.R;
+        all[STEPS + 1] = series.low;
+        all[STEPS + 2] = series.mean;
+        all[STEPS + 3] = series.scale;
+#pragma unroll
+        for (int k = STEPS + 4; k < QUADS * WIDTH; ++k) all[k] = 0;
+        const int at = depth++ - 1;
+        if (at < 0) {
+            BRANCH;
+#pragma unroll
+            for (int k = 0; k < QUADS * WIDTH; ++k) first[k] = all[k];
+            return;
+        }
+        Quad* waits = deep[at];
+#pragma unroll
+        for (int k = 0; k < QUADS; ++k) {
+            Quad quad;
+#pragma unroll
+            for (int i = 0; i < WIDTH; ++i) quad.c[i] = all[k * WIDTH + i];
+            waits[k] = quad;
+        }
+    }
+
+    // What waited last is added.
+    __device__ __forceinline__ void pop(Series& series, const Quad (*deep)[QUADS]) {
+        HOLD(depth);
+        const int at = --depth - 1;
+        if (at < 0) {
+            BRANCH;
+            series.add(first);
+            return;
+        }
+        real all[QUADS * WIDTH];
+        const Quad* waits = deep[at];
+#pragma unroll
+        for (int k = 0; k < QUADS; ++k) {
+            const Quad quad = waits[k];
+#pragma unroll
+            for (int i = 0; i < WIDTH; ++i) all[k * WIDTH + i] = quad.c[i];
+        }
+        series.add(all);
+    }
+};
+
+// What is to be done in a panel, on its way to shared memory; `bring` waits for it.
+__device__ __forceinline__ void look(Room& room, int half, const Net& net, int begin, int end, int lane) {
+    const int s = lane % PANEL;
+    const bool live = begin + s < end;
+    const int slot = live ? begin + s : begin;
+    copy_async<4>(&room.work[half][s].op, net.op + slot, live);
+    copy_async<4>(&room.work[half][s].column, net.column + slot, live);
+    copy_async<4>(&room.work[half][s].row, net.target + slot, live);
+}
+
+// The coefficients, the runoff and the states (where `state` is given) of a panel on their way to shared memory.
+__device__ __forceinline__ void bring(Room& room, int half, const Slot* coefficient, const Rain& rain,
+                                      const real* state, int first_day, int n_rows, int begin, int end, int lane) {
+    const int parts = sizeof(Slot) / 16;
+#pragma unroll
+    for (int k = 0; k < PANEL * parts; k += LANES) {
+        const int part = k + lane, s = part / parts;
+        const bool there = s < PANEL && begin + s < end;
+        const char* from = reinterpret_cast<const char*>(coefficient + begin) + (there ? part * 16 : 0);
+        if (s < PANEL)
+            copy_async<16>(reinterpret_cast<char*>(&room.work[half][s].slot) + part % parts * 16, from, there);
+    }
+    const bool live = begin + lane % PANEL < end;
+    const int column = room.work[half][lane % PANEL].column;
+    if (state && lane < PANEL) copy_async<sizeof(real)>(&room.work[half][lane].m, state + column, live);
+    real* to = &room.cell[half][lane / PANEL * PITCH + lane % PANEL];
+    const int rows = LANES / PANEL;  // that a warp copies at once
+#if GRID
+    for (int d = lane / PANEL; d < n_rows; d += rows, to += rows * PITCH)
+        *to = live ? rain.at(first_day + d, column) : real(0);
+#else
+    const real* row = rain.values + (long long)(first_day + lane / PANEL) * rain.n_columns + column;
+    const int step = rows * rain.n_columns;
+    if (n_rows == LANES) {  // nearly always: no row to be left out
+#pragma unroll
+        for (int d = 0; d < LANES; d += rows, row += step) copy_async<sizeof(real)>(to + d * PITCH, row, live);
+    } else {
+        for (int d = lane / PANEL; d < n_rows; d += rows, to += rows * PITCH, row += step)
+            copy_async<sizeof(real)>(to, row, live);
+    }
+#endif
+}
+
+// v[l] + w v[l-1] + w^2 v[l-2] + ... Most reaches forget within a few lanes: `near` has a bit for each reach where
+// some of it is not far below rounding, `more` where that holds beyond three lanes.
+__device__ __forceinline__ real scan(real v, real w, bool near, bool more, int lane) {
+    if (!near) return v;
+    // the first three at once: one after the other they would be waited for twice
+    const real one = above(v, 1), two = above(v, 2), three = above(v, 3), ww = w * w;
+    if (lane >= 1) v += w * one;
+    if (lane >= 2) v += ww * two;
+    if (lane >= 3) v += w * ww * three;
+    if (!more) return v;
+    real power = ww * ww;
+#pragma unroll
+    for (int by = 4; by < LANES; by *= 2) {
+        const real other = above(v, by);
+        if (lane >= by) v += power * other;
+        power *= power;
+    }
+    return v;
+}
+
+// One tile of one block, upstream to downstream.
+__device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int n_tiles, int n_days,
+                                        const Rain& rain, const Slot* coefficient, real* discharge, int n_targets,
+                                        const real* inflow, real* outflow, real* flow, int* done, real* state,
+                                        Room& room, Quad (*deep)[QUADS], int& half, int lane) {
+    const int first_day = tile * LANES, n_rows = min(LANES, n_days - first_day);
+    // opaque, or the compiler works them out anew at each reach
+    int ends = lane == n_rows - 1, before = (lane + LANES - 1) % LANES;
+    HOLD(ends);
+    HOLD(before);
+    const long long n_steps = (long long)n_days * STEPS, my_step = (long long)(first_day + lane) * STEPS;
+    Series at;
+    at.clear();
+    Stack waiting;
+    int since = 0;
+    for (int panel = begin; panel < end; panel += PANEL) {
+        copies_done();
+        __syncwarp();
+        // the panel after this one: of this tile, or the first of the next
+        const bool wraps = panel + PANEL >= end;
+        const int next = wraps ? begin : panel + PANEL;
+        const bool follows = !wraps || tile + 1 < n_tiles;
+        const bool alone = wraps && panel == begin;  // a single panel: its states stay here
+        if (follows) look(room, 1 - half, net, next, end, lane);
+        const int n_here = min(PANEL, end - panel);
+        // what to do at each reach, a bit a reach: the same in all lanes, and the compiler sees it
+        unsigned leaf, fresh, pushed, popped, enters, leaves, near, more, centred;
+        {
+            const int s = lane % PANEL;
+            const bool mine = lane < n_here;
+            const int op = mine ? room.work[half][s].op : 0;
+            const Slot& slot = room.work[half][s].slot;
+            leaf = votes(op & LEAF);
+            fresh = votes(op & FRESH);
+            pushed = votes(op & PUSH);
+            popped = votes(op & POP);
+            enters = votes(op & ENTER);
+            leaves = votes(op & LEAVE);
+            const real w = slot.c[W];
+            near = votes(fabs(w) >= real(TINY));
+            more = votes(fabs(w * w) * (w * w) >= real(TINY));
+            const int count = since + __popc(votes(mine && !(op & LEAF)) & (2u << lane) - 1);
+            centred = votes(mine && !(op & LEAF) && (count % CENTRED == 0 || slot.c[GAIN] < real(TINY_GAIN)));
+            since = from(count, LANES - 1) % CENTRED;
+            real power = 1;
+#pragma unroll
+            for (int k = 0; k < POWERS; ++k) {
+                Quad quad;
+#pragma unroll
+                for (int i = 0; i < WIDTH; ++i) {
+                    quad.c[i] = power;
+                    power *= slot.c[DECAY];
+                }
+                if (lane < PANEL) room.work[half][s].power[k] = quad;
+            }
+            __syncwarp();
+        }
+        // where things stand in shared memory
+        unsigned work_at = place(room.work[half]);
+        unsigned cell_at = place(room.cell[half] + lane * PITCH);
+        HOLD(work_at);
+        HOLD(cell_at);
+        unsigned here = 1;
+#pragma unroll 1
+        for (int turn = 0; turn < 2; ++turn) {
+            if (turn && follows) {  // by now what `look` asked for is there
+                copies_done();
+                __syncwarp();
+                const int day = wraps ? first_day + LANES : first_day;
+                bring(room, 1 - half, coefficient, rain, alone ? nullptr : state, day, min(LANES, n_days - day),
+                      next, end, lane);
+            }
+            const int count = turn ? n_here : n_here / 2;
+            const unsigned stop = count < 32 ? 1u << count : 0;
+            for (; here != stop; here <<= 1, work_at += sizeof(Work), cell_at += sizeof(real)) {
+                Work& work = *at_place<Work>(work_at);
+                real& cell = *at_place<real>(cell_at);
+                const Slot slot = work.slot;
+                const real m0 = work.m, r = cell;
+                const real decay = slot.c[DECAY], w = slot.c[W];
+                if (leaf & here) {
+                    // m - R decays by itself
+                    real v = from(lane == LANES - 1 ? m0 : r, before) - r;
+                    v = scan(v, w, near & here, more & here, lane);
+                    if (ends) work.m = r + w * v;
+                    const Quad* power = work.power;
+                    real f = slot.c[SHARE] * v;
+                    const real mean = slot.c[GATHER] * v;
+                    if (fresh & here) {
+                        if (pushed & here) waiting.push(at, deep);
+                        at.R = r;
+                        at.low = 0;
+                        at.mean = mean;
+                        at.scale = at.inverse = 1;
+                        const real late = f * slot.c[H];
+#pragma unroll
+                        for (int e = 0; e < STEPS - HALF; ++e) {
+                            const real p = power[e / WIDTH].c[e % WIDTH];
+                            if (e < HALF) at.x[e] = f * p;
+                            at.x[HALF + e] = late * p;
+                        }
+                    } else {
+                        at.raise(r);
+                        at.mean += mean;
+                        f *= at.inverse;
+                        const real late = f * slot.c[H];
+#pragma unroll
+                        for (int e = 0; e < STEPS - HALF; ++e) {
+                            const real p = power[e / WIDTH].c[e % WIDTH];
+                            if (e < HALF) at.x[e] += f * p;
+                            at.x[HALF + e] += late * p;
+                        }
+                    }
+                    cell = r + mean;
+                    if (!(leaves & here)) continue;
+                } else {
+                    if ((fresh | enters) & here) {
+                        BRANCH;
+                        if (pushed & here) waiting.push(at, deep);
+                        if (fresh & here) at.clear();
+                        const int first = net.enter[panel + __popc(here - 1)];
+                        const int last = net.enter[panel + __popc(here - 1) + 1];
+                        for (int k = first; k < last; ++k) {
+                            const int f = net.enter_flow[k];
+                            if (f >= 0) {
+                                wait_for(done + f, tile + 1);
+                                const real* series =
+                                    flow + ((long long)f * n_tiles + tile) * (STEPS + 1) * LANES + lane;
+#pragma unroll
+                                for (int e = 0; e < STEPS; ++e) at.x[e] += at.inverse * passed(series + e * LANES);
+                                at.raise(passed(series + STEPS * LANES));
+                            } else if (lane < n_rows) {
+                                const real* series = inflow + ~f * n_steps + my_step;
+                                const real base = series[0];
+                                at.raise(base);
+#pragma unroll
+                                for (int e = 0; e < STEPS; ++e) at.x[e] += at.inverse * (series[e] - base);
+                            }
+                        }
+                        at.average();
+                    }
+                    at.raise(r);
+                    // m - R = to_m s
+                    const real to_m = at.scale * slot.c[B], to_s = at.inverse * slot.c[OVER_B];
+                    // lane 0 takes over from the tile before
+                    const bool last = lane == LANES - 1;
+                    const real fall = from(last ? m0 : at.R, before) - at.R;
+                    // from zero: what each day adds to s at its end, its halves at once
+                    real early = at.x[0], z = at.x[HALF];
+#pragma unroll
+                    for (int e = 1; e < STEPS - HALF; ++e) {
+                        if (e < HALF) early = decay * early + at.x[e];
+                        z = decay * z + at.x[HALF + e];
+                    }
+                    z += (STEPS % 2 ? slot.c[H] * decay : slot.c[H]) * early;
+                    const real carried = from(last ? real(0) : z, before);
+                    const real t = scan(fall * to_s + carried, w, near & here, more & here, lane);
+                    const real d = slot.c[D];
+                    real one = t, two = slot.c[H] * t + early;
+#pragma unroll
+                    for (int e = 0; e < STEPS - HALF; ++e) {  // the next s first: then the place of x is free
+                        if (e < HALF) {
+                            const real x = at.x[e], after = decay * one + x;
+                            at.x[e] = d * x + one;
+                            one = after;
+                        }
+                        const real x = at.x[HALF + e], after = decay * two + x;
+                        at.x[HALF + e] = d * x + two;
+                        two = after;
+                    }
+                    if (ends) work.m = at.R + to_m * two;
+                    at.scale *= slot.c[GAIN];
+                    at.inverse *= slot.c[OVER_GAIN];
+                    // what flows out is what flows in less what stays
+                    at.mean += at.scale * slot.c[OVER_B] * (real(1) / STEPS) * (t - two);
+                    cell = at.R + (at.mean + at.low);
+                    if (!((centred | leaves | popped) & here)) continue;
+                    if (centred & here) {
+                        at.centre();
+                        at.average();
+                        cell = at.R + at.mean;
+                    }
+                }
+                if (leaves & here) {
+                    at.centre();
+                    const int first = net.leave[panel + __popc(here - 1)];
+                    const int last = net.leave[panel + __popc(here - 1) + 1];
+                    for (int k = first; k < last; ++k) {
+                        const int f = net.leave_flow[k];
+                        if (f >= 0) {
+                            real* series = flow + ((long long)f * n_tiles + tile) * (STEPS + 1) * LANES + lane;
+#pragma unroll
+                            for (int e = 0; e < STEPS; ++e) series[e * LANES] = at.x[e];
+                            series[STEPS * LANES] = at.R;
+                            __syncwarp();
+                            if (lane == 0) publish(done + f, tile + 1);
+                        } else if (lane < n_rows) {
+                            real* series = outflow + ~f * n_steps + my_step;
+#pragma unroll
+                            for (int e = 0; e < STEPS; ++e) series[e] = at.R + at.x[e];
+                        }
+                    }
+                }
+                if (popped & here) waiting.pop(at, deep);
+            }
+        }
+        __syncwarp();
+        const bool live = lane % PANEL < n_here;
+        const int row = room.work[half][lane % PANEL].row;
+        if (live && row >= 0) {
+            const int rows = LANES / PANEL, step = rows * n_targets;
+            real* out = discharge + (long long)(first_day + lane / PANEL) * n_targets + row;
+            const real* from = room.cell[half] + lane / PANEL * PITCH + lane % PANEL;
+            if (n_rows == LANES) {
+#pragma unroll
+                for (int d = 0; d < LANES; d += rows, out += step) *out = from[d * PITCH];
+            } else {
+                for (int d = lane / PANEL; d < n_rows; d += rows, out += step, from += rows * PITCH) *out = *from;
+            }
+        }
+        if (lane < PANEL && live) {
+            if (alone && follows) room.work[1 - half][lane].m = room.work[half][lane].m;
+            else state[room.work[half][lane].column] = room.work[half][lane].m;
+        }
+        if (follows) half = 1 - half;
+        __syncwarp();
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(WARPS * LANES, BLOCKS)
+simulate(const int* start, const int* op, const int* column, const int* target, const int* place,
+         const int* enter, const int* enter_flow, const int* leave, const int* leave_flow, int n_slots,
+         int n_blocks, const long long* grid_pointer, const int* grid_cell, const real* grid_weight,
+         const Slot* coefficient, const real* runoff, int n_columns, real* discharge, int n_targets,
+         const real* inflow, int n_inlets, real* outflow, int n_outlets, real* flow, int n_flows, int* done,
+         real* state, long long state_size, int n_days, int n_tiles, int n_batch, int* ticket) {
+    __shared__ Room rooms[WARPS];
+    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    const Net net = {start, op, column, target, place, enter, enter_flow, leave, leave_flow, n_slots};
+    const long long n_steps = (long long)n_days * STEPS;
+    Quad deep[DEPTH - 1][QUADS];
+    for (;;) {
+        int item = 0;
+        if (lane == 0) item = atomicAdd(ticket, 1);
+        item = from(item, 0);
+        if (item >= n_blocks * n_batch) return;
+        const int block = item / n_batch, batch = item % n_batch;
+        const int begin = start[block], end = start[block + 1];
+        const Rain rain = {runoff + (long long)batch * n_days * n_columns, grid_pointer, grid_cell,
+                           grid_weight, n_columns};
+        real* now = state + batch * state_size;
+        int half = 0;
+        look(rooms[warp], half, net, begin, end, lane);
+        copies_done();
+        __syncwarp();
+        bring(rooms[warp], half, coefficient, rain, now, 0, min(LANES, n_days), begin, end, lane);
+        for (int tile = 0; tile < n_tiles; ++tile)
+            tile_of(net, begin, end, tile, n_tiles, n_days, rain, coefficient,
+                    discharge + (long long)batch * n_days * n_targets, n_targets,
+                    inflow + (long long)batch * n_inlets * n_steps,
+                    outflow + (long long)batch * n_outlets * n_steps,
+                    flow + (long long)batch * n_flows * n_tiles * (STEPS + 1) * LANES, done + batch * n_flows, now,
+                    rooms[warp], deep, half, lane);
+    }
+}
