@@ -150,7 +150,7 @@ def cases(reaches: int, folder: Path, models: Sequence[str] = SPARSE_MODELS) -> 
             "runoff_error": 0.2,
         }
         sparse["gauges"] = {"holdout": 0.25}
-        sparse["parameters"] |= {"model": model, "nuisance": {"knots": "180d", "sd": 0.3}}
+        sparse["parameters"] |= {"model": model, "nuisance": {"knots": "90d", "sd": 0.3}}
         if model in ("attributes", "hybrid"):
             sparse["parameters"]["trend"] = ATTRIBUTES
         made.append(Case("sparse", model, sparse))

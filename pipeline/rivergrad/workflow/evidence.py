@@ -26,7 +26,7 @@ MOST_REGRESSORS = 24
 """Shared coefficients up to which their uncertainty is part of the reaches'."""
 FEW = 300
 """Numbers in the largest gauged basin up to which as many products are taken, which leaves nothing out."""
-EVIDENCE_SHARE = 0.6
+EVIDENCE_SHARE = 1.0
 """Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
 DIRECTIONS = 8
 """Directions in which a gauge tells anything to speak of, at most."""
