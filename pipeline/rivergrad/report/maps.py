@@ -23,10 +23,7 @@ Bool = NDArray[np.bool_]
 
 TRAIN_MARKER, HELD_OUT_MARKER = "o", "D"
 FADE = 0.72  # of a colour, towards grey, where the observations hardly tell anything
-NARROW = (
-    0.68  # width over height of a map beneath which there is no room for two entries of a legend side by side
-)
-WORLD_WIDE = 1.5  # and above which there is room for four
+LETTER, HANDLE, MARGIN = 0.072, 0.45, 0.5  # inches: of a legend's letter, of its line, beside the legend
 MAX_IN_PATH = 4000  # lines: longer paths overflow the rasteriser
 
 
@@ -291,9 +288,10 @@ def _colour_bar(
 def _legend_below(axes: Axes, frame: Frame, handles: list[Line2D]) -> None:
     if handles:
         offset = -0.075 if frame.schematic else (-0.005 if getattr(frame, "world", False) else -0.065)
-        columns = (
-            4 if frame.shape > WORLD_WIDE else 3 if frame.shape > 1 else 2 if frame.shape > NARROW else 1
-        )
+        widest = LETTER * max(len(str(handle.get_label())) for handle in handles) + HANDLE
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        columns = max(1, min(len(handles), int((figure.get_figwidth() - MARGIN) / widest)))
         axes.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(0.0, offset), ncols=columns,
             borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,

@@ -193,7 +193,8 @@ def _celerity_caption(run: RunData, frame: Frame) -> str:
 def _map_size(frame: Frame, width: float) -> tuple[float, float]:
     """Size in inches of a map `width` wide, with room for its title, colour bar and legend."""
     drawing = min(width - 1.55, MAX_HEIGHT * frame.shape)
-    return max(drawing + 1.55, 4.5), drawing / frame.shape + 0.85
+    legend = 0.2 if width < MAP_WIDTH else 0.0  # on two lines
+    return max(drawing + 1.55, 4.5), drawing / frame.shape + 0.85 + legend
 
 
 def _shot(panel: Panel, size: tuple[float, float], *, alt: str, caption: str = "") -> Shot:
