@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_nse import nse_loss
 
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss import (
@@ -17,7 +18,6 @@ from rivergrad.estimate.loss import (
     LossSpec,
     gauge_loss,
     gauge_statistics,
-    nse_loss,
 )
 from rivergrad.estimate.loss.logarithm import log_flow
 from rivergrad.estimate.loss.robust import HUBER_DELTA

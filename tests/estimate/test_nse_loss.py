@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from rivergrad.estimate.loss import MIN_VALUES, nse_loss
+from rivergrad.estimate.loss import MIN_VALUES, GaugeStatistics, LossSpec, gauge_loss
+
+
+def nse_loss(
+    discharge: torch.Tensor, observed: torch.Tensor, scale: torch.Tensor, share: float | None = None
+) -> torch.Tensor:
+    """The terms nse and nnse (with `share`, the weight of a gauge) by weight over variance, (gauge,)."""
+    counts = scale > 0
+    weight = torch.where(counts, 1.0 if share is None else share, 0.0).to(torch.float64)
+    variance = torch.where(counts, weight / torch.where(counts, scale, 1.0), 1.0).to(torch.float64)
+    other = torch.ones_like(variance)
+    statistics = GaugeStatistics(other, variance, other, other, other, weight, variance.sqrt())
+    return gauge_loss(
+        LossSpec.parse("nse" if share is None else "nnse"), discharge, observed, statistics
+    ).sum()
 
 
 def draw(windows: int = 3, time: int = 20, gauges: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 import yaml
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from rivercut.network import RiverNetwork
@@ -230,3 +231,11 @@ def test_why_it_ended(files: Any, estimate: dict[str, Any], ended: str, restarts
     else:
         assert found["steps"] < estimate["steps"]
         assert f"stopped at step {found['steps']}: {ended}" in notes(run)
+
+
+def test_gauss_newton_takes_no_loss() -> None:
+    from rivergrad.workflow.sections import EstimateSection
+
+    assert EstimateSection(method="gauss_newton").loss == "nse"
+    with pytest.raises(ValidationError, match="found loss nnse with method gauss_newton"):
+        EstimateSection(method="gauss_newton", loss="nnse")

@@ -494,6 +494,15 @@ class EstimateSection(Section):
         description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
     )
 
+    @model_validator(mode="after")
+    def _gauss_newton_has_its_own_loss(self) -> Self:
+        if self.method == "gauss_newton" and self.loss != "nse":
+            raise InputError(
+                f"found loss {self.loss} with method gauss_newton, which minimises squared errors weighted by each "
+                "gauge's noise; expected no loss, or method adam or lbfgs"
+            )
+        return self
+
 
 class UncertaintySection(Section):
     """How sure the parameters of every reach are, by the curvature of the fit at its end."""

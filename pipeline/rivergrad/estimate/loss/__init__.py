@@ -18,7 +18,6 @@ exactly 0: never 0/0.
 """
 
 from rivergrad.estimate.loss.enough import MIN_VALUES, values_needed
-from rivergrad.estimate.loss.plain import nse_loss
 from rivergrad.estimate.loss.statistics import GaugeStatistics, gauge_statistics
 from rivergrad.estimate.loss.total import gauge_loss
 from rivergrad.estimate.loss_spec import LossSpec
@@ -29,6 +28,5 @@ __all__ = [
     "LossSpec",
     "gauge_loss",
     "gauge_statistics",
-    "nse_loss",
     "values_needed",
 ]

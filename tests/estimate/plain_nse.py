@@ -1,4 +1,4 @@
-"""Masked Nash-Sutcliffe loss over gauges, plain or normalised.
+"""Masked Nash-Sutcliffe loss over gauges, plain or normalised, in a few lines: what the terms are held to.
 
 Plain, a gauge counts 1 − NSE, which is unbounded: a few gauges whose runoff is wrong outweigh all others.
 Normalised, it counts 1 − NNSE with NNSE = 1/(2 − NSE), which lies between 0 and 1 and equals 1 − NSE where that is
