@@ -508,6 +508,18 @@ class UncertaintySection(Section):
     """How sure the parameters of every reach are, by the curvature of the fit at its end."""
 
     enabled: Switch = Field(default=True, description="Whether it is computed.")
+    method: Literal["laplace", "ensemble"] = Field(
+        default="laplace",
+        description="laplace takes the curvature, with the runoff's volume error held as it was estimated; ensemble "
+        "fits members to draws of noise and prior, volume error included, for any model.",
+    )
+    members: Annotated[Count, Field(ge=2)] = Field(
+        default=24, description="The number of members of an ensemble, each as dear as a Gauss-Newton step."
+    )
+    bootstrap: Switch = Field(
+        default=False,
+        description="Whether every member of an ensemble also draws the training gauges, with replacement.",
+    )
     products: Count = Field(
         default=40,
         description="The number of products with the Jacobian and its transpose, each a routing forward and one "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rivergrad.estimate.bounds import Bounded
 from rivergrad.estimate.gaussnewton import Prior, newton_direction
 from rivergrad.estimate.noise import measure
+from rivergrad.workflow.ensemble import spread_of_members
 from rivergrad.workflow.evidence import MOST_REGRESSORS, posterior, regressors, retuned
 from rivergrad.workflow.leastsquares import LeastSquares
 from rivergrad.workflow.progress import Progress
@@ -58,7 +60,9 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
     trains = work.trains * np.count_nonzero(work.trains)
     weight = noise.weights(present, trains, work.least_squares_error(problem))
     try:
-        if result.prior.tree is None:
+        if work.config.uncertainty.method == "ensemble":
+            found = _of_members(work, problem, weight, residual, result, free)
+        elif result.prior.tree is None:
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
@@ -72,18 +76,10 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
 def _of_reaches(
     work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
 ) -> Uncertainty:
-    section, prior, shared = work.config.uncertainty, result.prior, result.shared
-    if work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton":
-        prior = _measured(work, problem, weight, residual, result, free)
+    section, shared = work.config.uncertainty, result.shared
+    prior = _prior(work, problem, weight, residual, result, free)
     assert prior.tree is not None
-    with ExitStack() as stack:
-        bars: list[Progress] = []
-
-        def show(done: int, total: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(Progress(total, "uncertainty")))
-            bars[0].update(min(done, bars[0].total))
-
+    with _bar() as show:
         found = posterior(
             work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
         )
@@ -102,6 +98,55 @@ def _of_reaches(
             "products": float(found.calls),
         },
     )
+
+
+def _of_members(
+    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+) -> Uncertainty:
+    """By the spread of an ensemble."""
+    prior = _prior(work, problem, weight, residual, result, free)
+    with _bar() as show:
+        found = spread_of_members(work, problem, weight, residual, prior, result.shared, free, show)
+    before = found.prior_sd
+    if prior.tree is not None:  # of deviations, where the shared coefficients are nearly known
+        before = np.sqrt(prior.tree.variance())
+    columns = _columns(work, result.shared, free, found.sd)
+    sure = np.clip(1 - (found.sd / before) ** 2, 0.0, 1.0)
+    columns["identifiability"] = sure[0]
+    if work.model.spreading is not None:
+        columns["identifiability_spreading"] = sure[1]
+    return Uncertainty(
+        columns,
+        {
+            "members": float(work.config.uncertainty.members),
+            "identified_reaches": float((sure[0] > 0.5).sum()),
+            "products": float(found.products),
+        },
+    )
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """What shows how far the work is, told the products or members done and in all."""
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(Progress(total, "uncertainty")))
+            bars[0].update(min(done, bars[0].total))
+
+        yield show
+
+
+def _prior(
+    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+) -> Prior:
+    """That of the fit, or where the fit took a penalty instead, one at the scale that the evidence asks for."""
+    follows = work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton"
+    if result.prior.tree is None or not follows:
+        return result.prior
+    return _measured(work, problem, weight, residual, result, free)
 
 
 def _measured(
