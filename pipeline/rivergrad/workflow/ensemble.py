@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rivergrad.estimate.gaussnewton import Prior, newton_direction
@@ -62,14 +61,6 @@ def spread_of_members(
         progress: is told the members done and in all.
     """
     section = work.config.uncertainty
-    network, model = work.inputs.network, work.model
-    features = torch.from_numpy(work.features.apply(network.attributes, network.n_reaches))
-    region = None if work.regions is None else torch.from_numpy(work.regions)
-
-    def latent(s: Float, u: Float) -> Float:
-        common: Float = model.common(torch.from_numpy(s), features, region).numpy()
-        return common + u
-
     trains = np.flatnonzero(weight.any(axis=(0, 1)))
     noise = np.where(weight > 0, 1 / np.sqrt(np.where(weight > 0, weight, 1.0)), 0.0)
     found, drawn, products = [], [], 0
@@ -94,7 +85,7 @@ def spread_of_members(
             work.config.estimate.inner,
         )
         products += took
-        found.append(latent(shared + along[0], free + along[1]))
-        drawn.append(latent(prior.mean + of_shared, of_free))
+        found.append(work.latent(shared + along[0], free + along[1]))
+        drawn.append(work.latent(prior.mean + of_shared, of_free))
         progress(member + 1, section.members)
     return Spread(np.std(found, axis=0, ddof=1), np.std(drawn, axis=0, ddof=1), products)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rivercut.partition import Partition
@@ -49,6 +51,7 @@ class Estimation:
         engine: what routes, by its name (not `auto`).
         run_dir: where screening.csv goes.
         spreading: where it starts, and stays in the baselines.
+        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
         volume: the volume error of the runoff, where it is estimated.
     """
@@ -96,8 +99,8 @@ class Estimation:
             )
         self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
-        unrouted = self.discharge(Given("unrouted"))
-        self.inputs = screen_inputs(inputs, unrouted, config, self.run_dir)
+        self.unrouted = self.discharge(Given("unrouted"))
+        self.inputs = screen_inputs(inputs, self.unrouted, config, self.run_dir)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -110,7 +113,7 @@ class Estimation:
         error = None if self.inputs.observed_error is None else self.inputs.observed_error.astype(np.float32)
         self.loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
         area = self._volume()
-        features = self.features.apply(network.attributes, network.n_reaches)
+        features = self.feature_values
         observed = self.record.astype(np.float32)
         self.sweep.prepare_fit(
             [
@@ -132,6 +135,19 @@ class Estimation:
                 for piece, at in zip(self.pieces, self._columns, strict=True)
             ]
         )
+
+    @cached_property
+    def feature_values(self) -> Float:
+        """(reach, feature), standardised."""
+        network = self.inputs.network
+        return self.features.apply(network.attributes, network.n_reaches)
+
+    def latent(self, shared: Float, free: Float) -> Float:
+        """(n_free, reach) what the bounded curves take, at some coefficients and deviations."""
+        region = None if self.regions is None else torch.from_numpy(self.regions)
+        common = self.model.common(torch.from_numpy(shared), torch.from_numpy(self.feature_values), region)
+        found: Float = common.numpy() + free
+        return found
 
     def _volume(self) -> NDArray[np.int64] | None:
         """The model of the runoff's volume error, and the increment area of each reach."""
@@ -197,8 +213,6 @@ class Estimation:
 
     def training_loss(self, given: Given) -> float:
         """The loss on the whole fit period: what the uniform celerity is chosen by."""
-        import torch
-
         first, last = self.periods.fit
         discharge, error = self.discharge(given, 0, last)[first:], self.inputs.observed_error
         each = gauge_loss(
@@ -225,7 +239,7 @@ class Estimation:
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
         return {
-            "unrouted": self.discharge(Given("unrouted")),
+            "unrouted": self.unrouted,
             "default": self.discharge(self.uniform(self.config.parameters.celerity.initial)),
             "uniform": self.discharge(self.uniform(uniform)),
             "estimate": self.discharge(self.estimated(shared)),

@@ -36,9 +36,7 @@ SEEN_BEFORE = 10.0
 
 def regressors(work: Estimation, shared: Float) -> Float:
     """(n_free, reach, n_shared), see `ParameterModel.regressors`."""
-    network = work.inputs.network
-    features = work.features.apply(network.attributes, network.n_reaches)
-    return work.model.regressors(shared, features, work.regions)
+    return work.model.regressors(shared, work.feature_values, work.regions)
 
 
 def posterior(

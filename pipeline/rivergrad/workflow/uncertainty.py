@@ -199,10 +199,7 @@ def _middle(work: Estimation, shared: Float) -> float:
 
 def _columns(work: Estimation, shared: Float, free: Float, sd: Float) -> dict[str, Float]:
     """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep."""
-    network, model = work.inputs.network, work.model
-    features = torch.from_numpy(work.features.apply(network.attributes, network.n_reaches))
-    region = None if work.regions is None else torch.from_numpy(work.regions)
-    latent = model.common(torch.from_numpy(shared), features, region).numpy() + free
+    model, latent = work.model, work.latent(shared, free)
     columns = _interval("celerity", model.celerity, latent[0], sd[0])
     middle = model.celerity.value(torch.from_numpy(latent[0])).numpy()
     slope = _slope(model.celerity, latent[0]) / middle
