@@ -62,6 +62,8 @@ __device__ __forceinline__ int seen(const int* count) {
     asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(count) : "memory");
     return value;
 }
+// After a count was seen: what was written before it, for loads of any kind. Empties the first-level cache.
+__device__ __forceinline__ void refresh() { __threadfence(); }
 __device__ __forceinline__ float passed(const float* from) {
     float value;
     asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");

@@ -7,6 +7,10 @@
 // one operation each, and a step waits for the one before only through s. Scales multiply up until a series is
 // centred, which is when x is made small again and scale one.
 //
+// Time is cut in legs of some tiles: warps take all blocks for the first leg, then all for the second, so that those
+// that find no block left in one leg go on in the next, and only the end of the last leg leaves some of them idle. A
+// block's states pass from leg to leg through `state`, with a count of the legs done.
+//
 // Defined by the host besides: BLOCKS, CUDA blocks that a multiprocessor is to hold.
 
 #define PITCH (PANEL + 1)  // no two lanes in one bank
@@ -196,8 +200,8 @@ __device__ __forceinline__ real scan(real v, real w, bool near, bool more, int l
     return v;
 }
 
-// One tile of one block, upstream to downstream.
-__device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int n_tiles, int n_days,
+// One tile of one block, upstream to downstream; `stop` is the first tile that is not this warp's.
+__device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int stop, int n_tiles, int n_days,
                                         const Rain& rain, const Slot* coefficient, real* discharge, int n_targets,
                                         const real* inflow, real* outflow, real* flow, int* done, real* state,
                                         Room& room, Quad (*deep)[QUADS], int& half, int lane) {
@@ -217,7 +221,7 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
         // the panel after this one: of this tile, or the first of the next
         const bool wraps = panel + PANEL >= end;
         const int next = wraps ? begin : panel + PANEL;
-        const bool follows = !wraps || tile + 1 < n_tiles;
+        const bool follows = !wraps || tile + 1 < stop;
         const bool alone = wraps && panel == begin;  // a single panel: its states stay here
         if (follows) look(room, 1 - half, net, next, end, lane);
         const int n_here = min(PANEL, end - panel);
@@ -269,8 +273,8 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                       next, end, lane);
             }
             const int count = turn ? n_here : n_here / 2;
-            const unsigned stop = count < 32 ? 1u << count : 0;
-            for (; here != stop; here <<= 1, work_at += sizeof(Work), cell_at += sizeof(real)) {
+            const unsigned over = count < 32 ? 1u << count : 0;
+            for (; here != over; here <<= 1, work_at += sizeof(Work), cell_at += sizeof(real)) {
                 Work& work = *at_place<Work>(work_at);
                 real& cell = *at_place<real>(cell_at);
                 const Slot slot = work.slot;
@@ -431,33 +435,42 @@ simulate(const int* start, const int* op, const int* column, const int* target, 
          int n_blocks, const long long* grid_pointer, const int* grid_cell, const real* grid_weight,
          const Slot* coefficient, const real* runoff, int n_columns, real* discharge, int n_targets,
          const real* inflow, int n_inlets, real* outflow, int n_outlets, real* flow, int n_flows, int* done,
-         real* state, long long state_size, int n_days, int n_tiles, int n_batch, int* ticket) {
+         real* state, long long state_size, int n_days, int n_tiles, int n_batch, int leg, int* legs, int* ticket) {
     __shared__ Room rooms[WARPS];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const Net net = {start, op, column, target, place, enter, enter_flow, leave, leave_flow, n_slots};
     const long long n_steps = (long long)n_days * STEPS;
+    const int n_series = n_blocks * n_batch, n_legs = (n_tiles + leg - 1) / leg;
     Quad deep[DEPTH - 1][QUADS];
     for (;;) {
         int item = 0;
         if (lane == 0) item = atomicAdd(ticket, 1);
         item = from(item, 0);
-        if (item >= n_blocks * n_batch) return;
-        const int block = item / n_batch, batch = item % n_batch;
+        if (item >= n_series * n_legs) return;
+        const int turn = item / n_series, which = item % n_series;
+        const int block = which / n_batch, batch = which % n_batch;
         const int begin = start[block], end = start[block + 1];
         const Rain rain = {runoff + (long long)batch * n_days * n_columns, grid_pointer, grid_cell,
                            grid_weight, n_columns};
         real* now = state + batch * state_size;
+        if (turn) {
+            wait_for(legs + which, turn);
+            refresh();  // the states were written by another multiprocessor
+        }
+        const int first = turn * leg, stop = min(n_tiles, first + leg);
         int half = 0;
         look(rooms[warp], half, net, begin, end, lane);
         copies_done();
         __syncwarp();
-        bring(rooms[warp], half, coefficient, rain, now, 0, min(LANES, n_days), begin, end, lane);
-        for (int tile = 0; tile < n_tiles; ++tile)
-            tile_of(net, begin, end, tile, n_tiles, n_days, rain, coefficient,
+        bring(rooms[warp], half, coefficient, rain, now, first * LANES, min(LANES, n_days - first * LANES), begin, end,
+              lane);
+        for (int tile = first; tile < stop; ++tile)
+            tile_of(net, begin, end, tile, stop, n_tiles, n_days, rain, coefficient,
                     discharge + (long long)batch * n_days * n_targets, n_targets,
                     inflow + (long long)batch * n_inlets * n_steps,
                     outflow + (long long)batch * n_outlets * n_steps,
                     flow + (long long)batch * n_flows * n_tiles * (STEPS + 1) * LANES, done + batch * n_flows, now,
                     rooms[warp], deep, half, lane);
+        if (lane == 0) publish(legs + which, turn + 1);
     }
 }

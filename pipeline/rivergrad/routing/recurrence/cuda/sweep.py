@@ -17,6 +17,8 @@ from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
 SERIES_BYTES = 1 << 30
 """Without a gradient, time is cut where the series between blocks would take more than this and more than a
 quarter of the memory that is free."""
+LEG = 50
+"""Tiles of time for which a warp keeps a block in `simulate.cu`."""
 SCRATCH_BYTES = 1 << 27
 """Scratch memory of the backward pass, about."""
 
@@ -82,6 +84,7 @@ class CudaSweep:
     _launch = staticmethod(module.launch)
     _resident = staticmethod(module.resident)
     _lanes = 32
+    _leg = LEG
 
     def _series_bytes(self) -> int:
         return max(SERIES_BYTES, torch.cuda.mem_get_info(self.device)[0] // 4)
@@ -189,6 +192,9 @@ class CudaSweep:
         kept = new((batch, tiles, case.sections, layout.n_slots)) if keep else None
         kept_line = new((batch, tiles, line)) if keep else None
         if case.simulation and layout.n_blocks and batch and time:
+            blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
+            # where each block has a warp of its own, that one may as well go on to the end
+            leg = self._leg if blocks * module.WARPS < layout.n_blocks * batch else tiles
             arguments: tuple[Any, ...] = (
                 *self._network(case),
                 *self._grid,
@@ -209,9 +215,10 @@ class CudaSweep:
                 np.int32(time),
                 np.int32(tiles),
                 np.int32(batch),
+                np.int32(leg),
+                torch.zeros(layout.n_blocks * batch, dtype=torch.int32, device=self.device),
                 torch.zeros(1, dtype=torch.int32, device=self.device),
             )
-            blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
             self._launch(case, self.device.index, "simulate", blocks, arguments)
         elif layout.n_blocks and batch and time:
             blocks = self._blocks(case, "forward", layout.n_blocks * batch)
