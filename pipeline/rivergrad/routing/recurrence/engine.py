@@ -64,8 +64,8 @@ class RecurrenceState:
 class RecurrenceEngine:
     """Routing of one (piece of a) network by an exact sweep.
 
-    Memory: runoff and discharge; for the gradient besides the states at the starts of tiles of time and the
-    series between blocks, both a small part of the runoff.
+    Memory: runoff and discharge; for the gradient besides states at some times (on a CPU up to one for each number of
+    runoff, on a GPU far fewer) and the series between blocks, a small part of the runoff.
 
     Args:
         downstream: (reach,) position of the downstream reach or −1.
