@@ -52,6 +52,7 @@ inline int seen(const int* count) {
     std::this_thread::yield();
     return value;
 }
+inline void refresh() { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 inline real passed(const real* from) { return *from; }
 template <int BYTES> void copy_async(void* to, const void* from, bool there) {
     there ? (void)std::memcpy(to, from, BYTES) : (void)std::memset(to, 0, BYTES);
@@ -176,6 +177,7 @@ class EmulatedSweep(CudaSweep):
 
     _launch = staticmethod(launch)
     _lanes = LANES
+    _leg = 2
 
     @staticmethod
     def _device(device: torch.device) -> torch.device:

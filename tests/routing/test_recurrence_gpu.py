@@ -33,6 +33,7 @@ from forests import (
 from torch import Tensor
 
 from rivergrad.routing import GridWeights, RecurrenceState, Router, choose_engine
+from rivergrad.routing.recurrence.cuda import CudaSweep
 
 pytestmark = [
     pytest.mark.gpu,
@@ -177,6 +178,20 @@ def test_simulation(shape: str, ratio: int, dtype: torch.dtype, allowed: float) 
         )
     for mine, theirs in zip(*found, strict=True):
         assert off(mine, theirs) <= allowed
+
+
+@PRECISIONS
+def test_blocks_go_from_one_multiprocessor_to_another(
+    dtype: torch.dtype, allowed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few warps take hundreds of blocks for one tile of time each, then for the next."""
+    monkeypatch.setattr(CudaSweep, "_leg", 1)
+    monkeypatch.setattr(CudaSweep, "_resident", staticmethod(lambda *_: 4))
+    c = case(SHAPES["forest"], "muskingum", 24, 200, 3)
+    with torch.no_grad():
+        found = on_cpu(in_chunks(c.engine(dtype, **ON_GPU), c.parameters, c.runoff.to(dtype), [70]))
+        expected = in_chunks(c.engine(kind="recurrence"), c.parameters, c.runoff, [])
+    assert off(found, expected) <= allowed
 
 
 def test_no_water_is_made_in_single_precision() -> None:

@@ -6,6 +6,7 @@ the adjoint sweep (up the tree, back in time), which recomputes what it needs fr
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,8 +64,8 @@ class RecurrenceState:
 class RecurrenceEngine:
     """Routing of one (piece of a) network by an exact sweep.
 
-    Memory: runoff and discharge; for the gradient besides the states at the starts of tiles of time and the
-    series between blocks, both a small part of the runoff.
+    Memory: runoff and discharge; for the gradient besides states at some times (on a CPU up to one for each number of
+    runoff, on a GPU far fewer) and the series between blocks, a small part of the runoff.
 
     Args:
         downstream: (reach,) position of the downstream reach or −1.
@@ -261,11 +262,14 @@ def _transpose(grid: GridWeights, dtype: torch.dtype, device: torch.device) -> T
     reach = torch.repeat_interleave(
         torch.arange(grid.n_reaches), torch.from_numpy(grid.pointer[1:] - grid.pointer[:-1])
     )
-    return torch.sparse_coo_tensor(
-        torch.stack([torch.from_numpy(grid.cell.copy()), reach]),
-        torch.from_numpy(grid.weight.copy()),
-        (grid.n_cells, grid.n_reaches),
-        dtype=dtype,
-        device=device,
-        check_invariants=True,  # (said either way, or torch warns; compressed rows would warn in any case)
-    ).coalesce()
+    with warnings.catch_warnings():
+        # some versions of torch say that nothing is checked where this is asked for (and compressed rows always do)
+        warnings.filterwarnings("ignore", "Sparse invariant checks")
+        return torch.sparse_coo_tensor(
+            torch.stack([torch.from_numpy(grid.cell.copy()), reach]),
+            torch.from_numpy(grid.weight.copy()),
+            (grid.n_cells, grid.n_reaches),
+            dtype=dtype,
+            device=device,
+            check_invariants=True,
+        ).coalesce()

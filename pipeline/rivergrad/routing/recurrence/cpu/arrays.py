@@ -43,7 +43,8 @@ class Record(NamedTuple):
         runoff, inflow, discharge, outflow: as in the interface.
         state: (batch, number), worked on in place.
         edges: (batch, edge × number) series between groups, tile by tile.
-        starts: (batch, tile, section × row) states before each tile, if kept (else empty).
+        starts: (batch, tile, section × row) states before each tile, or (batch, tile, section × row × lane) where
+            each lane starts, if kept (else empty).
         kept: (batch, tile, number) what came out of delays from before each tile, if kept.
     """
 

@@ -8,7 +8,7 @@ from rivergrad.routing.recurrence.cpu import sections, series
 from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Model, Record, Scratch
 from rivergrad.routing.recurrence.cpu.blocks import ADD, EDGE, END, IN_PLACE, Plan
 from rivergrad.routing.recurrence.cpu.forward import take_in
-from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, address, bare
+from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, address, bare, load, store
 from rivergrad.routing.recurrence.cpu.tiles import (
     JUMP,
     REST_A,
@@ -84,6 +84,8 @@ def backward_item(
     zero = base + (slots.size * item - 2 * stride)
     junk = zero + stride
     here = address(work)
+    each = record.starts.shape[2] > n_sections * n
+    starts = address(record.starts) + (batch * tiles.day.size + tile) * n_sections * n * VECTOR_BYTES
     sums = address(scratch.units)
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
@@ -165,7 +167,8 @@ def backward_item(
             runoff = zero
             head = False
         for s in range(n_sections):
-            before = record.starts[batch, tile, s * n + row]
+            if each:
+                store(here + sections.START * VECTOR_BYTES, load(starts + (s * n + row) * VECTOR_BYTES, like))
             errors = address(scratch.errors) + ((row - first_row) * n_sections + s) * stride
             ending = s == n_sections - 1
             dst = own
@@ -174,8 +177,10 @@ def backward_item(
                 dst = base + plan.into[row] * stride
                 adding = True
             if s == 0 and head:
-                sections.guess_head(runoff, coefficient[UNIT_RISE], jump, jumps, units, here, like)
-                sections.join(here, item, lanes, keep_run, jump, jumps, before)
+                if not each:
+                    before = record.starts[batch, tile, s * n + row]
+                    sections.guess_head(runoff, coefficient[UNIT_RISE], jump, jumps, units, here, like)
+                    sections.join(here, item, lanes, keep_run, jump, jumps, before)
                 silent = ending and (kind in (END, EDGE))
                 sections.rerun_head(
                     dst,
@@ -195,8 +200,10 @@ def backward_item(
                 )
             else:
                 source = runoff if s == 0 else zero
-                sections.guess(own, source, b, jump, jumps, units, steps, here, like)
-                sections.join(here, item, lanes, keep_run, jump, jumps, before)
+                if not each:
+                    before = record.starts[batch, tile, s * n + row]
+                    sections.guess(own, source, b, jump, jumps, units, steps, here, like)
+                    sections.join(here, item, lanes, keep_run, jump, jumps, before)
                 sections.rerun(own, dst, adding, source, errors, a, b, jump, jumps, units, steps, here, like)
 
     # The gradients.

@@ -7,7 +7,7 @@ from typing import Any
 from rivergrad.routing.recurrence.cpu import sections, series
 from rivergrad.routing.recurrence.cpu.arrays import Model, Record, Scratch
 from rivergrad.routing.recurrence.cpu.blocks import ADD, EDGE, END, Plan
-from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, address, bare
+from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, address, bare, load, store
 from rivergrad.routing.recurrence.cpu.tiles import (
     JUMP,
     REST_A,
@@ -122,6 +122,8 @@ def forward_item(
     zero = base + (slots.size * item - 2 * stride)
     junk = zero + stride
     here = address(work)
+    each = record.starts.shape[2] > n_sections * n
+    starts = address(record.starts) + (batch * tiles.day.size + tile) * n_sections * n * VECTOR_BYTES
     last = address(scratch.units)
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
@@ -191,8 +193,6 @@ def forward_item(
         for s in range(n_sections):
             place = s * n + i
             before = state[place]
-            if keep:
-                record.starts[batch, tile, s * n + row] = before
             ending = s == n_sections - 1
             dst = own
             adding = False
@@ -230,6 +230,10 @@ def forward_item(
                 sections.guess(own, source, b, jump, jumps, units, steps, here, like)
                 state[place] = sections.join(here, item, lanes, keep_run, jump, jumps, before)
                 sections.run(own, dst, adding, source, to, last, a, b, jump, jumps, units, steps, here, like)
+            if keep and each:
+                store(starts + (s * n + row) * VECTOR_BYTES, load(here + sections.START * VECTOR_BYTES, like))
+            elif keep:
+                record.starts[batch, tile, s * n + row] = before
         if outlets > 0:
             for p in range(plan.outlet_start[row], plan.outlet_start[row + 1]):
                 wanted = record.outflow[batch]

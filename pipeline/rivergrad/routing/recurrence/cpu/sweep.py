@@ -98,10 +98,13 @@ class CpuSweep:
         discharge = runoff.new_empty(batch, time, problem.targets.size)
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
+        # where every lane starts saves the adjoint a pass: worth a number a forcing step, but not several
+        each = self.lanes if tiles.parts.max(initial=1) == 1 else 1
         saved = Saved(
             edges=np.empty((batch, self.plan.n_edges * tiles.total), self.dtype),
             starts=np.empty(
-                (batch, tiles.day.size, problem.n_reaches * filter_.sections if keep else 0), self.dtype
+                (batch, tiles.day.size, problem.n_reaches * filter_.sections * each if keep else 0),
+                self.dtype,
             ),
             kept=np.empty(
                 (batch, tiles.day.size, _kept(filter_, tiles, self.lanes) if keep else 0), self.dtype

@@ -9,7 +9,6 @@
 #define LEAVE 32  // the series is wanted elsewhere
 #define ROOT 64   // nothing downstream in this block
 
-#define COLUMNS 8
 struct alignas(16) Slot { real c[COLUMNS]; };  // coefficients
 
 struct Net {
@@ -49,6 +48,30 @@ template <class T> __device__ __forceinline__ T from(T value, int lane) {
     return __shfl_sync(0xffffffffu, value, lane);
 }
 __device__ __forceinline__ real above(real value, int by) { return __shfl_up_sync(0xffffffffu, value, by); }
+// The lane before's value; in the first lane the other one.
+__device__ __forceinline__ float risen(float value, float first, int) {
+    float got;
+    asm volatile("{\n .reg .pred p;\n shfl.sync.up.b32 %0|p, %1, 1, 0, -1;\n @!p mov.f32 %0, %2;\n}"
+                 : "=&f"(got) : "f"(value), "f"(first));
+    return got;
+}
+// What the lane before has is added, where there is one; or `by` lanes before, times a factor; or the three before.
+// A shuffle tells by itself where there is none.
+__device__ __forceinline__ void gather(float& to, float value, int) {
+    asm volatile("{\n .reg .pred p;\n .reg .f32 a;\n shfl.sync.up.b32 a|p, %1, 1, 0, -1;\n"
+                 " @p add.f32 %0, %0, a;\n}" : "+f"(to) : "f"(value));
+}
+__device__ __forceinline__ void gather(float& v, float factor, int by, int) {
+    asm volatile("{\n .reg .pred p;\n .reg .f32 a;\n shfl.sync.up.b32 a|p, %0, %2, 0, -1;\n"
+                 " @p fma.rn.f32 %0, a, %1, %0;\n}" : "+f"(v) : "f"(factor), "r"(by));
+}
+__device__ __forceinline__ void gather(float& v, float one, float two, float three, int) {
+    asm volatile("{\n .reg .pred p, q, r;\n .reg .f32 a, b, c;\n"
+                 " shfl.sync.up.b32 a|p, %0, 1, 0, -1;\n shfl.sync.up.b32 b|q, %0, 2, 0, -1;\n"
+                 " shfl.sync.up.b32 c|r, %0, 3, 0, -1;\n @p fma.rn.f32 %0, a, %1, %0;\n"
+                 " @q fma.rn.f32 %0, b, %2, %0;\n @r fma.rn.f32 %0, c, %3, %0;\n}"
+                 : "+f"(v) : "f"(one), "f"(two), "f"(three));
+}
 __device__ __forceinline__ real beyond(real value, int by) {
     return __shfl_down_sync(0xffffffffu, value, by);
 }
@@ -62,6 +85,8 @@ __device__ __forceinline__ int seen(const int* count) {
     asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(count) : "memory");
     return value;
 }
+// After a count was seen: what was written before it, for loads of any kind. Empties the first-level cache.
+__device__ __forceinline__ void refresh() { __threadfence(); }
 __device__ __forceinline__ float passed(const float* from) {
     float value;
     asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
@@ -98,6 +123,25 @@ __device__ __forceinline__ void copies_done() { asm volatile("cp.async.wait_all;
 #define BRANCH
 #define HOLD(value)
 #endif
+
+template <class T> __device__ __forceinline__ T risen(T value, T first, int lane) {
+    const T got = above(value, 1);
+    return lane ? got : first;
+}
+template <class T> __device__ __forceinline__ void gather(T& to, T value, int lane) {
+    const T got = above(value, 1);
+    if (lane) to += got;
+}
+template <class T> __device__ __forceinline__ void gather(T& v, T factor, int by, int lane) {
+    const T got = above(v, by);
+    if (lane >= by) v += factor * got;
+}
+template <class T> __device__ __forceinline__ void gather(T& v, T one, T two, T three, int lane) {
+    const T a = above(v, 1), b = above(v, 2), c = above(v, 3);
+    if (lane >= 1) v += one * a;
+    if (lane >= 2) v += two * b;
+    if (lane >= 3) v += three * c;
+}
 
 __device__ __forceinline__ void wait_for(const int* count, int wanted) {
     while (seen(count) < wanted) PAUSE;

@@ -74,7 +74,7 @@ SMALLEST_BLOCK, USUAL_BLOCK, LARGEST_BLOCK = 8, 128, 512
 """Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
 BLOCKS_WANTED = 3072
 """Blocks get smaller than usual where there would be fewer of them than this."""
-BLOCKS_ENOUGH = 4096
+BLOCKS_ENOUGH = 3400
 """Blocks get larger than usual where there would be more of them than this."""
 
 LAST_BLOCK = 4

@@ -12,6 +12,7 @@ import torch
 
 from rivergrad.errors import InputError
 from rivergrad.routing.recurrence.cuda.layout import DEPTH
+from rivergrad.routing.recurrence.cuda.scales import COLUMNS
 
 MOST_STEPS = 24
 """Routing steps that a lane holds in registers, about."""
@@ -112,6 +113,7 @@ class Case:
             "DELAY": str(int(self.delay)),
             "GRID": str(int(self.grid)),
             "BLOCKS": str(BLOCKS[self.dtype]),
+            "COLUMNS": str(COLUMNS if self.simulation else 8),
         }
 
 
@@ -151,6 +153,16 @@ def resident(case: Case, device: int, name: str) -> int:
     return max(1, each) * int(properties.multi_processor_count)
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """A stream by the protocol by which libraries hand them to each other (not every torch does it itself)."""
+
+    address: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.address
+
+
 def launch(case: Case, device: int, name: str, blocks: int, arguments: tuple[Any, ...]) -> None:
     """Start a kernel on torch's current stream; tensors go as their addresses, None as the null pointer."""
     import cupy
@@ -161,6 +173,7 @@ def launch(case: Case, device: int, name: str, blocks: int, arguments: tuple[Any
         return np.uint64(value.data_ptr()) if isinstance(value, torch.Tensor) else value
 
     stream = torch.cuda.current_stream(device).cuda_stream
-    with cupy.cuda.Device(device), cupy.cuda.ExternalStream(stream):
+    foreign = getattr(cupy.cuda.Stream, "from_external", None)  # CuPy 14 and later
+    with cupy.cuda.Device(device), foreign(_Stream(stream)) if foreign else cupy.cuda.ExternalStream(stream):
         kernel = compiled(case, device).get_function(name)
         kernel((blocks,), (32 * WARPS,), tuple(map(argument, arguments)))

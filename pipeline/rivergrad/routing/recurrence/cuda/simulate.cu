@@ -5,22 +5,28 @@
 // rounded off, scale the same in all lanes. With m - R = scale b s, a section (see sweep.cu) is
 //   y = s + D x;  s' = decay s + x;  scale' = scale (1-a) b,   D = a / ((1-a) b)
 // one operation each, and a step waits for the one before only through s. Scales multiply up until a series is
-// centred, which is when x is made small again and scale one.
+// centred, which is when x is made small again and scale one: `scales.py` has them for each slot.
+//
+// Time is cut in legs of some tiles: warps take all blocks for the first leg, then all for the second, so that those
+// that find no block left in one leg go on in the next, and only the end of the last leg leaves some of them idle. A
+// block's states pass from leg to leg through `state`, with a count of the legs done.
 //
 // Defined by the host besides: BLOCKS, CUDA blocks that a multiprocessor is to hold.
 
 #define PITCH (PANEL + 1)  // no two lanes in one bank
 #define HALF (STEPS / 2)
-#define CENTRED 12            // reaches after which a series is centred again
-#define TINY_GAIN (1.0 / 32)  // after a reach with (1-a) b below this a series is centred at once: scales would vanish,
-                              // and the balance of water would be of large numbers
+#define HELD 2             // series that wait in registers
 #define WIDTH ((int)(16 / sizeof(real)))
-#define QUADS ((STEPS + 4 + WIDTH - 1) / WIDTH)            // of a series that waits
+#define QUADS ((STEPS + 3 + WIDTH - 1) / WIDTH)            // of a series that waits
 #define POWERS ((STEPS - HALF + WIDTH - 1) / WIDTH)        // of the powers of decay in half a day
 
-// columns of the coefficients; those of a headwater are others from D on
-enum { DECAY, D, W, H, B, OVER_B, GAIN, OVER_GAIN };
-enum { SHARE = D, GATHER = B };
+// Columns of the coefficients (see `scales.py`); "before" and "after" are scales, after before it is centred. TO_M: b
+// before; TO_S its inverse; GIVEN: after / (b STEPS); W, H: decay to the power STEPS and HALF; WEIGHT: the scale of what
+// waited over that to which it is added; CENTRE: 1 where a series is centred. A headwater has SHARE, (1-a) / before, and
+// GATHER, which times m - R at the start of a lane is the mean of the flow.
+enum { DECAY, D, GIVEN, TO_M, W, H, TO_S, NONE, AFTER, WEIGHT, BEFORE, CENTRE };
+enum { SHARE = D, GATHER = GIVEN };
+struct alignas(16) Part { real c[4]; };  // of them, read at once
 
 struct alignas(16) Quad { real c[WIDTH]; };
 struct alignas(16) Work {  // a reach
@@ -29,6 +35,10 @@ struct alignas(16) Work {  // a reach
     int op, column, row;
     Quad power[POWERS];  // of decay, half a day of them
 };
+__device__ __forceinline__ Part part(const Work& work, int which) {
+    return reinterpret_cast<const Part*>(work.slot.c)[which];
+}
+
 struct alignas(16) Room {  // of a warp, in shared memory
     Work work[2][PANEL];
     real cell[2][LANES * PITCH];
@@ -37,40 +47,36 @@ struct alignas(16) Room {  // of a warp, in shared memory
 struct Series {
     real x[STEPS];
     real R, low, mean;  // mean: of scale x over the day
-    real scale, inverse;
 
     __device__ __forceinline__ void clear() {
         R = low = mean = 0;
 #pragma unroll
         for (int e = 0; e < STEPS; ++e) x[e] = 0;
-        scale = inverse = 1;
     }
     __device__ __forceinline__ void raise(real by) {
         const real sum = R + by;
         low += by - (sum - R);
         R = sum;
     }
-    __device__ __forceinline__ void centre() {
+    __device__ __forceinline__ void centre(real scale) {  // which is one from now on
         const real middle = scale * x[HALF] + low;
         const real sum = R + middle;
         const real by = (sum - R) - low;
         R = sum;
         low = 0;
-        mean -= by;
 #pragma unroll
         for (int e = 0; e < STEPS; ++e) x[e] = scale * x[e] - by;
-        scale = inverse = 1;
+        average(1);
     }
-    // what has waited: x, R, low, mean, scale
-    __device__ __forceinline__ void add(const real* all) {
-        const real ratio = all[STEPS + 3] * inverse;
+    // what has waited: x, R, low, mean
+    __device__ __forceinline__ void add(const real* all, real ratio) {
 #pragma unroll
         for (int e = 0; e < STEPS; ++e) x[e] = fma(ratio, all[e], x[e]);  // as one, or the compiler splits it
         raise(all[STEPS]);
         low += all[STEPS + 1];
         mean += all[STEPS + 2];
     }
-    __device__ __forceinline__ void average() {
+    __device__ __forceinline__ void average(real scale) {
         real sum[4] = {0, 0, 0, 0};
 #pragma unroll
         for (int e = 0; e < STEPS; ++e) sum[e % 4] += x[e];
@@ -78,11 +84,11 @@ struct Series {
     }
 };
 
-// Series that wait: the first in registers, the rest in the thread's own memory, which is far. (Shared memory for some
-// of them would be taken from the first-level cache, where the others are.)
+// Series that wait: the first two in registers, the rest in the thread's own memory, which is far. (Shared memory for
+// some of them would be taken from the first-level cache, where the others are.)
 struct Stack {
     int depth = 0;
-    real first[QUADS * WIDTH];
+    real first[QUADS * WIDTH], second[QUADS * WIDTH];
 
     __device__ __forceinline__ void push(const Series& series, Quad (*deep)[QUADS]) {
         HOLD(depth);  // nothing for this before its branch
@@ -92,17 +98,23 @@ struct Stack {
         all[STEPS] = series.R;
         all[STEPS + 1] = series.low;
         all[STEPS + 2] = series.mean;
-        all[STEPS + 3] = series.scale;
 #pragma unroll
-        for (int k = STEPS + 4; k < QUADS * WIDTH; ++k) all[k] = 0;
-        const int at = depth++ - 1;
-        if (at < 0) {
+        for (int k = STEPS + 3; k < QUADS * WIDTH; ++k) all[k] = 0;
+        int at = depth++;
+        if (at == 0) {
             BRANCH;
 #pragma unroll
             for (int k = 0; k < QUADS * WIDTH; ++k) first[k] = all[k];
             return;
         }
-        Quad* waits = deep[at];
+        HOLD(at);  // or this becomes a jump by a table
+        if (at == 1) {
+            BRANCH;
+#pragma unroll
+            for (int k = 0; k < QUADS * WIDTH; ++k) second[k] = all[k];
+            return;
+        }
+        Quad* waits = deep[at - HELD];
 #pragma unroll
         for (int k = 0; k < QUADS; ++k) {
             Quad quad;
@@ -113,23 +125,29 @@ struct Stack {
     }
 
     // What waited last is added.
-    __device__ __forceinline__ void pop(Series& series, const Quad (*deep)[QUADS]) {
+    __device__ __forceinline__ void pop(Series& series, real ratio, const Quad (*deep)[QUADS]) {
         HOLD(depth);
-        const int at = --depth - 1;
-        if (at < 0) {
+        int at = --depth;
+        if (at == 0) {
             BRANCH;
-            series.add(first);
+            series.add(first, ratio);
+            return;
+        }
+        HOLD(at);
+        if (at == 1) {
+            BRANCH;
+            series.add(second, ratio);
             return;
         }
         real all[QUADS * WIDTH];
-        const Quad* waits = deep[at];
+        const Quad* waits = deep[at - HELD];
 #pragma unroll
         for (int k = 0; k < QUADS; ++k) {
             const Quad quad = waits[k];
 #pragma unroll
             for (int i = 0; i < WIDTH; ++i) all[k * WIDTH + i] = quad.c[i];
         }
-        series.add(all);
+        series.add(all, ratio);
     }
 };
 
@@ -181,43 +199,38 @@ __device__ __forceinline__ void bring(Room& room, int half, const Slot* coeffici
 __device__ __forceinline__ real scan(real v, real w, bool near, bool more, int lane) {
     if (!near) return v;
     // the first three at once: one after the other they would be waited for twice
-    const real one = above(v, 1), two = above(v, 2), three = above(v, 3), ww = w * w;
-    if (lane >= 1) v += w * one;
-    if (lane >= 2) v += ww * two;
-    if (lane >= 3) v += w * ww * three;
+    const real ww = w * w;
+    gather(v, w, ww, w * ww, lane);
     if (!more) return v;
     real power = ww * ww;
-#pragma unroll
-    for (int by = 4; by < LANES; by *= 2) {
-        const real other = above(v, by);
-        if (lane >= by) v += power * other;
-        power *= power;
-    }
+    gather(v, power, 4, lane);
+    power *= power;
+    gather(v, power, 8, lane);
+    power *= power;
+    gather(v, power, 16, lane);
     return v;
 }
 
-// One tile of one block, upstream to downstream.
-__device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int n_tiles, int n_days,
+// One tile of one block, upstream to downstream; `stop` is the first tile that is not this warp's.
+__device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int stop, int n_tiles, int n_days,
                                         const Rain& rain, const Slot* coefficient, real* discharge, int n_targets,
                                         const real* inflow, real* outflow, real* flow, int* done, real* state,
                                         Room& room, Quad (*deep)[QUADS], int& half, int lane) {
     const int first_day = tile * LANES, n_rows = min(LANES, n_days - first_day);
     // opaque, or the compiler works them out anew at each reach
-    int ends = lane == n_rows - 1, before = (lane + LANES - 1) % LANES;
+    int ends = lane == n_rows - 1;
     HOLD(ends);
-    HOLD(before);
     const long long n_steps = (long long)n_days * STEPS, my_step = (long long)(first_day + lane) * STEPS;
     Series at;
     at.clear();
     Stack waiting;
-    int since = 0;
     for (int panel = begin; panel < end; panel += PANEL) {
         copies_done();
         __syncwarp();
         // the panel after this one: of this tile, or the first of the next
         const bool wraps = panel + PANEL >= end;
         const int next = wraps ? begin : panel + PANEL;
-        const bool follows = !wraps || tile + 1 < n_tiles;
+        const bool follows = !wraps || tile + 1 < stop;
         const bool alone = wraps && panel == begin;  // a single panel: its states stay here
         if (follows) look(room, 1 - half, net, next, end, lane);
         const int n_here = min(PANEL, end - panel);
@@ -237,9 +250,7 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
             const real w = slot.c[W];
             near = votes(fabs(w) >= real(TINY));
             more = votes(fabs(w * w) * (w * w) >= real(TINY));
-            const int count = since + __popc(votes(mine && !(op & LEAF)) & (2u << lane) - 1);
-            centred = votes(mine && !(op & LEAF) && (count % CENTRED == 0 || slot.c[GAIN] < real(TINY_GAIN)));
-            since = from(count, LANES - 1) % CENTRED;
+            centred = votes(mine && !(op & LEAF) && slot.c[CENTRE] != 0);
             real power = 1;
 #pragma unroll
             for (int k = 0; k < POWERS; ++k) {
@@ -269,28 +280,26 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                       next, end, lane);
             }
             const int count = turn ? n_here : n_here / 2;
-            const unsigned stop = count < 32 ? 1u << count : 0;
-            for (; here != stop; here <<= 1, work_at += sizeof(Work), cell_at += sizeof(real)) {
+            const unsigned stop_at = count < 32 ? 1u << count : 0;
+            for (; here != stop_at; here <<= 1, work_at += sizeof(Work), cell_at += sizeof(real)) {
                 Work& work = *at_place<Work>(work_at);
                 real& cell = *at_place<real>(cell_at);
-                const Slot slot = work.slot;
+                const Part own = part(work, 0), over = part(work, 1);
                 const real m0 = work.m, r = cell;
-                const real decay = slot.c[DECAY], w = slot.c[W];
+                const real decay = own.c[DECAY], w = over.c[W - 4], h = over.c[H - 4];
                 if (leaf & here) {
                     // m - R decays by itself
-                    real v = from(lane == LANES - 1 ? m0 : r, before) - r;
+                    real v = risen(r, m0, lane) - r;
                     v = scan(v, w, near & here, more & here, lane);
                     if (ends) work.m = r + w * v;
                     const Quad* power = work.power;
-                    real f = slot.c[SHARE] * v;
-                    const real mean = slot.c[GATHER] * v;
+                    const real f = own.c[SHARE] * v, late = f * h, mean = own.c[GATHER] * v;
+                    cell = r + mean;
                     if (fresh & here) {
                         if (pushed & here) waiting.push(at, deep);
                         at.R = r;
                         at.low = 0;
                         at.mean = mean;
-                        at.scale = at.inverse = 1;
-                        const real late = f * slot.c[H];
 #pragma unroll
                         for (int e = 0; e < STEPS - HALF; ++e) {
                             const real p = power[e / WIDTH].c[e % WIDTH];
@@ -300,8 +309,6 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                     } else {
                         at.raise(r);
                         at.mean += mean;
-                        f *= at.inverse;
-                        const real late = f * slot.c[H];
 #pragma unroll
                         for (int e = 0; e < STEPS - HALF; ++e) {
                             const real p = power[e / WIDTH].c[e % WIDTH];
@@ -309,13 +316,13 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                             at.x[HALF + e] += late * p;
                         }
                     }
-                    cell = r + mean;
                     if (!(leaves & here)) continue;
                 } else {
                     if ((fresh | enters) & here) {
                         BRANCH;
                         if (pushed & here) waiting.push(at, deep);
                         if (fresh & here) at.clear();
+                        const real inverse = real(1) / work.slot.c[BEFORE];
                         const int first = net.enter[panel + __popc(here - 1)];
                         const int last = net.enter[panel + __popc(here - 1) + 1];
                         for (int k = first; k < last; ++k) {
@@ -325,24 +332,22 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                                 const real* series =
                                     flow + ((long long)f * n_tiles + tile) * (STEPS + 1) * LANES + lane;
 #pragma unroll
-                                for (int e = 0; e < STEPS; ++e) at.x[e] += at.inverse * passed(series + e * LANES);
+                                for (int e = 0; e < STEPS; ++e) at.x[e] += inverse * passed(series + e * LANES);
                                 at.raise(passed(series + STEPS * LANES));
                             } else if (lane < n_rows) {
                                 const real* series = inflow + ~f * n_steps + my_step;
                                 const real base = series[0];
                                 at.raise(base);
 #pragma unroll
-                                for (int e = 0; e < STEPS; ++e) at.x[e] += at.inverse * (series[e] - base);
+                                for (int e = 0; e < STEPS; ++e) at.x[e] += inverse * (series[e] - base);
                             }
                         }
-                        at.average();
+                        at.average(work.slot.c[BEFORE]);
                     }
                     at.raise(r);
-                    // m - R = to_m s
-                    const real to_m = at.scale * slot.c[B], to_s = at.inverse * slot.c[OVER_B];
+                    const real to_s = over.c[TO_S - 4];  // m - R = to_m s
                     // lane 0 takes over from the tile before
-                    const bool last = lane == LANES - 1;
-                    const real fall = from(last ? m0 : at.R, before) - at.R;
+                    const real fall = risen(at.R, m0, lane) - at.R;
                     // from zero: what each day adds to s at its end, its halves at once
                     real early = at.x[0], z = at.x[HALF];
 #pragma unroll
@@ -350,11 +355,12 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                         if (e < HALF) early = decay * early + at.x[e];
                         z = decay * z + at.x[HALF + e];
                     }
-                    z += (STEPS % 2 ? slot.c[H] * decay : slot.c[H]) * early;
-                    const real carried = from(last ? real(0) : z, before);
-                    const real t = scan(fall * to_s + carried, w, near & here, more & here, lane);
-                    const real d = slot.c[D];
-                    real one = t, two = slot.c[H] * t + early;
+                    z += (STEPS % 2 ? h * decay : h) * early;
+                    real t = fall * to_s;
+                    gather(t, z, lane);
+                    t = scan(t, w, near & here, more & here, lane);
+                    const real d = own.c[D];
+                    real one = t, two = h * t + early;
 #pragma unroll
                     for (int e = 0; e < STEPS - HALF; ++e) {  // the next s first: then the place of x is free
                         if (e < HALF) {
@@ -366,21 +372,18 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                         at.x[HALF + e] = d * x + two;
                         two = after;
                     }
-                    if (ends) work.m = at.R + to_m * two;
-                    at.scale *= slot.c[GAIN];
-                    at.inverse *= slot.c[OVER_GAIN];
+                    if (ends) work.m = at.R + own.c[TO_M] * two;
                     // what flows out is what flows in less what stays
-                    at.mean += at.scale * slot.c[OVER_B] * (real(1) / STEPS) * (t - two);
+                    at.mean += own.c[GIVEN] * (t - two);
                     cell = at.R + (at.mean + at.low);
-                    if (!((centred | leaves | popped) & here)) continue;
+                    if (!((centred | popped) & here)) continue;
                     if (centred & here) {
-                        at.centre();
-                        at.average();
+                        at.centre(work.slot.c[AFTER]);
                         cell = at.R + at.mean;
                     }
                 }
                 if (leaves & here) {
-                    at.centre();
+                    at.centre(1);
                     const int first = net.leave[panel + __popc(here - 1)];
                     const int last = net.leave[panel + __popc(here - 1) + 1];
                     for (int k = first; k < last; ++k) {
@@ -399,7 +402,7 @@ __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int 
                         }
                     }
                 }
-                if (popped & here) waiting.pop(at, deep);
+                if (popped & here) waiting.pop(at, work.slot.c[WEIGHT], deep);
             }
         }
         __syncwarp();
@@ -431,33 +434,43 @@ simulate(const int* start, const int* op, const int* column, const int* target, 
          int n_blocks, const long long* grid_pointer, const int* grid_cell, const real* grid_weight,
          const Slot* coefficient, const real* runoff, int n_columns, real* discharge, int n_targets,
          const real* inflow, int n_inlets, real* outflow, int n_outlets, real* flow, int n_flows, int* done,
-         real* state, long long state_size, int n_days, int n_tiles, int n_batch, int* ticket) {
+         real* state, long long state_size, int n_days, int n_tiles, int n_batch, int leg, int* legs, int* ticket) {
     __shared__ Room rooms[WARPS];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     const Net net = {start, op, column, target, place, enter, enter_flow, leave, leave_flow, n_slots};
     const long long n_steps = (long long)n_days * STEPS;
-    Quad deep[DEPTH - 1][QUADS];
+    const int n_series = n_blocks * n_batch, n_legs = (n_tiles + leg - 1) / leg;
+    Quad deep[DEPTH - HELD][QUADS];
     for (;;) {
         int item = 0;
         if (lane == 0) item = atomicAdd(ticket, 1);
         item = from(item, 0);
-        if (item >= n_blocks * n_batch) return;
-        const int block = item / n_batch, batch = item % n_batch;
+        if (item >= n_series * n_legs) return;
+        const int turn = item / n_series, which = item % n_series;
+        const int block = which / n_batch, batch = which % n_batch;
         const int begin = start[block], end = start[block + 1];
         const Rain rain = {runoff + (long long)batch * n_days * n_columns, grid_pointer, grid_cell,
                            grid_weight, n_columns};
         real* now = state + batch * state_size;
+        if (turn) {
+            wait_for(legs + which, turn);
+            refresh();  // the states were written by another multiprocessor
+        }
+        const int first = turn * leg, stop = min(n_tiles, first + leg);
         int half = 0;
         look(rooms[warp], half, net, begin, end, lane);
         copies_done();
         __syncwarp();
-        bring(rooms[warp], half, coefficient, rain, now, 0, min(LANES, n_days), begin, end, lane);
-        for (int tile = 0; tile < n_tiles; ++tile)
-            tile_of(net, begin, end, tile, n_tiles, n_days, rain, coefficient,
+        bring(rooms[warp], half, coefficient, rain, now, first * LANES, min(LANES, n_days - first * LANES), begin, end,
+              lane);
+        for (int tile = first; tile < stop; ++tile)
+            tile_of(net, begin, end, tile, stop, n_tiles, n_days, rain, coefficient,
                     discharge + (long long)batch * n_days * n_targets, n_targets,
                     inflow + (long long)batch * n_inlets * n_steps,
                     outflow + (long long)batch * n_outlets * n_steps,
                     flow + (long long)batch * n_flows * n_tiles * (STEPS + 1) * LANES, done + batch * n_flows, now,
                     rooms[warp], deep, half, lane);
+        if (lane == 0) publish(legs + which, turn + 1);
+        __syncwarp();  // or the compiler takes all that follows for what lanes may do at different times
     }
 }

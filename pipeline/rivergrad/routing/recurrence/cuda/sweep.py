@@ -11,12 +11,17 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.recurrence.cuda import module
-from rivergrad.routing.recurrence.cuda.layout import LEAF, Layout, make_layout, usual_block
+from rivergrad.routing.recurrence.cuda.layout import Layout, make_layout, usual_block
+from rivergrad.routing.recurrence.cuda.scales import Chains, chains, coefficients, powers
 from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
 
 SERIES_BYTES = 1 << 30
 """Without a gradient, time is cut where the series between blocks would take more than this and more than a
 quarter of the memory that is free."""
+SLOW = 0.01
+"""A b below which it keeps its own digits rather than those of 1 − b."""
+LEG = 50
+"""Tiles of time for which a warp keeps a block in `simulate.cu`."""
 SCRATCH_BYTES = 1 << 27
 """Scratch memory of the backward pass, about."""
 
@@ -28,7 +33,7 @@ class Saved:
     flow: Tensor  # (batch, flow, tile, step + 1, lane) series between blocks
     kept: Tensor  # (batch, tile, section, slot) states at the starts of tiles
     kept_line: Tensor  # (batch, tile, delayed inflow)
-    coefficients: Tensor  # (slot, 8)
+    coefficients: Tensor  # (slot, column)
 
 
 class CudaSweep:
@@ -57,6 +62,7 @@ class CudaSweep:
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
         self._places: dict[tuple[bool, int], tuple[Tensor, int]] = {}
         self._simulated: tuple[Filter, Tensor] | None = None
+        self._chains: Chains | None = None
         # each wanted reach once; repeats and the order asked for come afterwards
         rows, place = np.unique(problem.targets, return_inverse=True)
         self.n_rows = rows.size
@@ -82,6 +88,7 @@ class CudaSweep:
     _launch = staticmethod(module.launch)
     _resident = staticmethod(module.resident)
     _lanes = 32
+    _leg = LEG
 
     def _series_bytes(self) -> int:
         return max(SERIES_BYTES, torch.cuda.mem_get_info(self.device)[0] // 4)
@@ -181,18 +188,21 @@ class CudaSweep:
         delay, delay_at, line = self._delays(filter_)
         if self._simulated is None or self._simulated[0] is not filter_ or not case.simulation:
             self._simulated = None  # before there are others
-            coefficients = self._coefficients(case, filter_)
+            columns = self._coefficients(case, filter_)
         else:
-            coefficients = self._simulated[1]
+            columns = self._simulated[1]
         if case.simulation:  # likely wanted again, for the next chunk of time
-            self._simulated = filter_, coefficients
+            self._simulated = filter_, columns
         kept = new((batch, tiles, case.sections, layout.n_slots)) if keep else None
         kept_line = new((batch, tiles, line)) if keep else None
         if case.simulation and layout.n_blocks and batch and time:
+            blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
+            # where each block has a warp of its own, that one may as well go on to the end
+            leg = self._leg if blocks * module.WARPS < layout.n_blocks * batch else tiles
             arguments: tuple[Any, ...] = (
                 *self._network(case),
                 *self._grid,
-                coefficients,
+                columns,
                 runoff,
                 np.int32(runoff.shape[2]),
                 discharge,
@@ -209,9 +219,10 @@ class CudaSweep:
                 np.int32(time),
                 np.int32(tiles),
                 np.int32(batch),
+                np.int32(leg),
+                torch.zeros(layout.n_blocks * batch, dtype=torch.int32, device=self.device),
                 torch.zeros(1, dtype=torch.int32, device=self.device),
             )
-            blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
             self._launch(case, self.device.index, "simulate", blocks, arguments)
         elif layout.n_blocks and batch and time:
             blocks = self._blocks(case, "forward", layout.n_blocks * batch)
@@ -219,7 +230,7 @@ class CudaSweep:
             arguments = (
                 *self._network(case),
                 *self._grid,
-                coefficients,
+                columns,
                 delay,
                 delay_at,
                 np.int32(self.problem.n_reaches),
@@ -246,9 +257,7 @@ class CudaSweep:
                 torch.zeros(1, dtype=torch.int32, device=self.device),
             )
             self._launch(case, self.device.index, "forward", blocks, arguments)
-        return (
-            Saved(flow, kept, kept_line, coefficients) if kept is not None and kept_line is not None else None
-        )
+        return Saved(flow, kept, kept_line, columns) if kept is not None and kept_line is not None else None
 
     def backward(
         self,
@@ -353,42 +362,33 @@ class CudaSweep:
         )
 
     def _coefficients(self, case: module.Case, filter_: Filter) -> Tensor:
-        """(slot, 8): a, b, and what follows from them for the run of a lane (the sources have the columns)."""
+        """(slot, column): a, b, and what follows from them for the run of a lane (the sources have the columns)."""
         # b such that 1 - b is exact in the dtype, so that both can be used side by side; and a such that the mean
-        # delay, (1 - a) / b steps, stays what it was: thousands of reaches in a row add up their delays
+        # delay, (1 - a) / b steps, stays what it was: thousands of reaches in a row add up their delays. Where b is
+        # small this would cost it its digits, and the difference counts only within a lane.
         given = filter_.b.to(torch.float64)
-        b = 1 - (1 - given).to(self.dtype).to(torch.float64)
+        b = torch.where(given < SLOW, given, 1 - (1 - given).to(self.dtype).to(torch.float64))
         a = 1 - (1 - filter_.a.to(torch.float64)) * torch.where(given > 0, b / given, 1.0)
         a = a.to(self.dtype).to(torch.float64)
-        decay, steps = 1 - b, case.steps
-        carried = decay**steps
-        # 1 + decay + decay² + …, also where b is so small that 1 − carried would lose its digits
-        small = b < 0.5
-        safe = torch.where(small, b, 0.25)
-        powers = torch.where(small, -torch.expm1(steps * torch.log1p(-safe)) / safe, (1 - carried) / b)
-        powers = torch.where(b > 0, powers, float(steps))
-        _, arrays = self.layout(case.leaves)
-        index = arrays["index"]
+        steps = case.steps
+        layout, arrays = self.layout(case.leaves)
         if case.simulation:
-            leaf = (arrays["op"] & LEAF) > 0
-            scaled = torch.stack(_scaled(a, b, carried, steps, self.dtype), dim=1)
-            half = decay ** (steps // 2)
-            plain = torch.stack([decay, 1 - a, carried, half, (1 - a) * powers / steps], dim=1)
-            found = scaled.to(self.dtype).index_select(0, index)
-            found[leaf, :5] = plain.to(self.dtype).index_select(0, index[leaf])
-            return found
+            if self._chains is None:
+                self._chains = chains(layout, self.device)
+            return coefficients(self._chains, a, b, steps, self.dtype)
+        decay = 1 - b
         jump = torch.zeros_like(a) if filter_.jump is None else filter_.jump.to(torch.float64)
         columns = [
             a,
             b,
-            carried,
-            (1 - a) * powers,
+            decay**steps,
+            (1 - a) * powers(b, steps),
             steps * decay ** (steps - 1),
             jump,
             decay ** (steps // 2),
             torch.where(b > 0, (1 - a) / torch.where(b > 0, b, 1.0), torch.inf),
         ]
-        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, index)
+        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, arrays["index"])
 
     def _delays(self, filter_: Filter) -> tuple[Tensor | None, Tensor | None, int]:
         """Steps each reach delays by, where its line begins, and the length of all lines."""
@@ -411,16 +411,3 @@ class CudaSweep:
         first = state.shape[1] - back.size
         state[:, first:] = state[:, first + self._put(back)]
         return state
-
-
-NEVER = {torch.float32: 1e-12, torch.float64: 1e-20}
-"""In place of b and of (1 − a) b where they are smaller: nothing moves within a record's steps."""
-
-
-def _scaled(a: Tensor, b: Tensor, carried: Tensor, steps: int, dtype: torch.dtype) -> list[Tensor]:
-    """Columns of `simulate.cu`, in float64: a section by y = s + d x, s' = (1 − b) s + x, and its gain."""
-    decay, b = 1 - b, b.clamp(min=NEVER[dtype])
-    # the gain that goes with d as it is rounded, so that no water is made
-    d = (a / ((1 - a) * b).clamp(min=NEVER[dtype])).to(dtype).to(torch.float64)
-    gain = b / (1 + b * d)
-    return [decay, d, carried, decay ** (steps // 2), b, 1 / b, gain, 1 / gain]
