@@ -34,10 +34,15 @@ def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) 
 
     began = time.monotonic()
     config = load_workflow(workflow, settings or ())
-    from rivergrad.workflow.progress import time_text
-    from rivergrad.workflow.run import run_workflow  # imports torch: after the workflow is known to be valid
+    with leading(config.compute.kind) as leads:
+        if not leads:
+            return
+        # imports torch: after the workflow is known to be valid
+        from rivergrad.workflow.run import run_workflow
 
-    folder = run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        folder = (
+            run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        )
     if report:
         _say_where(folder)
     typer.echo(f"time: {time_text(time.monotonic() - began)}")

@@ -50,7 +50,7 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
+         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "workers", "dask-report.html", "config.yaml", "run.json")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
