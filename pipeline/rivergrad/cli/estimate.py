@@ -31,13 +31,19 @@ def evaluate(run: RunPath) -> None:
 
 def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) -> None:
     from rivergrad.workflow.load import load_workflow
+    from rivergrad.workflow.stopping import stop_on_signals
 
     began = time.monotonic()
-    config = load_workflow(workflow, settings or ())
-    from rivergrad.workflow.progress import time_text
-    from rivergrad.workflow.run import run_workflow  # imports torch: after the workflow is known to be valid
+    with stop_on_signals():
+        config = load_workflow(workflow, settings or ())
+        from rivergrad.workflow.progress import time_text
+        from rivergrad.workflow.run import (
+            run_workflow,
+        )  # imports torch: after the workflow is known to be valid
 
-    folder = run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        folder = (
+            run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        )
     if report:
         _say_where(folder)
     typer.echo(f"time: {time_text(time.monotonic() - began)}")

@@ -42,6 +42,7 @@ from rivergrad.workflow.results import (
     write_series,
 )
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.stopping import Stopped
 from rivergrad.workflow.transfer import describe_model
 from rivergrad.workflow.uncertainty import estimate_uncertainty
 
@@ -111,7 +112,7 @@ def run_workflow(
             with suppress(OSError):
                 run_dir.rmdir()
         else:
-            info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            info["status"] = _how_it_ended(error)
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
                 write_json(run_dir / "run.json", info)
@@ -124,6 +125,12 @@ def run_workflow(
 
         write_report(run_dir)
     return run_dir
+
+
+def _how_it_ended(error: BaseException) -> str:
+    if isinstance(error, Stopped):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _has_checkpoints(run_dir: Path) -> bool:
