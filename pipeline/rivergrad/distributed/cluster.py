@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine."""
+"""Dask clusters, each opened for one run and gone at its end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rivergrad.distributed.options import ClusterOptions
+
 
 @contextmanager
-def local_client(workers: int, threads_per_worker: int = 1) -> Iterator[Any]:
+def open_client(options: ClusterOptions) -> Iterator[Any]:
     """A client of a new LocalCluster: on the loopback interface, without dashboard, gone at the end.
 
-    Every worker process runs one task at a time; `threads_per_worker` is what torch computes with inside it.
+    Every worker process runs one task at a time; `threads` is what torch computes with inside it.
     """
     import dask
     from distributed import Client, LocalCluster
@@ -27,12 +29,12 @@ def local_client(workers: int, threads_per_worker: int = 1) -> Iterator[Any]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
-        "distributed.nanny.environ.OMP_NUM_THREADS": threads_per_worker,
+        "distributed.nanny.environ.OMP_NUM_THREADS": options.threads,
     }
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=workers,
+            n_workers=options.workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
 
 Handle = Any
@@ -187,17 +188,18 @@ class DaskExecutor:
 
 
 @contextmanager
-def open_executor(workers: int, threads_per_worker: int = 1) -> Iterator[SerialExecutor | DaskExecutor]:
-    """An executor with that many worker processes on this machine; 0 for none but this one."""
-    if workers == 0:
+def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | DaskExecutor]:
+    """An executor on a new cluster; a number stands for so many worker processes on this machine, 0 for none."""
+    options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
+    if options.serial:
         serial = SerialExecutor()
         try:
             yield serial
         finally:
             serial.close()
         return
-    from rivergrad.distributed.cluster import local_client
+    from rivergrad.distributed.cluster import open_client
 
-    with local_client(workers, threads_per_worker) as client:
+    with open_client(options) as client:
         executor = DaskExecutor(client)
         yield executor

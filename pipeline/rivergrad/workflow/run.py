@@ -21,7 +21,7 @@ from rich.table import Table
 
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
-from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.executor import Executor, open_executor
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
 from rivergrad.io.rundir import METHODS
@@ -253,9 +253,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         )
         timer.note("folds")
     with ExitStack() as stack:
-        executor = stack.enter_context(
-            open_executor(config.compute.workers, config.compute.threads_per_worker)
-        )
+        executor = stack.enter_context(open_executor(config.compute.cluster(run_dir)))
         work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
         inputs = work.inputs
         timer.note("setup")
@@ -276,7 +274,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         sure = estimate_uncertainty(work, result) if config.uncertainty.enabled else None
         timer.note("uncertainty")
         if config.report.discharge:
-            _write_discharge(config, run_dir, inputs, cut, values)
+            _write_discharge(config, run_dir, inputs, cut, values, executor)
             timer.note("discharge")
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
@@ -351,7 +349,12 @@ def _write_parameters(
 
 
 def _write_discharge(
-    config: Workflow, run_dir: Path, inputs: Inputs, cut: Partition, values: dict[str, NDArray[np.float64]]
+    config: Workflow,
+    run_dir: Path,
+    inputs: Inputs,
+    cut: Partition,
+    values: dict[str, NDArray[np.float64]],
+    executor: Executor,
 ) -> None:
     """Discharge of every reach under the estimate, to discharge.nc."""
     from rivergrad.distributed.simulate import simulate
@@ -365,8 +368,8 @@ def _write_discharge(
             scheme=config.scheme.name,
             convention=config.scheme.convention,
             routing_step=config.time.routing_step,
-            workers=config.compute.workers,
-            threads_per_worker=config.compute.threads_per_worker,
+            cluster=config.compute.cluster(run_dir),
+            executor=executor,
             engine=config.compute.engine,
             device=config.compute.device,
             dtype=config.compute.dtype,
@@ -421,7 +424,7 @@ def evaluate_run(run_dir: Path) -> Path:
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     engine = _engine(config)
-    with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
+    with open_executor(config.compute.cluster(run_dir)) as executor:
         work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
         inputs = work.inputs
         work.sweep.restore(checkpoint.pieces, checkpoint.step)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss_spec import DEFAULT_NU
 from rivergrad.workflow.fields import (
@@ -433,6 +435,10 @@ class ComputeSection(Section):
                 f"found kind serial with {self.workers} workers; expected workers 0, or kind local"
             )
         return self
+
+    def cluster(self, run_dir: Path) -> ClusterOptions:
+        """What the run in `run_dir` opens its executor with."""
+        return ClusterOptions(kind=self.kind, workers=self.workers, threads=self.threads_per_worker)
 
 
 class EstimateSection(Section):
