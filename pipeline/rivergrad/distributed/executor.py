@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -36,6 +38,21 @@ def _call(run: str, key: int, method: str, picks: Sequence[int | None], *args: A
         raise WorkerLostError(f"piece {key} is not on this worker any more: a worker was lost")
     chosen = [a if pick is None else a[1][pick] for a, pick in zip(args, picks, strict=True)]
     return getattr(_RESIDENT[run, key], method)(*chosen)
+
+
+def _signals_plugin() -> Any:
+    from distributed import WorkerPlugin
+
+    class IgnoreSignals(WorkerPlugin):
+        """A queue tells all processes of a job to stop: workers go on until the run has its checkpoint."""
+
+        def setup(self, worker: Any) -> None:
+            if threading.current_thread() is threading.main_thread():
+                for name in ("SIGTERM", "SIGUSR1"):
+                    if hasattr(signal, name):
+                        signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+    return IgnoreSignals()
 
 
 def _first(result: Any) -> Any:
@@ -102,6 +119,7 @@ class DaskExecutor:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        client.register_plugin(_signals_plugin())
         self._run = f"dask-{client.id}"
         self._workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
         self._home: dict[int, str] = {}

@@ -21,7 +21,9 @@ def address_of(interface: str) -> str:
     }
     if not found.get(interface):
         known = ", ".join(sorted(name for name, addresses in found.items() if addresses))
-        raise InputError(f"compute.interface: found {interface!r}; expected one with an IPv4 address: {known}")
+        raise InputError(
+            f"compute.interface: found {interface!r}; expected one with an IPv4 address: {known}"
+        )
     return found[interface][0]
 
 

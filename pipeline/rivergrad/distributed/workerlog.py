@@ -49,7 +49,7 @@ def _to_console_only_errors() -> None:
             handler.setLevel(logging.ERROR)
 
 
-class WorkerSetup(WorkerPlugin):  # type: ignore[misc]
+class WorkerSetup(WorkerPlugin):
     """Sends a worker's log, and where it was if it crashed, to a file; leaves signals to the run's own process.
 
     Schedulers of clusters tell every process of a job to end, workers too. The run's own process writes a checkpoint

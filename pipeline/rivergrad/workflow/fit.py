@@ -22,6 +22,7 @@ from rivergrad.workflow.optimisers import AdamOptimiser, GaussNewtonOptimiser, L
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.progress import Progress
 from rivergrad.workflow.sections import EstimateSection
+from rivergrad.workflow.stopping import at_step_ends, requested, stopped
 
 if TYPE_CHECKING:
     from rivergrad.workflow.estimation import Estimation
@@ -195,7 +196,7 @@ def fit(
 
     most_probable = settings.method == "gauss_newton"
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
-    with Progress(settings.steps, "estimate", start=done) as progress:
+    with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
         while done < settings.steps and not numbers["stopped"]:
             loss = optimiser.step(done)
             done += 1
@@ -221,8 +222,11 @@ def fit(
                 log.info("step %d: loss %.5f, validation NSE %.4f", done, loss, score)
             if optimiser.finished and not numbers["stopped"]:
                 numbers["stopped"] = 1.0 if optimiser.converged else 3.0
-            if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"]:
+            stop = requested()
+            if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"] or stop:
                 checkpoint()
+            if stop:
+                raise stopped(done)
             progress.update(done, loss=loss, validation=numbers["score"])
     ended = REASONS[int(numbers["stopped"])]
     if numbers["stopped"]:

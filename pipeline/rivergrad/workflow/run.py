@@ -42,6 +42,7 @@ from rivergrad.workflow.results import (
     write_series,
 )
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.stopping import Stopped
 from rivergrad.workflow.transfer import describe_model
 from rivergrad.workflow.uncertainty import estimate_uncertainty
 
@@ -50,7 +51,8 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "workers", "dask-report.html", "config.yaml", "run.json")  # fmt: skip
+         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
+         "dask-report.html")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
@@ -111,7 +113,7 @@ def run_workflow(
             with suppress(OSError):
                 run_dir.rmdir()
         else:
-            info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            info["status"] = _how_it_ended(error)
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
                 write_json(run_dir / "run.json", info)
@@ -124,6 +126,12 @@ def run_workflow(
 
         write_report(run_dir)
     return run_dir
+
+
+def _how_it_ended(error: BaseException) -> str:
+    if isinstance(error, Stopped):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _has_checkpoints(run_dir: Path) -> bool:

@@ -473,8 +473,12 @@ class ComputeSection(Section):
         "machine only.",
     )
     port: PortNumber = Field(default=0, description="The scheduler's port; 0 takes any free one.")
-    wait: PositiveDuration = Field(default=300.0, description="How long workers may take to come, such as 5m.")
-    dashboard: Switch = Field(default=False, description="Whether Dask's dashboard is served on the interface.")
+    wait: PositiveDuration = Field(
+        default=300.0, description="How long workers may take to come, such as 5m."
+    )
+    dashboard: Switch = Field(
+        default=False, description="Whether Dask's dashboard is served on the interface."
+    )
     dashboard_port: PortNumber = Field(default=0, description="Its port; 0 takes any free one.")
     performance_report: Switch = Field(
         default=False, description="Whether Dask's performance report is written, dask-report.html."

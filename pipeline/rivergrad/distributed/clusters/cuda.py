@@ -26,7 +26,9 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
 
     found = torch.cuda.device_count()
     if found == 0:
-        raise InputError("compute.kind: found cuda and no GPU that torch can use; expected one, or kind local")
+        raise InputError(
+            "compute.kind: found cuda and no GPU that torch can use; expected one, or kind local"
+        )
     if options.workers > found:
         raise InputError(
             f"compute.workers: found {options.workers} with kind cuda and {found} GPUs; expected one a GPU, or 0"
@@ -39,7 +41,11 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
         ) from None
     workers = options.workers or found
     settings = local_settings(options, ground)
-    if ground.security is None and find_spec("ucxx") is not None and find_spec("distributed_ucxx") is not None:
+    if (
+        ground.security is None
+        and find_spec("ucxx") is not None
+        and find_spec("distributed_ucxx") is not None
+    ):
         settings["protocol"] = "ucxx"
     with LocalCUDACluster(n_workers=workers, **settings) as cluster:
         yield Started(cluster, workers)

@@ -32,9 +32,7 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
             f"expected {ranks.size}, or 0 for one a rank"
         )
     with LocalCluster(n_workers=1, **local_settings(options, ground)) as cluster:
-        ranks.tell(
-            Join(cluster.scheduler_address, options.interface, ground.security, dict(ground.settings))
-        )
+        ranks.tell(Join(cluster.scheduler_address, options.interface, ground.security, dict(ground.settings)))
         try:
             yield Started(cluster, ranks.size, ranks.problem)
         finally:
