@@ -30,6 +30,7 @@ from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
+from rivergrad.workflow.jobs import note_job
 from rivergrad.workflow.load import dump_resolved, load_workflow
 from rivergrad.workflow.periods import periods_of
 from rivergrad.workflow.record import git_hash, log_to, machine, versions, write_json, write_rows
@@ -101,6 +102,7 @@ def run_workflow(
     }
     try:
         write_json(run_dir / "run.json", info)
+        note_job(run_dir)
         torch.set_num_threads(config.compute.threads_per_worker)
         torch.use_deterministic_algorithms(config.compute.device == "cpu")
         with log_to(run_dir / "log.txt"):
