@@ -17,7 +17,6 @@ from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.residence import WorkerLostError
 from rivergrad.errors import InputError
 
-
 draw = Call(0, 0, "random_sample", (3,))
 
 
