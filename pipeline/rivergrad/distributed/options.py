@@ -33,7 +33,8 @@ class ClusterOptions:
     the network interface that scheduler and workers listen on; `port`, the scheduler's, 0 for any free one;
     `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
     report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
-    `wait`, seconds that workers may take to come; `queue`, what a Slurm job asks for.
+    `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
+    the scheduler counts as lost; `queue`, what a Slurm job asks for.
     """
 
     kind: Kind = "local"
@@ -47,6 +48,7 @@ class ClusterOptions:
     logs: Path | None = None
     tls: Tls | None = None
     wait: float = 300.0
+    patience: float = 120.0
     queue: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import Executor, open_executor
+from rivergrad.distributed.executor import Executor, Pending, open_executor
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
@@ -24,6 +25,10 @@ from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
 """Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
+
+
+IN_FLIGHT = 3
+"""Chunks of time under way at once: workers route the next ones while one is written."""
 
 
 class Source(Protocol):
@@ -157,12 +162,25 @@ def simulate(
             Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
             for piece in pieces
         ]
+        flying: deque[tuple[int, Pending]] = deque()
         for start in range(0, steps, size):
-            stop = min(start + size, steps)
-            handles = sweep.route_chunk(given, start, stop)
-            if start == 0:
-                given = [Given("table")] * len(pieces)  # what was prepared is on the workers by now
-            sink(start, np.concatenate(workers.gather_results(handles), axis=1)[:, order])
+            before = flying[-1][1] if flying else None
+            flying.append((start, sweep.start_chunk(given, start, min(start + size, steps), before)))
+            given = [Given("table")] * len(pieces)  # what was prepared stays on the workers
+            if len(flying) == IN_FLIGHT:
+                _land(sweep, flying.popleft(), order, sink)
+        while flying:
+            _land(sweep, flying.popleft(), order, sink)
+
+
+def _land(
+    sweep: Sweep,
+    chunk: tuple[int, Pending],
+    order: NDArray[np.int64],
+    sink: Callable[[int, NDArray[Any]], None],
+) -> None:
+    start, pending = chunk
+    sink(start, np.concatenate(sweep.end_chunk(pending), axis=1)[:, order])
 
 
 def targets_of(

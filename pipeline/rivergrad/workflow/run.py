@@ -8,20 +8,22 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
-from rivergrad.distributed.executor import Executor, open_executor
+from rivergrad.distributed.executor import Executor, open_executor, with_restarts
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
 from rivergrad.io.rundir import METHODS
@@ -160,16 +162,29 @@ def _remove(run_dir: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _estimates(text: str) -> dict[str, Any]:
+    """What of a configuration the estimate depends on: neither how the network is cut nor what computes the parts."""
+    data: dict[str, Any] = yaml.safe_load(text)
+    data.pop("partition", None)
+    compute = data.get("compute") or {}
+    data["compute"] = {name: compute.get(name) for name in ("engine", "dtype", "device", "memory_budget")}
+    return data
+
+
 def _claim(run_dir: Path, resolved: str) -> None:
     """Make the run directory, or make sure that it belongs to this very workflow."""
     path = run_dir / "config.yaml"
     if path.exists():
-        if path.read_text(encoding="utf-8") != resolved:
+        before = path.read_text(encoding="utf-8")
+        if before == resolved:
+            return
+        if _estimates(before) != _estimates(resolved):
             raise InputError(
                 f"{run_dir}: holds a run of another configuration (its config.yaml differs); "
                 "expected the same one, another output, or --fresh"
             )
-        return
+        if (run_dir / "partition.zarr").exists():
+            shutil.rmtree(run_dir / "partition.zarr")  # it is written anew
     run_dir.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(resolved, encoding="utf-8")
@@ -255,8 +270,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             config, run_dir, inputs, lambda fold: run_workflow(fold, report=False, show_scores=False)
         )
         timer.note("folds")
-    with ExitStack() as stack:
-        executor = stack.enter_context(open_executor(config.compute.cluster(run_dir)))
+
+    def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
+        """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
         work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
         inputs = work.inputs
         timer.note("setup")
@@ -279,6 +295,17 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         if config.report.discharge:
             _write_discharge(config, run_dir, inputs, cut, values, executor)
             timer.note("discharge")
+        return work, uniform, result, discharge, values, sure
+
+    def say(text: str) -> None:
+        log.warning("%s", text)
+        console.print(text, highlight=False, soft_wrap=True)
+
+    with open_executor(config.compute.cluster(run_dir)) as executor:
+        work, uniform, result, discharge, values, sure = with_restarts(
+            executor, config.compute.restarts, partial(on_workers, executor, inputs), say
+        )
+    inputs = work.inputs
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
@@ -288,6 +315,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         steps=result.steps,
         best_step=result.best_step,
         ended=result.ended,
+        orchestration=result.overhead.as_dict(),
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),

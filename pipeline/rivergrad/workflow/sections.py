@@ -462,6 +462,15 @@ class ComputeSection(Section):
         default="float32", description="The precision of the routing arithmetic."
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="What the workers compute on.")
+    restarts: NonNegativeCount = Field(
+        default=3,
+        description="How many times a run in which a worker is lost goes on by itself from its last checkpoint.",
+    )
+    patience: PositiveDuration = Field(
+        default=120.0,
+        description="How long a worker may give no sign of life before it counts as lost, such as 2m; one at work "
+        "gives some, however long its work takes.",
+    )
     memory_budget: Size = Field(
         default=2_000_000_000,
         description="About how much memory a worker spends on what it keeps for the gradient and on a chunk of "
@@ -519,6 +528,7 @@ class ComputeSection(Section):
             tls=tls,
             wait=self.wait,
             queue=self.slurm.model_dump(),
+            patience=self.patience,
         )
 
 
@@ -564,6 +574,10 @@ class EstimateSection(Section):
     checkpoint_every: Count = Field(
         default=10,
         description="The number of steps from one checkpoint to the next; a killed run resumes there.",
+    )
+    checkpoints: Count = Field(
+        default=2,
+        description="The number of newest checkpoints that are kept; if one is damaged, the one before is taken.",
     )
     uniform_grid: Count = Field(
         default=12,
