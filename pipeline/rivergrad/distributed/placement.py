@@ -47,7 +47,7 @@ def worker_order(workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def check_room(
-    needed: Sequence[int], home: NDArray[np.int64], room: Sequence[tuple[str, int]], device: str
+    needed: NDArray[np.int64], home: NDArray[np.int64], room: Sequence[tuple[str, int]], device: str
 ) -> None:
     """Raise an InputError naming a part and sizes where the parts of a worker are more than it can hold.
 
@@ -57,17 +57,16 @@ def check_room(
         room: (worker,) the host, and bytes free: on the host, which its workers share, or on the worker's own device.
         device: `cpu` or `cuda`.
     """
-    need = np.asarray(needed, np.int64)
     places: list[Any] = [host if device == "cpu" else number for number, (host, _) in enumerate(room)]
     for place in dict.fromkeys(places):
         members = [number for number, other in enumerate(places) if other == place]
         mine = np.flatnonzero(np.isin(home, members))
         free = min(room[number][1] for number in members)
-        if mine.size and (total := int(need[mine].sum())) > free:
-            largest = int(mine[need[mine].argmax()])
+        if mine.size and (total := int(needed[mine].sum())) > free:
+            largest = int(mine[needed[mine].argmax()])
             what = "the memory" if device == "cpu" else "the GPU memory"
             raise InputError(
-                f"part {largest} needs {_size(int(need[largest]))} for its runoff, and with the other "
+                f"part {largest} needs {_size(int(needed[largest]))} for its runoff, and with the other "
                 f"{mine.size - 1} parts of its {'machine' if device == 'cpu' else 'worker'} {_size(total)}; "
                 f"{what} free there is {_size(free)}; expected more workers (with as many parts), or dtype float32"
             )
