@@ -59,8 +59,9 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
 
     from rivergrad.distributed.handshake import check_versions
     from rivergrad.distributed.security import make_security
-    from rivergrad.distributed.workerlog import WorkerSetup, scheduler_log
+    from rivergrad.distributed.workerlog import WorkerSetup, quiet_console, scheduler_log
 
+    quiet_console()
     host = address_of(options.interface)
     check_port("compute.port", options.port, host)
     check_port("compute.dashboard_port", options.dashboard_port, host)
@@ -73,9 +74,11 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
     kind = import_module(f"rivergrad.distributed.clusters.{options.kind}")
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        stack.enter_context(scheduler_log(options.logs))
+        if options.logs is not None:
+            options.logs.mkdir(parents=True, exist_ok=True)
         ground = Ground(host, make_security(options.tls), settings)
         started: Started = stack.enter_context(kind.start(options, ground))
+        stack.enter_context(scheduler_log(options.logs))
         client = stack.enter_context(Client(started.cluster))
         _wait_for(client, started, options)
         check_versions(client)

@@ -83,7 +83,9 @@ class World:
         from distributed import Nanny
 
         from rivergrad.distributed.network import address_of
+        from rivergrad.distributed.workerlog import quiet_console
 
+        quiet_console()
         with dask.config.set(order.settings):
             async with Nanny(
                 order.address,

@@ -43,10 +43,19 @@ def _open(path: Path) -> logging.Handler | None:
     return handler
 
 
-def _to_console_only_errors() -> None:
+class _OnlyErrors(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+
+_only_errors = _OnlyErrors()
+
+
+def quiet_console() -> None:
+    """Keep what Dask logs off the terminal, but for errors. (Levels would not last: Dask sets them itself.)"""
     for handler in logging.getLogger("distributed").handlers:
-        if type(handler) is logging.StreamHandler:
-            handler.setLevel(logging.ERROR)
+        if not isinstance(handler, _File):
+            handler.addFilter(_only_errors)
 
 
 class WorkerSetup(WorkerPlugin):
@@ -62,20 +71,19 @@ class WorkerSetup(WorkerPlugin):
         self.folder = folder
 
     def setup(self, worker: Any) -> None:
+        quiet_console()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, _end_later)
         handler = None if self.folder is None else _open(log_path(self.folder, worker.name))
         if handler is None:
             return
-        _to_console_only_errors()
-        for name in LOGGERS:
+            for name in LOGGERS:
             logger = logging.getLogger(name)
             logger.addHandler(handler)
             logger.setLevel(logging.INFO)
-        for name in list(logging.Logger.manager.loggerDict):
-            if name.startswith("distributed."):
-                logging.getLogger(name).setLevel(logging.NOTSET)
+        for logger in _below_distributed():
+            logger.setLevel(logging.NOTSET)
         with suppress(AttributeError, ValueError):
             faulthandler.enable(handler.stream)  # type: ignore[attr-defined]
         logging.getLogger("rivergrad").info(
@@ -90,6 +98,11 @@ def _end_later(number: int, frame: object) -> None:
     timer.start()
 
 
+def _below_distributed() -> list[logging.Logger]:
+    names = list(logging.Logger.manager.loggerDict)
+    return [logging.getLogger(name) for name in names if name.startswith("distributed.")]
+
+
 @contextmanager
 def scheduler_log(folder: Path | None) -> Iterator[None]:
     """Send what Dask logs in this process (of the scheduler, and of workers that are started again) to a file."""
@@ -97,14 +110,16 @@ def scheduler_log(folder: Path | None) -> Iterator[None]:
     if handler is None:
         yield
         return
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    _to_console_only_errors()
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    top = logging.getLogger("distributed")
+    levels = {logger: logger.level for logger in (top, *_below_distributed())}
+    for logger in levels:
+        logger.setLevel(logging.NOTSET)
+    top.addHandler(handler)
+    top.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        top.removeHandler(handler)
+        for logger, level in levels.items():
+            logger.setLevel(level)
         handler.close()

@@ -527,7 +527,7 @@ class ComputeSection(Section):
             logs=run_dir / "workers",
             tls=tls,
             wait=self.wait,
-            queue=self.slurm.model_dump(),
+            queue=dict(self.slurm),
             patience=self.patience,
         )
 
