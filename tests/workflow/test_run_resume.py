@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,43 @@ def test_stopped_by_a_signal_to_all_its_processes(whole: Path, tmp_path: Path, t
 
     assert run_workflow(load_workflow(path), report=False) == stopped
     assert contents(stopped / "parameters.zarr") == contents(whole / "parameters.zarr")
+
+
+def workers_of(pid: int) -> list[int]:
+    """Worker processes below one: those that multiprocessing has spawned, but for what keeps its books."""
+    found = []
+    for below in children(pid):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
+                found.append(below)
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")  # of connections that broke
+def test_a_worker_killed_and_one_that_hangs(whole: Path, tmp_path: Path, tiny: Any) -> None:
+    """The run goes on by itself from its last checkpoint both times, to the same bytes."""
+    folder = tmp_path / "run"
+    compute = {"kind": "local", "workers": 2, "patience": "6s", "restarts": 2}
+    path = tiny(tmp_path / "w.yaml", folder, estimate=STEPS, partition=CUT, compute=compute)
+    harmed: list[int] = []
+
+    def harm() -> None:
+        for step, number in ((8, signal.SIGKILL), (16, signal.SIGSTOP)):
+            while newest(folder) < step:
+                time.sleep(0.002)
+            harmed.append(workers_of(os.getpid())[-1])
+            os.kill(harmed[-1], number)
+
+    thread = threading.Thread(target=harm, daemon=True)
+    thread.start()
+    assert run_workflow(load_workflow(path), report=False) == folder
+    assert len(harmed) == 2
+    assert not any(alive(pid) for pid in harmed)
+    log = (folder / "log.txt").read_text()
+    assert "1 of 2 workers ended unexpectedly (out of memory, or killed): setting up again" in log
+    assert "1 of 2 workers gave no sign of life for 6 s: setting up again" in log
+    assert log.count("going on from the checkpoint of step") == 2
+    assert contents(folder / "parameters.zarr") == contents(whole / "parameters.zarr")
+    assert json.loads((folder / "run.json").read_text())["status"] == "done"

@@ -29,7 +29,9 @@ class SchedulerLostError(InputError):
 class Watch:
     """Looks after the workers of a client.
 
-    A worker at work still sends heartbeats, by a thread of its own: however long its task takes, it is not lost.
+    A worker at work still sends heartbeats, by a thread of its own, unless it compiles or computes without letting
+    that thread run. So of one that is silent the nanny is asked, where there is one, whether its processor time
+    grows: however long its task takes, a worker at work is not lost.
 
     Args:
         client: of the cluster.
@@ -39,6 +41,7 @@ class Watch:
     def __init__(self, client: Any, patience: float = PATIENCE) -> None:
         self._client, self.patience = client, patience
         self._seen: dict[str, tuple[float, float]] = {}
+        self._work: dict[str, float] = {}
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """What the scheduler knows of each worker, by address.
@@ -59,14 +62,37 @@ class Watch:
     def hung(self) -> list[str]:
         """Workers that have given no sign of life for long. Clocks of other machines are not trusted."""
         now = time.monotonic()
-        hung = []
+        silent = []
         for address, worker in self.workers().items():
             told = float(worker["last_seen"])
             if address not in self._seen or self._seen[address][0] != told:
                 self._seen[address] = told, now
+                self._work.pop(address, None)
             elif now - self._seen[address][1] > self.patience:
-                hung.append(address)
-        return hung
+                silent.append(address)
+        return [address for address in silent if not self._at_work(address)]
+
+    def _at_work(self, address: str) -> bool:
+        """Whether a silent worker's processor time has grown since the last look, as far as its nanny knows."""
+        from distributed.comm.core import CommClosedError
+
+        try:
+            found = self._client.sync(
+                self._client._run,
+                processor_seconds,
+                workers=[address],
+                nanny=True,
+                on_error="return",
+                callback_timeout=LOOK_SECONDS,
+            )
+        except (OSError, TimeoutError, CommClosedError, KeyError):
+            return False
+        seconds = found.get(address)
+        if not isinstance(seconds, float):
+            return False
+        before = self._work.get(address)
+        self._work[address] = seconds
+        return before is None or seconds > before
 
     def check(self, needed: Iterable[str]) -> None:
         """Raise unless the scheduler and these workers are there and alive."""
@@ -134,6 +160,14 @@ class Watch:
     def scheduler_lost(self) -> SchedulerLostError:
         """The error to raise when the scheduler does not answer."""
         return SchedulerLostError(f"the scheduler of the workers is lost (killed, or out of reach); {AGAIN}")
+
+
+def processor_seconds(dask_worker: Any) -> float:
+    """Seconds of processor time that the process of a nanny has taken."""
+    import psutil
+
+    times = psutil.Process(dask_worker.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 _WHY = "out of memory, or killed"

@@ -78,7 +78,7 @@ class WorkerSetup(WorkerPlugin):
         handler = None if self.folder is None else _open(log_path(self.folder, worker.name))
         if handler is None:
             return
-            for name in LOGGERS:
+        for name in LOGGERS:
             logger = logging.getLogger(name)
             logger.addHandler(handler)
             logger.setLevel(logging.INFO)
