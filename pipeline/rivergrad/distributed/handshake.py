@@ -31,7 +31,8 @@ def check_versions(client: Any) -> None:
     Raises:
         InputError: one runs another version, other source, or has none; names both.
     """
-    mine = version("rivergrad")
+    from rivergrad import __version__ as mine
+
     for address, found in client.run(version, "rivergrad", on_error="return").items():
         if found != mine:
             theirs = "no rivergrad" if isinstance(found, Exception) else f"rivergrad {found}"
