@@ -24,7 +24,7 @@ from rich.table import Table
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
 from rivergrad.io.rundir import METHODS
 from rivergrad.routing import choose_engine, schemes
@@ -121,6 +121,11 @@ def run_workflow(
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
                 write_json(run_dir / "run.json", info)
+        if isinstance(error, OSError) and _has_checkpoints(run_dir):
+            raise InputError(
+                f"{os_error_text(error)}; once that is mended, "
+                "run the same command again to go on from the last checkpoint"
+            ) from error
         raise
     info["seconds"] = round(time.perf_counter() - began, 2)
     info.update(status="done", finished=_now())
