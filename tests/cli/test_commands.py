@@ -367,7 +367,10 @@ def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest
     assert (evaluated.exit_code, reported.exit_code, status.exit_code) == (0, 0, 0)
     assert seen == [tmp_path, tmp_path]
     assert reported.stdout.strip() == str(tmp_path / "report.html")
-    assert status.stdout.splitlines()[:2] == ["demo: finished, step 20", "loss 0.25, validation NSE 0.7"]
+    assert status.stdout.splitlines()[:2] == [
+        "demo: finished, step 20 of 12",
+        "loss 0.25, validation NSE 0.7",
+    ]
 
 
 # --- partition, route, export: on files -----------------------------------------------------------------
