@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
 from rivergrad.distributed.liveness import PATIENCE, Watch
 from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
     Report,
     WorkerLostError,
@@ -80,6 +79,8 @@ class Executor(Protocol):
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
+
     def renew(self) -> None: ...
 
 
@@ -119,26 +120,14 @@ class SerialExecutor:
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)
 
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        return [function(*args)]
+
     def renew(self) -> None:
         self.close()
 
     def close(self) -> None:
         forget(self._run)
-
-
-def _signals_plugin() -> Any:
-    from distributed import WorkerPlugin
-
-    class IgnoreSignals(WorkerPlugin):
-        """A queue tells all processes of a job to stop: workers go on until the run has its checkpoint."""
-
-        def setup(self, worker: Any) -> None:
-            if threading.current_thread() is threading.main_thread():
-                for name in ("SIGTERM", "SIGUSR1"):
-                    if hasattr(signal, name):
-                        signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-    return IgnoreSignals()
 
 
 class DaskExecutor:
@@ -153,8 +142,7 @@ class DaskExecutor:
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
-        self._watch.patiently(lambda: client.register_plugin(_signals_plugin()), ())
-        self._settle_on(sorted(self._watch.workers()))
+        self._settle_on(worker_order(self._watch.workers()))
 
     def _settle_on(self, workers: list[str]) -> None:
         self._run = f"dask-{self._client.id}-{next(self._runs)}"
@@ -236,6 +224,12 @@ class DaskExecutor:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
         return found
 
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        """Call a function once on each worker; what it gives, in their order."""
+        workers = self._workers
+        found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
+        return [found[address] for address in workers]
+
     def renew(self) -> None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
 
@@ -266,7 +260,7 @@ class DaskExecutor:
         if len(present) < len(self._workers):
             log.warning("going on with %d of %d workers", len(present), len(self._workers))
         run, kept = self._run, [address for address in self._workers if address in present]
-        self._settle_on(sorted(present))
+        self._settle_on([address for address in worker_order(self._watch.workers()) if address in present])
         if kept:
             self._watch.patiently(lambda: self._client.run(forget, run, workers=kept), kept)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rivergrad.distributed.calls import Call, Node
 from rivergrad.distributed.executor import Answer, Executor, Pending
+from rivergrad.distributed.placement import check_room, free_memory, place_parts
 from rivergrad.distributed.totals import Total
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup, ResidentPiece
 from rivergrad.estimate.smoothing import Neighbours
@@ -23,6 +24,12 @@ GROUPS = 4
 those downstream route the group before."""
 ADDED = ("loss", "shared", "square")
 """What a step adds up over all pieces."""
+
+
+def runoff_bytes(setup: PieceSetup) -> int:
+    """What the runoff of a piece takes, which stays on its worker for the whole run."""
+    columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
+    return setup.steps * columns * (8 if setup.dtype == "float64" else 4)
 
 
 class Sweep:
@@ -44,17 +51,29 @@ class Sweep:
             source: (piece.number, e) for piece in self.pieces for e, source in enumerate(piece.sources)
         }
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
-        parts = max(setup.piece.part for setup in setups) + 1
         self.seconds = 0.0
+        self._setups = setups
+        part = [piece.part for piece in self.pieces]
+        room = executor.everywhere(free_memory, setups[0].device)
+        self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
         executor.gather(
             [
-                executor.create(setup.piece.number, setup.piece.part / parts, ResidentPiece, setup)
-                for setup in setups
+                executor.create(p.number, (self._home[p.part] + 0.5) / len(room), ResidentPiece, setup)
+                for p, setup in zip(self.pieces, setups, strict=True)
             ]
         )
 
     def load(self) -> None:
-        """Every worker reads the runoff of its pieces."""
+        """Every worker reads the runoff of its pieces.
+
+        Raises:
+            InputError: it will not fit there; the part is named.
+        """
+        device = self._setups[0].device
+        needed = np.zeros(self._home.size, np.int64)
+        for setup in self._setups:
+            needed[setup.piece.part] += runoff_bytes(setup)
+        check_room(needed, self._home, self.executor.everywhere(free_memory, device), device)
         self._everywhere("load")
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:

@@ -32,6 +32,7 @@ from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
+from rivergrad.workflow.jobs import note_job
 from rivergrad.workflow.load import dump_resolved, load_workflow
 from rivergrad.workflow.periods import periods_of
 from rivergrad.workflow.record import git_hash, log_to, machine, versions, write_json, write_rows
@@ -53,7 +54,8 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
+         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
+         "dask-report.html")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
@@ -102,6 +104,7 @@ def run_workflow(
     }
     try:
         write_json(run_dir / "run.json", info)
+        note_job(run_dir)
         torch.set_num_threads(config.compute.threads_per_worker)
         torch.use_deterministic_algorithms(config.compute.device == "cpu")
         with log_to(run_dir / "log.txt"):
