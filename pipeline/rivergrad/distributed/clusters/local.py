@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.liveness import AGAIN
 from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.residence import WorkerLostError
 
 
 def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:
@@ -32,5 +34,11 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     """A `LocalCluster` of `options.workers` processes."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=options.workers, **local_settings(options, ground)) as cluster:
+    try:
+        opened = LocalCluster(n_workers=options.workers, **local_settings(options, ground))
+    except RuntimeError as error:  # of a nanny whose worker has ended
+        raise WorkerLostError(
+            f"a worker ended while it started (out of memory, or killed); {AGAIN}"
+        ) from error
+    with opened as cluster:
         yield Started(cluster, options.workers)
