@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,16 +29,26 @@ def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:
     }
 
 
+def started(make: Callable[[], Any]) -> Any:
+    """A new cluster.
+
+    Raises:
+        WorkerLostError: a worker ended before it had come.
+    """
+    try:
+        return make()
+    except RuntimeError as error:  # of a nanny whose worker has ended
+        raise WorkerLostError(
+            f"a worker ended while it started (out of memory, or killed); {AGAIN}"
+        ) from error
+
+
 @contextmanager
 def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     """A `LocalCluster` of `options.workers` processes."""
     from distributed import LocalCluster
 
-    try:
-        opened = LocalCluster(n_workers=options.workers, **local_settings(options, ground))
-    except RuntimeError as error:  # of a nanny whose worker has ended
-        raise WorkerLostError(
-            f"a worker ended while it started (out of memory, or killed); {AGAIN}"
-        ) from error
-    with opened as cluster:
+    with started(
+        lambda: LocalCluster(n_workers=options.workers, **local_settings(options, ground))
+    ) as cluster:
         yield Started(cluster, options.workers)
