@@ -529,6 +529,7 @@ class ComputeSection(Section):
             wait=self.wait,
             queue=dict(self.slurm),
             patience=self.patience,
+            restarts=self.restarts,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rivergrad.distributed.clusters import Ground, Started
-from rivergrad.distributed.clusters.local import local_settings
+from rivergrad.distributed.clusters.local import local_settings, started
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
 
@@ -47,5 +47,5 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
         and find_spec("distributed_ucxx") is not None
     ):
         settings["protocol"] = "ucxx"
-    with LocalCUDACluster(n_workers=workers, **settings) as cluster:
+    with started(lambda: LocalCUDACluster(n_workers=workers, **settings)) as cluster:
         yield Started(cluster, workers)
