@@ -196,12 +196,17 @@ def test_submit_prints_the_script(tmp_path: Path) -> None:
         "--partition=night",
         "--constraint=ib",
     }
-    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 \\")
+    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 --cpus-per-task=1 \\")
     assert subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False).returncode == 0
     assert list(tmp_path.iterdir()) == []
 
     array = call(*words, "--profile", "configs/local.yaml", "--seeds", "0-4%2").stdout
-    for line in ("#SBATCH --array=0-4%2", "#SBATCH --cpus-per-task=2", "#SBATCH --ntasks=1"):
+    for line in (
+        "#SBATCH --array=0-4%2",
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --ntasks=1",
+        "srun --ntasks=1 --cpus-per-task=2 \\",
+    ):
         assert line in array.splitlines()
     assert (
         f"--set seed=$SLURM_ARRAY_TASK_ID --set 'output={tmp_path}/a run/seed-'$SLURM_ARRAY_TASK_ID" in array

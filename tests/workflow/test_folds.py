@@ -213,7 +213,7 @@ def test_a_mistake_late_in_the_folds_throws_nothing_away(
         return cross_validate(config, run_dir, inputs, first_only)
 
     monkeypatch.setattr(run_module, "cross_validate", failing)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InputError, match="no space left; once that is mended"):
         run_workflow(config, report=False)
     assert json.loads((tmp_path / "run/folds/1/run.json").read_text())["status"] == "done"
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"

@@ -92,7 +92,7 @@ def write_script(
         "directives": slurm.directives,
         "folder": shlex.quote(str(Path.cwd())),
         "prologue": slurm.prologue,
-        "command": _command(config, workflow, profile, settings, ensemble),
+        "command": _command(config, workflow, profile, settings, ensemble, cores),
         "job": "$SLURM_JOB_ID" if ensemble is None else "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     }
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
@@ -114,6 +114,7 @@ def _command(
     profile: Path | None,
     settings: Sequence[str],
     ensemble: Ensemble | None,
+    cores: int,
 ) -> str:
     """What the job runs; srun makes it a step of the job, which Slurm's signals reach."""
     arguments = [sys.executable, "-m", "rivergrad.cli", "run", str(workflow)]
@@ -125,6 +126,8 @@ def _command(
     if ensemble is not None:
         words += ensemble.words(config.output)
     launcher = config.compute.slurm.launcher if config.compute.kind == "mpi" else "srun --ntasks=1"
+    if launcher.split()[0] == "srun":  # which does not take it from the job
+        launcher += f" --cpus-per-task={cores}"
     return " \\\n  ".join([launcher, " ".join(words)])
 
 
