@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.liveness import Watch
 from rivergrad.distributed.network import address_of, check_port
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
@@ -81,8 +82,9 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
         stack.enter_context(scheduler_log(options.logs))
         client = stack.enter_context(Client(started.cluster))
         _wait_for(client, started, options)
-        check_versions(client)
-        client.register_plugin(WorkerSetup(options.logs))
+        check_versions(client, options.patience)
+        watch = Watch(client, options.patience)
+        watch.patiently(lambda: client.register_plugin(WorkerSetup(options.logs)), list(watch.workers()))
         if options.dashboard:
             log.info("Dask dashboard: %s", client.dashboard_link)
         _record(client, options)
