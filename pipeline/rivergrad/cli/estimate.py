@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
-from rivergrad.errors import InputError
 
 if TYPE_CHECKING:
     from rivergrad.workflow.schema import Workflow
@@ -28,6 +27,8 @@ def run(
 ) -> None:
     """Carry out a workflow: cut, estimate, evaluate, report. Resumes a run that was stopped."""
     if fold is not None and fresh:
+        from rivergrad.errors import InputError
+
         raise InputError("found --fold with --fresh; expected one of them: --fresh forgets all folds")
     _run(workflow, settings, fresh, report=True, fold=fold)
 
@@ -59,9 +60,11 @@ def _run(
         if config is None:
             return
         # imports torch: after the workflow is known to be valid
-        from rivergrad.workflow.run import run_fold, run_workflow
+        from rivergrad.workflow.run import run_workflow
 
         if fold is not None:
+            from rivergrad.workflow.run import run_fold
+
             folder = run_fold(config, fold)
         elif report:
             folder = run_workflow(config, fresh=fresh)
@@ -82,6 +85,7 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
     What is wrong is said once, by the first rank.
     """
     from rivergrad.distributed.ranks import leading, told_ranks
+    from rivergrad.errors import InputError
     from rivergrad.workflow.load import load_workflow
 
     try:
