@@ -196,16 +196,50 @@ def test_submit_prints_the_script(tmp_path: Path) -> None:
         "--partition=night",
         "--constraint=ib",
     }
-    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 \\")
+    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 --cpus-per-task=1 \\")
     assert subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False).returncode == 0
     assert list(tmp_path.iterdir()) == []
 
     array = call(*words, "--profile", "configs/local.yaml", "--seeds", "0-4%2").stdout
-    for line in ("#SBATCH --array=0-4%2", "#SBATCH --cpus-per-task=2", "#SBATCH --ntasks=1"):
+    for line in (
+        "#SBATCH --array=0-4%2",
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --ntasks=1",
+        "srun --ntasks=1 --cpus-per-task=2 \\",
+    ):
         assert line in array.splitlines()
     assert (
         f"--set seed=$SLURM_ARRAY_TASK_ID --set 'output={tmp_path}/a run/seed-'$SLURM_ARRAY_TASK_ID" in array
     )
+
+
+def test_submit_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array of the folds, and the whole once they have ended well."""
+    words = (
+        "submit",
+        DEMO,
+        "--folds",
+        "--set",
+        f"output={tmp_path / 'run'}",
+        "--profile",
+        "configs/local.yaml",
+    )
+    assert "--folds: found gauges.folds 0; expected" in refused(*words)
+    (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho 7\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    words = (*words, "--set", "gauges.folds=5", "--set", "gauges.holdout=0.0")
+    assert call(*words).stdout == "7\n"
+    script = tmp_path / "run" / "job.sh"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"--parsable {script}",
+        f"--parsable --dependency=afterok:7 --kill-on-invalid-dep=yes {script}",
+    ]
+    array, whole = call(*words, "--dry-run").stdout.split("\n#!/usr/bin/env bash\n")
+    assert "#SBATCH --array=1-5" in array
+    assert "--fold $SLURM_ARRAY_TASK_ID &" in array
+    assert "requeue ${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" in array
+    assert script.read_text() == "#!/usr/bin/env bash\n" + whole
 
 
 def test_submit_takes_another_template(tmp_path: Path) -> None:

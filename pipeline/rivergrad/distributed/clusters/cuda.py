@@ -41,6 +41,9 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
         ) from None
     workers = options.workers or found
     settings = local_settings(options, ground)
+    del settings["processes"]  # there is no other way, and dask-cuda says so itself
+    # what lives on a worker is not Dask's to move from the GPU to the host
+    settings |= {"device_memory_limit": None, "memory_limit": None}
     if (
         ground.security is None
         and find_spec("ucxx") is not None
