@@ -184,7 +184,7 @@ def test_submit_prints_the_script(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")} == {
         "--job-name=demo",
-        f"--output={tmp_path / 'a run'}/slurm-%j.out",
+        f"--output='{tmp_path / 'a run'}/slurm-%j.out'",
         "--open-mode=append",
         "--nodes=1-6",
         "--ntasks=6",

@@ -78,7 +78,7 @@ def write_script(
     memory = slurm.memory * here / (ranks * cores)
     values: dict[str, Any] = {
         "name": config.name,
-        "log": str(_log(config, ensemble).absolute()),
+        "log": shlex.quote(str(_log(config, ensemble).absolute())),
         "nodes": "1" if ranks == 1 else f"1-{ranks}",
         "tasks": ranks,
         "cores": cores,
