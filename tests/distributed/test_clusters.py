@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -110,13 +111,15 @@ def test_submitted_and_preempted(serial: Path, tmp_path: Path) -> None:
         *("--set", f"output={run}", "--set", "compute.workers=2", "--set", "compute.slurm.memory=1GB"),
     )
     job = submitted.strip()
-    log, state = run / "log.txt", lambda: rivergrad("status", run).splitlines()
+    log = run / "log.txt"
     try:
         wait_until("the first step", lambda: log.is_file() and "step 0" in log.read_text())
-        assert state()[-1] == f"2 workers (mpi), Slurm job {job}: RUNNING"
         subprocess.run(["scancel", "--signal=TERM", job], check=True)
-        wait_until("a checkpoint", lambda: "stopped by SIGTERM" in log.read_text())
-        assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+        wait_until("a checkpoint", lambda: json.loads((run / "run.json").read_text())["status"] == "stopped")
+        assert re.search(r"stopped by SIGTERM after step \d+, with a checkpoint", log.read_text())
+        lines = rivergrad("status", run).splitlines()
+        assert re.fullmatch(r"small: (stopped|running), step 1?\d of 20", lines[0])
+        assert re.fullmatch(rf"2 workers \(mpi\), Slurm job {job}: \w+", lines[-1])
         wait_until("the end", lambda: json.loads((run / "run.json").read_text())["status"] == "done")
     finally:
         subprocess.run(["scancel", job], check=False)
