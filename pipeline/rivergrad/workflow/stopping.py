@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 EXIT_CODE = 75
@@ -44,12 +45,22 @@ def stop_on_signals() -> Iterator[None]:
         yield
         return
     _request.name, _request.waits = None, False
+    _shield_bookkeeper()
     before = {number: signal.signal(number, _request) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _shield_bookkeeper() -> None:
+    """Start what keeps books of multiprocessing's resources deaf to our signals, which may go to all processes."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
