@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +63,6 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
     from rivergrad.distributed.workerlog import WorkerSetup, quiet_console, scheduler_log
 
     quiet_console()
-    _start_helper()
     host = address_of(options.interface)
     check_port("compute.port", options.port, host)
     check_port("compute.dashboard_port", options.dashboard_port, host)
@@ -95,17 +91,6 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
         if options.report is not None:
             stack.enter_context(_performance_report(options.report))
         yield client
-
-
-def _start_helper() -> None:
-    """Start the process by which Python tidies up behind others, deaf to SIGUSR1 as it is to SIGTERM.
-
-    A queue sends it to all processes of a job, and one that dies of it leaves complaints on the terminal.
-    """
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        resource_tracker.ensure_running()
-        signal.signal(signal.SIGUSR1, before)
 
 
 def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
