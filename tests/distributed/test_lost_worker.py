@@ -5,16 +5,26 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from distributed import Client
 
-from rivergrad.distributed import executor as executor_module
-from rivergrad.distributed.executor import WorkerLostError, open_executor
+from rivergrad.distributed.calls import Call
+from rivergrad.distributed.executor import DaskExecutor, open_executor, with_restarts
+from rivergrad.distributed.liveness import SchedulerLostError
+from rivergrad.distributed.residence import WorkerLostError
 from rivergrad.errors import InputError
+
+draw = Call(0, 0, "random_sample", (3,))
 
 
 def pids(executor: Any) -> list[int]:
@@ -36,10 +46,10 @@ def test_killed_while_at_work() -> None:
     with open_executor(2) as executor:
         executor.gather([executor.create(key, key, importlib.import_module, "time") for key in (0, 1)])
         timer = kill_after(pids(executor)[0], 0.5)
-        handles = [executor.run(key, "sleep", 30.0) for key in (0, 1)]  # both are busy when one is killed
+        sleeps = [Call(key, key, "sleep", (30.0,)) for key in (0, 1)]  # both are busy when one is killed
         began = time.monotonic()
         with pytest.raises(InputError) as error:
-            executor.gather(handles)
+            executor.finish(executor.start(sleeps))
         lasted = time.monotonic() - began
         timer.join()
     assert isinstance(error.value, WorkerLostError)
@@ -55,24 +65,70 @@ def test_killed_while_at_work() -> None:
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(120)
-def test_killed_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_two_calls() -> None:
     """What lived on the worker is gone although a new worker has taken its place."""
-    monkeypatch.setattr(executor_module, "WAIT_SECONDS", 1.0)
     with open_executor(1) as executor:
         executor.gather([executor.create(0, 0, np.random.RandomState, 0)])
         os.kill(pids(executor)[0], signal.SIGKILL)
         time.sleep(1.0)
         began = time.monotonic()
-        handle = executor.run(0, "random_sample", 3)
         with pytest.raises(WorkerLostError, match="ended unexpectedly"):
-            executor.gather([handle])
+            executor.finish(executor.start([draw]))
         assert time.monotonic() - began < 20
+
+
+@contextmanager
+def external_cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and a worker in processes of their own."""
+    file = str(folder / "scheduler.json")
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen(
+        [*command, "--no-dashboard", "--scheduler-file", file], stderr=subprocess.DEVNULL
+    )
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
+    worker = subprocess.Popen(
+        [*command, "--scheduler-file", file, "--local-directory", str(folder)], stderr=subprocess.DEVNULL
+    )
+    try:
+        yield file, scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(200)
+def test_the_scheduler_hangs_and_is_killed(tmp_path: Path) -> None:
+    """Both end soon, with a line that says so; no restart could help."""
+    with external_cluster(tmp_path) as (file, scheduler):
+        for how in (signal.SIGSTOP, signal.SIGKILL):
+            with Client(scheduler_file=file) as client:
+                client.wait_for_workers(1, timeout=60)
+                executor = DaskExecutor(client, patience=3.0)
+                executor.gather([executor.create(0, 0, importlib.import_module, "time")])
+                timer = threading.Timer(0.5, scheduler.send_signal, (how,))
+                timer.start()
+                began = time.monotonic()
+                with pytest.raises(SchedulerLostError, match=r"the scheduler of the workers is lost.*again"):
+                    with_restarts(
+                        executor,
+                        3,
+                        lambda used=executor: used.finish(used.start([Call(0, 0, "sleep", (30.0,))])),
+                        pytest.fail,
+                    )
+                assert time.monotonic() - began < 20
+                timer.join()
+                scheduler.send_signal(signal.SIGCONT)
 
 
 def test_an_error_on_the_way_is_told_as_it_is() -> None:
     with open_executor(0) as executor:
         executor.create(0, 0, np.random.RandomState, 0)
         with pytest.raises(AttributeError, match="no_such_method"):
-            executor.run(0, "no_such_method")
+            executor.start([Call(0, 0, "no_such_method")])
     with open_executor(0) as other, pytest.raises(WorkerLostError, match="piece 0 is not on this worker"):
-        other.run(0, "random_sample")  # pieces are forgotten at the end
+        other.start([draw])  # pieces are forgotten at the end

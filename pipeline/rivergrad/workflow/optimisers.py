@@ -87,13 +87,13 @@ class AdamOptimiser:
 
     def step(self, number: int) -> float:
         rate = self.rate(number) * self.factor
-        results = self.sweep.step(self.shared, self.windows(number), update=self.clip is None, rate=rate)
+        found = self.sweep.step(self.shared, self.windows(number), update=self.clip is None, rate=rate)
         value, slope = self.penalty(self.shared)
-        loss = float(sum(result["loss"] for result in results)) + value
-        gradient = np.sum([result["shared"] for result in results], axis=0) + slope
+        loss = float(found["loss"]) + value
+        gradient = found["shared"] + slope
         scale = 1.0
         if self.clip is not None:
-            norm = float(np.sqrt(gradient @ gradient + sum(result["square"] for result in results)))
+            norm = float(np.sqrt(gradient @ gradient + found["square"]))
             scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
             self.sweep.advance(rate, scale)
         self.shared = self.shared + self._adam.update(gradient * scale, rate)
