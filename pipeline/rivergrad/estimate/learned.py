@@ -90,6 +90,7 @@ class PieceRunoffModel:
         size = steps * setup.area.size * max(1, len(setup.spec.forcings)) * dtype.itemsize
         self._kept: Tensor | None = self._read(0, steps) if size <= memory else None
         self._checked = False
+        self._takes_given = setup.spec.needs_given
         self._known: tuple[bytes, int, Tensor] | None = None
 
     def weights(self, shared: Any) -> Any:
@@ -131,7 +132,7 @@ class PieceRunoffModel:
             self.weights(shared),
             forcings,
             self.attributes,
-            None if given is None else self._as_depth(given.to(self.dtype), self.area),
+            self._as_depth(given.to(self.dtype), self.area) if self._takes_given and given is not None else None,
         )
         if not self._checked:
             check_output(depth, forcings, self.setup.spec.model, self.setup.reach_id)
@@ -161,7 +162,9 @@ class PieceRunoffModel:
                 leaf,
                 own,
                 self.attributes[some],
-                None if given is None else self._as_depth(given[:stop, some].to(self.dtype), area),
+                self._as_depth(given[:stop, some].to(self.dtype), area)
+                if self._takes_given and given is not None
+                else None,
             )
             check_output(depth, own, self.setup.spec.model, ids[some])
             found[:, some] = depth_to_discharge(depth, area, self.setup.spec.step)

@@ -132,7 +132,8 @@ class ResidentPiece:
         self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float] | None = None
         self._information: PieceInformation | None = None
         self.learned: PieceRunoffModel | None = None
-        self.routed = self.learns = True
+        self.routed = True
+        self.frozen: NDArray[np.float64] | None = None
 
     def _make_engine(self, dtype: torch.dtype) -> Engine:
         setup = self.setup
@@ -181,14 +182,14 @@ class ResidentPiece:
                 fit.runoff, self.setup.steps, self.dtype, torch.device(device), self.setup.memory // 4
             )
 
-    def begin_stage(self, routed: bool, learns: bool) -> None:
+    def begin_stage(self, routed: bool, weights: NDArray[np.float64] | None) -> None:
         """What the next steps are about.
 
         Args:
             routed: discharge takes time; else all runoff upstream is summed in the same step.
-            learns: the runoff model is trained; else its weights stay, and runoff is computed but once.
+            weights: of the runoff model where it is frozen, so that runoff is computed but once; None where it learns.
         """
-        self.routed, self.learns = routed, learns
+        self.routed, self.frozen = routed, weights
 
     def _parameters(self, given: Given) -> tuple[Scheme, dict[str, Tensor]]:
         scheme: Scheme = self.setup.scheme
@@ -233,8 +234,8 @@ class ResidentPiece:
     def _learned(
         self, model: PieceRunoffModel, shared: Tensor, windows: Sequence[tuple[int, int, int]]
     ) -> Tensor:
-        if not self.learns:
-            record = model.record(model.weights(shared.detach().numpy()), self.setup.steps, self._runoff)
+        if self.frozen is not None:
+            record = model.record(self.frozen, self.setup.steps, self._runoff)
             return torch.stack([record[a:c] for a, _, c in windows])
         given = None if self._runoff is None else torch.stack([self._runoff[a:c] for a, _, c in windows])
         return model.windows(shared, windows, given)
@@ -280,6 +281,11 @@ class ResidentPiece:
             outflow.append(out[0].cpu().numpy())
         leaving = np.concatenate(outflow, axis=1)
         return np.concatenate(discharge), [series[None] for series in leaving]
+
+    def runoff(self, weights: NDArray[np.float64]) -> dict[str, Array]:
+        """The learned runoff of the record at some weights, (time, reach) m³/s."""
+        assert self.learned is not None
+        return {"runoff": self.learned.record(weights, self.setup.steps, self._runoff).cpu().numpy()}
 
     def _read(self, given: Given, start: int, stop: int, last: int) -> Tensor:
         """Runoff of steps start..stop, of which there will be no more than `last`."""

@@ -13,10 +13,9 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.estimate.learned import RunoffSetup, Scaling
 from rivergrad.io import ForcingSource
-from rivergrad.runoff import FORCINGS, FlatModule, RunoffSpec
-from rivergrad.workflow.inputs import Inputs
+from rivergrad.runoff import FlatModule, RunoffSpec
+from rivergrad.workflow.inputs import Inputs, variables_of
 from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.sections import RunoffSection
 
 log = logging.getLogger("rivergrad")
 
@@ -29,13 +28,6 @@ SCALING_VALUES = 1 << 25
 SCALING_BLOCK = 32
 NOMINAL_DEPTH = 1.0
 """Mean runoff, mm per step, that reaches without areas are taken to have where a given runoff is corrected."""
-
-
-def variables_of(section: RunoffSection) -> dict[str, str]:
-    """The forcings that the model takes from a file, in order, each with its name there."""
-    if section.variables or section.model == "correction":
-        return dict(section.variables)
-    return {name: name for name in FORCINGS}
 
 
 @dataclass(frozen=True)
@@ -107,8 +99,8 @@ class LearnedRunoff:
         )
 
 
-def make_learned(config: Workflow, inputs: Inputs) -> LearnedRunoff | None:
-    """The runoff model of a workflow; None where runoff is given.
+def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff | None:
+    """The runoff model of a workflow; None where runoff is given. Forcings are standardised over steps 0..`last`.
 
     Raises:
         InputError: no such model, attributes or areas missing, forcings that are no numbers.
@@ -136,7 +128,7 @@ def make_learned(config: Workflow, inputs: Inputs) -> LearnedRunoff | None:
     )
     attributes = _attributes(section.attributes, network)
     area = _areas(network, inputs, spec.needs_given)
-    mean, sd = _moments(read, inputs.runoff.time.size)
+    mean, sd = _moments(read, last)
     scaling = Scaling(mean, sd, attributes.mean(axis=0), attributes.std(axis=0))
     flat = FlatModule(spec.build())
     if not flat.size:
@@ -206,7 +198,7 @@ def _areas(network: RiverNetwork, inputs: Inputs, corrects: bool) -> Float:
 
 
 def _moments(read: PieceForcings, steps: int) -> tuple[Float, Float]:
-    """Mean and standard deviation (variable,) of forcings, over reaches and blocks of steps all over the record."""
+    """Mean and standard deviation (variable,) of forcings, over reaches and blocks of steps all over 0..steps."""
     count = read.reaches * SCALING_BLOCK
     blocks = np.arange(0, steps, SCALING_BLOCK)
     most = max(1, SCALING_VALUES // count)

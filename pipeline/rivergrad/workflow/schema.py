@@ -152,6 +152,10 @@ class Workflow(Section):
         if self.world is not None:
             if runoff.path is not None or runoff.forcings is not None:
                 raise InputError("found world with files of runoff; expected neither path nor forcings with it")
+            if not self.world.spec.weather and (runoff.variables or runoff.model in ("lstm", "hbv")):
+                raise InputError(
+                    "found learned runoff in a world without weather; expected world.spec.weather true"
+                )
         elif runoff.path is None and runoff.forcings is None:
             raise InputError("found learned runoff without forcings; expected the file of the forcings")
         elif runoff.model == "correction" and runoff.path is None:
