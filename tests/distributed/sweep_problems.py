@@ -173,7 +173,9 @@ def prepare(
     engine, _ = choose_engine(engine, one.model.scheme)
     setups = []
     for piece, local in zip(pieces, mine, strict=True):
-        read, grid = piece_runoff(one.runoff, piece, engine if one.volume is None and one.learned is None else "closure")
+        read, grid = piece_runoff(
+            one.runoff, piece, engine if one.volume is None and one.learned is None else "closure"
+        )
         setups.append(
             PieceSetup(
                 piece=piece,

@@ -132,7 +132,9 @@ class PieceRunoffModel:
             self.weights(shared),
             forcings,
             self.attributes,
-            self._as_depth(given.to(self.dtype), self.area) if self._takes_given and given is not None else None,
+            self._as_depth(given.to(self.dtype), self.area)
+            if self._takes_given and given is not None
+            else None,
         )
         if not self._checked:
             check_output(depth, forcings, self.setup.spec.model, self.setup.reach_id)

@@ -275,7 +275,10 @@ class ResidentPiece:
         for a in range(start, stop, size):
             b = min(a + size, stop)
             q, out, state = self.engine.apply(
-                prepared, self._read(given, a, b, stop)[None], self._inflow(inflows, a - start, b - start), state
+                prepared,
+                self._read(given, a, b, stop)[None],
+                self._inflow(inflows, a - start, b - start),
+                state,
             )
             discharge.append(q[0].to("cpu", torch.float64).numpy())
             outflow.append(out[0].cpu().numpy())
@@ -309,7 +312,10 @@ class ResidentPiece:
         assert self._route is not None
         prepared, state = self._route
         q, out, state = self.engine.apply(
-            prepared, self._read(given, start, stop, stop)[None], self._inflow(inflows, 0, stop - start), state
+            prepared,
+            self._read(given, start, stop, stop)[None],
+            self._inflow(inflows, 0, stop - start),
+            state,
         )
         self._route = (prepared, state)
         return q[0].cpu().numpy(), [series[None] for series in out[0].cpu().numpy()]

@@ -110,7 +110,9 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
     """
     path = Path(path)
     if kind_of(path) not in ("netcdf", "zarr"):
-        raise InputError(f"{path}: forcings are variables (time, reach); expected NetCDF (.nc) or Zarr (.zarr)")
+        raise InputError(
+            f"{path}: forcings are variables (time, reach); expected NetCDF (.nc) or Zarr (.zarr)"
+        )
     with open_dataset(path) as dataset:
         known = sorted(str(name) for name, array in dataset.data_vars.items() if array.ndim == 2)
         wanted = tuple(names) or tuple(known)
@@ -135,7 +137,9 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
                     f"expected an integer variable reach_id({others[0]})"
                 )
             time, step = times_of(dataset, array, time_dim, path)
-            factor, offset = forcing_unit(unit_of(array.attrs, str(path), name, EXAMPLES), step, str(path), name)
+            factor, offset = forcing_unit(
+                unit_of(array.attrs, str(path), name, EXAMPLES), step, str(path), name
+            )
             found.append(
                 ForcingVariable(
                     path=path.absolute(),

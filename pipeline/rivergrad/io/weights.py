@@ -35,12 +35,16 @@ def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     beside = path.with_suffix(".json")
     for one in (path, beside):
         if not one.is_file():
-            raise InputError(f"{one}: no such file; expected the weights of a runoff model and their description")
+            raise InputError(
+                f"{one}: no such file; expected the weights of a runoff model and their description"
+            )
     try:
         tensors = load_file(str(path))
         description = json.loads(beside.read_text(encoding="utf-8"))
     except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors with JSON, is it damaged? ({error})") from error
+        raise InputError(
+            f"{path}: cannot be read as safetensors with JSON, is it damaged? ({error})"
+        ) from error
     if not isinstance(description, dict):
         raise InputError(f"{beside}: holds a {type(description).__name__}; expected an object")
     return tensors, description

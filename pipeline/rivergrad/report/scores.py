@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import METHODS, SPLITS, RunData, methods_of, score_column
+from rivergrad.io.rundir import SPLITS, RunData, methods_of, score_column
 
 Float = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A split in the table: its name and meaning, the number of gauges, and a cell for each method (see `methods_of`)."""
+    """A split in the table: its name and meaning, the number of gauges, and a cell for each of its methods."""
 
     name: str
     meaning: str

@@ -143,7 +143,9 @@ class Estimation:
                     volume=self.volume,
                     area=None if area is None else area[piece.reaches],
                     smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
-                    runoff=None if self.learned is None else self.learned.setup(piece.reaches, self.n_routing),
+                    runoff=None
+                    if self.learned is None
+                    else self.learned.setup(piece.reaches, self.n_routing),
                 )
                 for piece, at in zip(self.pieces, self._columns, strict=True)
             ]

@@ -92,13 +92,15 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         InputError: whatever is wrong with a file, naming it.
     """
     truth: Path | None = None
+    runoff: Any = None
     if config.world is not None:
         folder = run_dir / "world"
         spec = config.world.spec
         if not (folder / "observations.nc").exists():
             _make_world(config, spec, folder)
         network = read_network(folder / "network.parquet")
-        runoff = open_runoff(folder / "runoff.nc", network) if gives_runoff(config) else None
+        if gives_runoff(config):
+            runoff = open_runoff(folder / "runoff.nc", network)
         observations = read_observations(folder / "observations.nc", network)
         truth = folder / "truth.parquet"
         held = place_gauges(spec, network).held_out
@@ -109,7 +111,6 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         assert config.runoff is not None
         network = read_network(config.network.path, config.network.format)
         _require_lengths(network, config.network.path)
-        runoff: Any = None
         if config.runoff.path is not None:
             runoff = open_runoff(
                 config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
@@ -182,7 +183,9 @@ def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> Forcing
     path = run_dir / "world" / "forcings.zarr" if config.world is not None else section.forcings
     if path is None or not named:
         if named:
-            raise InputError(f"runoff.variables: found {', '.join(named)} without forcings; expected their file")
+            raise InputError(
+                f"runoff.variables: found {', '.join(named)} without forcings; expected their file"
+            )
         return None
     return open_forcings(path, network, tuple(named.values()))
 
@@ -286,6 +289,7 @@ def _true_discharge(
         convention=config.scheme.convention,
         routing_step=config.time.routing_step,
         dtype="float64",
+        device=config.compute.device,
         sink=lambda start, discharge: chunks.append(discharge),
         targets=reaches,
         cut=partition(network, 1),

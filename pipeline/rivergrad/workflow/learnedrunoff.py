@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -193,8 +192,8 @@ def _areas(network: RiverNetwork, inputs: Inputs, corrects: bool) -> Float:
     total = np.zeros(network.n_reaches)
     for at in range(0, steps, size):
         total += inputs.runoff.read(None, at, min(at + size, steps)).sum(axis=0)
-    area: Float = np.maximum(total / steps * inputs.runoff.step * 1e3 / NOMINAL_DEPTH, 1.0)
-    return area
+    nominal: Float = np.maximum(total / steps * inputs.runoff.step * 1e3 / NOMINAL_DEPTH, 1.0)
+    return nominal
 
 
 def _moments(read: PieceForcings, steps: int) -> tuple[Float, Float]:
@@ -211,6 +210,3 @@ def _moments(read: PieceForcings, steps: int) -> tuple[Float, Float]:
         total, square = total + values.sum(axis=0), square + (values**2).sum(axis=0)
     mean = total / number
     return mean, np.sqrt(np.maximum(square / number - mean**2, 0.0))
-
-
-

@@ -15,8 +15,8 @@ from rivergrad.estimate.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.io.rundir import (
     FURTHER_COLUMNS,
     FURTHER_SCORES,
-    METHODS,
     LEARNED_COLUMNS,
+    METHODS,
     METRICS_COLUMNS,
     SPLITS,
     TIMING_SCORES,

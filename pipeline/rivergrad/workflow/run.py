@@ -24,7 +24,7 @@ from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import open_executor
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
-from rivergrad.io.rundir import methods_in
+from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
@@ -52,8 +52,10 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
+         "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
+         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
+HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
     "time": "training gauges,\nheld-out time",
@@ -262,7 +264,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         if work.learned is None:
             uniform = _uniform(run_dir, work)
             console.print(
-                f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False, soft_wrap=True
+                f"best uniform celerity on the training data: {uniform:.3f} m/s",
+                highlight=False,
+                soft_wrap=True,
             )
             timer.note("uniform")
             result = work.fit(uniform, run_dir / "checkpoints", write_history)
@@ -391,21 +395,32 @@ def _print_scores(summary: dict[str, Any]) -> None:
     table = Table(title="Median NSE (KGE)", title_justify="left")
     table.add_column("gauges and time")
     table.add_column("gauges", justify="right")
-    methods = methods_in(
-        name.removeprefix("nse_") for row in summary["medians"].values() for name in row
-    )
+    first: dict[str, Any] = next(iter(summary["medians"].values()), {})
+    methods = methods_in(name.removeprefix("nse_") for name in first)
+    learned = [name for name in methods if name in LEARNED_METHODS]
+    if learned:  # the other baselines are in metrics.csv and in the report
+        methods = (*learned, "estimate")
     for name in methods:
-        table.add_column("best uniform" if name == "uniform" else name, justify="right")
-    table.add_column("estimate − uniform\n(better at)", justify="right")
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    than = learned or ["uniform"]
+    for name in than:
+        table.add_column(f"estimate − {name.replace('_', '-')}\n(better at)", justify="right")
     for split, row in summary["medians"].items():
         cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
         cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
-        gain = f"{row['nse_difference']:+.4f} ({row['nse_better']})\n"
-        gain += interval_text(row["nse_difference_interval"], "+")
-        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, gain)
+        gains = []
+        for name in than:
+            key, better = (
+                ("nse_difference", "nse_better")
+                if name == "uniform"
+                else (f"nse_over_{name}", f"nse_better_than_{name}")
+            )
+            gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
     console.print(table)
     console.print(
-        "a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats uniform",
+        f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
+        f"{' and '.join(name.replace('_', '-') for name in than)}",
         highlight=False,
         soft_wrap=True,
     )

@@ -68,7 +68,9 @@ def load_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec]:
         )
         scaling = Scaling(**{name: np.array(values, np.float64) for name, values in told["scaling"].items()})
     except (KeyError, TypeError) as error:
-        raise InputError(f"{run_dir}: runoff_model.json lacks {error}; expected that of a finished run") from error
+        raise InputError(
+            f"{run_dir}: runoff_model.json lacks {error}; expected that of a finished run"
+        ) from error
     module = spec.build()
     scaling.apply(module)
     state: dict[str, Any] = {name: torch.from_numpy(values) for name, values in tensors.items()}

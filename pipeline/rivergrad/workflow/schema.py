@@ -138,9 +138,13 @@ class Workflow(Section):
         runoff = self.runoff
         if runoff is None or not runoff.learned:
             if self.estimate.stages:
-                raise InputError("found estimate.stages with given runoff; expected none, or runoff.kind learned")
+                raise InputError(
+                    "found estimate.stages with given runoff; expected none, or runoff.kind learned"
+                )
             if runoff is not None and runoff.path is None:
-                raise InputError("found runoff without path; expected the file of the runoff, or kind learned")
+                raise InputError(
+                    "found runoff without path; expected the file of the runoff, or kind learned"
+                )
             return self
         if self.estimate.method != "adam":
             raise InputError(
@@ -151,15 +155,23 @@ class Workflow(Section):
             raise InputError("found parameters.nuisance with learned runoff; expected one of the two")
         if self.world is not None:
             if runoff.path is not None or runoff.forcings is not None:
-                raise InputError("found world with files of runoff; expected neither path nor forcings with it")
+                raise InputError(
+                    "found world with files of runoff; expected neither path nor forcings with it"
+                )
             if not self.world.spec.weather and (runoff.variables or runoff.model in ("lstm", "hbv")):
                 raise InputError(
                     "found learned runoff in a world without weather; expected world.spec.weather true"
                 )
         elif runoff.path is None and runoff.forcings is None:
             raise InputError("found learned runoff without forcings; expected the file of the forcings")
+        elif runoff.path is None and self.twin is not None:
+            raise InputError(
+                "found twin with runoff that is only learned; expected runoff.path, or observations"
+            )
         elif runoff.model == "correction" and runoff.path is None:
-            raise InputError("found runoff.model correction without path; expected the runoff that it corrects")
+            raise InputError(
+                "found runoff.model correction without path; expected the runoff that it corrects"
+            )
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,8 @@ from rivergrad.workflow.fields import (
 from rivergrad.world.spec import WorldSpec
 
 DAY = timedelta(days=1)
+SCRATCH = "scratch"
+"""Where a stage starts that takes nothing over from an earlier one."""
 
 
 class Section(BaseModel):
@@ -105,7 +107,8 @@ class RunoffSection(Section):
         description="How fast the model's matrices (not its offsets) decay towards zero, per unit of learning rate.",
     )
     write: Switch = Field(
-        default=False, description="Whether the learned runoff is written to runoff.zarr in the run directory."
+        default=False,
+        description="Whether the learned runoff is written to runoff.zarr in the run directory.",
     )
 
     @property
@@ -116,7 +119,14 @@ class RunoffSection(Section):
     @model_validator(mode="after")
     def _kind_has_what_it_needs(self) -> Self:
         if not self.learned:
-            set_here = self.model_fields_set & {"model", "options", "forcings", "variables", "attributes", "season"}
+            set_here = self.model_fields_set & {
+                "model",
+                "options",
+                "forcings",
+                "variables",
+                "attributes",
+                "season",
+            }
             if set_here:
                 raise InputError(
                     f"found {', '.join(sorted(set_here))} with kind given; expected none, or kind learned"
@@ -515,7 +525,9 @@ class StageSection(Section):
         description="Whether the stage sums runoff without routing it (lumped): for train [runoff] alone.",
     )
     start: str | None = Field(
-        default=None, description="The earlier stage whose best step this one starts from; by default the one before."
+        default=None,
+        description="The earlier stage whose best step this one starts from, by default the one before; or scratch: "
+        "weights drawn from the seed and the initial celerity.",
     )
     learning_rate: PositiveNumber | None = Field(
         default=None, description="The learning rate of the routing in this stage; by default estimate's."
@@ -589,8 +601,8 @@ class EstimateSection(Section):
     )
     stages: tuple[StageSection, ...] = Field(
         default=(),
-        description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By default "
-        "lumped (runoff, unrouted), two_step (routing) and joint (both), each with the steps above.",
+        description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By "
+        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections).",
     )
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,
@@ -603,9 +615,9 @@ class EstimateSection(Section):
         for stage in self.stages:
             if stage.name in before:
                 raise InputError(f"found two stages {stage.name}; expected a name of its own for each")
-            if stage.start is not None and stage.start not in before:
+            if stage.start not in (None, SCRATCH, *before):
                 raise InputError(
-                    f"found stage {stage.name} with start {stage.start}; expected an earlier stage"
+                    f"found stage {stage.name} with start {stage.start}; expected {SCRATCH}, or an earlier stage"
                     + (f" ({', '.join(before)})" if before else "")
                 )
             before.append(stage.name)

@@ -21,8 +21,9 @@ from rivergrad.io.rundir import LEARNED_METHODS
 from rivergrad.workflow.fit import FitResult, fit
 from rivergrad.workflow.parametermodel import make_prior
 from rivergrad.workflow.record import write_json
+from rivergrad.workflow.results import informed_reaches, rank_correlation
 from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.sections import StageSection
+from rivergrad.workflow.sections import SCRATCH, StageSection
 
 if TYPE_CHECKING:
     from rivergrad.workflow.estimation import Estimation
@@ -62,10 +63,13 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
     if config.estimate.stages:
         return config.estimate.stages
     steps = config.estimate.steps
+    corrects = config.runoff is not None and config.runoff.path is not None
     return (
         StageSection(name="lumped", train=("runoff",), unrouted=True, steps=steps),
         StageSection(name="two_step", train=("routing",), steps=steps),
-        StageSection(name="joint", train=("runoff", "routing"), steps=steps),
+        StageSection(
+            name="joint", train=("runoff", "routing"), steps=steps, start=None if corrects else SCRATCH
+        ),
     )
 
 
@@ -75,24 +79,28 @@ def fit_stages(
     """Carry out the stages of a workflow with learned runoff, from their checkpoints where there are any.
 
     Routing starts from the best uniform celerity for the runoff that is there when it is first trained: the given one,
-    or what the stages before have learned.
+    or what the stages before have learned. From scratch it starts from the initial celerity: a runoff model that was
+    trained without routing has learned to wait, and a celerity that suits it is too fast.
     """
     assert work.learned is not None
     stages, n_reaches = stages_of(work.config), work.inputs.network.n_reaches
     first = work.shared_start(work.config.parameters.celerity.initial)
     before = _Kept(first, np.zeros((work.model.n_free, n_reaches)), routing=False)
+    scratch = replace(before, routing=True)
     kept: dict[str, _Kept] = {}
     discharge: dict[str, Float] = {}
     told: list[dict[str, Any]] = []
     history: list[dict[str, float]] = []
     uniform: float | None = None
     for stage in stages:
-        start = kept[stage.start] if stage.start is not None else before
+        start = scratch if stage.start == SCRATCH else before if stage.start is None else kept[stage.start]
         if not stage.unrouted and not start.routing:
             if uniform is None:
                 uniform = _uniform(work, run_dir, start.shared, learned=bool(kept))
             routing = work.shared_start(uniform)[: work.n_routing]
-            start = replace(start, shared=np.concatenate([routing, start.shared[work.n_routing :]]), routing=True)
+            start = replace(
+                start, shared=np.concatenate([routing, start.shared[work.n_routing :]]), routing=True
+            )
         work.sweep.restore(
             {
                 "free": start.free,
@@ -111,9 +119,7 @@ def fit_stages(
         offset = (int(history[-1]["step"]), history[-1]["seconds"]) if history else (0, 0.0)
         done = list(history)
 
-        def write(
-            rows: Any, done: list[dict[str, float]] = done, offset: tuple[int, float] = offset
-        ) -> None:
+        def write(rows: Any, done: list[dict[str, float]] = done, offset: tuple[int, float] = offset) -> None:
             write_history(done + _after(rows, *offset))
 
         result = fit(
@@ -138,6 +144,11 @@ def fit_stages(
                 ),
             }
         )
+        truth = work.inputs.true_celerity
+        if truth is not None and not stage.unrouted:
+            informed = informed_reaches(work.inputs, work.trains > 0)
+            celerity = work.sweep.physical(result.shared, n_reaches)["celerity"]
+            told[-1]["celerity_rank_correlation"] = rank_correlation(celerity[informed], truth[informed])
         if stage.name in LEARNED_METHODS and not is_last:
             discharge[stage.name] = work.discharge(work.estimated(result.shared))
         if is_last:
@@ -147,7 +158,8 @@ def fit_stages(
                 best_step=offset[0] + result.best_step,
                 history=history,
             )
-    assert uniform is not None  # the last stage routes
+    if uniform is None:  # all that routes began from scratch
+        uniform = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
     if work.base is None and not work.inputs.runoff_is_given:
         work.base = work.weights(result.shared)
     return StagedResult(result, uniform, discharge, told)
