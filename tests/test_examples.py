@@ -1,4 +1,4 @@
-"""The scripts in examples/ run, learn, and are as short as the pages say; and so does the profile of a training step."""
+"""The scripts in examples/ run, learn, and are as short as the pages say; so does the profile of a training step."""
 
 from __future__ import annotations
 
