@@ -47,6 +47,14 @@ class Sweep:
             [self.executor.run(p.number, "prepare_fit", f) for p, f in zip(self.pieces, fits, strict=True)]
         )
 
+    def begin_stage(self, routed: bool, weights: Float | None) -> None:
+        """Every piece learns what the next steps are about; see `ResidentPiece.begin_stage`."""
+        self._everywhere("begin_stage", routed, weights)
+
+    def runoff(self, weights: Float, n_reaches: int) -> Float:
+        """The learned runoff of all reaches, (time, reach) m³/s."""
+        return self._assembled(self._everywhere("runoff", weights), n_reaches)["runoff"]
+
     def _everywhere(self, method: str, *args: Any) -> list[Any]:
         return self.executor.gather([self.executor.run(p.number, method, *args) for p in self.pieces])
 

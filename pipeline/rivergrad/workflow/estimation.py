@@ -26,11 +26,13 @@ from rivergrad.routing.pieces import make_pieces
 from rivergrad.workflow.baselines import best_uniform
 from rivergrad.workflow.fit import FitResult, fit
 from rivergrad.workflow.inputs import Inputs
+from rivergrad.workflow.learnedrunoff import make_learned
 from rivergrad.workflow.leastsquares import LeastSquares, covering_windows
 from rivergrad.workflow.parametermodel import make_model, make_prior, reach_regions
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.screening import screen_inputs
+from rivergrad.workflow.sections import StageSection as Stage
 
 log = logging.getLogger("rivergrad")
 
@@ -51,7 +53,10 @@ class Estimation:
         engine: what routes, by its name (not `auto`).
         run_dir: where screening.csv goes.
         spreading: where it starts, and stays in the baselines.
-        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s.
+        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN while there is none.
+        learned: the runoff model, where runoff is learned; its weights are the last of the shared coefficients.
+        stage: what is trained at present, where runoff is learned.
+        base: weights of the runoff model that the baselines take their runoff from, where none is given.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
         volume: the volume error of the runoff, where it is estimated.
     """
@@ -70,6 +75,9 @@ class Estimation:
         assert network.length is not None
         self.features, self.regions = reach_regions(config, network)
         self.model, self.spreading = make_model(config, self.features, self.regions)
+        self.learned = make_learned(config, inputs, self.periods.fit[1])
+        self.stage: Stage | None = None
+        self.base: Float | None = None
         self.pieces = make_pieces(network, self.cut)
         mine, self._order = targets_of(self.pieces, inputs.observations.reach, network.n_reaches)
         gauges = np.argsort(self._order)  # gauge of each column of the pieces' results laid side by side
@@ -77,9 +85,10 @@ class Estimation:
         compute = config.compute
         setups = []
         for piece, local in zip(self.pieces, mine, strict=True):
-            read, grid = piece_runoff(
-                inputs.runoff, piece, "closure" if config.parameters.nuisance else self.engine
-            )
+            read, grid = None, None
+            if inputs.runoff_is_given:
+                by_reach = config.parameters.nuisance is not None or self.learned is not None
+                read, grid = piece_runoff(inputs.runoff, piece, "closure" if by_reach else self.engine)
             setups.append(
                 PieceSetup(
                     piece=piece,
@@ -99,7 +108,10 @@ class Estimation:
             )
         self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
-        self.unrouted = self.discharge(Given("unrouted"))
+        if inputs.runoff_is_given:
+            self.unrouted = self.discharge(Given("unrouted"))
+        else:
+            self.unrouted = np.full(inputs.observed.shape, np.nan)
         self.inputs = screen_inputs(inputs, self.unrouted, config, self.run_dir)
         self._prepare()
 
@@ -131,10 +143,43 @@ class Estimation:
                     volume=self.volume,
                     area=None if area is None else area[piece.reaches],
                     smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
+                    runoff=None
+                    if self.learned is None
+                    else self.learned.setup(piece.reaches, self.n_routing),
                 )
                 for piece, at in zip(self.pieces, self._columns, strict=True)
             ]
         )
+
+    @property
+    def n_routing(self) -> int:
+        """Shared coefficients that are not the runoff model's."""
+        return self.model.n_shared + (0 if self.volume is None else self.volume.size)
+
+    def weights(self, shared: Float) -> Float | None:
+        """The runoff model's weights among the shared coefficients; None where runoff is given."""
+        return None if self.learned is None else shared[self.n_routing :]
+
+    def rates(self) -> tuple[Float, Float, float] | None:
+        """How each coefficient moves in the stage at present; None where all move alike.
+
+        Returns:
+            (n_shared,) learning rates as multiples of `estimate.learning_rate`, 0 for what is frozen; (n_shared,)
+            weight decay per unit of learning rate; and that multiple for the deviations.
+        """
+        if self.learned is None or self.stage is None or self.config.runoff is None:
+            return None
+        section, train = self.config.runoff, self.stage.train
+        routing = float("routing" in train)
+        weights = section.learning_rate / self.config.estimate.learning_rate if "runoff" in train else 0.0
+        scale = np.concatenate([np.full(self.n_routing, routing), np.full(self.learned.size, weights)])
+        decay = np.concatenate([np.zeros(self.n_routing), section.weight_decay * self.learned.decays])
+        return scale, decay, routing
+
+    def begin(self, stage: Stage, shared: Float) -> None:
+        """From now on this is what is trained, beginning at these shared coefficients."""
+        self.stage = stage
+        self.sweep.begin_stage(not stage.unrouted, None if "runoff" in stage.train else self.weights(shared))
 
     @cached_property
     def feature_values(self) -> Float:
@@ -209,7 +254,7 @@ class Estimation:
 
     def uniform(self, celerity: float) -> Given:
         """The same celerity everywhere, and the spreading the estimate starts from."""
-        return Given("uniform", celerity=celerity, spreading=self.spreading)
+        return Given("uniform", celerity=celerity, spreading=self.spreading, runoff=self.base)
 
     def training_loss(self, given: Given) -> float:
         """The loss on the whole fit period: what the uniform celerity is chosen by."""
@@ -233,11 +278,15 @@ class Estimation:
         )
 
     def estimated(self, shared: Float, best: bool = True) -> Given:
-        """The estimate, at its best or present deviations, with runoff as it is given."""
-        return Given("estimate", shared=shared, best=best)
+        """The estimate, at its best or present deviations, with runoff as it is given or learned."""
+        if self.stage is not None and self.stage.unrouted:
+            return Given("unrouted", runoff=self.weights(shared))
+        return Given("estimate", shared=shared, best=best, runoff=self.weights(shared))
 
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
+        if self.base is not None:
+            self.unrouted = self.discharge(Given("unrouted", runoff=self.base))
         return {
             "unrouted": self.unrouted,
             "default": self.discharge(self.uniform(self.config.parameters.celerity.initial)),
@@ -285,7 +334,8 @@ class Estimation:
     def shared_start(self, uniform: float) -> Float:
         """Shared coefficients that make every reach have the best uniform celerity, and runoff as it is given."""
         start = self.model.start(uniform, self.spreading, self.config.seed)
-        return np.concatenate([start, np.zeros(0 if self.volume is None else self.volume.size)])
+        volume = np.zeros(0 if self.volume is None else self.volume.size)
+        return np.concatenate([start, volume, np.zeros(0) if self.learned is None else self.learned.start])
 
     def fit(self, uniform: float, folder: Path, write_history: Callable[[Any], None]) -> FitResult:
         """Estimate, beginning at the best uniform celerity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -31,6 +31,8 @@ from rivergrad.workflow.fields import (
 from rivergrad.world.spec import WorldSpec
 
 DAY = timedelta(days=1)
+SCRATCH = "scratch"
+"""Where a stage starts that takes nothing over from an earlier one."""
 
 
 class Section(BaseModel):
@@ -55,9 +57,13 @@ class NetworkSection(Section):
 
 
 class RunoffSection(Section):
-    """The runoff (lateral inflow) that enters every reach."""
+    """The runoff (lateral inflow) that enters every reach: given, or learned from forcings with the routing."""
 
-    path: FilePath = Field(description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid.")
+    path: FilePath | None = Field(
+        default=None,
+        description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid; for learned runoff, only where the "
+        "model corrects a given one.",
+    )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
     )
@@ -65,6 +71,74 @@ class RunoffSection(Section):
         default="auto",
         description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
     )
+    kind: Literal["given", "learned"] = Field(
+        default="given",
+        description="given takes the runoff of path as it is; learned trains a runoff model from discharge.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="The runoff model, shared by all reaches: lstm, hbv, correction (of the given runoff), or the "
+        "import path package.module:Class of a torch module.",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further arguments of the model, such as {hidden: 64}."
+    )
+    forcings: FilePath | None = Field(
+        default=None,
+        description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict,
+        description="The forcings that the model takes, in order, each with its name in the file; by default "
+        "precipitation, temperature and potential_evapotranspiration, or none for correction.",
+    )
+    season: Switch = Field(
+        default=False,
+        description="Whether sine and cosine of the day of the year are forcings too (not for hbv).",
+    )
+    attributes: tuple[str, ...] = Field(
+        default=(), description="The reach attributes that the model takes, as the network has them."
+    )
+    learning_rate: PositiveNumber = Field(
+        default=0.003, description="Adam's learning rate of the model's weights."
+    )
+    weight_decay: NonNegativeNumber = Field(
+        default=0.0,
+        description="How fast the model's matrices (not its offsets) decay towards zero, per unit of learning rate.",
+    )
+    write: Switch = Field(
+        default=False,
+        description="Whether the learned runoff is written to runoff.zarr in the run directory.",
+    )
+
+    @property
+    def learned(self) -> bool:
+        """Whether runoff is learned."""
+        return self.kind == "learned"
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        if not self.learned:
+            set_here = self.model_fields_set & {
+                "model",
+                "options",
+                "forcings",
+                "variables",
+                "attributes",
+                "season",
+            }
+            if set_here:
+                raise InputError(
+                    f"found {', '.join(sorted(set_here))} with kind given; expected none, or kind learned"
+                )
+            return self
+        if self.model is None:
+            raise InputError(
+                "found kind learned without model; expected lstm, hbv, correction or package.module:Class"
+            )
+        if self.model == "hbv" and self.season:
+            raise InputError("found season with model hbv; expected none, its forcings are its own")
+        return self
 
 
 class ObservationsSection(Section):
@@ -435,6 +509,42 @@ class ComputeSection(Section):
         return self
 
 
+class StageSection(Section):
+    """One stage of a training in stages: what it moves, from where, and for how long."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="The stage's name; lumped and two_step are also scored, as baselines of the end-to-end estimate.",
+    )
+    train: tuple[Literal["runoff", "routing"], ...] = Field(
+        min_length=1, description="What is trained: runoff, routing, or both; the rest is frozen."
+    )
+    steps: Count = Field(description="The most optimiser steps of the stage.")
+    unrouted: Switch = Field(
+        default=False,
+        description="Whether the stage sums runoff without routing it (lumped): for train [runoff] alone.",
+    )
+    start: str | None = Field(
+        default=None,
+        description="The earlier stage whose best step this one starts from, by default the one before; or scratch: "
+        "weights drawn from the seed and the initial celerity.",
+    )
+    learning_rate: PositiveNumber | None = Field(
+        default=None, description="The learning rate of the routing in this stage; by default estimate's."
+    )
+    runoff_learning_rate: PositiveNumber | None = Field(
+        default=None, description="The learning rate of the runoff model in this stage; by default runoff's."
+    )
+
+    @model_validator(mode="after")
+    def _unrouted_trains_runoff(self) -> Self:
+        if self.unrouted and "routing" in self.train:
+            raise InputError(
+                f"found stage {self.name} unrouted with routing to train; expected train [runoff] alone"
+            )
+        return self
+
+
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
@@ -489,10 +599,33 @@ class EstimateSection(Section):
         "dominate; log_nse is 1 - NSE of logarithms; kge is 1 - KGE; huber and student_t are 1 - NSE but for large "
         "residuals, which count less; timing is 1 - correlation, blind to volume and scale.",
     )
+    stages: tuple[StageSection, ...] = Field(
+        default=(),
+        description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By "
+        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections).",
+    )
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,
         description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
     )
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Self:
+        before: list[str] = []
+        for stage in self.stages:
+            if stage.name in before:
+                raise InputError(f"found two stages {stage.name}; expected a name of its own for each")
+            if stage.start not in (None, SCRATCH, *before):
+                raise InputError(
+                    f"found stage {stage.name} with start {stage.start}; expected {SCRATCH}, or an earlier stage"
+                    + (f" ({', '.join(before)})" if before else "")
+                )
+            before.append(stage.name)
+        if self.stages and self.stages[-1].unrouted:
+            raise InputError(
+                f"found {self.stages[-1].name} as the last stage, unrouted; expected the last one to route"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gauss_newton_has_its_own_loss(self) -> Self:
