@@ -103,6 +103,9 @@ Count = Annotated[int, Field(gt=0, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, strict=True)]
 """An integer, 0 or more."""
 
+PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
+"""A TCP port, 0 for any free one."""
+
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True, allow_inf_nan=False)]
 """A share of a whole, 0 to 1."""
 
