@@ -104,8 +104,8 @@ class Given:
 
     `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
     spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
-    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given, or with `runoff` as a learned
-    model has it at these weights.
+    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given, with `runoff` as a learned model
+    has it at these weights, with `volume` less its volume error as the shared coefficients have that.
     """
 
     kind: str
@@ -115,6 +115,7 @@ class Given:
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
+    volume: bool = False
 
 
 class ResidentPiece:
@@ -296,6 +297,12 @@ class ResidentPiece:
         if given.runoff is not None:
             assert self.learned is not None
             return self.learned.record(given.runoff, last, self._runoff)[start:stop]
+        if given.volume:
+            assert given.shared is not None
+            assert self._runoff is not None
+            factor = self.factor(torch.from_numpy(given.shared), start, stop)
+            assert factor is not None
+            return self._runoff[start:stop] * factor.to(self._runoff)
         if self._runoff is not None:
             return self._runoff[start:stop]
         assert self.setup.read is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,8 +21,10 @@ from rivergrad.workflow.fields import (
     FilePath,
     GaugeName,
     LossTerms,
+    Names,
     NonNegativeCount,
     NonNegativeNumber,
+    Options,
     Period,
     PortNumber,
     PositiveDuration,
@@ -83,15 +85,13 @@ class RunoffSection(Section):
         description="The runoff model, shared by all reaches: lstm, hbv, correction (of the given runoff), or the "
         "import path package.module:Class of a torch module.",
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the model, such as {hidden: 64}."
-    )
+    options: Options = Field(default=(), description="Further arguments of the model, such as {hidden: 64}.")
     forcings: FilePath | None = Field(
         default=None,
         description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
     )
-    variables: dict[str, str] = Field(
-        default_factory=dict,
+    variables: Names = Field(
+        default=(),
         description="The forcings that the model takes, in order, each with its name in the file; by default "
         "precipitation, temperature and potential_evapotranspiration, or none for correction.",
     )
@@ -122,17 +122,14 @@ class RunoffSection(Section):
     @model_validator(mode="after")
     def _kind_has_what_it_needs(self) -> Self:
         if not self.learned:
-            set_here = self.model_fields_set & {
-                "model",
-                "options",
-                "forcings",
-                "variables",
-                "attributes",
-                "season",
-            }
+            set_here = [
+                name
+                for name in ("model", "options", "forcings", "variables", "season", "attributes", "write")
+                if getattr(self, name)
+            ]
             if set_here:
                 raise InputError(
-                    f"found {', '.join(sorted(set_here))} with kind given; expected none, or kind learned"
+                    f"found {', '.join(set_here)} with kind given; expected none, or kind learned"
                 )
             return self
         if self.model is None:
@@ -392,7 +389,8 @@ class SpreadingSection(ParameterSection):
 class NuisanceSection(Section):
     """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
 
-    Its logarithm is a broken line in time. It takes part in the fit and never in scores or in exported parameters.
+    Its logarithm is a broken line in time. It takes part in the fit, in scores if `predict` says so, and never in
+    exported parameters.
     """
 
     knots: PositiveDuration = Field(
@@ -404,6 +402,11 @@ class NuisanceSection(Section):
     shrinkage: NonNegativeNumber = Field(
         default=0.01,
         description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+    )
+    predict: Switch = Field(
+        default=False,
+        description="Whether the estimate is validated and scored with the factor: a correction of the given runoff "
+        "that training gauges teach, for all reaches upstream of them, gauges held out among these.",
     )
 
 
