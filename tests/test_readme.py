@@ -56,8 +56,7 @@ def test_commands_are_those_there_are() -> None:
 
     named = set(re.findall(r"`rivergrad (\w+)", prose(README)))
     there = {command.name for command in app.registered_commands}
-    assert named <= there
-    assert there - named == {"submit"}  # not in this version
+    assert named == there
 
 
 def test_make_hands_torch_to_pip_as_it_stands(tmp_path: Path) -> None:

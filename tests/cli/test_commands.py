@@ -131,10 +131,9 @@ def test_version() -> None:
         (("evaluate", "nix"), "nix: no such run directory"),
         (("export", "nix", "--format", "netcdf", "--output", "o.nc"), "nix: no such run directory"),
         (("export", "nix", "--format", "shp", "--output", "o.shp"), "Invalid value for '--format'"),
-        (
-            ("submit", DEMO, "--profile", "configs/slurm.yaml"),
-            "not in this version of rivergrad; run the workflow",
-        ),
+        (("submit", DEMO, "--profile", "nix.yaml"), "compute.profile: nix.yaml is not a file"),
+        (("submit", DEMO, "--profile", "configs/mpi.yaml"), "expected the number of ranks to ask for"),
+        (("submit", DEMO, "--seeds", "1:4"), "--seeds: found '1:4'; expected numbers such as 0-4 or 1,3,7"),
     ],
 )
 def test_what_can_be_mended_is_said_in_a_line(args: tuple[str, ...], message: str) -> None:
@@ -176,10 +175,105 @@ def test_schema_is_json() -> None:
     assert json.loads(result.stdout) == json.loads(json.dumps(Workflow.model_json_schema()))
 
 
-def test_submit_says_how_to_run_instead() -> None:
-    assert refused("submit", "w.yaml", "--dry-run").endswith(
-        "run the workflow here with: rivergrad run w.yaml"
+def test_submit_prints_the_script(tmp_path: Path) -> None:
+    words = ("submit", DEMO, "--dry-run", "--set", f"output={tmp_path / 'a run'}")
+    result = call(*words, "--profile", "configs/mpi.yaml", "--set", "compute.workers=6", "--set",
+                  "compute.slurm={partition: night, time: 90min, notice: 5min, directives: [--constraint=ib], "
+                  "prologue: [module load mpi]}")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")} == {
+        "--job-name=demo",
+        f"--output={tmp_path / 'a run'}/slurm-%j.out",
+        "--open-mode=append",
+        "--nodes=1-6",
+        "--ntasks=6",
+        "--cpus-per-task=1",
+        "--mem-per-cpu=4000M",
+        "--time=0-01:30:00",
+        "--requeue",
+        "--signal=B:USR1@300",
+        "--partition=night",
+        "--constraint=ib",
+    }
+    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 --cpus-per-task=1 \\")
+    assert subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+    array = call(*words, "--profile", "configs/local.yaml", "--seeds", "0-4%2").stdout
+    for line in (
+        "#SBATCH --array=0-4%2",
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --ntasks=1",
+        "srun --ntasks=1 --cpus-per-task=2 \\",
+    ):
+        assert line in array.splitlines()
+    assert (
+        f"--set seed=$SLURM_ARRAY_TASK_ID --set 'output={tmp_path}/a run/seed-'$SLURM_ARRAY_TASK_ID" in array
     )
+
+
+def test_submit_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array of the folds, and the whole once they have ended well."""
+    words = (
+        "submit",
+        DEMO,
+        "--folds",
+        "--set",
+        f"output={tmp_path / 'run'}",
+        "--profile",
+        "configs/local.yaml",
+    )
+    assert "--folds: found gauges.folds 0; expected" in refused(*words)
+    (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho 7\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    words = (*words, "--set", "gauges.folds=5", "--set", "gauges.holdout=0.0")
+    assert call(*words).stdout == "7\n"
+    script = tmp_path / "run" / "job.sh"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"--parsable {script}",
+        f"--parsable --dependency=afterok:7 --kill-on-invalid-dep=yes {script}",
+    ]
+    array, whole = call(*words, "--dry-run").stdout.split("\n#!/usr/bin/env bash\n")
+    assert "#SBATCH --array=1-5" in array
+    assert "--fold $SLURM_ARRAY_TASK_ID &" in array
+    assert "requeue ${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" in array
+    assert script.read_text() == "#!/usr/bin/env bash\n" + whole
+
+
+def test_submit_takes_another_template(tmp_path: Path) -> None:
+    template = tmp_path / "mine.sh.j2"
+    words = ("submit", DEMO, "--dry-run", "--set", f"compute.slurm.template={template}")
+    assert "mine.sh.j2 is not a file" in refused(*words)
+    template.write_text("#!/bin/sh\n# {{ name }} {{ nix }}\n")
+    assert "mine.sh.j2: 'nix' is undefined; expected a template of these names: name, log" in refused(*words)
+    template.write_text("#!/bin/sh\n# {{ name }}\n")
+    assert call(*words).stdout == "#!/bin/sh\n# demo\n"
+
+
+def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Slurm's own commands say is told: here, of ones that only pretend."""
+    run, programs = tmp_path / "run", tmp_path / "bin"
+    programs.mkdir()
+    words = ("submit", DEMO, "--set", f"output={run}", "--profile", "configs/local.yaml")
+    monkeypatch.setenv("PATH", str(programs))
+    assert "sbatch is not in PATH" in refused(*words)
+    assert not run.exists()
+
+    def pretend(name: str, does: str) -> None:
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+
+    pretend("sbatch", "echo 'Invalid account' >&2; exit 1")
+    assert "job.sh: Slurm refused it: Invalid account" in refused(*words)
+    pretend("sbatch", "echo '17;cluster'")
+    assert call(*words).stdout == "17\n"
+    assert (run / "job.sh").read_text().startswith("#!/usr/bin/env bash")
+    pretend("squeue", "echo PENDING")
+    assert call("status", run).stdout.splitlines() == ["run: queued, step 0", "Slurm job 17: PENDING"]
+    (programs / "squeue").unlink()
+    assert "Slurm job 17: no longer in the queue" in call("status", run).stdout
 
 
 def test_doctor() -> None:
@@ -290,6 +384,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.json").write_text('{"name": "demo", "status": "finished"}')
     (tmp_path / "history.csv").write_text("step,loss,validation_nse,seconds\n10,0.5,0.6,3\n20,0.25,0.7,6\n")
+    shutil.copy(DEMO, tmp_path / "config.yaml")
     seen: list[Path] = []
 
     def write_report(run: Path) -> Path:
@@ -306,7 +401,10 @@ def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest
     assert (evaluated.exit_code, reported.exit_code, status.exit_code) == (0, 0, 0)
     assert seen == [tmp_path, tmp_path]
     assert reported.stdout.strip() == str(tmp_path / "report.html")
-    assert status.stdout.splitlines()[:2] == ["demo: finished, step 20", "loss 0.25, validation NSE 0.7"]
+    assert status.stdout.splitlines()[:2] == [
+        "demo: finished, step 20 of 12",
+        "loss 0.25, validation NSE 0.7",
+    ]
 
 
 # --- partition, route, export: on files -----------------------------------------------------------------

@@ -150,11 +150,32 @@ def test_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
             handshake.check_versions(client)
 
 
+class WithoutGpus(LocalCluster):
+    """Takes what dask-cuda's cluster takes, and hands on what that hands on; there are no GPUs to bind workers to."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        threads_per_worker: int,
+        memory_limit: None,
+        device_memory_limit: None,
+        protocol: str,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            n_workers=n_workers,
+            threads_per_worker=threads_per_worker,
+            memory_limit=memory_limit,
+            processes=True,
+            protocol=protocol,
+            **more,
+        )
+
+
 @pytest.mark.distributed
 def test_one_worker_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """dask-cuda's cluster is a LocalCluster that binds workers to GPUs: here one that has none to bind to."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setitem(sys.modules, "dask_cuda", types.SimpleNamespace(LocalCUDACluster=LocalCluster))
+    monkeypatch.setitem(sys.modules, "dask_cuda", types.SimpleNamespace(LocalCUDACluster=WithoutGpus))
     with open_executor(ClusterOptions("cuda")) as executor:
         assert len(set(executor.everywhere(os.getpid))) == 2
     with (

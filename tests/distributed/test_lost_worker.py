@@ -5,15 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from distributed import Client
 
 from rivergrad.distributed.calls import Call
-from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.executor import DaskExecutor, open_executor, with_restarts
+from rivergrad.distributed.liveness import SchedulerLostError
 from rivergrad.distributed.residence import WorkerLostError
 from rivergrad.errors import InputError
 
@@ -68,6 +75,54 @@ def test_killed_between_two_calls() -> None:
         with pytest.raises(WorkerLostError, match="ended unexpectedly"):
             executor.finish(executor.start([draw]))
         assert time.monotonic() - began < 20
+
+
+@contextmanager
+def external_cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and a worker in processes of their own."""
+    file = str(folder / "scheduler.json")
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen(
+        [*command, "--no-dashboard", "--scheduler-file", file], stderr=subprocess.DEVNULL
+    )
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
+    worker = subprocess.Popen(
+        [*command, "--scheduler-file", file, "--local-directory", str(folder)], stderr=subprocess.DEVNULL
+    )
+    try:
+        yield file, scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(200)
+def test_the_scheduler_hangs_and_is_killed(tmp_path: Path) -> None:
+    """Both end soon, with a line that says so; no restart could help."""
+    with external_cluster(tmp_path) as (file, scheduler):
+        for how in (signal.SIGSTOP, signal.SIGKILL):
+            with Client(scheduler_file=file) as client:
+                client.wait_for_workers(1, timeout=60)
+                executor = DaskExecutor(client, patience=3.0)
+                executor.gather([executor.create(0, 0, importlib.import_module, "time")])
+                timer = threading.Timer(0.5, scheduler.send_signal, (how,))
+                timer.start()
+                began = time.monotonic()
+                with pytest.raises(SchedulerLostError, match=r"the scheduler of the workers is lost.*again"):
+                    with_restarts(
+                        executor,
+                        3,
+                        lambda used=executor: used.finish(used.start([Call(0, 0, "sleep", (30.0,))])),
+                        pytest.fail,
+                    )
+                assert time.monotonic() - began < 20
+                timer.join()
+                scheduler.send_signal(signal.SIGCONT)
 
 
 def test_an_error_on_the_way_is_told_as_it_is() -> None:

@@ -147,6 +147,12 @@ def test_small_on_workers(
     ):
         for name in names:
             same(ask(one, chosen[name], executor, "float64"), expected, TOLERANCE["float64"])
+    # chunks of a record, a few under way at once
+    parameters = {"k": one.length / 0.8, "x": np.full(one.length.size, 0.2)}
+    arguments = one.network, one.runoff, parameters, one.routing_step
+    cut, chunks = chosen["2 parts, basins cut"], {"chunk_steps": 6, "dtype": "float64"}
+    found = route_all(*arguments, cut=cut, executor=two_workers, **chunks)
+    np.testing.assert_array_equal(found, route_all(*arguments, cut=cut, **chunks))
 
 
 def test_an_optimiser_step_moves_every_partition_alike() -> None:

@@ -20,7 +20,7 @@ from rivergrad.workflow import run as run_module
 from rivergrad.workflow.checkpoint import Checkpoint
 from rivergrad.workflow.folds import summarise
 from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import FRESH, run_workflow
+from rivergrad.workflow.run import FRESH, run_fold, run_workflow
 from rivergrad.workflow.status import read_status
 
 FOLDS = {"holdout": 0.0, "holdout_by": "basin", "folds": 3, "holdout_ids": ["gauge-0002"]}
@@ -45,8 +45,19 @@ def held_out(run: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory: pytest.TempPathFactory, tiny: Any, _one_commit: None) -> Path:
-    """A run with three folds of basins, and a gauge that nothing is to see. Tests read it only."""
-    return run_workflow(workflow(tiny, tmp_path_factory.mktemp("validated")), report=False)
+    """A run with three folds of basins, and a gauge that nothing is to see. Tests read it only.
+
+    One fold is carried out by itself before the rest, as in a queue.
+    """
+    config = workflow(tiny, tmp_path_factory.mktemp("validated"))
+    with pytest.raises(InputError, match=r"--fold: found 4; expected 1 to 3 \(gauges\.folds\)"):
+        run_fold(config, 4)
+    alone = run_fold(config, 2)
+    assert alone == config.output / "folds" / "2"
+    before = (alone / "run.json").read_bytes()
+    run = run_workflow(config, report=False)
+    assert (alone / "run.json").read_bytes() == before  # it was found done
+    return run
 
 
 def test_every_gauge_is_held_out_once_and_no_basin_is_split(validated: Path) -> None:
@@ -134,8 +145,8 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Raise after so many checkpoints."""
     write, written = Checkpoint.write, []
 
-    def write_and_stop(self: Checkpoint, folder: Path) -> Path:
-        path = write(self, folder)
+    def write_and_stop(self: Checkpoint, folder: Path, *rest: Any) -> Path:
+        path = write(self, folder, *rest)
         written.append(path)
         if len(written) == number:
             raise Stopped
@@ -202,7 +213,7 @@ def test_a_mistake_late_in_the_folds_throws_nothing_away(
         return cross_validate(config, run_dir, inputs, first_only)
 
     monkeypatch.setattr(run_module, "cross_validate", failing)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InputError, match="no space left; once that is mended"):
         run_workflow(config, report=False)
     assert json.loads((tmp_path / "run/folds/1/run.json").read_text())["status"] == "done"
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed"

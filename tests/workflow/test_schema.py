@@ -397,10 +397,41 @@ def test_mistakes_in_a_profile_name_the_profile(
 def test_shipped_profiles_say_what_each_value_means(path: Path, tmp_path: Path) -> None:
     data = changed(FILES, "compute", {"profile": str(path)})
     assert load_workflow(write(tmp_path, data)).compute.kind == path.stem
-    lines = path.read_text().splitlines()
+    lines = [line.strip() for line in path.read_text().splitlines()]
     values = [i for i, line in enumerate(lines) if line and not line.startswith("#")]
-    assert len(values) == len(Workflow.model_fields["compute"].annotation.model_fields) - 1  # type: ignore[union-attr]
+    assert {lines[i].partition(":")[0] for i in values} >= {
+        *("kind", "workers", "threads_per_worker", "engine", "dtype", "device", "memory_budget")
+    }
     assert all(lines[i - 1].startswith("# ") and lines[i - 1].endswith(".") for i in values)
+
+
+def test_profile_of_the_command_line_says_which_cluster(tmp_path: Path) -> None:
+    """And not how it computes; what `--set` says of that wins over both."""
+    data = changed(FILES, "compute", {"kind": "serial", "dtype": "float64", "threads_per_worker": 2})
+    profile = "compute.profile=configs/local.yaml"
+    compute = load_workflow(write(tmp_path, data), [profile]).compute
+    assert (compute.kind, compute.workers, compute.dtype, compute.threads_per_worker) == (
+        "local",
+        2,
+        "float64",
+        2,
+    )
+    assert load_workflow(write(tmp_path, data), [profile, "compute.workers=3"]).compute.workers == 3
+
+
+def test_what_a_cluster_is_opened_with(tmp_path: Path) -> None:
+    keys = {
+        "kind": "slurm",
+        "workers": 3,
+        "tls": {"ca": "a", "cert": "b", "key": "c"},
+        "performance_report": True,
+    }
+    options = load_workflow(write(tmp_path, changed(FILES, "compute", keys))).compute.cluster(tmp_path)
+    assert (options.kind, options.workers, options.interface) == ("slurm", 3, "lo")
+    assert (options.port, options.dashboard, options.report) == (0, False, tmp_path / "dask-report.html")
+    assert options.tls is not None
+    assert (options.tls.key, options.queue["time"], options.logs) == (Path("c"), 3600.0, tmp_path / "workers")
+    assert "expected the number of jobs" in mistake(tmp_path, changed(FILES, "compute", {"kind": "slurm"}))
 
 
 def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,19 +6,30 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
+from rivergrad.errors import InputError
 
 if TYPE_CHECKING:
     from rivergrad.workflow.schema import Workflow
 
 
-def run(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
+def run(
+    workflow: WorkflowPath,
+    settings: Settings = None,
+    fresh: Fresh = False,
+    fold: Annotated[
+        int | None,
+        typer.Option("--fold", metavar="K", help="Only this fold of gauges.folds.", show_default=False),
+    ] = None,
+) -> None:
     """Carry out a workflow: cut, estimate, evaluate, report. Resumes a run that was stopped."""
-    _run(workflow, settings, fresh, report=True)
+    if fold is not None and fresh:
+        raise InputError("found --fold with --fresh; expected one of them: --fresh forgets all folds")
+    _run(workflow, settings, fresh, report=True, fold=fold)
 
 
 def estimate(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
@@ -38,7 +49,9 @@ def evaluate(run: RunPath) -> None:
     typer.echo(run)
 
 
-def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) -> None:
+def _run(
+    workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool, fold: int | None = None
+) -> None:
     from rivergrad.workflow.stopping import stop_on_signals
 
     began = time.monotonic()
@@ -46,11 +59,14 @@ def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) 
         if config is None:
             return
         # imports torch: after the workflow is known to be valid
-        from rivergrad.workflow.run import run_workflow
+        from rivergrad.workflow.run import run_fold, run_workflow
 
-        folder = (
-            run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
-        )
+        if fold is not None:
+            folder = run_fold(config, fold)
+        elif report:
+            folder = run_workflow(config, fresh=fresh)
+        else:
+            folder = run_workflow(config, fresh=fresh, report=False)
     from rivergrad.workflow.progress import time_text
 
     if report:
@@ -66,7 +82,6 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
     What is wrong is said once, by the first rank.
     """
     from rivergrad.distributed.ranks import leading, told_ranks
-    from rivergrad.errors import InputError
     from rivergrad.workflow.load import load_workflow
 
     try:

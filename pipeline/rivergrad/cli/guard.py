@@ -86,12 +86,12 @@ def mendable(error: Exception) -> str | None:
     """What to tell the user about an error that they can mend, in at most two lines; None for any other."""
     from pydantic import ValidationError
 
-    from rivergrad.errors import InputError
+    from rivergrad.errors import InputError, os_error_text
 
     if isinstance(error, InputError):
         text = str(error)
     elif isinstance(error, OSError):
-        text = _os_error_text(error)
+        text = os_error_text(error)
     elif isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         key = ".".join(str(name) for name in first["loc"])
@@ -102,13 +102,6 @@ def mendable(error: Exception) -> str | None:
         return None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines) if len(lines) <= 2 else " ".join(lines)
-
-
-def _os_error_text(error: OSError) -> str:
-    if error.strerror is None:
-        return str(error) or type(error).__name__
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    return f"{' -> '.join(names)}: {error.strerror.lower()}" if names else error.strerror
 
 
 def _say(text: str) -> None:

@@ -26,11 +26,16 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    folds: Annotated[
+        bool,
+        typer.Option("--folds", help="A job array of the folds of gauges.folds, then a job for the whole."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the job's script instead of submitting it.")
     ] = False,
 ) -> None:
     """Submit a workflow to Slurm: it checkpoints and queues again when its place is taken back."""
+    from rivergrad.errors import InputError
     from rivergrad.workflow.jobs import Ensemble, write_script
     from rivergrad.workflow.jobs import submit as hand_over
     from rivergrad.workflow.load import load_workflow, require_files
@@ -39,11 +44,23 @@ def submit(
     merged = given if profile is None else (f"compute.profile={profile}", *given)
     config = load_workflow(workflow, merged)
     require_files(config, str(workflow))
-    ensemble = None if seeds is None else Ensemble("seeds", seeds)
-    script = write_script(config, workflow, profile, given, ensemble)
+    whole = write_script(config, workflow, profile, given)
+    scripts = [whole]
+    if seeds is not None:
+        scripts = [write_script(config, workflow, profile, given, Ensemble("seeds", seeds))]
+    if folds:
+        count = config.gauges.folds
+        if seeds is not None or count == 0:
+            found = "--seeds too" if count else "gauges.folds 0"
+            raise InputError(
+                f"--folds: found {found}; expected a workflow with gauges.folds, and --folds alone"
+            )
+        scripts = [write_script(config, workflow, profile, given, Ensemble("folds", f"1-{count}")), whole]
     if dry_run:
-        typer.echo(script, nl=False)
+        typer.echo("\n".join(scripts), nl=False)
         return
-    job = hand_over(script, config.output)
+    job: str | None = None
+    for script in scripts:
+        job = hand_over(script, config.output, after=job)
     typer.echo(f"rivergrad status {config.output}", err=True)
     typer.echo(job)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.liveness import Watch
 from rivergrad.distributed.network import address_of, check_port
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
@@ -62,6 +66,7 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
     from rivergrad.distributed.workerlog import WorkerSetup, quiet_console, scheduler_log
 
     quiet_console()
+    _start_helper()
     host = address_of(options.interface)
     check_port("compute.port", options.port, host)
     check_port("compute.dashboard_port", options.dashboard_port, host)
@@ -81,14 +86,26 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
         stack.enter_context(scheduler_log(options.logs))
         client = stack.enter_context(Client(started.cluster))
         _wait_for(client, started, options)
-        check_versions(client)
-        client.register_plugin(WorkerSetup(options.logs))
+        check_versions(client, options.patience)
+        watch = Watch(client, options.patience)
+        watch.patiently(lambda: client.register_plugin(WorkerSetup(options.logs)), list(watch.workers()))
         if options.dashboard:
             log.info("Dask dashboard: %s", client.dashboard_link)
         _record(client, options)
         if options.report is not None:
             stack.enter_context(_performance_report(options.report))
         yield client
+
+
+def _start_helper() -> None:
+    """Start the process by which Python tidies up behind others, deaf to SIGUSR1 as it is to SIGTERM.
+
+    A queue sends it to all processes of a job, and one that dies of it leaves complaints on the terminal.
+    """
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        resource_tracker.ensure_running()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:

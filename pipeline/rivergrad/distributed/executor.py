@@ -6,12 +6,12 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
-from rivergrad.distributed.liveness import PATIENCE, Watch
+from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
@@ -24,6 +24,7 @@ from rivergrad.distributed.residence import (
     reported,
 )
 from rivergrad.distributed.totals import Total
+from rivergrad.errors import InputError
 
 log = logging.getLogger("rivergrad")
 
@@ -234,7 +235,8 @@ class DaskExecutor:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
 
         Raises:
-            WorkerLostError: there is none.
+            InputError: there is none.
+            WorkerLostError: another one was lost meanwhile.
         """
         hung = self._watch.hung()
         if hung:  # a nanny kills them and starts others
@@ -253,10 +255,7 @@ class DaskExecutor:
             time.sleep(0.2)
             present = set(self._watch.workers()) - set(hung)
         if not present:
-            raise WorkerLostError(
-                f"no worker is left, and none came in {REPLACEMENT_SECONDS:g} s; run the same command again "
-                "to go on from the last checkpoint"
-            )
+            raise InputError(f"no worker is left, and none came in {REPLACEMENT_SECONDS:g} s; {AGAIN}")
         if len(present) < len(self._workers):
             log.warning("going on with %d of %d workers", len(present), len(self._workers))
         run, kept = self._run, [address for address in self._workers if address in present]
@@ -279,6 +278,8 @@ def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say:
     """
     for lost in itertools.count(1):
         try:
+            if lost > 1:
+                executor.renew()
             return work()
         except WorkerLostError as error:
             if lost > restarts:
@@ -287,7 +288,6 @@ def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say:
                 raise WorkerLostError(f"{error} (restarted {restarts} times: compute.restarts)") from None
             said = str(error).partition(";")[0]
         say(f"{said}: setting up again to go on from the last checkpoint ({lost} of {restarts} restarts)")
-        executor.renew()
     raise AssertionError
 
 
@@ -302,8 +302,19 @@ def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | Da
         finally:
             serial.close()
         return
+    with ExitStack() as stack:
+        yield DaskExecutor(_opened(stack, options), options.patience)
+
+
+def _opened(stack: ExitStack, options: ClusterOptions) -> Any:
+    """A client of a new cluster, which closes with `stack`; when a worker is lost on the way, of another new one."""
     from rivergrad.distributed.cluster import open_client
 
-    with open_client(options) as client:
-        executor = DaskExecutor(client, options.patience)
-        yield executor
+    for lost in itertools.count(1):
+        try:
+            return stack.enter_context(open_client(options))
+        except WorkerLostError as error:
+            if lost > options.restarts:
+                raise
+            log.warning("%s: starting again", str(error).partition(";")[0])
+    raise AssertionError

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
+from rivergrad.distributed.residence import WorkerLostError
 from rivergrad.errors import InputError
 
 
@@ -25,20 +28,29 @@ def code_digest() -> str:
     return total.hexdigest()[:8]
 
 
-def check_versions(client: Any) -> None:
+def check_versions(client: Any, patience: float = PATIENCE) -> None:
     """Ask every worker which rivergrad it runs.
 
     Raises:
         InputError: one runs another version, other source, or has none; names both.
+        WorkerLostError: one ended, or gave no sign of life for `patience` seconds.
     """
     from rivergrad import __version__ as mine
 
-    for address, found in client.run(version, "rivergrad", on_error="return").items():
+    watch = Watch(client, patience)
+
+    def ask(function: Callable[..., str], *args: str) -> Iterable[tuple[str, Any]]:
+        found = watch.patiently(lambda: client.run(function, *args, on_error="return"), list(watch.workers()))
+        if any(isinstance(answer, OSError) for answer in found.values()):  # a broken connection
+            raise WorkerLostError(f"a worker ended while it started (out of memory, or killed); {AGAIN}")
+        return sorted(found.items())
+
+    for address, found in ask(version, "rivergrad"):
         if found != mine:
             theirs = "no rivergrad" if isinstance(found, Exception) else f"rivergrad {found}"
             _refuse(address, theirs, f"rivergrad {mine}")
     digest = code_digest()
-    for address, found in client.run(code_digest, on_error="return").items():
+    for address, found in ask(code_digest):
         if found != digest:
             theirs = "other source" if isinstance(found, Exception) else f"source {found}"
             _refuse(address, f"rivergrad {mine}, {theirs}", f"rivergrad {mine}, source {digest}")

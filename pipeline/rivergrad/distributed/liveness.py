@@ -146,7 +146,8 @@ class Watch:
         ):  # all tasks are, when the connection to the scheduler breaks
             raise self.scheduler_lost() from error
         self.check(needed)
-        if isinstance(error, CommClosedError | WorkerLostError):
+        broken = isinstance(error, CommClosedError | WorkerLostError)
+        if broken or (isinstance(error, OSError) and error.errno is None):  # Dask's own have no number
             self._settle(needed)
         raise error
 

@@ -34,7 +34,7 @@ class ClusterOptions:
     `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
     report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
     `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
-    the scheduler counts as lost; `queue`, what a Slurm job asks for.
+    the scheduler counts as lost; `restarts`, how many lost workers are borne; `queue`, what a Slurm job asks for.
     """
 
     kind: Kind = "local"
@@ -49,6 +49,7 @@ class ClusterOptions:
     tls: Tls | None = None
     wait: float = 300.0
     patience: float = 120.0
+    restarts: int = 3
     queue: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -74,7 +74,7 @@ class Total:
         for part, others in parts:
             nodes |= part
             rest |= others
-        root = fold(nodes, self.count)
-        if len(root) != 1:
+        if len(rest) != self.count:
             raise ValueError(f"{len(rest)} results of {self.count} pieces: some are missing")
+        root = fold(nodes, self.count)
         return dict(zip(self.names, next(iter(root.values())), strict=True)), rest

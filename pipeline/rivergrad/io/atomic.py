@@ -19,6 +19,11 @@ from pathlib import Path
 
 from rivergrad.errors import InputError
 
+_FULL = {
+    errno.ENOSPC: "No space left on the disk",
+    errno.EDQUOT: "No space left in the quota",
+    errno.EFBIG: "File too large",
+}
 _NEARLY_FULL = 1 << 20  # bytes: HDF5 reports a full disk as any other error, so the free space has to tell
 
 
@@ -86,8 +91,8 @@ def _sync(path: Path) -> None:
 
 def _as_os_error(error: BaseException, target: Path) -> BaseException:
     """NetCDF and zarr report a full disk in their own ways; say it in the usual one and name the file."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return OSError(errno.ENOSPC, "No space left on the disk; nothing was written", str(target))
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return OSError(error.errno, f"{_FULL[error.errno]}; nothing was written", str(target))
     if isinstance(error, RuntimeError):
         if shutil.disk_usage(target.parent).free < _NEARLY_FULL:
             return OSError(errno.ENOSPC, "No space left on the disk; nothing was written", str(target))

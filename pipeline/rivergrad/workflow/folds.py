@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from rivergrad.errors import InputError
 from rivergrad.io.rundir import FOLD_COLUMNS, read_metrics
 from rivergrad.workflow.holdout import deal_folds
 from rivergrad.workflow.inputs import Inputs
@@ -112,6 +113,23 @@ def cross_validate(
         rows += [{"fold": fold, **row} for row in _records(of_fold)]
     write_rows(run_dir / TABLE, rows, (*FOLD_COLUMNS, *learned_columns(rows)))
     return summarise(rows, config.gauges.holdout_by, config.seed)
+
+
+def carry_out_fold(
+    config: Workflow, run_dir: Path, inputs: Inputs, fold: int, carry_out: Callable[[Workflow], Path]
+) -> None:
+    """Carry out one fold only, as `cross_validate` would; it finds it done then.
+
+    Raises:
+        InputError: there is no such fold.
+    """
+    if not 1 <= fold <= config.gauges.folds:
+        raise InputError(f"--fold: found {fold}; expected 1 to {config.gauges.folds} (gauges.folds)")
+    names = [str(name) for name in inputs.observations.gauge[folds_of(config, inputs) == fold]]
+    derived = fold_config(config, run_dir, fold, names)
+    if not _is_done(derived):
+        _share_inputs(run_dir, derived.output)
+        carry_out(derived)
 
 
 def summarise(rows: Sequence[Row], by: str, seed: int) -> dict[str, Any]:

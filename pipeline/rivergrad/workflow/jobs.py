@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rivergrad.distributed.clusters.slurm import job_state, slurm_time
 from rivergrad.errors import InputError
@@ -32,12 +32,19 @@ class Ensemble:
     **Arguments**: `key`, `seeds` or `folds`; `numbers`, as Slurm writes them: `0-4`, `1,3,7`, `0-9%2` (two at a time).
     """
 
-    key: str
+    key: Literal["seeds", "folds"]
     numbers: str
 
     def __post_init__(self) -> None:
         if not _ARRAY.fullmatch(self.numbers):
             raise InputError(f"--{self.key}: found {self.numbers!r}; expected numbers such as 0-4 or 1,3,7")
+
+    def words(self, output: Path) -> list[str]:
+        """What an element adds to the command of the run."""
+        if self.key == "folds":
+            return ["--fold", "$SLURM_ARRAY_TASK_ID"]
+        folder = shlex.quote(f"output={output}/seed-")
+        return ["--set", "seed=$SLURM_ARRAY_TASK_ID", "--set", f"{folder}$SLURM_ARRAY_TASK_ID"]
 
 
 def write_script(
@@ -85,7 +92,7 @@ def write_script(
         "directives": slurm.directives,
         "folder": shlex.quote(str(Path.cwd())),
         "prologue": slurm.prologue,
-        "command": _command(config, workflow, profile, settings, ensemble),
+        "command": _command(config, workflow, profile, settings, ensemble, cores),
         "job": "$SLURM_JOB_ID" if ensemble is None else "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     }
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
@@ -107,6 +114,7 @@ def _command(
     profile: Path | None,
     settings: Sequence[str],
     ensemble: Ensemble | None,
+    cores: int,
 ) -> str:
     """What the job runs; srun makes it a step of the job, which Slurm's signals reach."""
     arguments = [sys.executable, "-m", "rivergrad.cli", "run", str(workflow)]
@@ -116,14 +124,20 @@ def _command(
         arguments += ["--set", setting]
     words = [shlex.quote(argument) for argument in arguments]
     if ensemble is not None:
-        words += ["--set", "seed=$SLURM_ARRAY_TASK_ID"]
-        words += ["--set", f"{shlex.quote(f'output={config.output}/seed-')}$SLURM_ARRAY_TASK_ID"]
+        words += ensemble.words(config.output)
     launcher = config.compute.slurm.launcher if config.compute.kind == "mpi" else "srun --ntasks=1"
+    if launcher.split()[0] == "srun":  # which does not take it from the job
+        launcher += f" --cpus-per-task={cores}"
     return " \\\n  ".join([launcher, " ".join(words)])
 
 
-def submit(script: str, run_dir: Path) -> str:
+def submit(script: str, run_dir: Path, after: str | None = None) -> str:
     """Hand a job script to Slurm; it and the job's id are kept in the run directory.
+
+    Args:
+        script: see `write_script`.
+        run_dir: of the workflow.
+        after: a job that has to have ended well before this one begins.
 
     Returns:
         The job's id.
@@ -136,13 +150,15 @@ def submit(script: str, run_dir: Path) -> str:
             "sbatch is not in PATH; expected a machine of a Slurm cluster (--dry-run prints the job's script)"
         )
     run_dir.mkdir(parents=True, exist_ok=True)
+    depends = [] if after is None else [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
     path = run_dir / SCRIPT
     with atomic_path(path) as temporary:
         temporary.write_text(script, encoding="utf-8")
     try:
         found = subprocess.run(
-            ["sbatch", "--parsable", str(path)], capture_output=True, text=True, timeout=120, check=True
-        )
+            ["sbatch", "--parsable", *depends, str(path)],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
     except subprocess.CalledProcessError as error:
         text = " ".join((error.stderr or "").split()) or f"sbatch ended with {error.returncode}"
         raise InputError(f"{path}: Slurm refused it: {text}") from None
@@ -164,9 +180,10 @@ def job_text(run_dir: Path) -> str | None:
 
 
 def note_job(run_dir: Path) -> None:
-    """Record the Slurm job that this process is part of, if it is one, for `job_text`."""
+    """Record the Slurm job that this process is part of, or that it is part of none, for `job_text`."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
+        (run_dir / RECORD).unlink(missing_ok=True)  # of an earlier one
         return
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     with atomic_path(run_dir / RECORD) as temporary:

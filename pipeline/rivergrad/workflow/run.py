@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import shutil
@@ -24,13 +25,13 @@ from rich.table import Table
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
-from rivergrad.workflow.folds import cross_validate, interval_text, print_folds
+from rivergrad.workflow.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
 from rivergrad.workflow.jobs import note_job
 from rivergrad.workflow.load import dump_resolved, load_workflow
@@ -61,6 +62,7 @@ FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "his
          "dask-report.html")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
+FOLDS_LOCK = ".folds.lock"
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
     "time": "training gauges,\nheld-out time",
@@ -125,6 +127,11 @@ def run_workflow(
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
                 write_json(run_dir / "run.json", info)
+        if isinstance(error, OSError) and _has_checkpoints(run_dir):
+            raise InputError(
+                f"{os_error_text(error)}; once that is mended, "
+                "run the same command again to go on from the last checkpoint"
+            ) from error
         raise
     info["seconds"] = round(time.perf_counter() - began, 2)
     info.update(status="done", finished=_now())
@@ -140,6 +147,32 @@ def _how_it_ended(error: BaseException) -> str:
     if isinstance(error, Stopped):
         return "stopped"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def run_fold(config: Workflow, fold: int) -> Path:
+    """Carry out one fold of a workflow's cross-validation; `run_workflow` finds it done, and folds may go on at once.
+
+    Args:
+        config: the workflow, with `gauges.folds`.
+        fold: from 1.
+
+    Returns:
+        The fold's run directory.
+
+    Raises:
+        InputError: whatever the user can mend.
+    """
+    run_dir = config.output
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _settle(config)
+    with (run_dir / FOLDS_LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # generated input is made once, by the first
+        _claim(run_dir, dump_resolved(config))
+        inputs = prepare_inputs(config, run_dir)
+    carry_out_fold(
+        config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
+    )
+    return run_dir / "folds" / str(fold)
 
 
 def _has_checkpoints(run_dir: Path) -> bool:

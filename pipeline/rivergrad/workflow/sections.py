@@ -550,7 +550,7 @@ class ComputeSection(Section):
     )
     patience: PositiveDuration = Field(
         default=120.0,
-        description="How long a worker may give no sign of life before it counts as lost, such as 2m; one at work "
+        description="How long a worker may give no sign of life before it counts as lost, such as 2min; one at work "
         "gives some, however long its work takes.",
     )
     memory_budget: Size = Field(
@@ -565,7 +565,7 @@ class ComputeSection(Section):
     )
     port: PortNumber = Field(default=0, description="The scheduler's port; 0 takes any free one.")
     wait: PositiveDuration = Field(
-        default=300.0, description="How long workers may take to come, such as 5m."
+        default=300.0, description="How long workers may take to come, such as 5min."
     )
     dashboard: Switch = Field(
         default=False, description="Whether Dask's dashboard is served on the interface."
@@ -611,6 +611,7 @@ class ComputeSection(Section):
             wait=self.wait,
             queue=dict(self.slurm),
             patience=self.patience,
+            restarts=self.restarts,
         )
 
 

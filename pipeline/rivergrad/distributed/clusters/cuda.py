@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rivergrad.distributed.clusters import Ground, Started
-from rivergrad.distributed.clusters.local import local_settings
+from rivergrad.distributed.clusters.local import local_settings, started
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
 
@@ -41,11 +41,14 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
         ) from None
     workers = options.workers or found
     settings = local_settings(options, ground)
+    del settings["processes"]  # there is no other way, and dask-cuda says so itself
+    # what lives on a worker is not Dask's to move from the GPU to the host
+    settings |= {"device_memory_limit": None, "memory_limit": None}
     if (
         ground.security is None
         and find_spec("ucxx") is not None
         and find_spec("distributed_ucxx") is not None
     ):
         settings["protocol"] = "ucxx"
-    with LocalCUDACluster(n_workers=workers, **settings) as cluster:
+    with started(lambda: LocalCUDACluster(n_workers=workers, **settings)) as cluster:
         yield Started(cluster, workers)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.liveness import AGAIN
 from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.residence import WorkerLostError
 
 
 def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:
@@ -27,10 +29,26 @@ def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:
     }
 
 
+def started(make: Callable[[], Any]) -> Any:
+    """A new cluster.
+
+    Raises:
+        WorkerLostError: a worker ended before it had come.
+    """
+    try:
+        return make()
+    except RuntimeError as error:  # of a nanny whose worker has ended
+        raise WorkerLostError(
+            f"a worker ended while it started (out of memory, or killed); {AGAIN}"
+        ) from error
+
+
 @contextmanager
 def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     """A `LocalCluster` of `options.workers` processes."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=options.workers, **local_settings(options, ground)) as cluster:
+    with started(
+        lambda: LocalCluster(n_workers=options.workers, **local_settings(options, ground))
+    ) as cluster:
         yield Started(cluster, options.workers)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rivergrad.distributed.clusters import Ground, Started
-from rivergrad.distributed.clusters.local import local_settings
+from rivergrad.distributed.clusters.local import local_settings, started
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.ranks import Join, world
 from rivergrad.errors import InputError
@@ -31,7 +31,7 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
             f"compute.workers: found {options.workers} with kind mpi and {ranks.size} ranks; "
             f"expected {ranks.size}, or 0 for one a rank"
         )
-    with LocalCluster(n_workers=1, **local_settings(options, ground)) as cluster:
+    with started(lambda: LocalCluster(n_workers=1, **local_settings(options, ground))) as cluster:
         ranks.tell(Join(cluster.scheduler_address, options.interface, ground.security, dict(ground.settings)))
         try:
             yield Started(cluster, ranks.size, ranks.problem)
