@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweep_problems import Problem, ask, off, prepare, same, small_problem
+import torch
+from sweep_problems import ArrayRunoff, Problem, ask, doubtful, off, prepare, same, small_problem
 
 from rivercut.partition import partition
 from rivergrad.distributed.executor import Executor, open_executor
 from rivergrad.estimate.learned import Scaling
+from rivergrad.estimate.resident import Given
+from rivergrad.estimate.volume import increment_areas
 from rivergrad.io import open_forcings, write_forcings
 from rivergrad.runoff import FORCINGS, FlatModule, RunoffSpec
 from rivergrad.workflow.learnedrunoff import LearnedRunoff, PieceForcings
@@ -86,6 +89,22 @@ def test_the_gradient_is_that_of_finite_differences(tmp_path: Path) -> None:
         up, down = (sweep.gradient(one.shared + sign * h * direction, one.windows, n)[0] for sign in (1, -1))
         expected = (up - down) / (2 * h)
         assert float(gradient @ direction) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_volume_error_that_is_predicted_is_taken_out_of_the_runoff() -> None:
+    one = doubtful(small_problem())
+    assert one.volume is not None
+    area = torch.from_numpy(increment_areas(one.network, one.gauges))
+    factor = one.volume.factor(torch.from_numpy(one.shared[one.model.n_shared :]), area, 0, one.steps)
+    found = []
+    with open_executor(0) as executor:
+        for parts, predicts in ((1, False), (2, True)):
+            runoff = one.runoff if predicts else ArrayRunoff(one.runoff.values * factor.numpy())
+            cut = partition(one.network, parts, spread=parts > 1, block_reaches=60)
+            made = prepare(replace(one, runoff=runoff), cut, executor, "float64")
+            given = Given("estimate", shared=one.shared, volume=predicts)
+            found.append(made.join(made.sweep.simulate([given] * len(made.pieces), 0, one.steps)))
+    assert off(found[1], found[0]) <= 1e-10
 
 
 @pytest.mark.parametrize("stage", ["unrouted", "frozen"])

@@ -167,6 +167,25 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(
         assert (run / name).read_bytes() == (learned / name).read_bytes(), name
 
 
+def test_gauges_may_decide_when_to_stop(tmp_path: Path) -> None:
+    """They do not train, and all of the training time does."""
+    stages = {"stages": [], "steps": 2}
+    path = written(
+        tmp_path,
+        runoff=None,
+        gauges={"validation": 0.3},
+        estimate=stages,
+        report={"discharge": False},
+        uncertainty={"enabled": False},
+    )
+    run = run_workflow(load_workflow(path), report=False, show_scores=False)
+    summary = json.loads((run / "run.json").read_text())["summary"]
+    train = pd.read_csv(run / "metrics.csv").query("split == 'train'")
+    assert summary["validation_gauges"] == round(0.3 * len(train))
+    with (run / "history.csv").open(newline="") as file:
+        assert [row["validation_nse"] != "" for row in csv.DictReader(file)] == [True, False, True]
+
+
 class Wrong(torch.nn.Module):
     """A user's module that returns what is no runoff."""
 

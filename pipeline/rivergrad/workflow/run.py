@@ -370,6 +370,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
+        validation_gauges=int(work.judges.sum()),
         medians=medians(rows, config.seed),
     )
     if inputs.true_celerity is not None:
