@@ -24,9 +24,9 @@ class Listening(SerialExecutor):
         super().__init__()
         self.heard: list[list[Call]] = []
 
-    def start(self, calls: Any, total: Any = None, after: Any = None) -> Any:
+    def do(self, calls: Any, total: Any = None) -> Any:
         self.heard.append(list(calls))
-        return super().start(calls, total, after)
+        return super().do(calls, total)
 
 
 def four_windows() -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from rivergrad.distributed.residence import (
     Report,
     WorkerLostError,
     carry_out,
+    carry_out_alone,
     create,
     forget,
     pick,
@@ -34,6 +36,9 @@ Handle = Any
 
 REPLACEMENT_SECONDS = 60.0
 """How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
+
+MESSAGE_BYTES = 4_000_000
+"""What is said to the workers at once without tasks, at most."""
 
 _run_numbers = itertools.count()
 
@@ -66,8 +71,9 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results. After a
-    worker was lost, `renew` makes ready to set everything up again.
+    `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results, `do` is
+    both, and asks the workers without tasks where none waits for another. After a worker was lost, `renew` makes ready
+    to set everything up again.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -77,6 +83,8 @@ class Executor(Protocol):
     ) -> Pending: ...
 
     def finish(self, pending: Pending) -> Answer: ...
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer: ...
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
@@ -117,6 +125,9 @@ class SerialExecutor:
 
     def finish(self, pending: Pending) -> Answer:
         return _answer(pending, pending.reports)
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        return self.finish(self.start(calls, total))
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)
@@ -220,6 +231,24 @@ class DaskExecutor:
 
     def finish(self, pending: Pending) -> Answer:
         return _answer(pending, [outcome.report for outcome in self.gather(pending.reports)])
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        batches = make_batches(calls, self._home)
+        mine: dict[int, dict[int, list[Call]]] = {}
+        for b, batch in enumerate(batches):
+            mine.setdefault(batch.home, {})[b] = batch.calls
+        sweep = next(self._sweeps)
+        work = {
+            self._workers[home]: pickle.dumps((self._run, sweep, of_batch, total))
+            for home, of_batch in mine.items()
+        }
+        size = sum(len(pickled) for pickled in work.values()) * len(work)  # each worker is sent all of it
+        if any(batch.needs for batch in batches) or size > MESSAGE_BYTES:
+            return self.finish(self.start(calls, total))
+        found = self._watch.patiently(
+            lambda: self._client.run(carry_out_alone, work, workers=list(work)), list(work)
+        )
+        return _answer(Pending(batches, [], total), [found[address] for address in work])
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())

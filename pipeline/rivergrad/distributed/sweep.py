@@ -81,10 +81,7 @@ class Sweep:
         self._each("prepare_fit", [(fit,) for fit in fits])
 
     def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
-        return self._finish(self.executor.start(calls, total))
-
-    def _finish(self, pending: Pending) -> Answer:
-        answer = self.executor.finish(pending)
+        answer = self.executor.do(calls, total)
         self.seconds += answer.seconds
         return answer
 
@@ -143,7 +140,9 @@ class Sweep:
 
     def end_chunk(self, pending: Pending) -> list[NDArray[Any]]:
         """Discharge (time, target) of each piece in a chunk that was sent off."""
-        results = self._finish(pending).results
+        answer = self.executor.finish(pending)
+        self.seconds += answer.seconds
+        results = answer.results
         return [results[piece.number] for piece in self.pieces]
 
     def step(
