@@ -23,6 +23,7 @@ from rivergrad.estimate.volume import VolumeModel, increment_areas
 from rivergrad.io import open_runoff, write_runoff
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.pieces import Piece, make_pieces
+from rivergrad.workflow.learnedrunoff import LearnedRunoff
 
 DAY = 86400.0
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -53,7 +54,8 @@ class ArrayRunoff:
 class Problem:
     """An estimation in the middle of its way: deviations not at zero, gauges with gaps.
 
-    `error` is that of the observations, `volume` the volume error of the runoff, whose numbers end `shared`.
+    `error` is that of the observations, `volume` the volume error of the runoff and `learned` a model of it, whose
+    numbers end `shared`.
     """
 
     network: RiverNetwork
@@ -69,6 +71,7 @@ class Problem:
     routing_step: float
     error: NDArray[np.float32] | None = None
     volume: VolumeModel | None = None
+    learned: LearnedRunoff | None = None
 
     @property
     def steps(self) -> int:
@@ -170,7 +173,9 @@ def prepare(
     engine, _ = choose_engine(engine, one.model.scheme)
     setups = []
     for piece, local in zip(pieces, mine, strict=True):
-        read, grid = piece_runoff(one.runoff, piece, engine if one.volume is None else "closure")
+        read, grid = piece_runoff(
+            one.runoff, piece, engine if one.volume is None and one.learned is None else "closure"
+        )
         setups.append(
             PieceSetup(
                 piece=piece,
@@ -204,6 +209,7 @@ def prepare(
                 volume=one.volume,
                 area=None if one.volume is None else area[piece.reaches],
                 smoothing=smoothing / one.network.n_reaches,
+                runoff=None if one.learned is None else one.learned.setup(piece.reaches, one.model.n_shared),
             )
             for piece, at in zip(pieces, columns, strict=True)
         ]
@@ -220,7 +226,8 @@ def ask(
     made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing)
     sweep = made.sweep
     loss, shared, free = sweep.gradient(one.shared, one.windows, one.network.n_reaches)
-    given = Given("estimate", shared=one.shared)
+    weights = None if one.learned is None else one.shared[one.model.n_shared :]
+    given = Given("estimate", shared=one.shared, runoff=weights)
     discharge = sweep.simulate([given] * len(made.pieces), 0, one.steps)
     return Answer(discharge=made.join(discharge), loss=loss, shared=shared, free=free)
 

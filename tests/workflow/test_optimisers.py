@@ -55,11 +55,11 @@ class FakeSweep:
     def collect(self, n_reaches: int) -> dict[str, Float]:
         return {"best": self.best}
 
-    def step(self, shared: Float, windows: Any, update: bool, rate: float) -> list[dict[str, Any]]:
+    def step(self, shared: Float, windows: Any, update: bool, rate: float) -> dict[str, Any]:
         value, of_shared, self.slope = self.gradient(shared, windows, self.free.shape[1])
         if update:
             self.advance(rate, 1.0)
-        return [{"loss": value, "shared": of_shared, "square": float((self.slope**2).sum())}]
+        return {"loss": value, "shared": of_shared, "square": float((self.slope**2).sum())}
 
     def advance(self, rate: float, scale: float) -> None:
         self.moved_by = scale

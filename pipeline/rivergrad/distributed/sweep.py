@@ -89,6 +89,14 @@ class Sweep:
         results = self._do(calls).results
         return [results[piece.number] for piece in self.pieces]
 
+    def begin_stage(self, routed: bool, weights: Float | None) -> None:
+        """Every piece learns what the next steps are about; see `ResidentPiece.begin_stage`."""
+        self._everywhere("begin_stage", routed, weights)
+
+    def runoff(self, weights: Float, n_reaches: int) -> Float:
+        """The learned runoff of all reaches, (time, reach) m³/s."""
+        return self._assembled(self._everywhere("runoff", weights), n_reaches)["runoff"]
+
     def _everywhere(self, method: str, *args: Any) -> list[Any]:
         return self._each(method, [args] * len(self.pieces))
 

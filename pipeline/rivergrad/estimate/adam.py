@@ -25,15 +25,16 @@ class Adam:
     def update(
         self,
         gradient: Float,
-        rate: float,
+        rate: float | Float,
         beta1: float = 0.9,
         beta2: float = 0.99,
         floor: float = 1e-8,
     ) -> Float:
-        """The step to add to the parameters."""
+        """The step to add to the parameters; the rate may be one for each."""
         self.steps += 1
         self.mean = beta1 * self.mean + (1 - beta1) * gradient
         self.square = beta2 * self.square + (1 - beta2) * gradient**2
         mean = self.mean / (1 - beta1**self.steps)
         square = self.square / (1 - beta2**self.steps)
-        return -rate * mean / (np.sqrt(square) + floor)
+        step: Float = -rate * mean / (np.sqrt(square) + floor)
+        return step

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rivergrad.estimate.adam import Adam
 from rivergrad.estimate.information import PieceInformation
+from rivergrad.estimate.learned import PieceRunoffModel, RunoffSetup
 from rivergrad.estimate.loss import GaugeStatistics, LossSpec, gauge_loss
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.pipelined import PipelinedStep, RoutedWindows
@@ -39,7 +40,7 @@ class PieceSetup:
         forcing_step, routing_step: s.
         targets: (m,) local reaches whose discharge is wanted.
         steps: forcing steps in the record.
-        read: reads the piece's runoff.
+        read: reads the piece's runoff; None where none is given, and all of it is learned.
         engine: what routes (see `rivergrad.routing.choose_engine`).
         grid: the weights of the piece's reaches, where `read` gives cells of a grid; None where it gives reaches.
         dtype, device: of the routing.
@@ -53,7 +54,7 @@ class PieceSetup:
     routing_step: float
     targets: NDArray[np.int64]
     steps: int
-    read: ReadRunoff
+    read: ReadRunoff | None
     dtype: str = "float32"
     device: str = "cpu"
     threads: int = 1
@@ -78,6 +79,7 @@ class FitSetup:
         volume: the volume error of the runoff, where it is estimated; its numbers follow the model's shared ones.
         area: (reach,) increment area of each reach in `volume`, −1 for none.
         smoothing: weight of the penalty on differences along the river, divided likewise.
+        runoff: the model of the runoff, where that is learned; its weights follow the other shared numbers.
     """
 
     model: ParameterModel
@@ -93,6 +95,7 @@ class FitSetup:
     volume: VolumeModel | None = None
     area: NDArray[np.int64] | None = None
     smoothing: float = 0.0
+    runoff: RunoffSetup | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Given:
 
     `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
     spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
-    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given.
+    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given, with `runoff` as a learned model
+    has it at these weights, with `volume` less its volume error as the shared coefficients have that.
     """
 
     kind: str
@@ -110,6 +114,8 @@ class Given:
     spreading: float | None = None
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
+    runoff: NDArray[np.float64] | None = None
+    volume: bool = False
 
 
 class ResidentPiece:
@@ -127,6 +133,9 @@ class ResidentPiece:
         self._route: tuple[Prepared, RouterState | None] | None = None
         self._pending: tuple[Tensor, RoutedWindows, float] | None = None
         self._information: PieceInformation | None = None
+        self.learned: PieceRunoffModel | None = None
+        self.routed = True
+        self.frozen: NDArray[np.float64] | None = None
 
     def _make_engine(self, dtype: torch.dtype) -> Engine:
         setup = self.setup
@@ -149,6 +158,8 @@ class ResidentPiece:
 
     def load(self) -> None:
         """Read the whole record of runoff and keep it."""
+        if self.setup.read is None:
+            return
         values = self.setup.read(0, self.setup.steps)
         self._runoff = torch.from_numpy(values).to(self.engine.device, self.dtype)
 
@@ -167,6 +178,20 @@ class ResidentPiece:
         self.free = np.zeros((fit.model.n_free, n))
         self.best = self.free.copy()
         self.adam = Adam.zeros(self.free.shape)
+        self.learned = None
+        if fit.runoff is not None:
+            self.learned = PieceRunoffModel(
+                fit.runoff, self.setup.steps, self.dtype, torch.device(device), self.setup.memory // 4
+            )
+
+    def begin_stage(self, routed: bool, weights: NDArray[np.float64] | None) -> None:
+        """What the next steps are about.
+
+        Args:
+            routed: discharge takes time; else all runoff upstream is summed in the same step.
+            weights: of the runoff model where it is frozen, so that runoff is computed but once; None where it learns.
+        """
+        self.routed, self.frozen = routed, weights
 
     def _parameters(self, given: Given) -> tuple[Scheme, dict[str, Tensor]]:
         scheme: Scheme = self.setup.scheme
@@ -197,13 +222,25 @@ class ResidentPiece:
         return self.fit.volume.factor(values, torch.from_numpy(self.fit.area), start, stop)
 
     def rained(self, shared: Tensor, windows: Sequence[tuple[int, int, int]], dtype: torch.dtype) -> Tensor:
-        """Runoff of some windows, volume error taken out where it is estimated, (window, time, reach or cell)."""
-        assert self._runoff is not None
-        runoff = torch.stack([self._runoff[a:c] for a, _, c in windows]).to(dtype)
+        """Runoff of some windows, learned or volume error taken out where so asked, (window, time, reach or cell)."""
+        if self.learned is not None:
+            runoff = self._learned(self.learned, shared, windows).to(dtype)
+        else:
+            assert self._runoff is not None
+            runoff = torch.stack([self._runoff[a:c] for a, _, c in windows]).to(dtype)
         if self.fit.volume is None:
             return runoff
         factors = [self.factor(shared, a, c) for a, _, c in windows]
         return runoff * torch.stack([f for f in factors if f is not None]).to(runoff)
+
+    def _learned(
+        self, model: PieceRunoffModel, shared: Tensor, windows: Sequence[tuple[int, int, int]]
+    ) -> Tensor:
+        if self.frozen is not None:
+            record = model.record(self.frozen, self.setup.steps, self._runoff)
+            return torch.stack([record[a:c] for a, _, c in windows])
+        given = None if self._runoff is None else torch.stack([self._runoff[a:c] for a, _, c in windows])
+        return model.windows(shared, windows, given)
 
     def _prepared(self, given: Given, horizon: int) -> Prepared:
         scheme, parameters = self._parameters(given)
@@ -240,16 +277,35 @@ class ResidentPiece:
         for a in range(start, stop, size):
             b = min(a + size, stop)
             q, out, state = self.engine.apply(
-                prepared, self._read(a, b)[None], self._inflow(inflows, a - start, b - start), state
+                prepared,
+                self._read(given, a, b, stop)[None],
+                self._inflow(inflows, a - start, b - start),
+                state,
             )
             discharge.append(q[0].to("cpu", torch.float64).numpy())
             outflow.append(out[0].cpu().numpy())
         leaving = np.concatenate(outflow, axis=1)
         return np.concatenate(discharge), [series[None] for series in leaving]
 
-    def _read(self, start: int, stop: int) -> Tensor:
+    def runoff(self, weights: NDArray[np.float64]) -> dict[str, Array]:
+        """The learned runoff of the record at some weights, (time, reach) m³/s."""
+        assert self.learned is not None
+        return {"runoff": self.learned.record(weights, self.setup.steps, self._runoff).cpu().numpy()}
+
+    def _read(self, given: Given, start: int, stop: int, last: int) -> Tensor:
+        """Runoff of steps start..stop, of which there will be no more than `last`."""
+        if given.runoff is not None:
+            assert self.learned is not None
+            return self.learned.record(given.runoff, last, self._runoff)[start:stop]
+        if given.volume:
+            assert given.shared is not None
+            assert self._runoff is not None
+            factor = self.factor(torch.from_numpy(given.shared), start, stop)
+            assert factor is not None
+            return self._runoff[start:stop] * factor.to(self._runoff)
         if self._runoff is not None:
             return self._runoff[start:stop]
+        assert self.setup.read is not None
         return torch.from_numpy(self.setup.read(start, stop)).to(self.engine.device, self.dtype)
 
     @torch.no_grad()
@@ -264,7 +320,10 @@ class ResidentPiece:
         assert self._route is not None
         prepared, state = self._route
         q, out, state = self.engine.apply(
-            prepared, self._read(start, stop)[None], self._inflow(inflows, 0, stop - start), state
+            prepared,
+            self._read(given, start, stop, stop)[None],
+            self._inflow(inflows, 0, stop - start),
+            state,
         )
         self._route = (prepared, state)
         return q[0].cpu().numpy(), [series[None] for series in out[0].cpu().numpy()]
@@ -304,7 +363,10 @@ class ResidentPiece:
         inflow = torch.zeros(0)
         if self.setup.piece.sources:
             inflow = torch.from_numpy(np.stack(inflows, axis=1)).to(self.dtype).requires_grad_()
-        prepared = self.engine.prepare(self.parameters(leaf, free), runoff.shape[1])
+        if self.routed:
+            prepared = self.engine.prepare(self.parameters(leaf, free), runoff.shape[1])
+        else:
+            prepared = self._prepared(Given("unrouted"), runoff.shape[1])
         discharge, outflow, _ = self.engine.apply(
             prepared, runoff, inflow if self.setup.piece.sources else None
         )
@@ -324,7 +386,7 @@ class ResidentPiece:
         each = gauge_loss(self.fit.loss, discharge, observed, self.statistics, error)
         loss = each.sum().cpu()
         elsewhere = 0.0
-        if self.fit.model.deviates:
+        if self.fit.model.deviates and self.routed:
             loss = loss + self.fit.shrinkage * (free * free).sum()
             if self.fit.smoothing:
                 mine, theirs = river_penalty(free, self.setup.piece, neighbours)

@@ -2,6 +2,7 @@
 
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.discharge import DischargeWriter, write_discharge, write_observations, write_runoff
+from rivergrad.io.forcings import ForcingSource, open_forcings, write_forcings
 from rivergrad.io.gridded import regular_grid_weights
 from rivergrad.io.network import read_network, write_network_table
 from rivergrad.io.observations import Observations, read_observations
@@ -20,6 +21,7 @@ from rivergrad.io.times import Overlap, overlap
 __all__ = [
     "CellRunoff",
     "DischargeWriter",
+    "ForcingSource",
     "GridRunoff",
     "Observations",
     "Overlap",
@@ -28,6 +30,7 @@ __all__ = [
     "RunoffSource",
     "atomic_path",
     "export_parameters",
+    "open_forcings",
     "open_runoff",
     "overlap",
     "read_network",
@@ -37,6 +40,7 @@ __all__ = [
     "read_scheme_parameters",
     "regular_grid_weights",
     "write_discharge",
+    "write_forcings",
     "write_network_table",
     "write_observations",
     "write_parameters",

@@ -223,11 +223,12 @@ def texts(values: Any) -> NDArray[np.str_]:
 
 @dataclass(frozen=True, eq=False)
 class Variable:
-    """What is written under a name: dimensions, values and attributes."""
+    """What is written under a name: dimensions, values and attributes; `chunks` at most so large, in Zarr."""
 
     dims: tuple[str, ...]
     data: NDArray[Any]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    chunks: tuple[int, ...] | None = None
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,6 +320,9 @@ def _write_zarr(path: Path, variables: Mapping[str, Variable], attributes: Mappi
             variable.data.dtype,
             variable.attributes,
             shape=variable.data.shape,
+            chunks=None
+            if variable.chunks is None
+            else tuple(max(1, min(pair)) for pair in zip(variable.chunks, variable.data.shape, strict=True)),
         )
         array[...] = variable.data
     consolidate(path)

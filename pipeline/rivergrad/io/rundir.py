@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ SPLITS = ("train", "time", "gauge", "gauge_time")
 METHODS = ("unrouted", "default", "uniform", "estimate")
 """The three baselines and the estimate, from the least to the most that was learnt."""
 
+LEARNED_METHODS = ("lumped", "two_step")
+"""Baselines of learned runoff, where a run has them: the runoff model trained without routing, and with the routing
+fitted afterwards."""
+
 METRICS_COLUMNS = (
     *("gauge", "reach_id", "split", "n_obs", "nse", "kge"),
     *(f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")),
@@ -41,10 +45,23 @@ FURTHER_COLUMNS = (
     *FURTHER_SCORES,
     *(f"{score}_{method}" for method in METHODS[:3] for score in TIMING_SCORES),
 )
+LEARNED_COLUMNS = tuple(f"{score}_{method}" for method in LEARNED_METHODS for score in ("nse", "kge"))
+"""Scores of LEARNED_METHODS, the last columns of metrics.csv where a run has them."""
 FOLD_COLUMNS = ("fold", *METRICS_COLUMNS, *FURTHER_COLUMNS)
 """Of folds.csv: the scores of every gauge by the estimate that held it out."""
 
 HISTORY_COLUMNS = ("step", "loss", "validation_nse")
+
+
+def methods_in(names: Iterable[str]) -> tuple[str, ...]:
+    """METHODS, with those of LEARNED_METHODS that are among the names before the estimate."""
+    known = set(names)
+    return (*METHODS[:3], *(name for name in LEARNED_METHODS if name in known), METHODS[3])
+
+
+def methods_of(metrics: pd.DataFrame) -> tuple[str, ...]:
+    """The methods that a table of scores is about."""
+    return methods_in(name.removeprefix("nse_") for name in metrics.columns)
 
 
 def score_column(score: str, method: str) -> str:
@@ -198,7 +215,7 @@ def read_folds(path: Path) -> pd.DataFrame:
 
 
 def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    table = _read_table(path, columns, text=("gauge", "split"), optional=FURTHER_COLUMNS)
+    table = _read_table(path, columns, text=("gauge", "split"), optional=(*FURTHER_COLUMNS, *LEARNED_COLUMNS))
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
         raise InputError(f"{path}: split is {ids_text(unknown)}, expected one of {', '.join(SPLITS)}")
@@ -219,7 +236,7 @@ def read_hydrographs(path: Path) -> Hydrographs:
             held_out=data["held_out"].to_numpy().astype(bool),
             discharge={
                 name: data[name].transpose("time", "gauge").to_numpy().astype(np.float64)
-                for name in ("observed", *METHODS)
+                for name in ("observed", *methods_in(map(str, data.variables)))
             },
         )
 

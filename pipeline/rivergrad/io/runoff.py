@@ -125,7 +125,7 @@ def open_runoff(
         array = find_variable(dataset, variable, VARIABLES, path)
         array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and _is_extra(str(dim))])
         time_dim = time_dimension(array, path)
-        time, seconds = _times(dataset, array, time_dim, path, start, step)
+        time, seconds = times_of(dataset, array, time_dim, path, start, step)
         latitude = next((name for name in LATITUDES if name in array.dims), None)
         longitude = next((name for name in LONGITUDES if name in array.dims), None)
         gridded = latitude is not None and longitude is not None
@@ -171,8 +171,13 @@ def _areas(network: RiverNetwork, array: xr.DataArray, path: Path) -> Float:
     return area
 
 
-def _times(
-    dataset: xr.Dataset, array: xr.DataArray, dim: str, path: Path, start: str | None, step: float | None
+def times_of(
+    dataset: xr.Dataset,
+    array: xr.DataArray,
+    dim: str,
+    path: Path,
+    start: str | None = None,
+    step: float | None = None,
 ) -> tuple[TimeArray, float]:
     """Times and step out of the file, or as given, or by the name of a RAPID file."""
     count = int(array.sizes[dim])
@@ -215,7 +220,7 @@ def _times(
 
 
 @dataclass(frozen=True, eq=False)
-class _FileSource:
+class FileSource:
     """What both kinds of NetCDF and Zarr sources share: where it is, its times, and an open file or none."""
 
     path: Path
@@ -246,17 +251,17 @@ class _FileSource:
         if dataset is not None:
             dataset.close()
 
-    def _values(self, selection: dict[str, slice]) -> Float:
+    def values(self, selection: dict[str, slice]) -> Float:
         with reading(self.path, "NetCDF or Zarr"):
             values = self._array().isel(selection).values.astype(np.float64)
         values[np.abs(values) > FILL] = np.nan
         return values
 
-    def _check_times(self, start: int, stop: int) -> None:
+    def check_times(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= len(self.time):
             raise ValueError(f"steps {start}..{stop} are not within 0..{len(self.time)} of {self.path}")
 
-    def _refuse_missing(self, runoff: Float, positions: Int, start: int) -> None:
+    def refuse_missing(self, runoff: Float, positions: Int, start: int) -> None:
         bad = ~np.isfinite(runoff)
         if bad.any():
             when = text(self.time[start + int(bad.any(axis=1).argmax())])
@@ -273,8 +278,41 @@ def _positions(reach_positions: ArrayLike | None, count: int) -> Int:
     return np.asarray(reach_positions, dtype=np.int64)
 
 
+def read_columns(
+    source: FileSource,
+    column: Int,
+    reach_positions: ArrayLike | None,
+    start: int,
+    stop: int,
+    *,
+    nan_is_zero: bool = False,
+) -> Float:
+    """Values (stop - start, reach) of a variable per reach, in the file's unit; `column` is each reach's place.
+
+    Raises:
+        InputError: a value is missing, unless that means 0.
+    """
+    source.check_times(start, stop)
+    positions = _positions(reach_positions, len(source.reach_id))
+    column = column[positions]
+    found = np.empty((stop - start, len(column)))
+    if not found.size:
+        return found
+    first, last = int(column.min()), int(column.max()) + 1
+    block = max(1, BLOCK_VALUES // (last - first))
+    time_dim, reach_dim = source.dims
+    for at in range(start, stop, block):
+        end = min(at + block, stop)
+        values = source.values({time_dim: slice(at, end), reach_dim: slice(first, last)})
+        found[at - start : end - start] = values[:, column - first]
+    if nan_is_zero:
+        found[np.isnan(found)] = 0.0
+    source.refuse_missing(found, positions, start)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
-class ReachRunoff(_FileSource):
+class ReachRunoff(FileSource):
     """Runoff that the file holds per reach; `column` (n,) is each reach's place in it."""
 
     column: Int
@@ -284,22 +322,8 @@ class ReachRunoff(_FileSource):
 
     def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
         """See `RunoffSource.read`."""
-        self._check_times(start, stop)
         positions = _positions(reach_positions, len(self.reach_id))
-        column = self.column[positions]
-        runoff = np.empty((stop - start, len(column)))
-        if not runoff.size:
-            return runoff
-        first, last = int(column.min()), int(column.max()) + 1
-        block = max(1, BLOCK_VALUES // (last - first))
-        time_dim, reach_dim = self.dims
-        for at in range(start, stop, block):
-            end = min(at + block, stop)
-            values = self._values({time_dim: slice(at, end), reach_dim: slice(first, last)})
-            runoff[at - start : end - start] = values[:, column - first]
-        if self.nan_is_zero:
-            runoff[np.isnan(runoff)] = 0.0
-        self._refuse_missing(runoff, positions, start)
+        runoff = read_columns(self, self.column, reach_positions, start, stop, nan_is_zero=self.nan_is_zero)
         runoff *= self.factor
         if self.area is not None:
             runoff *= self.area[positions]
@@ -364,7 +388,7 @@ def _open_reaches(
 
 
 @dataclass(frozen=True, eq=False)
-class _GridFile(_FileSource):
+class _GridFile(FileSource):
     """A variable on a regular grid of so many columns; values down to `lowest` (the file's unit) are read as 0."""
 
     columns: int
@@ -381,7 +405,7 @@ class _GridFile(_FileSource):
         block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
         for at in range(start, stop, block):
             end = min(at + block, stop)
-            box = self._values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
+            box = self.values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
             values = box.reshape(end - at, -1)[:, inside]
             self._clip(values, at)
             yield at, values
@@ -433,14 +457,14 @@ class CellRunoff(_GridFile):
         Raises:
             InputError: a value is missing (NaN), naming the reaches that need it; or the file is damaged.
         """
-        self._check_times(start, stop)
+        self.check_times(start, stop)
         cells = np.empty((stop - start, self.n_cells))
         if cells.size:
             for at, values in self._cell_values(self.flat, start, stop):
                 cells[at - start : at - start + len(values)] = values
         if not np.isfinite(cells).all():
             runoff = np.asarray(self.matrix @ cells.T).T
-            self._refuse_missing(runoff, np.arange(len(self.reach_id)), start)
+            self.refuse_missing(runoff, np.arange(len(self.reach_id)), start)
         return cells
 
 
@@ -455,7 +479,7 @@ class GridRunoff(_GridFile):
 
     def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
         """See `RunoffSource.read`; negatives that are as good as zero are set to zero."""
-        self._check_times(start, stop)
+        self.check_times(start, stop)
         positions = _positions(reach_positions, len(self.reach_id))
         runoff = np.empty((stop - start, len(positions)))
         if not runoff.size:
@@ -464,7 +488,7 @@ class GridRunoff(_GridFile):
         matrix = cells.matrix
         for at, values in self._cell_values(cells.flat, start, stop):
             runoff[at - start : at - start + len(values)] = np.asarray(matrix @ values.T).T
-        self._refuse_missing(runoff, positions, start)
+        self.refuse_missing(runoff, positions, start)
         return runoff
 
     def select(self, reach_positions: ArrayLike) -> GridRunoff:

@@ -160,3 +160,39 @@ def si_factor(text: str, like: str | None, source: str, variable: str) -> float:
         expected = f"one like {like}" if like is not None else "one such as s, h, m s-1, m2 s-1 or 1"
         raise InputError(f"{source}: variable '{variable}' has the unit '{text}'; expected {expected}")
     return parsed[0]
+
+
+TEMPERATURES = {
+    **dict.fromkeys(("degc", "celsius", "deg_c", "°c", "degrees_celsius", "degree_celsius"), (1.0, 0.0)),
+    **dict.fromkeys(("k", "kelvin", "degk"), (1.0, -273.15)),
+    **dict.fromkeys(("degf", "fahrenheit", "°f"), (5 / 9, -32 * 5 / 9)),
+}
+OTHERS = {"w m-2": 1.0, "w/m2": 1.0, "j m-2 s-1": 1.0, "pa": 1.0, "hpa": 100.0, "kpa": 1000.0, "%": 0.01}
+
+
+def forcing_unit(text: str, step: float, source: str, variable: str) -> tuple[float, float]:
+    """Factor and offset from a file's numbers to what runoff models take: mm per step, °C, and SI for all else.
+
+    Args:
+        text: the unit as the file states it; step: length of a forcing step, s.
+        source, variable: named in the error.
+
+    Raises:
+        InputError: the unit is not known.
+    """
+    plain = text.strip().lower()
+    if plain in TEMPERATURES:
+        return TEMPERATURES[plain]
+    if plain in OTHERS:
+        return OTHERS[plain], 0.0
+    parsed = parse_unit(text)
+    if parsed is None:
+        raise InputError(
+            f"{source}: variable '{variable}' has the unit '{text}', which is not known; "
+            "expected one such as mm/day, kg m-2 s-1, degC, K, W m-2 or 1"
+        )
+    if parsed[1] in _KINDS:
+        kind, extra = _KINDS[parsed[1]]
+        if kind in ("depth", "depth rate"):
+            return FlowUnit(kind, parsed[0] * extra).to_rate(step) * step * 1000.0, 0.0
+    return parsed[0], 0.0

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rivergrad.io.rundir import METHODS, RunData
+from rivergrad.io.rundir import RunData, methods_of
 from rivergrad.report.scores import METHOD_WORDS, score_table, verdict
 from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
 from rivergrad.report.uncertainty import Truth, limits
@@ -71,7 +71,10 @@ def render_page(
         subtitle=_subtitle(run.info),
         verdict=verdict(run.metrics, run.folds),
         figures=key_figures(run),
-        methods=[{"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]} for method in METHODS],
+        methods=[
+            {"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]}
+            for method in methods_of(run.metrics)
+        ],
         nse=score_table(run.metrics, "nse", lambda split, name: interval(medians, split, name)),
         kge=score_table(run.metrics, "kge", lambda split, name: interval(medians, split, name)),
         ranges=any("nse_estimate_interval" in found for found in medians.values()),

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import METHODS, SPLITS, RunData, score_column
+from rivergrad.io.rundir import SPLITS, RunData, methods_of, score_column
 
 Float = NDArray[np.float64]
 
@@ -38,6 +38,11 @@ METHOD_WORDS = {
         "best uniform",
         "routing with one celerity for every reach, the best one on the training data",
     ),
+    "lumped": (
+        "lumped",
+        "the runoff model trained on discharge without routing: runoff upstream summed at once",
+    ),
+    "two_step": ("two-step", "the runoff of lumped, with the routing fitted afterwards"),
     "estimate": ("estimate", "routing with the celerity estimated for each reach"),
 }
 
@@ -55,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A split in the table: its name and meaning, the number of gauges, and a cell for each of METHODS."""
+    """A split in the table: its name and meaning, the number of gauges, and a cell for each of its methods."""
 
     name: str
     meaning: str
@@ -76,7 +81,7 @@ def score_table(
         part = part[np.isfinite(part[score].to_numpy(dtype=np.float64))]
         if part.empty:
             continue
-        medians = [float(part[score_column(score, method)].median()) for method in METHODS]
+        medians = [float(part[score_column(score, method)].median()) for method in methods_of(metrics)]
         texts = [number(value) for value in medians]
         best = number(float(np.nanmax(medians)))
         name, meaning = SPLIT_WORDS[split]
@@ -97,8 +102,9 @@ def verdict(metrics: pd.DataFrame, folds: pd.DataFrame | None = None) -> str:
         part = table[(table["split"] == split) & np.isfinite(table["nse"].to_numpy(dtype=np.float64))]
         if part.empty:
             continue
-        median = {method: float(part[score_column("nse", method)].median()) for method in METHODS}
-        baselines = [method for method in METHODS[:3] if np.isfinite(median[method])]
+        methods = methods_of(table)
+        median = {method: float(part[score_column("nse", method)].median()) for method in methods}
+        baselines = [method for method in methods[:-1] if np.isfinite(median[method])]
         behind = [METHOD_WORDS[method][0] for method in baselines if median[method] >= median["estimate"]]
         how = "behind " + " and ".join(behind) if behind else "ahead of every baseline"
         others = ", ".join(

@@ -1,6 +1,7 @@
 """Routing: schemes, the float64 reference, the engines closure and recurrence, and the operator over them."""
 
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.compose import EnsembleState
 from rivergrad.routing.engines import ENGINES, Engine, Prepared, RouterState, choose_engine, make_engine
 from rivergrad.routing.operator import Router, route
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
@@ -12,6 +13,7 @@ __all__ = [
     "ClosureEngine",
     "ClosureState",
     "Engine",
+    "EnsembleState",
     "GridWeights",
     "Kernels",
     "Prepared",

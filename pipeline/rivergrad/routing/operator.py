@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from collections.abc import Callable
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -13,15 +14,29 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.routing import schemes
 from rivergrad.routing.closure import ClosureState
+from rivergrad.routing.compose import (
+    EnsembleState,
+    first_only,
+    is_ensemble,
+    route_ensemble,
+    route_transformed,
+    under_transform,
+)
 from rivergrad.routing.engines import Engine, Prepared, RouterState, choose_engine, make_engine
 from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
+DTYPES = (torch.float32, torch.float64)
+
 
 class Router(torch.nn.Module):
     """Routes runoff through a network; the plan for the network is made once.
+
+    It learns nothing itself: its `state_dict` is empty. `.to(device)` and `.double()` take it along with the module
+    that holds it; in half precision and under autocast it computes in float32. Within `torch.compile` it stands
+    outside of the compiled graph. It has first derivatives only.
 
     Args:
         network: the river network.
@@ -40,6 +55,8 @@ class Router(torch.nn.Module):
         InputError: an unknown scheme, convention or engine, an engine that can't compute the scheme or lacks an
             option, or Δ not a multiple of δ.
     """
+
+    _place: Tensor
 
     def __init__(
         self,
@@ -62,27 +79,59 @@ class Router(torch.nn.Module):
         self.scheme = schemes.get(scheme, convention)
         self.forcing_step, self.routing_step = float(forcing_step), float(routing_step)
         self.ratio = step_ratio(forcing_step, routing_step)
-        self.dtype, self.device = dtype, torch.device(device)
-        given = {"window": window, "block_reaches": block_reaches}
-        options = [key for key, value in given.items() if value is not None]
-        self.engine, self.reason = choose_engine(engine, self.scheme, self.device, options)
         self.targets = _positions(targets, network.n_reaches)
         self.columns = network.n_reaches if grid is None else grid.n_cells
+        self._asked, self._grid = engine, grid
+        self._window, self._block_reaches = window, block_reaches
+        if dtype not in DTYPES:
+            raise InputError(f"dtype: expected torch.float32 or torch.float64, found {dtype}")
+        # moves with the module that holds this one, and tells where and in what to compute
+        self.register_buffer("_place", torch.empty(0, dtype=dtype, device=device), persistent=False)
+        self.dtype, self.device = dtype, torch.device(device)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Choose the engine and make its plan."""
+        given = {"window": self._window, "block_reaches": self._block_reaches}
+        options = [key for key, value in given.items() if value is not None]
+        self.engine, self.reason = choose_engine(self._asked, self.scheme, self.device, options)
         self._engine: Engine | None = None
-        if self.engine != "reference" or grid is not None:
+        if self.engine != "reference" or self._grid is not None:
             self._engine = make_engine(
                 self.engine,
-                network.downstream,
+                self.network.downstream,
                 self.scheme,
                 self.forcing_step,
                 self.routing_step,
                 targets=self.targets,
-                grid=grid,
-                window=window,
-                block_reaches=block_reaches,
-                dtype=dtype,
+                grid=self._grid,
+                window=self._window,
+                block_reaches=self._block_reaches,
+                dtype=self.dtype,
                 device=self.device,
             )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `.to()`, `.double()`, `.cuda()` … call, of this module and of one that holds it."""
+        super()._apply(fn, recurse)
+        dtype = torch.float64 if self._place.dtype == torch.float64 else torch.float32
+        if (dtype, self._place.device) != (self.dtype, self.device):
+            self.dtype, self.device = dtype, self._place.device
+            self._set_up()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the plan is made anew, as what is compiled for a device can't be sent."""
+        return {**self.__dict__, "_engine": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._set_up()
+
+    def extra_repr(self) -> str:
+        """For `print`."""
+        steps = f"steps of {self.forcing_step:g} s at {self.routing_step:g} s"
+        return f"{self.scheme.name}, {self.network.n_reaches} reaches, {steps}, engine {self.engine}"
 
     def prepare(self, parameters: Parameters, horizon: int) -> Prepared:
         """What the engine makes of parameters, for reuse over chunks of a record of `horizon` forcing steps."""
@@ -91,39 +140,92 @@ class Router(torch.nn.Module):
                 f"engine {self.engine}: it keeps no responses; expected the engine closure or recurrence"
             )
         self.scheme.check(parameters, self.network.reach_id)
-        prepared: Prepared = self._engine.prepare(dict(parameters), horizon)
+        prepared: Prepared = self._engine.prepare(first_only(parameters), horizon)
         return prepared
 
     def forward(
         self,
         runoff: Tensor,
         parameters: Parameters | None = None,
-        state: RouterState | None = None,
+        state: RouterState | EnsembleState | None = None,
         *,
         prepared: Prepared | None = None,
-    ) -> tuple[Tensor, RouterState | None]:
+    ) -> tuple[Tensor, RouterState | EnsembleState | None]:
         """Discharge of the wanted reaches and the state afterwards.
 
         Args:
             runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s; (..., time, cell) with a
                 grid.
-            parameters: the scheme's, each (reach,), SI; not needed where `prepared` is given.
+            parameters: the scheme's, each (reach,), SI; not needed where `prepared` is given. For an ensemble
+                (..., reach), whose leading dimensions are broadcast with those of the runoff.
             state: what an earlier call returned, to go on from there; None starts from rest. The closure needs
                 responses long enough for all of a record: `prepare` once and pass it with every chunk.
             prepared: from `prepare`.
 
         Returns:
             discharge (..., time, target), mean of each forcing step, m³/s; and the state (None for the
-            reference).
+            reference, and under a transform of torch.func).
 
         Raises:
             InputError: missing, unknown or inadmissible parameters; runoff of another number of reaches; the
-                state of another engine.
+                state of another engine; a transform of torch.func with a state; second derivatives.
         """
+        if torch.compiler.is_compiling():
+            # sweeps over a tree are no graph of tensor operations: the compiler takes up again behind them
+            outside = torch.compiler.disable(self._forward)
+            found: tuple[Tensor, RouterState | EnsembleState | None] = outside(
+                runoff, parameters, state, prepared
+            )
+            return found
+        return self._forward(runoff, parameters, state, prepared)
+
+    def _forward(
+        self,
+        runoff: Tensor,
+        parameters: Parameters | None,
+        state: RouterState | EnsembleState | None,
+        prepared: Prepared | None,
+    ) -> tuple[Tensor, RouterState | EnsembleState | None]:
         if runoff.ndim < 2 or runoff.shape[-1] != self.columns:
             raise InputError(
                 f"runoff: expected shape (..., time, {self.columns}), found {tuple(runoff.shape)}"
             )
+        if parameters is None and prepared is None:
+            raise InputError("expected parameters, or prepared ones; found neither")
+        with torch.autocast(self.device.type, enabled=False):
+            if under_transform():
+                if parameters is None or state is not None:
+                    raise InputError(
+                        "Router under a transform of torch.func: expected parameters, and neither a state nor "
+                        "prepared ones"
+                    )
+                return route_transformed(self._from_rest, runoff, parameters), None
+            runoff = first_only({"runoff": runoff})["runoff"]
+            if prepared is not None:
+                return self._one(runoff, None, _single(state), prepared)
+            assert parameters is not None
+            return self._any(runoff, first_only(parameters), state)
+
+    def _from_rest(self, runoff: Tensor, parameters: Parameters) -> Tensor:
+        return self._any(runoff, parameters, None)[0]
+
+    def _any(
+        self, runoff: Tensor, parameters: Parameters, state: RouterState | EnsembleState | None
+    ) -> tuple[Tensor, RouterState | EnsembleState | None]:
+        """With one set of parameters, or with an ensemble of them."""
+        if not is_ensemble(parameters):
+            return self._one(runoff, parameters, _single(state))
+        if state is not None and not isinstance(state, EnsembleState):
+            raise InputError(f"state: expected that of an ensemble, found {type(state).__name__}")
+        return route_ensemble(self._one, runoff, parameters, state)
+
+    def _one(
+        self,
+        runoff: Tensor,
+        parameters: Parameters | None,
+        state: RouterState | None,
+        prepared: Prepared | None = None,
+    ) -> tuple[Tensor, RouterState | None]:
         if self._engine is None:
             return self._reference(runoff, parameters, state), None
         own = ClosureState if self.engine == "closure" else RecurrenceState
@@ -133,8 +235,7 @@ class Router(torch.nn.Module):
             )
         batch = runoff.reshape(-1, *runoff.shape[-2:])
         if prepared is None:
-            if parameters is None:
-                raise InputError("expected parameters, or prepared ones; found neither")
+            assert parameters is not None
             past = 0
             if isinstance(state, ClosureState):
                 past = max((h.shape[2] for h in state.history), default=0)
@@ -162,6 +263,12 @@ class Router(torch.nn.Module):
         return result[..., torch.from_numpy(self.targets)].to(self.dtype)
 
 
+def _single(state: RouterState | EnsembleState | None) -> RouterState | None:
+    if isinstance(state, EnsembleState):
+        raise InputError("state: expected that of one set of parameters, found that of an ensemble")
+    return state
+
+
 def _positions(targets: ArrayLike | None, n: int) -> NDArray[np.int64]:
     """Targets as positions, all by default; a mask or a negative position would pick other reaches unseen."""
     if targets is None:
@@ -187,7 +294,7 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
-    state: RouterState | None = ...,
+    state: RouterState | EnsembleState | None = ...,
     return_state: Literal[False] = ...,
     dtype: torch.dtype | None = ...,
 ) -> Tensor: ...
@@ -206,10 +313,10 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
-    state: RouterState | None = ...,
+    state: RouterState | EnsembleState | None = ...,
     return_state: Literal[True],
     dtype: torch.dtype | None = ...,
-) -> tuple[Tensor, RouterState | None]: ...
+) -> tuple[Tensor, RouterState | EnsembleState | None]: ...
 
 
 def route(
@@ -224,20 +331,20 @@ def route(
     engine: str = "auto",
     targets: ArrayLike | None = None,
     window: int | None = None,
-    state: RouterState | None = None,
+    state: RouterState | EnsembleState | None = None,
     return_state: bool = False,
     dtype: torch.dtype | None = None,
-) -> Tensor | tuple[Tensor, RouterState | None]:
+) -> Tensor | tuple[Tensor, RouterState | EnsembleState | None]:
     """Route runoff through a network; differentiable in runoff, parameters and state.
 
     Args:
         network: the river network.
         runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
-        parameters: the scheme's, each (reach,), SI.
+        parameters: the scheme's, each (reach,), or (..., reach) for an ensemble; SI.
         scheme, forcing_step, routing_step, convention, engine, targets, window: see `Router`.
         state: what an earlier call with `return_state=True` returned.
         return_state: return (discharge, state).
-        dtype: float32 or float64; that of the runoff by default.
+        dtype: float32 or float64; that of the runoff by default, float32 for one of less precision.
 
     Returns:
         (..., time, target) mean discharge of each forcing step, m³/s.
@@ -254,7 +361,7 @@ def route(
         engine=engine,
         targets=targets,
         window=window,
-        dtype=runoff.dtype if dtype is None else dtype,
+        dtype=dtype or (runoff.dtype if runoff.dtype in DTYPES else torch.float32),
         device=runoff.device,
     )
     discharge, after = router(runoff, parameters, state)

@@ -26,11 +26,13 @@ from rivergrad.routing.pieces import make_pieces
 from rivergrad.workflow.baselines import best_uniform
 from rivergrad.workflow.fit import FitResult, fit
 from rivergrad.workflow.inputs import Inputs
+from rivergrad.workflow.learnedrunoff import make_learned
 from rivergrad.workflow.leastsquares import LeastSquares, covering_windows
 from rivergrad.workflow.parametermodel import make_model, make_prior, reach_regions
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.screening import screen_inputs
+from rivergrad.workflow.sections import StageSection as Stage
 
 log = logging.getLogger("rivergrad")
 
@@ -51,7 +53,11 @@ class Estimation:
         engine: what routes, by its name (not `auto`).
         run_dir: where screening.csv goes.
         spreading: where it starts, and stays in the baselines.
-        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s.
+        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN while there is none.
+        learned: the runoff model, where runoff is learned; its weights are the last of the shared coefficients.
+        stage: what is trained at present, where runoff is learned.
+        base: weights of the runoff model that the baselines take their runoff from, where none is given.
+        judges: (gauge,) those that decide when to stop and do not train, if any.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
         volume: the volume error of the runoff, where it is estimated.
     """
@@ -70,6 +76,9 @@ class Estimation:
         assert network.length is not None
         self.features, self.regions = reach_regions(config, network)
         self.model, self.spreading = make_model(config, self.features, self.regions)
+        self.learned = make_learned(config, inputs, self.periods.fit[1])
+        self.stage: Stage | None = None
+        self.base: Float | None = None
         self.pieces = make_pieces(network, self.cut)
         mine, self._order = targets_of(self.pieces, inputs.observations.reach, network.n_reaches)
         gauges = np.argsort(self._order)  # gauge of each column of the pieces' results laid side by side
@@ -77,9 +86,10 @@ class Estimation:
         compute = config.compute
         setups = []
         for piece, local in zip(self.pieces, mine, strict=True):
-            read, grid = piece_runoff(
-                inputs.runoff, piece, "closure" if config.parameters.nuisance else self.engine
-            )
+            read, grid = None, None
+            if inputs.runoff_is_given:
+                by_reach = config.parameters.nuisance is not None or self.learned is not None
+                read, grid = piece_runoff(inputs.runoff, piece, "closure" if by_reach else self.engine)
             setups.append(
                 PieceSetup(
                     piece=piece,
@@ -99,7 +109,10 @@ class Estimation:
             )
         self.sweep = Sweep(self.executor, setups)
         self.sweep.load()
-        self.unrouted = self.discharge(Given("unrouted"))
+        if inputs.runoff_is_given:
+            self.unrouted = self.discharge(Given("unrouted"))
+        else:
+            self.unrouted = np.full(inputs.observed.shape, np.nan)
         self.inputs = screen_inputs(inputs, self.unrouted, config, self.run_dir)
         self._prepare()
 
@@ -131,10 +144,43 @@ class Estimation:
                     volume=self.volume,
                     area=None if area is None else area[piece.reaches],
                     smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
+                    runoff=None
+                    if self.learned is None
+                    else self.learned.setup(piece.reaches, self.n_routing),
                 )
                 for piece, at in zip(self.pieces, self._columns, strict=True)
             ]
         )
+
+    @property
+    def n_routing(self) -> int:
+        """Shared coefficients that are not the runoff model's."""
+        return self.model.n_shared + (0 if self.volume is None else self.volume.size)
+
+    def weights(self, shared: Float) -> Float | None:
+        """The runoff model's weights among the shared coefficients; None where runoff is given."""
+        return None if self.learned is None else shared[self.n_routing :]
+
+    def rates(self) -> tuple[Float, Float, float] | None:
+        """How each coefficient moves in the stage at present; None where all move alike.
+
+        Returns:
+            (n_shared,) learning rates as multiples of `estimate.learning_rate`, 0 for what is frozen; (n_shared,)
+            weight decay per unit of learning rate; and that multiple for the deviations.
+        """
+        if self.learned is None or self.stage is None or self.config.runoff is None:
+            return None
+        section, train = self.config.runoff, self.stage.train
+        routing = float("routing" in train)
+        weights = section.learning_rate / self.config.estimate.learning_rate if "runoff" in train else 0.0
+        scale = np.concatenate([np.full(self.n_routing, routing), np.full(self.learned.size, weights)])
+        decay = np.concatenate([np.zeros(self.n_routing), section.weight_decay * self.learned.decays])
+        return scale, decay, routing
+
+    def begin(self, stage: Stage, shared: Float) -> None:
+        """From now on this is what is trained, beginning at these shared coefficients."""
+        self.stage = stage
+        self.sweep.begin_stage(not stage.unrouted, None if "runoff" in stage.train else self.weights(shared))
 
     @cached_property
     def feature_values(self) -> Float:
@@ -180,13 +226,15 @@ class Estimation:
         mean = np.nansum(self.record, axis=0) / np.maximum(count, 1)
         variance = np.nansum((self.record - mean) ** 2, axis=0) / np.maximum(count, 1)
         enough = values_needed(self.periods.fit[1] - self.periods.fit[0])
-        trains = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+        able = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+        self.judges = self._draw_judges(able)
+        trains = able & ~self.judges
         if not trains.any():
             raise InputError(
                 f"{inputs.observations.path}: no training gauge has {enough} different values within "
                 f"{self.periods.fit[1] - self.periods.fit[0]} steps of time.train; expected at least one that has"
             )
-        dropped = inputs.observations.gauge[~trains & ~inputs.held_out]
+        dropped = inputs.observations.gauge[~able & ~inputs.held_out]
         if dropped.size:
             log.warning(
                 "%d gauges have too few different values to train on: %s",
@@ -200,6 +248,17 @@ class Estimation:
             )
         return weight / weight.sum()
 
+    def _draw_judges(self, able: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(gauge,) those that decide when to stop and do not train, where `gauges.validation` asks for some."""
+        judges = np.zeros(able.size, bool)
+        share = self.config.gauges.validation
+        if share:
+            there = np.flatnonzero(able)
+            count = min(max(1, round(share * there.size)), there.size - 1)
+            judges[np.random.default_rng([self.config.seed, 105]).permutation(there)[:count]] = True
+            log.info("validation by %d gauges that do not train", count)
+        return judges
+
     def discharge(self, given: Callable[[], Given] | Given, start: int = 0, stop: int | None = None) -> Float:
         """Discharge at all gauges over steps start..stop of the record, from rest: (time, gauge)."""
         stop = self.periods.steps if stop is None else stop
@@ -209,7 +268,7 @@ class Estimation:
 
     def uniform(self, celerity: float) -> Given:
         """The same celerity everywhere, and the spreading the estimate starts from."""
-        return Given("uniform", celerity=celerity, spreading=self.spreading)
+        return Given("uniform", celerity=celerity, spreading=self.spreading, runoff=self.base)
 
     def training_loss(self, given: Given) -> float:
         """The loss on the whole fit period: what the uniform celerity is chosen by."""
@@ -233,11 +292,17 @@ class Estimation:
         )
 
     def estimated(self, shared: Float, best: bool = True) -> Given:
-        """The estimate, at its best or present deviations, with runoff as it is given."""
-        return Given("estimate", shared=shared, best=best)
+        """The estimate, at its best or present deviations, with runoff as it is given or learned."""
+        if self.stage is not None and self.stage.unrouted:
+            return Given("unrouted", runoff=self.weights(shared))
+        section = self.config.parameters.nuisance
+        predicts = section is not None and section.predict
+        return Given("estimate", shared=shared, best=best, runoff=self.weights(shared), volume=predicts)
 
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
+        if self.base is not None:
+            self.unrouted = self.discharge(Given("unrouted", runoff=self.base))
         return {
             "unrouted": self.unrouted,
             "default": self.discharge(self.uniform(self.config.parameters.celerity.initial)),
@@ -246,7 +311,7 @@ class Estimation:
         }
 
     def validation(self, shared: Float) -> float:
-        """Mean over training gauges of NSE in the validation period, each at least −1.
+        """Mean over training gauges of NSE in the validation period, each at least −1; or over `judges`, if any.
 
         As in the loss, errors are measured against the variance of the fit period: a short or quiet validation
         period has none of its own to speak of. Runoff is taken as it is given: what its errors were in the fit period
@@ -255,13 +320,17 @@ class Estimation:
         first, last = self.periods.validation
         given = self.estimated(shared, best=False)
         observed = self.inputs.observed[first:last]
-        seen = (self.trains > 0) & ~np.isnan(observed).all(axis=0)
+        by = self.judges / max(1, self.judges.sum()) if self.judges.any() else self.trains
+        seen = (by > 0) & ~np.isnan(observed).all(axis=0)
         if not seen.any():
             return -self.training_loss(given)
         error = np.where(np.isnan(observed), 0.0, self.discharge(given, 0, last)[first:] - observed)
         count = np.maximum((~np.isnan(observed)).sum(axis=0), 1)
-        share = (error**2).sum(axis=0) / count / self.statistics.variance.numpy()
-        weight = self.trains[seen] / self.trains[seen].sum()
+        variance = self.statistics.variance.numpy()
+        if self.judges.any():  # of gauges that do not train the statistics say nothing
+            variance = np.nanvar(np.where(by > 0, self.record, 0.0), axis=0)
+        share = (error**2).sum(axis=0) / count / np.where(seen, variance, 1.0)
+        weight = by[seen] / by[seen].sum()
         return float((weight * np.maximum(1 - share[seen], -1.0)).sum())
 
     def least_squares(self) -> tuple[LeastSquares, Float]:
@@ -285,7 +354,8 @@ class Estimation:
     def shared_start(self, uniform: float) -> Float:
         """Shared coefficients that make every reach have the best uniform celerity, and runoff as it is given."""
         start = self.model.start(uniform, self.spreading, self.config.seed)
-        return np.concatenate([start, np.zeros(0 if self.volume is None else self.volume.size)])
+        volume = np.zeros(0 if self.volume is None else self.volume.size)
+        return np.concatenate([start, volume, np.zeros(0) if self.learned is None else self.learned.start])
 
     def fit(self, uniform: float, folder: Path, write_history: Callable[[Any], None]) -> FitResult:
         """Estimate, beginning at the best uniform celerity."""

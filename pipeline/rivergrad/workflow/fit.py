@@ -93,7 +93,7 @@ def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
         return weight * float(scaled @ scaled), slope
 
     if settings.method == "adam":
-        return AdamOptimiser(
+        optimiser = AdamOptimiser(
             work.sweep,
             start.copy(),
             lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
@@ -101,6 +101,10 @@ def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
             penalty,
             settings.clip,
         )
+        rates = work.rates()
+        if rates is not None:
+            optimiser.scale, optimiser.decay, optimiser.deviations = rates
+        return optimiser
     problem, observed = work.least_squares()
     if settings.method == "lbfgs":
         network = work.inputs.network

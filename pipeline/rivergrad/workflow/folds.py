@@ -24,7 +24,7 @@ from rivergrad.workflow.holdout import deal_folds
 from rivergrad.workflow.inputs import Inputs
 from rivergrad.workflow.load import dump_resolved
 from rivergrad.workflow.record import write_rows
-from rivergrad.workflow.results import Row, medians
+from rivergrad.workflow.results import Row, learned_columns, medians
 from rivergrad.workflow.schema import Workflow
 
 log = logging.getLogger("rivergrad")
@@ -111,7 +111,7 @@ def cross_validate(
         # gauges that no estimate sees are scored in every fold: they belong to none
         of_fold = table[table["split"].isin(list(TIMES)) & table["gauge"].isin(names)]
         rows += [{"fold": fold, **row} for row in _records(of_fold)]
-    write_rows(run_dir / TABLE, rows, FOLD_COLUMNS)
+    write_rows(run_dir / TABLE, rows, (*FOLD_COLUMNS, *learned_columns(rows)))
     return summarise(rows, config.gauges.holdout_by, config.seed)
 
 

@@ -17,15 +17,18 @@ from rivergrad.distributed.simulate import simulate
 from rivergrad.errors import InputError
 from rivergrad.estimate.model import log_features
 from rivergrad.io import (
+    ForcingSource,
     Observations,
     Placement,
     PlacementSettings,
     atomic_path,
+    open_forcings,
     open_runoff,
     overlap,
     read_network,
     read_observations,
     read_parameters,
+    write_forcings,
     write_network_table,
     write_observations,
     write_parameters,
@@ -33,13 +36,16 @@ from rivergrad.io import (
     write_runoff,
 )
 from rivergrad.routing import schemes, step_ratio
+from rivergrad.runoff import FORCINGS, RunoffSpec
 from rivergrad.workflow.holdout import draw_basins
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.sections import RunoffSection
 from rivergrad.workflow.true_runoff import true_runoff
 from rivergrad.world import (
     WorldSpec,
     generate_network,
     generate_runoff,
+    generate_weather,
     given_runoff,
     observe,
     place_gauges,
@@ -54,7 +60,8 @@ TWIN_GAUGE_FLOW = 10.0
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """Attributes:
-    network: the river network; runoff: its runoff source; observations: at gauges.
+    network: the river network; runoff: its runoff source (the forcings, where no runoff is given); observations: at
+        gauges.
     observed: (time of the runoff, gauge) m³/s, NaN where missing (or left out, see `workflow.screening`).
     held_out: (gauge,) kept out of the estimate.
     true_celerity: (reach,) m/s where the observations were generated, else None.
@@ -62,6 +69,7 @@ class Inputs:
         none; None where the observations come without.
     weight: (gauge,) given with the observations, 0 or more; None where they come without.
     placement: how every gauge of the file got its reach, those that were dropped as well.
+    forcings: of a runoff model, where there are any; runoff_is_given: whether `runoff` is one.
     """
 
     network: RiverNetwork
@@ -73,6 +81,8 @@ class Inputs:
     observed_error: NDArray[np.float64] | None = None
     weight: NDArray[np.float64] | None = None
     placement: Placement | None = None
+    forcings: ForcingSource | None = None
+    runoff_is_given: bool = True
 
 
 def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
@@ -82,13 +92,15 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         InputError: whatever is wrong with a file, naming it.
     """
     truth: Path | None = None
+    runoff: Any = None
     if config.world is not None:
         folder = run_dir / "world"
         spec = config.world.spec
         if not (folder / "observations.nc").exists():
             _make_world(config, spec, folder)
         network = read_network(folder / "network.parquet")
-        runoff = open_runoff(folder / "runoff.nc", network)
+        if gives_runoff(config):
+            runoff = open_runoff(folder / "runoff.nc", network)
         observations = read_observations(folder / "observations.nc", network)
         truth = folder / "truth.parquet"
         held = place_gauges(spec, network).held_out
@@ -99,10 +111,11 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         assert config.runoff is not None
         network = read_network(config.network.path, config.network.format)
         _require_lengths(network, config.network.path)
-        runoff = open_runoff(
-            config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
-        )
-        step_ratio(runoff.step, config.time.routing_step)
+        if config.runoff.path is not None:
+            runoff = open_runoff(
+                config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
+            )
+            step_ratio(runoff.step, config.time.routing_step)
         if config.observations is not None:
             observations = read_observations(
                 config.observations.path,
@@ -118,6 +131,15 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             truth = folder / "truth.parquet"
         config = _without_dropped(config, observations)
         held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
+    forcings = _forcings(config, network, run_dir)
+    given = gives_runoff(config)
+    if forcings is not None:
+        if not given:
+            runoff = forcings
+        elif not np.array_equal(forcings.time, runoff.time):
+            raise InputError(
+                f"{forcings.path}: has other times than the runoff {runoff.path}; expected the same"
+            )
     held = held | named_holdout(config, observations.gauge)
     if held.all():
         raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
@@ -138,7 +160,41 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         else _aligned(runoff, observations, observations.error),
         weight=observations.weight,
         placement=observations.placement,
+        forcings=forcings,
+        runoff_is_given=given,
     )
+
+
+def gives_runoff(config: Workflow) -> bool:
+    """Whether a workflow has runoff before any is learned."""
+    if config.world is None:
+        return config.runoff is not None and config.runoff.path is not None
+    if config.runoff is None or not config.runoff.learned:
+        return True
+    assert config.runoff.model is not None
+    return RunoffSpec(config.runoff.model).needs_given
+
+
+def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> ForcingSource | None:
+    section = config.runoff
+    if section is None or not section.learned:
+        return None
+    named = variables_of(section)
+    path = run_dir / "world" / "forcings.zarr" if config.world is not None else section.forcings
+    if path is None or not named:
+        if named:
+            raise InputError(
+                f"runoff.variables: found {', '.join(named)} without forcings; expected their file"
+            )
+        return None
+    return open_forcings(path, network, tuple(named.values()))
+
+
+def variables_of(section: RunoffSection) -> dict[str, str]:
+    """The forcings that a runoff model takes from a file, in order, each with its name there."""
+    if section.variables or section.model == "correction":
+        return dict(section.variables)
+    return {name: name for name in FORCINGS}
 
 
 def _without_dropped(config: Workflow, observations: Observations) -> Workflow:
@@ -233,6 +289,7 @@ def _true_discharge(
         convention=config.scheme.convention,
         routing_step=config.time.routing_step,
         dtype="float64",
+        device=config.compute.device,
         sink=lambda start, discharge: chunks.append(discharge),
         targets=reaches,
         cut=partition(network, 1),
@@ -250,10 +307,15 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
     log.info("generating a world of about %d reaches", spec.reaches)
     world = generate_network(spec)
     network = world.network
-    time, runoff = generate_runoff(spec, network)
+    weather = generate_weather(spec, network) if spec.weather else None
+    time, runoff = generate_runoff(spec, network) if weather is None else (weather.time, weather.runoff)
     gauges = place_gauges(spec, network)
     folder.mkdir(parents=True, exist_ok=True)
     write_network_table(folder / "network.parquet", network)
+    if weather is not None:
+        units = {"temperature": "degC"}
+        forcings = {name: (values, units.get(name, "mm")) for name, values in weather.forcings.items()}
+        write_forcings(folder / "forcings.zarr", network.reach_id, time, forcings)
     given = given_runoff(spec, network, runoff)
     write_runoff(folder / "runoff.nc", network.reach_id, time, given)
     if given is not runoff:

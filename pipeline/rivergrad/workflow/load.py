@@ -81,7 +81,10 @@ def dump_resolved(workflow: Workflow) -> str:
 def input_files(workflow: Workflow) -> dict[str, Path]:
     """The files a workflow reads, by their key."""
     sections = {"network": workflow.network, "runoff": workflow.runoff, "observations": workflow.observations}
-    return {f"{name}.path": section.path for name, section in sections.items() if section is not None}
+    found = {f"{name}.path": section.path for name, section in sections.items() if section is not None}
+    if workflow.runoff is not None:
+        found["runoff.forcings"] = workflow.runoff.forcings
+    return {key: path for key, path in found.items() if path is not None}
 
 
 def require_files(workflow: Workflow, source: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.distributed.sweep import Sweep
+from rivergrad.errors import InputError
 from rivergrad.estimate.adam import Adam
 from rivergrad.estimate.gaussnewton import Prior, gauss_newton_step
 from rivergrad.estimate.lbfgs import Memory
@@ -70,6 +71,8 @@ class AdamOptimiser:
     Attributes:
         rate: learning rate of a step; clip: longest gradient (Euclidean norm) that is not shortened, or None.
         windows: of a step.
+        scale: multiples (n_shared,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
+        decay: (n_shared,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
     """
 
     sweep: Sweep
@@ -81,22 +84,34 @@ class AdamOptimiser:
     finished: bool = False
     converged: bool = False
     factor: float = 1.0
+    scale: Float | float = 1.0
+    decay: Float | float = 0.0
+    deviations: float = 1.0
 
     def __post_init__(self) -> None:
         self._adam = Adam.zeros(self.shared.shape)
 
     def step(self, number: int) -> float:
         rate = self.rate(number) * self.factor
-        found = self.sweep.step(self.shared, self.windows(number), update=self.clip is None, rate=rate)
+        found = self.sweep.step(
+            self.shared, self.windows(number), update=self.clip is None, rate=rate * self.deviations
+        )
         value, slope = self.penalty(self.shared)
         loss = float(found["loss"]) + value
-        gradient = found["shared"] + slope
+        gradient = np.where(np.asarray(self.scale) > 0, found["shared"] + slope, 0.0)
+        if not np.isfinite(loss) or not np.isfinite(gradient).all():
+            raise InputError(
+                f"step {number + 1}: the loss or its gradient is not a number; expected smaller learning rates, or "
+                "estimate.clip"
+            )
         scale = 1.0
         if self.clip is not None:
-            norm = float(np.sqrt(gradient @ gradient + found["square"]))
+            moved = found["square"] if self.deviations else 0.0
+            norm = float(np.sqrt(gradient @ gradient + moved))
             scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
-            self.sweep.advance(rate, scale)
-        self.shared = self.shared + self._adam.update(gradient * scale, rate)
+            self.sweep.advance(rate * self.deviations, scale)
+        rates = rate * self.scale
+        self.shared = self.shared * (1 - rates * self.decay) + self._adam.update(gradient * scale, rates)
         return loss
 
     def rest(self, shared: Float, factor: float) -> None:

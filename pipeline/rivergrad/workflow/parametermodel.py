@@ -120,5 +120,7 @@ def make_prior(work: Estimation, start: Float) -> Prior:
     tree = None
     if model.deviates:
         tree = TreePrior(network.downstream, network.order, tau, work.config.parameters.smoothing)
-    sd = np.concatenate([model.prior_sd(), volume_sd])
+    # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
+    weights_sd = np.ones(0 if work.learned is None else work.learned.size)
+    sd = np.concatenate([model.prior_sd(), volume_sd, weights_sd])
     return Prior(start.copy(), sd, tree, network.n_reaches, model.n_free)

@@ -15,10 +15,12 @@ from rivergrad.estimate.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.io.rundir import (
     FURTHER_COLUMNS,
     FURTHER_SCORES,
+    LEARNED_COLUMNS,
     METHODS,
     METRICS_COLUMNS,
     SPLITS,
     TIMING_SCORES,
+    methods_in,
     score_column,
     write_hydrographs,
 )
@@ -56,11 +58,13 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
         count = (~np.isnan(observed)).sum(axis=0)
         scores = {
             score_column(score, method): values
-            for method in METHODS
+            for method in methods_in(discharge)
             for score, values in _scores(
                 discharge[method][steps][:, at], observed, inputs.runoff.step
             ).items()
-            if score in ("nse", "kge") or method == "estimate" or score in TIMING_SCORES
+            if score in ("nse", "kge")
+            or method == "estimate"
+            or (score in TIMING_SCORES and method in METHODS)
         }
         for a, g in enumerate(at):
             row: Row = {
@@ -102,7 +106,8 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
     best uniform celerity, with their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's
     score minus that of the best uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many
     gauges it is above 0 (medians can differ one way and most gauges the other); and the further scores of the estimate
-    (FURTHER_SCORES) under `SCORE_estimate`.
+    (FURTHER_SCORES) under `SCORE_estimate`. Where runoff is learned, the same differences to LEARNED_METHODS under
+    `SCORE_over_METHOD`, `SCORE_gain_over_METHOD` and `SCORE_better_than_METHOD`.
 
     Args:
         rows: of metrics.csv.
@@ -113,11 +118,20 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
         here = [row for row in rows if row["split"] == split]
         draws = [seed, 404, SPLITS.index(split)]
         found: dict[str, Any] = {"gauges": int(np.isfinite(_column(here, "nse")).sum())}
-        for method in METHODS:
+        methods = methods_in(name.removeprefix("nse_") for name in here[0])
+        for method in methods:
             for score in ("nse", "kge"):
                 name = f"{score}_{method}"
                 values = _column(here, score_column(score, method))
                 found[name], *found[f"{name}_interval"] = bootstrap_median(values, draws)
+        for method in (name for name in methods if name not in METHODS):
+            for score in ("nse", "kge"):
+                pair = _column(here, score), _column(here, score_column(score, method))
+                name = f"{score}_over_{method}"
+                found[name], *found[f"{name}_interval"] = bootstrap_difference(*pair, draws)
+                name = f"{score}_gain_over_{method}"
+                found[name], *found[f"{name}_interval"] = bootstrap_median(pair[0] - pair[1], draws)
+                found[f"{score}_better_than_{method}"] = int(np.count_nonzero(pair[0] > pair[1]))
         for score in ("nse", "kge"):
             name = f"{score}_difference"
             pair = _column(here, score), _column(here, score_column(score, "uniform"))
@@ -160,7 +174,12 @@ def rank_correlation(a: Float, b: Float) -> float:
 
 def write_scores(run_dir: Path, rows: Sequence[Row]) -> None:
     """Write metrics.csv."""
-    write_rows(run_dir / "metrics.csv", rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS))
+    write_rows(run_dir / "metrics.csv", rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, *learned_columns(rows)))
+
+
+def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Those of LEARNED_COLUMNS that the rows have."""
+    return tuple(name for name in LEARNED_COLUMNS if rows and name in rows[0])
 
 
 def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) -> None:

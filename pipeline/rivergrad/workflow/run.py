@@ -26,8 +26,8 @@ from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
 from rivergrad.errors import InputError, os_error_text
-from rivergrad.io import DischargeWriter, atomic_path, write_parameters_store
-from rivergrad.io.rundir import METHODS
+from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
+from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
@@ -45,7 +45,9 @@ from rivergrad.workflow.results import (
     write_scores,
     write_series,
 )
+from rivergrad.workflow.runoffmodel import RUNOFF, save_runoff_model, write_learned_runoff
 from rivergrad.workflow.schema import Workflow
+from rivergrad.workflow.stages import fit_stages, routing_alone
 from rivergrad.workflow.stopping import Stopped
 from rivergrad.workflow.transfer import describe_model
 from rivergrad.workflow.uncertainty import estimate_uncertainty
@@ -55,9 +57,11 @@ log = logging.getLogger("rivergrad")
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
+         "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
+         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
          "dask-report.html")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
+HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
 FOLDS_LOCK = ".folds.lock"
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
@@ -173,7 +177,7 @@ def run_fold(config: Workflow, fold: int) -> Path:
 
 def _has_checkpoints(run_dir: Path) -> bool:
     """Whether the run, or one of its folds, has made any steps."""
-    return any((run_dir / "checkpoints").glob("*.npz")) or any(run_dir.glob("folds/*/checkpoints/*.npz"))
+    return any((run_dir / "checkpoints").rglob("*.npz")) or any(run_dir.glob("folds/*/checkpoints/**/*.npz"))
 
 
 def _settle(config: Workflow) -> None:
@@ -304,26 +308,40 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         )
         timer.note("folds")
 
+    def write_history(rows: Sequence[dict[str, float]]) -> None:
+        write_rows(run_dir / "history.csv", rows, HISTORY)
+
     def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
         """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
         work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
         inputs = work.inputs
         timer.note("setup")
-        uniform = _uniform(run_dir, work)
-        console.print(
-            f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False, soft_wrap=True
-        )
-        timer.note("uniform")
-        result = work.fit(
-            uniform,
-            run_dir / "checkpoints",
-            lambda rows: write_rows(run_dir / "history.csv", rows, HISTORY),
-        )
+        staged = None
+        if work.learned is None:
+            uniform = _uniform(run_dir, work)
+            console.print(
+                f"best uniform celerity on the training data: {uniform:.3f} m/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+            timer.note("uniform")
+            result = work.fit(uniform, run_dir / "checkpoints", write_history)
+        else:
+            staged = fit_stages(work, run_dir, write_history)
+            uniform, result = staged.uniform, staged.fit
         timer.note("estimate")
-        discharge = work.compared(uniform, result.shared)
+        discharge = work.compared(uniform, result.shared) | ({} if staged is None else staged.discharge)
         values = work.sweep.physical(result.shared, network.n_reaches)
         timer.note("evaluation")
-        sure = estimate_uncertainty(work, result) if config.uncertainty.enabled else None
+        sure = None
+        if staged is not None:
+            save_runoff_model(run_dir, work, result.shared)
+            info["summary"]["stages"] = staged.stages
+            write_learned_runoff(run_dir, work, result.shared)
+            timer.note("runoff")
+        if config.uncertainty.enabled:
+            about = (work, result) if staged is None else routing_alone(work, staged)
+            sure = estimate_uncertainty(*about)
         timer.note("uncertainty")
         if config.report.discharge:
             _write_discharge(config, run_dir, inputs, cut, values, executor)
@@ -341,7 +359,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     inputs = work.inputs
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
-    write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
+    write_series(run_dir, inputs, discharge)
     informed = informed_reaches(inputs, work.trains > 0)
     summary = info["summary"]
     summary.update(
@@ -352,6 +370,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
+        validation_gauges=int(work.judges.sum()),
         medians=medians(rows, config.seed),
     )
     if inputs.true_celerity is not None:
@@ -424,10 +443,13 @@ def _write_discharge(
     from rivergrad.distributed.simulate import simulate
 
     scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    runoff = inputs.runoff
+    if config.runoff is not None and config.runoff.learned:
+        runoff = open_runoff(run_dir / RUNOFF, inputs.network)
     with DischargeWriter(run_dir / "discharge.nc", inputs.network.reach_id) as writer:
         simulate(
             network=inputs.network,
-            runoff=inputs.runoff,
+            runoff=runoff,
             parameters={name: values[name] for name in scheme.parameter_names},
             scheme=config.scheme.name,
             convention=config.scheme.convention,
@@ -447,18 +469,32 @@ def _print_scores(summary: dict[str, Any]) -> None:
     table = Table(title="Median NSE (KGE)", title_justify="left")
     table.add_column("gauges and time")
     table.add_column("gauges", justify="right")
-    for name in METHODS:
-        table.add_column("best uniform" if name == "uniform" else name, justify="right")
-    table.add_column("estimate − uniform\n(better at)", justify="right")
+    first: dict[str, Any] = next(iter(summary["medians"].values()), {})
+    methods = methods_in(name.removeprefix("nse_") for name in first)
+    learned = [name for name in methods if name in LEARNED_METHODS]
+    if learned:  # the other baselines are in metrics.csv and in the report
+        methods = (*learned, "estimate")
+    for name in methods:
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    than = learned or ["uniform"]
+    for name in than:
+        table.add_column(f"estimate − {name.replace('_', '-')}\n(better at)", justify="right")
     for split, row in summary["medians"].items():
-        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in METHODS]
+        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
         cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
-        gain = f"{row['nse_difference']:+.4f} ({row['nse_better']})\n"
-        gain += interval_text(row["nse_difference_interval"], "+")
-        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, gain)
+        gains = []
+        for name in than:
+            key, better = (
+                ("nse_difference", "nse_better")
+                if name == "uniform"
+                else (f"nse_over_{name}", f"nse_better_than_{name}")
+            )
+            gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
     console.print(table)
     console.print(
-        "a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats uniform",
+        f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
+        f"{' and '.join(name.replace('_', '-') for name in than)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -491,12 +527,16 @@ def evaluate_run(run_dir: Path) -> Path:
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
         inputs = work.inputs
-        work.sweep.restore(checkpoint.pieces, checkpoint.step)
-        uniform = _uniform(run_dir, work)
-        discharge = work.compared(uniform, checkpoint.shared_best)
+        if work.learned is None:
+            work.sweep.restore(checkpoint.pieces, checkpoint.step)
+            uniform = _uniform(run_dir, work)
+            discharge = work.compared(uniform, checkpoint.shared_best)
+        else:  # all stages are done: each is read from its checkpoint
+            staged = fit_stages(work, run_dir, lambda rows: None)
+            discharge = work.compared(staged.uniform, staged.fit.shared) | staged.discharge
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
-    write_series(run_dir, inputs, {name: discharge[name] for name in METHODS})
+    write_series(run_dir, inputs, discharge)
     _print_scores({"medians": medians(rows, config.seed)})
     return run_dir
 

@@ -114,7 +114,10 @@ class Workflow(Section):
         files = {"network": self.network, "runoff": self.runoff}
         optional = {"observations": self.observations, "twin": self.twin}
         given = [key for key, section in {**files, **optional}.items() if section is not None]
+        learned = self.runoff is not None and self.runoff.learned
         if self.world is not None:
+            if learned and given == ["runoff"]:
+                return self
             if given:
                 raise InputError(f"found world and {', '.join(given)}; expected world alone, or files alone")
             return self
@@ -127,6 +130,48 @@ class Workflow(Section):
         if (self.observations is None) == (self.twin is None):
             found = "observations and twin" if self.twin else "neither observations nor twin"
             raise InputError(f"found {found}; expected one of observations, twin")
+        return self
+
+    @model_validator(mode="after")
+    def _runoff_comes_from_somewhere(self) -> Self:
+        """Given runoff has a path; learned runoff an optimiser that can learn it, and forcings or a path."""
+        runoff = self.runoff
+        if runoff is None or not runoff.learned:
+            if self.estimate.stages:
+                raise InputError(
+                    "found estimate.stages with given runoff; expected none, or runoff.kind learned"
+                )
+            if runoff is not None and runoff.path is None:
+                raise InputError(
+                    "found runoff without path; expected the file of the runoff, or kind learned"
+                )
+            return self
+        if self.estimate.method != "adam":
+            raise InputError(
+                f"found estimate.method {self.estimate.method} with learned runoff; expected adam, which alone can "
+                "train a runoff model"
+            )
+        if self.parameters.nuisance is not None:
+            raise InputError("found parameters.nuisance with learned runoff; expected one of the two")
+        if self.world is not None:
+            if runoff.path is not None or runoff.forcings is not None:
+                raise InputError(
+                    "found world with files of runoff; expected neither path nor forcings with it"
+                )
+            if not self.world.spec.weather and (runoff.variables or runoff.model in ("lstm", "hbv")):
+                raise InputError(
+                    "found learned runoff in a world without weather; expected world.spec.weather true"
+                )
+        elif runoff.path is None and runoff.forcings is None:
+            raise InputError("found learned runoff without forcings; expected the file of the forcings")
+        elif runoff.path is None and self.twin is not None:
+            raise InputError(
+                "found twin with runoff that is only learned; expected runoff.path, or observations"
+            )
+        elif runoff.model == "correction" and runoff.path is None:
+            raise InputError(
+                "found runoff.model correction without path; expected the runoff that it corrects"
+            )
         return self
 
     @model_validator(mode="after")

@@ -46,7 +46,11 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
     section = config.gauges.screening
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     needed = values_needed(periods.fit[1] - periods.fit[0])
-    if not section.enabled:
+    if section.enabled and not inputs.runoff_is_given:
+        log.info(
+            "screening compares discharge with given runoff; none is given, so only unusable gauges are found"
+        )
+    if not section.enabled or not inputs.runoff_is_given:
         found = unusable(inputs.observed[slice(*periods.fit)], needed=needed, judged=~inputs.held_out)
         _write_screening(run_dir, inputs, found, periods.fit[0])
         return inputs

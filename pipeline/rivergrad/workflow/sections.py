@@ -21,8 +21,10 @@ from rivergrad.workflow.fields import (
     FilePath,
     GaugeName,
     LossTerms,
+    Names,
     NonNegativeCount,
     NonNegativeNumber,
+    Options,
     Period,
     PortNumber,
     PositiveDuration,
@@ -34,6 +36,8 @@ from rivergrad.workflow.fields import (
 from rivergrad.world.spec import WorldSpec
 
 DAY = timedelta(days=1)
+SCRATCH = "scratch"
+"""Where a stage starts that takes nothing over from an earlier one."""
 
 
 class Section(BaseModel):
@@ -58,9 +62,13 @@ class NetworkSection(Section):
 
 
 class RunoffSection(Section):
-    """The runoff (lateral inflow) that enters every reach."""
+    """The runoff (lateral inflow) that enters every reach: given, or learned from forcings with the routing."""
 
-    path: FilePath = Field(description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid.")
+    path: FilePath | None = Field(
+        default=None,
+        description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid; for learned runoff, only where the "
+        "model corrects a given one.",
+    )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
     )
@@ -68,6 +76,69 @@ class RunoffSection(Section):
         default="auto",
         description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
     )
+    kind: Literal["given", "learned"] = Field(
+        default="given",
+        description="given takes the runoff of path as it is; learned trains a runoff model from discharge.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="The runoff model, shared by all reaches: lstm, hbv, correction (of the given runoff), or the "
+        "import path package.module:Class of a torch module.",
+    )
+    options: Options = Field(default=(), description="Further arguments of the model, such as {hidden: 64}.")
+    forcings: FilePath | None = Field(
+        default=None,
+        description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
+    )
+    variables: Names = Field(
+        default=(),
+        description="The forcings that the model takes, in order, each with its name in the file; by default "
+        "precipitation, temperature and potential_evapotranspiration, or none for correction.",
+    )
+    season: Switch = Field(
+        default=False,
+        description="Whether sine and cosine of the day of the year are forcings too (not for hbv).",
+    )
+    attributes: tuple[str, ...] = Field(
+        default=(), description="The reach attributes that the model takes, as the network has them."
+    )
+    learning_rate: PositiveNumber = Field(
+        default=0.003, description="Adam's learning rate of the model's weights."
+    )
+    weight_decay: NonNegativeNumber = Field(
+        default=0.0,
+        description="How fast the model's matrices (not its offsets) decay towards zero, per unit of learning rate.",
+    )
+    write: Switch = Field(
+        default=False,
+        description="Whether the learned runoff is written to runoff.zarr in the run directory.",
+    )
+
+    @property
+    def learned(self) -> bool:
+        """Whether runoff is learned."""
+        return self.kind == "learned"
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        if not self.learned:
+            set_here = [
+                name
+                for name in ("model", "options", "forcings", "variables", "season", "attributes", "write")
+                if getattr(self, name)
+            ]
+            if set_here:
+                raise InputError(
+                    f"found {', '.join(set_here)} with kind given; expected none, or kind learned"
+                )
+            return self
+        if self.model is None:
+            raise InputError(
+                "found kind learned without model; expected lstm, hbv, correction or package.module:Class"
+            )
+        if self.model == "hbv" and self.season:
+            raise InputError("found season with model hbv; expected none, its forcings are its own")
+        return self
 
 
 class ObservationsSection(Section):
@@ -241,6 +312,11 @@ class GaugesSection(Section):
     holdout_ids: tuple[GaugeName, ...] = Field(
         default=(), description="Names of gauges to hold out in any case; they count towards the share."
     )
+    validation: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0,
+        description="The share of the other gauges, drawn from the seed, that decide when to stop in place of the "
+        "validation days: they do not train, and all of time.train does.",
+    )
     placement: PlacementSection = Field(
         default_factory=PlacementSection, description="How gauges are put on reaches."
     )
@@ -313,7 +389,8 @@ class SpreadingSection(ParameterSection):
 class NuisanceSection(Section):
     """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
 
-    Its logarithm is a broken line in time. It takes part in the fit and never in scores or in exported parameters.
+    Its logarithm is a broken line in time. It takes part in the fit, in scores if `predict` says so, and never in
+    exported parameters.
     """
 
     knots: PositiveDuration = Field(
@@ -325,6 +402,11 @@ class NuisanceSection(Section):
     shrinkage: NonNegativeNumber = Field(
         default=0.01,
         description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+    )
+    predict: Switch = Field(
+        default=False,
+        description="Whether the estimate is validated and scored with the factor: a correction of the given runoff "
+        "that training gauges teach, for all reaches upstream of them, gauges held out among these.",
     )
 
 
@@ -533,6 +615,42 @@ class ComputeSection(Section):
         )
 
 
+class StageSection(Section):
+    """One stage of a training in stages: what it moves, from where, and for how long."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="The stage's name; lumped and two_step are also scored, as baselines of the end-to-end estimate.",
+    )
+    train: tuple[Literal["runoff", "routing"], ...] = Field(
+        min_length=1, description="What is trained: runoff, routing, or both; the rest is frozen."
+    )
+    steps: Count = Field(description="The most optimiser steps of the stage.")
+    unrouted: Switch = Field(
+        default=False,
+        description="Whether the stage sums runoff without routing it (lumped): for train [runoff] alone.",
+    )
+    start: str | None = Field(
+        default=None,
+        description="The earlier stage whose best step this one starts from, by default the one before; or scratch: "
+        "weights drawn from the seed and the initial celerity.",
+    )
+    learning_rate: PositiveNumber | None = Field(
+        default=None, description="The learning rate of the routing in this stage; by default estimate's."
+    )
+    runoff_learning_rate: PositiveNumber | None = Field(
+        default=None, description="The learning rate of the runoff model in this stage; by default runoff's."
+    )
+
+    @model_validator(mode="after")
+    def _unrouted_trains_runoff(self) -> Self:
+        if self.unrouted and "routing" in self.train:
+            raise InputError(
+                f"found stage {self.name} unrouted with routing to train; expected train [runoff] alone"
+            )
+        return self
+
+
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
@@ -591,10 +709,33 @@ class EstimateSection(Section):
         "dominate; log_nse is 1 - NSE of logarithms; kge is 1 - KGE; huber and student_t are 1 - NSE but for large "
         "residuals, which count less; timing is 1 - correlation, blind to volume and scale.",
     )
+    stages: tuple[StageSection, ...] = Field(
+        default=(),
+        description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By "
+        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections).",
+    )
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,
         description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
     )
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Self:
+        before: list[str] = []
+        for stage in self.stages:
+            if stage.name in before:
+                raise InputError(f"found two stages {stage.name}; expected a name of its own for each")
+            if stage.start not in (None, SCRATCH, *before):
+                raise InputError(
+                    f"found stage {stage.name} with start {stage.start}; expected {SCRATCH}, or an earlier stage"
+                    + (f" ({', '.join(before)})" if before else "")
+                )
+            before.append(stage.name)
+        if self.stages and self.stages[-1].unrouted:
+            raise InputError(
+                f"found {self.stages[-1].name} as the last stage, unrouted; expected the last one to route"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gauss_newton_has_its_own_loss(self) -> Self:

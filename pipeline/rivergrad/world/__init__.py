@@ -5,15 +5,18 @@ from rivergrad.world.planet import World, generate_network
 from rivergrad.world.runoff import generate_runoff
 from rivergrad.world.runoff_error import RunoffFactor, draw_runoff_factor, given_runoff
 from rivergrad.world.spec import WorldSpec
+from rivergrad.world.weather import Weather, generate_weather
 
 __all__ = [
     "Gauges",
     "RunoffFactor",
+    "Weather",
     "World",
     "WorldSpec",
     "draw_runoff_factor",
     "generate_network",
     "generate_runoff",
+    "generate_weather",
     "given_runoff",
     "observe",
     "place_gauges",

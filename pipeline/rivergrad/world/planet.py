@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.world.drainage import drain
+from rivergrad.world.hidden import draw_soils
 from rivergrad.world.reaches import cut_reaches
 from rivergrad.world.spec import WorldSpec
 from rivergrad.world.streams import stream
@@ -28,7 +29,8 @@ class World:
 
     Attributes:
         network: n reaches with the attributes slope (1), area_m2, upstream_area_m2, lat, lon (degrees,
-            half-way along the reach) and elevation_m (at its lower end).
+            half-way along the reach) and elevation_m (at its lower end); of a world with weather also
+            soil_depth_mm and clay_fraction (1).
         celerity: (n,) true celerity, m/s.
         muskingum_x: (n,) true Muskingum x.
         radius: the planet's radius, m.
@@ -86,6 +88,8 @@ def generate_network(spec: WorldSpec) -> World:
             "elevation_m": drainage.elevation.ravel()[reaches.last],
         },
     )
+    if spec.weather:
+        network = replace(network, attributes={**network.attributes, **draw_soils(spec, network)})
     celerity, muskingum_x = true_parameters(spec, slope, upstream_area)
     return World(
         network=network,

@@ -92,6 +92,33 @@ class WorldSpec(BaseModel):
     baseflow_fraction: float = Field(
         default=0.35, ge=0.0, le=0.95, description="Share of the rain that leaves through the slow reservoir."
     )
+    weather: bool = Field(
+        default=False,
+        description="Generate rain, temperature and potential evapotranspiration too, and make the true runoff of them "
+        "by hidden buckets whose parameters follow from soil_depth_mm, clay_fraction, slope and elevation_m of each "
+        "catchment; runoff_depth and baseflow_fraction do not count then.",
+    )
+    precipitation_depth: float = Field(
+        default=1.1,
+        ge=0.05,
+        le=10.0,
+        description="Expected precipitation in metres of water a year, mean over the area of all reaches.",
+    )
+    lapse_rate: float = Field(
+        default=6.5, ge=0.0, le=12.0, description="Fall of the temperature with elevation in K per km."
+    )
+    temperature_noise: float = Field(
+        default=2.5,
+        ge=0.0,
+        le=10.0,
+        description="Standard deviation of the temperature in K about what the season and the place say.",
+    )
+    bucket_noise: float = Field(
+        default=0.1,
+        ge=0.0,
+        le=1.0,
+        description="Standard deviation of ln of the hidden buckets' parameters that no attribute explains.",
+    )
     gauge_fraction: float = Field(
         default=0.05,
         gt=0.0,

@@ -8,7 +8,7 @@ import numpy as np
 
 Purpose = Literal[
     "terrain", "celerity", "storms", "soil", "gauges", "holdout", "noise", "gaps",
-    "runoff_error", "runoff_bias", "runoff_noise",
+    "runoff_error", "runoff_bias", "runoff_noise", "catchments", "temperature",
 ]  # fmt: skip
 # The position in this tuple is the spawn key: append new purposes, so that old seeds keep their worlds.
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

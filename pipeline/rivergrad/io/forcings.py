@@ -1,0 +1,190 @@
+"""Forcings of reaches (rain, temperature, …), opened lazily and read for the reaches and times that are wanted.
+
+What a runoff model takes: water in mm per forcing step, temperature in °C, everything else in SI. As with runoff, a
+source is small to pickle: a worker opens the file itself and reads its own reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.datasets import (
+    Variable,
+    find_ids,
+    kind_of,
+    match_ids,
+    missing,
+    open_dataset,
+    time_dimension,
+    write_dataset,
+)
+from rivergrad.io.discharge import REACH_ATTRIBUTES
+from rivergrad.io.runoff import FileSource, read_columns, times_of
+from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time
+from rivergrad.io.units import forcing_unit, unit_of
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+CHUNKS = (512, 1024)
+"""Steps and reaches of a chunk in Zarr: what a worker reads of it is little more than its own."""
+EXAMPLES = "mm/day, kg m-2 s-1, degC, K or W m-2"
+
+
+@dataclass(frozen=True, eq=False)
+class ForcingVariable(FileSource):
+    """One variable (time, reach) of a file; what a model takes is `factor` times its values plus `offset`."""
+
+    column: Int
+    factor: float
+    offset: float
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """(stop - start, len(reach_positions)) in a model's units.
+
+        Raises:
+            InputError: a value is missing (NaN), or the file is damaged.
+        """
+        values = read_columns(self, self.column, reach_positions, start, stop)
+        return values * self.factor + self.offset
+
+
+@dataclass(frozen=True, eq=False)
+class ForcingSource:
+    """Several variables over the same times and reaches, in the order in which a model takes them.
+
+    Attributes:
+        path: the file, for messages; time: (T,) start of each step; step: s; reach_id: (n,) of the network.
+        variables: each with its name.
+    """
+
+    path: Path
+    time: TimeArray
+    step: float
+    reach_id: Int
+    variables: tuple[ForcingVariable, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables, in order."""
+        return tuple(one.variable for one in self.variables)
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """Forcings (time, reach, variable): mm per step, °C, SI; see `ForcingVariable.read`."""
+        return np.stack([one.read(reach_positions, start, stop) for one in self.variables], axis=-1)
+
+    def select(self, reach_positions: ArrayLike) -> ForcingSource:
+        """The source for some reaches only: small to pickle, with its own positions 0..m-1."""
+        at = np.asarray(reach_positions, np.int64)
+        chosen = tuple(
+            replace(one, reach_id=one.reach_id[at], column=one.column[at]) for one in self.variables
+        )
+        return replace(self, reach_id=self.reach_id[at], variables=chosen)
+
+    def close(self) -> None:
+        """Close the file; the next `read` opens it again."""
+        for one in self.variables:
+            one.close()
+
+
+def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str]) -> ForcingSource:
+    """Open the forcings of a network's reaches: NetCDF or Zarr, `name(time, reach)` each, matched by reach id.
+
+    Args:
+        path: the file or store.
+        network: whose reaches.
+        names: of the variables wanted, in the order in which the model takes them; without any, all that are there
+            over time and reach, by name.
+
+    Raises:
+        InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, or a time axis
+            with a day missing.
+    """
+    path = Path(path)
+    if kind_of(path) not in ("netcdf", "zarr"):
+        raise InputError(
+            f"{path}: forcings are variables (time, reach); expected NetCDF (.nc) or Zarr (.zarr)"
+        )
+    with open_dataset(path) as dataset:
+        known = sorted(str(name) for name, array in dataset.data_vars.items() if array.ndim == 2)
+        wanted = tuple(names) or tuple(known)
+        if not wanted:
+            raise InputError(f"{path}: holds no variable over time and reach; expected one at least")
+        found: list[ForcingVariable] = []
+        for name in wanted:
+            if name not in dataset.data_vars:
+                raise missing(path, "variable", name, known)
+            array = dataset[name]
+            time_dim = time_dimension(array, path)
+            others = [str(dim) for dim in array.dims if dim != time_dim]
+            if len(others) != 1:
+                raise InputError(
+                    f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
+                    "expected time and reach"
+                )
+            ids = find_ids(dataset, others[0], path)
+            if ids is None:
+                raise InputError(
+                    f"{path}: variable '{name}' has no reach ids along '{others[0]}'; "
+                    f"expected an integer variable reach_id({others[0]})"
+                )
+            time, step = times_of(dataset, array, time_dim, path)
+            factor, offset = forcing_unit(
+                unit_of(array.attrs, str(path), name, EXAMPLES), step, str(path), name
+            )
+            found.append(
+                ForcingVariable(
+                    path=path.absolute(),
+                    variable=name,
+                    dims=(time_dim, others[0]),
+                    time=time,
+                    step=step,
+                    reach_id=network.reach_id,
+                    column=match_ids(network.reach_id, ids, path, "forcings"),
+                    factor=factor,
+                    offset=offset,
+                )
+            )
+    first = found[0]
+    for one in found[1:]:
+        if not np.array_equal(one.time, first.time):
+            raise InputError(
+                f"{path}: variables '{first.variable}' and '{one.variable}' have different times; expected the same"
+            )
+    return ForcingSource(path.absolute(), first.time, first.step, network.reach_id, tuple(found))
+
+
+def write_forcings(
+    path: str | Path,
+    reach_id: Int,
+    time: TimeArray,
+    variables: Mapping[str, tuple[NDArray[Any], str]],
+) -> None:
+    """Write forcings to NetCDF or Zarr, whole or not at all, so that `open_forcings` reads the same.
+
+    Args:
+        path: ends in .nc or .zarr.
+        reach_id: (n,); time: (T,) start of each step.
+        variables: by name, values (T, n) and their unit.
+    """
+    arrays = {
+        name: Variable(("time", "reach"), np.asarray(values, np.float32), {"units": unit}, CHUNKS)
+        for name, (values, unit) in variables.items()
+    }
+    write_dataset(
+        Path(path),
+        {
+            "time": Variable(("time",), encode_time(time), TIME_ATTRIBUTES),
+            "reach_id": Variable(("reach",), np.asarray(reach_id, np.int64), REACH_ATTRIBUTES),
+            **arrays,
+        },
+        {"Conventions": "CF-1.11"},
+    )

@@ -1,0 +1,317 @@
+"""Learned runoff in a workflow: stages and baselines, what a run leaves, its resumption, and bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+import yaml
+
+from rivergrad.errors import InputError
+from rivergrad.io import open_forcings, read_network, write_forcings
+from rivergrad.runoff import FORCINGS, depth_to_discharge
+from rivergrad.workflow import fit
+from rivergrad.workflow.load import load_workflow
+from rivergrad.workflow.run import evaluate_run, run_workflow
+from rivergrad.workflow.runoffmodel import load_runoff_model
+
+WORLD: dict[str, Any] = {
+    "name": "learned",
+    "seed": 3,
+    "world": {
+        "spec": {
+            "seed": 3,
+            "reaches": 80,
+            "reach_length": 50000.0,
+            "celerity": 0.5,
+            "years": 1.3,
+            "gauge_fraction": 0.15,
+            "weather": True,
+        }
+    },
+    "runoff": {
+        "kind": "learned",
+        "model": "lstm",
+        "options": {"hidden": 4},
+        "attributes": ["soil_depth_mm", "clay_fraction"],
+        "learning_rate": 0.02,
+        "weight_decay": 0.01,
+        "write": True,
+    },
+    "time": {
+        "routing_step": "1d",
+        "warmup": "60d",
+        "train": ["2001-01-01", "2001-12-31"],
+        "test": ["2002-01-01", "2002-04-15"],
+    },
+    "gauges": {"holdout": 0.25},
+    "parameters": {"trend": ["slope", "upstream_area_m2"], "shrinkage": 0.01},
+    "partition": {"parts": 2, "block_reaches": 12, "spread": True},
+    "compute": {"kind": "serial", "dtype": "float64"},
+    "estimate": {
+        "window": "90d",
+        "evaluate_every": 3,
+        "checkpoint_every": 2,
+        "uniform_grid": 4,
+        "clip": 5.0,
+        "stages": [
+            {"name": "lumped", "train": ["runoff"], "unrouted": True, "steps": 6},
+            {"name": "two_step", "train": ["routing"], "steps": 4, "learning_rate": 0.1},
+            {"name": "joint", "train": ["runoff", "routing"], "steps": 6, "start": "lumped"},
+        ],
+    },
+    "uncertainty": {"products": 4, "checks": 0, "rounds": 1},
+    "report": {"hydrographs": 1, "discharge": True},
+}
+
+
+def written(folder: Path, name: str = "run", **sections: Any) -> Path:
+    """A workflow file like WORLD, with keys of some sections replaced; None takes a section out."""
+    data = {**WORLD, "output": str(folder / name)}
+    for key, keys in sections.items():
+        if keys is None:
+            data.pop(key, None)
+        else:
+            data[key] = {**data.get(key, {}), **keys}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, _one_commit: None) -> Path:
+    return run_workflow(load_workflow(written(tmp_path_factory.mktemp("learned"))))
+
+
+def test_stages_are_scored_as_baselines(learned: Path) -> None:
+    with (learned / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {"nse_lumped", "kge_lumped", "nse_two_step", "kge_two_step"} <= set(rows[0])
+    # without any given runoff the unrouted baseline is that of the lumped model
+    assert all(row["nse_unrouted"] == row["nse_lumped"] for row in rows)
+    assert any(row["nse_two_step"] != row["nse_lumped"] for row in rows)
+    summary = json.loads((learned / "run.json").read_text())["summary"]
+    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint"]
+    for found in summary["medians"].values():
+        assert found["nse_over_lumped"] == pytest.approx(found["nse_estimate"] - found["nse_lumped"])
+        assert len(found["nse_over_two_step_interval"]) == 2
+    page = (learned / "report.html").read_text()
+    assert "two-step" in page
+    assert "lumped" in page
+    # all stages in one history; what a stage freezes does not move
+    with (learned / "history.csv").open(newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(17))
+    with xr.open_zarr(learned / "parameters.zarr", consolidated=False) as data:
+        assert "identifiability" in data
+
+
+def test_frozen_parts_stay(learned: Path) -> None:
+    files = {name: max((learned / "checkpoints" / name).glob("*.npz")) for name in ("lumped", "two_step")}
+    with np.load(files["lumped"]) as lumped, np.load(files["two_step"]) as two_step:
+        summary = json.loads((learned / "run.json").read_text())["summary"]
+        at = len(summary["model"]["shared"])
+        assert np.array_equal(two_step["shared"][at:], lumped["shared_best"][at:])
+        assert not np.array_equal(two_step["shared"][:at], lumped["shared"][:at])
+        assert not lumped["piece_free"].any()
+
+
+def test_the_saved_model_gives_the_runoff_of_the_run(learned: Path) -> None:
+    module, spec = load_runoff_model(learned)
+    network = read_network(learned / "world" / "network.parquet")
+    forcings = open_forcings(learned / "world" / "forcings.zarr", network, FORCINGS)
+    given = torch.from_numpy(forcings.read(None, 0, forcings.time.size)).to(torch.float32)
+    attributes = np.stack([network.attributes[name] for name in spec.attributes], axis=1)
+    with torch.no_grad():
+        depth = module(given, torch.from_numpy(attributes).to(torch.float32))
+    area = torch.from_numpy(np.array(network.attributes["area_m2"]))
+    found = depth_to_discharge(depth.to(torch.float64), area, spec.step).numpy()
+    with xr.open_zarr(learned / "runoff.zarr", consolidated=False) as data:
+        assert data["runoff"].attrs["units"] == "m3 s-1"
+        np.testing.assert_allclose(data["runoff"].values, found, rtol=2e-4)
+    assert not list(learned.rglob("*.p*kl"))
+
+
+def test_evaluate_scores_the_same(learned: Path) -> None:
+    before = (learned / "metrics.csv").read_bytes()
+    evaluate_run(learned)
+    assert (learned / "metrics.csv").read_bytes() == before
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_bytes(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path)
+    write, count = fit.Checkpoint.write, [0]
+
+    def stop(self: Any, *where: Any) -> Path:
+        found = write(self, *where)
+        count[0] += 1
+        if count[0] in (2, 5, 7):  # once in every stage
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(fit.Checkpoint, "write", stop)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run_workflow(load_workflow(path), report=False)
+    run = run_workflow(load_workflow(path), report=False)
+    for name in ("metrics.csv", "runoff_model.safetensors", "parameters.zarr/celerity/c/0"):
+        assert (run / name).read_bytes() == (learned / name).read_bytes(), name
+
+
+def test_gauges_may_decide_when_to_stop(tmp_path: Path) -> None:
+    """They do not train, and all of the training time does."""
+    stages = {"stages": [], "steps": 2}
+    path = written(
+        tmp_path,
+        runoff=None,
+        gauges={"validation": 0.3},
+        estimate=stages,
+        report={"discharge": False},
+        uncertainty={"enabled": False},
+    )
+    run = run_workflow(load_workflow(path), report=False, show_scores=False)
+    summary = json.loads((run / "run.json").read_text())["summary"]
+    train = pd.read_csv(run / "metrics.csv").query("split == 'train'")
+    assert summary["validation_gauges"] == round(0.3 * len(train))
+    with (run / "history.csv").open(newline="") as file:
+        assert [row["validation_nse"] != "" for row in csv.DictReader(file)] == [True, False, True]
+
+
+class Wrong(torch.nn.Module):
+    """A user's module that returns what is no runoff."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what, self.weight = what, torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, forcings: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:
+        found = self.weight * forcings[..., 0].abs()
+        if self.what == "shape":
+            return found.transpose(-1, -2)
+        return torch.where(found > 1.0, found.new_tensor(float("nan")), found)
+
+
+Change = Callable[[dict[str, Any], Path], None]
+
+
+def _no_units(data: dict[str, Any], folder: Path) -> None:
+    with xr.open_zarr(folder / "forcings.zarr", consolidated=False) as found:
+        found = found.load()
+    del found["temperature"].attrs["units"]
+    found.to_netcdf(folder / "bad.nc")
+    data["runoff"]["forcings"] = str(folder / "bad.nc")
+
+
+def _odd_units(data: dict[str, Any], folder: Path) -> None:
+    with xr.open_zarr(folder / "forcings.zarr", consolidated=False) as found:
+        found = found.load()
+    found["precipitation"].attrs["units"] = "buckets"
+    found.to_netcdf(folder / "bad.nc")
+    data["runoff"]["forcings"] = str(folder / "bad.nc")
+
+
+def _missing_day(data: dict[str, Any], folder: Path) -> None:
+    with xr.open_zarr(folder / "forcings.zarr", consolidated=False) as found:
+        found.load().drop_isel(time=30).to_netcdf(folder / "bad.nc")
+    data["runoff"]["forcings"] = str(folder / "bad.nc")
+
+
+def _missing_value(data: dict[str, Any], folder: Path) -> None:
+    with xr.open_zarr(folder / "forcings.zarr", consolidated=False) as found:
+        found = found.load()
+    found["precipitation"][40, 3] = np.nan
+    found.to_netcdf(folder / "bad.nc")
+    data["runoff"]["forcings"] = str(folder / "bad.nc")
+
+
+def _attribute(data: dict[str, Any], folder: Path) -> None:
+    data["runoff"]["attributes"] = ["clay_fraction", "height"]
+
+
+def _attribute_missing(data: dict[str, Any], folder: Path) -> None:
+    table = pd.read_parquet(folder / "network.parquet")
+    table.loc[table["reach_id"] == 1004, "clay_fraction"] = np.nan
+    table.to_parquet(folder / "bad.parquet")
+    data["network"]["path"] = str(folder / "bad.parquet")
+
+
+def _no_area(data: dict[str, Any], folder: Path) -> None:
+    table = pd.read_parquet(folder / "network.parquet").drop(columns="area_m2")
+    table.to_parquet(folder / "bad.parquet")
+    data["network"]["path"] = str(folder / "bad.parquet")
+
+
+def _model(name: str, **options: Any) -> Change:
+    def change(data: dict[str, Any], folder: Path) -> None:
+        data["runoff"] |= {"model": name, "options": options}
+
+    return change
+
+
+def _method(data: dict[str, Any], folder: Path) -> None:
+    data["estimate"] = {"method": "gauss_newton"}
+
+
+BAD: dict[str, tuple[Change, str]] = {
+    "no units": (_no_units, "temperature.*units"),
+    "unknown units": (_odd_units, "precipitation.*buckets"),
+    "a missing day": (_missing_day, r"bad\.nc.*2001-01-3"),
+    "a missing value": (_missing_value, r"bad\.nc.*precipitation.*NaN.*1004"),
+    "no such attribute": (_attribute, "no attribute height"),
+    "an attribute that a reach lacks": (_attribute_missing, "clay_fraction is missing for the reaches 1004"),
+    "no areas": (_no_area, "no attribute area_m2"),
+    "an unknown model": (_model("lstmm"), "lstmm.*did you mean lstm"),
+    "a module of the wrong shape": (_model("test_learned:Wrong", what="shape"), "test_learned:Wrong.*shape"),
+    "a module that returns NaN": (_model("test_learned:Wrong", what="nan"), "test_learned:Wrong.*NaN"),
+    "another optimiser": (_method, "gauss_newton with learned runoff; expected adam"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line(
+    learned: Path, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    world = learned / "world"
+    for name in ("forcings.zarr", "network.parquet", "observations.nc"):
+        (tmp_path / name).symlink_to(world / name)
+    data = yaml.safe_load(written(tmp_path, world=None).read_text())
+    data["network"] = {"path": str(tmp_path / "network.parquet")}
+    data["observations"] = {"path": str(tmp_path / "observations.nc")}
+    data["runoff"]["forcings"] = str(tmp_path / "forcings.zarr")
+    change, message = BAD[case]
+    change(data, tmp_path)
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match=message) as error:
+        run_workflow(load_workflow(path), report=False)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_forcings_are_read_in_the_units_of_the_models(learned: Path, tmp_path: Path) -> None:
+    network = read_network(learned / "world" / "network.parquet")
+    time = np.datetime64("2000-01-01", "ns") + np.arange(4) * np.timedelta64(6, "h")
+    values = np.arange(4.0 * network.n_reaches).reshape(4, -1) / 64
+    units = {"a": ("m/day", 250.0), "b": ("kg m-2 s-1", 21600.0), "c": ("mm", 1.0), "d": ("W m-2", 1.0)}
+    write_forcings(
+        tmp_path / "f.nc",
+        network.reach_id,
+        time,
+        {name: (values, unit) for name, (unit, _) in units.items()} | {"t": (values + 273.0, "K")},
+    )
+    source = open_forcings(tmp_path / "f.nc", network, (*units, "t")).select(np.array([5, 2]))
+    found = source.read(None, 1, 3)
+    assert found.shape == (2, 2, 5)
+    for i, (_, factor) in enumerate(units.values()):
+        np.testing.assert_allclose(found[..., i], factor * values[1:3][:, [5, 2]], rtol=1e-6)
+    np.testing.assert_allclose(found[..., 4], values[1:3][:, [5, 2]] - 0.15, atol=1e-4)
