@@ -57,6 +57,7 @@ class Estimation:
         learned: the runoff model, where runoff is learned; its weights are the last of the shared coefficients.
         stage: what is trained at present, where runoff is learned.
         base: weights of the runoff model that the baselines take their runoff from, where none is given.
+        judges: (gauge,) those that decide when to stop and do not train, if any.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
         volume: the volume error of the runoff, where it is estimated.
     """
@@ -225,13 +226,15 @@ class Estimation:
         mean = np.nansum(self.record, axis=0) / np.maximum(count, 1)
         variance = np.nansum((self.record - mean) ** 2, axis=0) / np.maximum(count, 1)
         enough = values_needed(self.periods.fit[1] - self.periods.fit[0])
-        trains = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+        able = (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+        self.judges = self._draw_judges(able)
+        trains = able & ~self.judges
         if not trains.any():
             raise InputError(
                 f"{inputs.observations.path}: no training gauge has {enough} different values within "
                 f"{self.periods.fit[1] - self.periods.fit[0]} steps of time.train; expected at least one that has"
             )
-        dropped = inputs.observations.gauge[~trains & ~inputs.held_out]
+        dropped = inputs.observations.gauge[~able & ~inputs.held_out]
         if dropped.size:
             log.warning(
                 "%d gauges have too few different values to train on: %s",
@@ -244,6 +247,17 @@ class Estimation:
                 f"{inputs.observations.path}: every training gauge has the weight 0; expected one above it"
             )
         return weight / weight.sum()
+
+    def _draw_judges(self, able: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(gauge,) those that decide when to stop and do not train, where `gauges.validation` asks for some."""
+        judges = np.zeros(able.size, bool)
+        share = self.config.gauges.validation
+        if share:
+            there = np.flatnonzero(able)
+            count = min(max(1, round(share * there.size)), there.size - 1)
+            judges[np.random.default_rng([self.config.seed, 105]).permutation(there)[:count]] = True
+            log.info("validation by %d gauges that do not train", count)
+        return judges
 
     def discharge(self, given: Callable[[], Given] | Given, start: int = 0, stop: int | None = None) -> Float:
         """Discharge at all gauges over steps start..stop of the record, from rest: (time, gauge)."""
@@ -295,7 +309,7 @@ class Estimation:
         }
 
     def validation(self, shared: Float) -> float:
-        """Mean over training gauges of NSE in the validation period, each at least −1.
+        """Mean over training gauges of NSE in the validation period, each at least −1; or over `judges`, if any.
 
         As in the loss, errors are measured against the variance of the fit period: a short or quiet validation
         period has none of its own to speak of. Runoff is taken as it is given: what its errors were in the fit period
@@ -304,13 +318,17 @@ class Estimation:
         first, last = self.periods.validation
         given = self.estimated(shared, best=False)
         observed = self.inputs.observed[first:last]
-        seen = (self.trains > 0) & ~np.isnan(observed).all(axis=0)
+        by = self.judges / max(1, self.judges.sum()) if self.judges.any() else self.trains
+        seen = (by > 0) & ~np.isnan(observed).all(axis=0)
         if not seen.any():
             return -self.training_loss(given)
         error = np.where(np.isnan(observed), 0.0, self.discharge(given, 0, last)[first:] - observed)
         count = np.maximum((~np.isnan(observed)).sum(axis=0), 1)
-        share = (error**2).sum(axis=0) / count / self.statistics.variance.numpy()
-        weight = self.trains[seen] / self.trains[seen].sum()
+        variance = self.statistics.variance.numpy()
+        if self.judges.any():  # of gauges that do not train the statistics say nothing
+            variance = np.nanvar(np.where(by > 0, self.record, 0.0), axis=0)
+        share = (error**2).sum(axis=0) / count / np.where(seen, variance, 1.0)
+        weight = by[seen] / by[seen].sum()
         return float((weight * np.maximum(1 - share[seen], -1.0)).sum())
 
     def least_squares(self) -> tuple[LeastSquares, Float]:

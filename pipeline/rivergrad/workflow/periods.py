@@ -50,6 +50,8 @@ def periods_of(config: Workflow, time: NDArray[np.datetime64], step: float, path
     warmup = int(np.ceil(config.time.warmup / step))
     fit = _steps(time, config.time.fit_period, "train", path)
     validation = _steps(time, config.time.validation_period, "validation", path)
+    if config.gauges.validation:  # gauges decide when to stop, over the same days
+        fit = validation = min(fit[0], validation[0]), max(fit[1], validation[1])
     test = None if config.time.test is None else _steps(time, config.time.test, "test", path)
     fit = max(fit[0], warmup), fit[1]
     validation = max(validation[0], warmup), validation[1]

@@ -312,6 +312,11 @@ class GaugesSection(Section):
     holdout_ids: tuple[GaugeName, ...] = Field(
         default=(), description="Names of gauges to hold out in any case; they count towards the share."
     )
+    validation: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0,
+        description="The share of the other gauges, drawn from the seed, that decide when to stop in place of the "
+        "validation days: they do not train, and all of time.train does.",
+    )
     placement: PlacementSection = Field(
         default_factory=PlacementSection, description="How gauges are put on reaches."
     )
