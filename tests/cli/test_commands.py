@@ -369,7 +369,7 @@ def test_route_hands_on_and_writes(
         "routing_step": 900.0,
         "engine": "reference",
         "parts": 3,
-        "workers": 2,
+        "cluster": 2,
         "device": "cpu",
         "dtype": "float64",
         "chunk_steps": 2,

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rivergrad.distributed import executor as executor_module
-from rivergrad.distributed.executor import WorkerLostError, open_executor
+from rivergrad.distributed.calls import Call
+from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.residence import WorkerLostError
 from rivergrad.errors import InputError
+
+draw = Call(0, 0, "random_sample", (3,))
 
 
 def pids(executor: Any) -> list[int]:
@@ -36,10 +39,10 @@ def test_killed_while_at_work() -> None:
     with open_executor(2) as executor:
         executor.gather([executor.create(key, key, importlib.import_module, "time") for key in (0, 1)])
         timer = kill_after(pids(executor)[0], 0.5)
-        handles = [executor.run(key, "sleep", 30.0) for key in (0, 1)]  # both are busy when one is killed
+        sleeps = [Call(key, key, "sleep", (30.0,)) for key in (0, 1)]  # both are busy when one is killed
         began = time.monotonic()
         with pytest.raises(InputError) as error:
-            executor.gather(handles)
+            executor.finish(executor.start(sleeps))
         lasted = time.monotonic() - began
         timer.join()
     assert isinstance(error.value, WorkerLostError)
@@ -55,17 +58,15 @@ def test_killed_while_at_work() -> None:
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(120)
-def test_killed_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_two_calls() -> None:
     """What lived on the worker is gone although a new worker has taken its place."""
-    monkeypatch.setattr(executor_module, "WAIT_SECONDS", 1.0)
     with open_executor(1) as executor:
         executor.gather([executor.create(0, 0, np.random.RandomState, 0)])
         os.kill(pids(executor)[0], signal.SIGKILL)
         time.sleep(1.0)
         began = time.monotonic()
-        handle = executor.run(0, "random_sample", 3)
         with pytest.raises(WorkerLostError, match="ended unexpectedly"):
-            executor.gather([handle])
+            executor.finish(executor.start([draw]))
         assert time.monotonic() - began < 20
 
 
@@ -73,6 +74,6 @@ def test_an_error_on_the_way_is_told_as_it_is() -> None:
     with open_executor(0) as executor:
         executor.create(0, 0, np.random.RandomState, 0)
         with pytest.raises(AttributeError, match="no_such_method"):
-            executor.run(0, "no_such_method")
+            executor.start([Call(0, 0, "no_such_method")])
     with open_executor(0) as other, pytest.raises(WorkerLostError, match="piece 0 is not on this worker"):
-        other.run(0, "random_sample")  # pieces are forgotten at the end
+        other.start([draw])  # pieces are forgotten at the end

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def start(path: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
     return subprocess.Popen(
         [sys.executable, "-m", "rivergrad.cli", "estimate", str(path)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
@@ -115,3 +117,81 @@ def test_killed_in_the_middle(whole: Path, tmp_path: Path, tiny: Any, workers: i
     assert contents(killed / "parameters.zarr") == contents(whole / "parameters.zarr")
     assert (killed / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     assert not [p.name for p in killed.rglob(".tmp*")]
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_stopped_by_a_signal_to_all_its_processes(whole: Path, tmp_path: Path, tiny: Any) -> None:
+    """As queues send it: the step is ended, its checkpoint written, and the same command goes on from there."""
+    stopped = tmp_path / "stopped"
+    compute = {"kind": "local", "workers": 2}
+    path = tiny(tmp_path / "stopped.yaml", stopped, estimate=STEPS, partition=CUT, compute=compute)
+    process = start(path)
+    deadline = time.monotonic() + 150
+    while newest(stopped) < 4:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGUSR1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    at = newest(stopped)
+    assert 4 < at < STEPS["steps"], "the run was over before it was stopped: give it more steps"
+    assert errors.splitlines()[-1] == (
+        f"rivergrad: stopped by SIGUSR1 after step {at}, with a checkpoint; "
+        "run the same command again to go on from there"
+    )
+    assert json.loads((stopped / "run.json").read_text())["status"] == "stopped"
+
+    process = start(path)  # and stopped again where there are no steps
+    while json.loads((stopped / "run.json").read_text())["status"] != "running":
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert "stopped by SIGTERM" in errors.splitlines()[-1]
+    assert newest(stopped) == at
+
+    assert run_workflow(load_workflow(path), report=False) == stopped
+    assert contents(stopped / "parameters.zarr") == contents(whole / "parameters.zarr")
+
+
+def workers_of(pid: int) -> list[int]:
+    """Worker processes below one: those that multiprocessing has spawned, but for what keeps its books."""
+    found = []
+    for below in children(pid):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
+                found.append(below)
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")  # of connections that broke
+def test_a_worker_killed_and_one_that_hangs(whole: Path, tmp_path: Path, tiny: Any) -> None:
+    """The run goes on by itself from its last checkpoint both times, to the same bytes."""
+    folder = tmp_path / "run"
+    compute = {"kind": "local", "workers": 2, "patience": "6s", "restarts": 2}
+    path = tiny(tmp_path / "w.yaml", folder, estimate=STEPS, partition=CUT, compute=compute)
+    harmed: list[int] = []
+
+    def harm() -> None:
+        for step, number in ((8, signal.SIGKILL), (16, signal.SIGSTOP)):
+            while newest(folder) < step:
+                time.sleep(0.002)
+            harmed.append(workers_of(os.getpid())[-1])
+            os.kill(harmed[-1], number)
+
+    thread = threading.Thread(target=harm, daemon=True)
+    thread.start()
+    assert run_workflow(load_workflow(path), report=False) == folder
+    assert len(harmed) == 2
+    assert not any(alive(pid) for pid in harmed)
+    log = (folder / "log.txt").read_text()
+    assert "1 of 2 workers ended unexpectedly (out of memory, or killed): setting up again" in log
+    assert "1 of 2 workers gave no sign of life for 6 s: setting up again" in log
+    assert log.count("going on from the checkpoint of step") == 2
+    assert contents(folder / "parameters.zarr") == contents(whole / "parameters.zarr")
+    assert json.loads((folder / "run.json").read_text())["status"] == "done"

@@ -292,8 +292,8 @@ def test_goes_on_from_a_checkpoint_even_if_the_newest_is_damaged(
     path = tiny(tmp_path / "tiny.yaml", tmp_path / "run")
     write = Checkpoint.write
 
-    def write_and_stop(self: Checkpoint, folder: Path) -> Path:
-        written = write(self, folder)
+    def write_and_stop(self: Checkpoint, folder: Path, keep: int) -> Path:
+        written = write(self, folder, keep)
         if self.step == 8:
             raise Stopped
         return written

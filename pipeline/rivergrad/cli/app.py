@@ -12,7 +12,8 @@ from rivergrad.cli.guard import Commands
 app = typer.Typer(
     name="rivergrad",
     cls=Commands,
-    epilog="Exit codes: 0 done; 2 something to mend, named in one or two lines; 130 interrupted.",
+    epilog="Exit codes: 0 done; 2 something to mend, named in one or two lines; 75 stopped by SIGTERM or "
+    "SIGUSR1, to be run again; 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
+
+if TYPE_CHECKING:
+    from rivergrad.workflow.schema import Workflow
 
 
 def run(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
@@ -23,25 +29,55 @@ def estimate(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = F
 def evaluate(run: RunPath) -> None:
     """Score a run's parameters again and write metrics.csv."""
     _require_run(run)
-    from rivergrad.workflow.run import evaluate_run
+    with _leading(run / "config.yaml") as config:
+        if config is None:
+            return
+        from rivergrad.workflow.run import evaluate_run
 
-    evaluate_run(run)
+        evaluate_run(run)
     typer.echo(run)
 
 
 def _run(workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool) -> None:
-    from rivergrad.workflow.load import load_workflow
+    from rivergrad.workflow.stopping import stop_on_signals
 
     began = time.monotonic()
-    config = load_workflow(workflow, settings or ())
-    from rivergrad.workflow.progress import time_text
-    from rivergrad.workflow.run import run_workflow  # imports torch: after the workflow is known to be valid
+    with stop_on_signals(), _leading(workflow, settings or ()) as config:
+        if config is None:
+            return
+        # imports torch: after the workflow is known to be valid
+        from rivergrad.workflow.run import run_workflow
 
-    folder = run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        folder = (
+            run_workflow(config, fresh=fresh) if report else run_workflow(config, fresh=fresh, report=False)
+        )
+    from rivergrad.workflow.progress import time_text
+
     if report:
         _say_where(folder)
     typer.echo(f"time: {time_text(time.monotonic() - began)}")
     typer.echo(folder)
+
+
+@contextmanager
+def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | None]:
+    """The workflow, in the process that carries it out; None in the other ranks of an MPI job, once they have served.
+
+    What is wrong is said once, by the first rank.
+    """
+    from rivergrad.distributed.ranks import leading, told_ranks
+    from rivergrad.errors import InputError
+    from rivergrad.workflow.load import load_workflow
+
+    try:
+        config = load_workflow(path, settings)
+    except (InputError, OSError):
+        if told_ranks()[0] == 0:
+            raise
+        yield None
+        return
+    with leading(config.compute.kind) as leads:
+        yield config if leads else None
 
 
 def _say_where(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a command ends: 0 done, 2 for what the user can mend, said in one or two lines, 130 interrupted."""
+"""How a command ends: 0 done, 2 for what the user can mend, in one or two lines, 75 stopped, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from rivergrad.workflow.stopping import EXIT_CODE, Stopped
 
 DEBUG_VARIABLE = "RIVERGRAD_DEBUG"
 INTERRUPTED = 130
@@ -63,6 +65,9 @@ def exit_code(call: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return INTERRUPTED
+    except Stopped as error:
+        _say(str(error))
+        return EXIT_CODE
     except BrokenPipeError:
         # The reader (head, say) has had enough. Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -143,7 +143,7 @@ def route(
             routing_step=step,
             engine=picked,
             parts=parts,
-            workers=workers,
+            cluster=workers,
             device=device.value,
             dtype=dtype.value,
             sink=sink,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli.options import WorkflowPath
+from rivergrad.cli.options import Settings, WorkflowPath
 
 
 def submit(
@@ -16,14 +16,34 @@ def submit(
         Path | None,
         typer.Option("--profile", metavar="P.yaml", help="The cluster's profile.", show_default=False),
     ] = None,
+    settings: Settings = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="0-4",
+            help="A job array: a run for each of these seeds, in a folder of its own.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the job instead of submitting it.")
+        bool, typer.Option("--dry-run", help="Print the job's script instead of submitting it.")
     ] = False,
 ) -> None:
-    """Submit a workflow to a cluster (not in this version)."""
-    from rivergrad.errors import InputError
+    """Submit a workflow to Slurm: it checkpoints and queues again when its place is taken back."""
+    from rivergrad.workflow.jobs import Ensemble, write_script
+    from rivergrad.workflow.jobs import submit as hand_over
+    from rivergrad.workflow.load import load_workflow, require_files
 
-    raise InputError(
-        "submission to a cluster is not in this version of rivergrad; "
-        f"run the workflow here with: rivergrad run {workflow}"
-    )
+    given = tuple(settings or ())
+    merged = given if profile is None else (f"compute.profile={profile}", *given)
+    config = load_workflow(workflow, merged)
+    require_files(config, str(workflow))
+    ensemble = None if seeds is None else Ensemble("seeds", seeds)
+    script = write_script(config, workflow, profile, given, ensemble)
+    if dry_run:
+        typer.echo(script, nl=False)
+        return
+    job = hand_over(script, config.output)
+    typer.echo(f"rivergrad status {config.output}", err=True)
+    typer.echo(job)

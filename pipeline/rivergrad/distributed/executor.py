@@ -3,67 +3,98 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from rivergrad.errors import InputError
+from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.distributed.liveness import PATIENCE, Watch
+from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.placement import worker_order
+from rivergrad.distributed.residence import (
+    Report,
+    WorkerLostError,
+    carry_out,
+    create,
+    forget,
+    pick,
+    reported,
+)
+from rivergrad.distributed.totals import Total
 
+log = logging.getLogger("rivergrad")
+
+T = TypeVar("T")
 Handle = Any
 """What a call returns before it is gathered."""
 
-WAIT_SECONDS = 5.0
-"""How often a waiting client looks whether the workers that it needs are still there."""
-
-_RESIDENT: dict[tuple[str, int], Any] = {}
-"""What lives on this worker (or in this process), by run and piece."""
+REPLACEMENT_SECONDS = 60.0
+"""How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
 
 _run_numbers = itertools.count()
 
 
-class WorkerLostError(InputError):
-    """A worker ended before its task; what it held is gone, and the run goes on from its last checkpoint."""
+@dataclass
+class Pending:
+    """A sweep under way; `reports` are handles, `outcomes` those of its batches."""
+
+    batches: list[Batch]
+    reports: list[Handle]
+    total: Total | None
+    outcomes: list[Handle] = field(default_factory=list)
 
 
-def _create(run: str, key: int, factory: Callable[..., Any], *args: Any) -> None:
-    _RESIDENT[run, key] = factory(*args)
+@dataclass
+class Answer:
+    """What a sweep comes to.
 
+    Attributes:
+        results: by piece; without what was added up.
+        sums: what was added up over all pieces, by name.
+        seconds: how long it takes where nothing costs time but the workers' own work.
+    """
 
-def _call(run: str, key: int, method: str, picks: Sequence[int | None], *args: Any) -> Any:
-    """Call a method; where `picks` has a number, that element of the list in an earlier result is passed."""
-    if (run, key) not in _RESIDENT:
-        raise WorkerLostError(f"piece {key} is not on this worker any more: a worker was lost")
-    chosen = [a if pick is None else a[1][pick] for a, pick in zip(args, picks, strict=True)]
-    return getattr(_RESIDENT[run, key], method)(*chosen)
-
-
-def _first(result: Any) -> Any:
-    return result[0]
-
-
-def _forget(run: str) -> None:
-    for key in [key for key in _RESIDENT if key[0] == run]:
-        del _RESIDENT[key]
+    results: dict[int, Any]
+    sums: dict[str, Any]
+    seconds: float
 
 
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    Methods return (result, list of series). `call` takes arguments that may be handles of earlier calls, with
-    which series of theirs is meant; series go from worker to worker, results to the client by `gather`.
+    `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results. After a
+    worker was lost, `renew` makes ready to set everything up again.
     """
 
-    def create(self, key: int, home: int, factory: Callable[..., Any], *args: Any) -> Handle: ...
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
 
-    def call(
-        self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()
-    ) -> Handle: ...
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending: ...
 
-    def run(self, key: int, method: str, *args: Any) -> Handle: ...
+    def finish(self, pending: Pending) -> Answer: ...
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
-    def gather_results(self, handles: Sequence[Handle]) -> list[Any]: ...
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
+
+    def renew(self) -> None: ...
+
+
+def _answer(pending: Pending, reports: Sequence[Report]) -> Answer:
+    results: dict[int, Any] = {}
+    sums: dict[str, Any] = {}
+    if pending.total is not None:
+        sums, results = pending.total.whole([report.results for report in reports])
+    else:
+        for report in reports:
+            results |= report.results
+    seconds = {batch: lasts for report in reports for batch, lasts in report.seconds.items()}
+    spans = [seconds[b] for b in range(len(pending.batches))]
+    return Answer(results, sums, critical_seconds(pending.batches, spans))
 
 
 class SerialExecutor:
@@ -71,115 +102,208 @@ class SerialExecutor:
 
     def __init__(self) -> None:
         self._run = f"serial-{next(_run_numbers)}"
+        self._sweeps = itertools.count()
 
-    def create(self, key: int, home: int, factory: Callable[..., Any], *args: Any) -> Handle:
-        _create(self._run, key, factory, *args)
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle:
+        create(self._run, key, factory, *args)
 
-    def call(self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()) -> Handle:
-        picks = [None] * len(args) + [pick for _, pick in series]
-        return _call(self._run, key, method, picks, *args, *(handle for handle, _ in series))
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending:
+        batch = Batch(0, 0, 0, list(calls))
+        outcome = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total)
+        return Pending([batch], [outcome.report], total)
 
-    def run(self, key: int, method: str, *args: Any) -> Handle:
-        return self.call(key, method, *args)
+    def finish(self, pending: Pending) -> Answer:
+        return _answer(pending, pending.reports)
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)
 
-    def gather_results(self, handles: Sequence[Handle]) -> list[Any]:
-        return [handle[0] for handle in handles]
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        return [function(*args)]
+
+    def renew(self) -> None:
+        self.close()
 
     def close(self) -> None:
-        _forget(self._run)
+        forget(self._run)
 
 
 class DaskExecutor:
     """Pieces pinned to the workers of a cluster.
 
-    A task names its worker and is never moved or repeated: what it works on is only there. If that worker is
-    lost the client notices within `WAIT_SECONDS` and raises instead of waiting for ever.
+    A task names its worker and is never moved or repeated: what it works on is only there. If that worker is lost,
+    or gives no sign of life for `patience` seconds, the client notices and raises instead of waiting for ever.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, patience: float = PATIENCE) -> None:
         self._client = client
-        self._run = f"dask-{client.id}"
-        self._workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-        self._home: dict[int, str] = {}
+        self._watch = Watch(client, patience)
+        self._runs = itertools.count()
+        self._sweeps = itertools.count()
+        self._settle_on(worker_order(self._watch.workers()))
 
-    def create(self, key: int, home: int, factory: Callable[..., Any], *args: Any) -> Handle:
-        self._home[key] = self._workers[home % len(self._workers)]
-        return self._submit(key, _create, self._run, key, factory, *args)
+    def _settle_on(self, workers: list[str]) -> None:
+        self._run = f"dask-{self._client.id}-{next(self._runs)}"
+        self._workers = workers
+        self._home: dict[int, int] = {}
 
-    def _submit(self, key: int, function: Callable[..., Any], *args: Any) -> Handle:
+    def _needed(self) -> list[str]:
+        """The workers that hold something."""
+        return [self._workers[home] for home in sorted(set(self._home.values()))]
+
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle:
+        """Make something on a worker: `home` says which, as a number from 0 (the first) up to 1 (behind the last)."""
+        self._home[key] = min(int(home * len(self._workers)), len(self._workers) - 1)
+        return self._submit(self._home[key], create, self._run, key, factory, *args)
+
+    def _submit(self, home: int, function: Callable[..., Any], *args: Any) -> Handle:
         return self._client.submit(
-            function, *args, workers=[self._home[key]], allow_other_workers=False, pure=False, retries=0
+            function,
+            *args,
+            workers=[self._workers[home]],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
         )
 
-    def call(self, key: int, method: str, *args: Any, series: Sequence[tuple[Handle, int]] = ()) -> Handle:
-        picks = [None] * len(args) + [pick for _, pick in series]
-        return self._submit(
-            key, _call, self._run, key, method, picks, *args, *(handle for handle, _ in series)
-        )
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending:
+        batches = make_batches(calls, self._home)
+        sweep = next(self._sweeps)
+        pending = Pending(batches, [], total)
+        last = {batch.home: b for b, batch in enumerate(batches)}
+        mine: dict[int, list[int]] = {}
+        picked: dict[tuple[int, int], Handle] = {}
+        earlier = {} if after is None else {(b.home, b.rank, b.label): k for k, b in enumerate(after.batches)}
+        for b, batch in enumerate(batches):
+            before = [self._taken(pending, picked, need, batch.home) for need in sorted(batch.needs)]
+            if after is not None and (batch.home, batch.rank, batch.label) in earlier:
+                before.append(after.outcomes[earlier[batch.home, batch.rank, batch.label]])
+            reports = b == last[batch.home] and not batch.abroad
+            if reports:  # all that this worker did in the sweep comes first
+                others = set(mine.get(batch.home, ())) - batch.needs
+                before += [pending.outcomes[other] for other in sorted(others)]
+            outcome = self._submit(
+                batch.home,
+                carry_out,
+                self._run,
+                sweep,
+                b,
+                batch.calls,
+                tuple(batch.exports),
+                reports,
+                total,
+                *before,
+            )
+            pending.outcomes.append(outcome)
+            mine.setdefault(batch.home, []).append(b)
+            if reports:
+                pending.reports.append(outcome)
+            elif b == last[batch.home]:
+                done = [pending.outcomes[k] for k in mine[batch.home]]
+                pending.reports.append(self._submit(batch.home, reported, self._run, sweep, total, *done))
+        return pending
 
-    def run(self, key: int, method: str, *args: Any) -> Handle:
-        return self.call(key, method, *args)
+    def _taken(self, pending: Pending, picked: dict[tuple[int, int], Handle], need: int, home: int) -> Handle:
+        """A handle of what a worker takes from an earlier batch, with no series that only others take."""
+        batch = pending.batches[need]
+        if batch.home == home or batch.abroad == {home}:
+            return pending.outcomes[need]
+        if (need, home) not in picked:
+            names = tuple(name for name, homes in batch.exports.items() if home in homes)
+            picked[need, home] = self._submit(batch.home, pick, names, pending.outcomes[need])
+        return picked[need, home]
+
+    def finish(self, pending: Pending) -> Answer:
+        return _answer(pending, [outcome.report for outcome in self.gather(pending.reports)])
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
-        from distributed import wait
-        from distributed.scheduler import KilledWorker
+        found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
+        return found
 
-        pending = list(handles)
-        while pending:
-            try:
-                wait(pending, timeout=WAIT_SECONDS)
-                break
-            except TimeoutError:
-                self._check_workers()
-                pending = [f for f in pending if not f.done()]
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        """Call a function once on each worker; what it gives, in their order."""
+        workers = self._workers
+        found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
+        return [found[address] for address in workers]
+
+    def renew(self) -> None:
+        """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
+
+        Raises:
+            WorkerLostError: there is none.
+        """
+        hung = self._watch.hung()
+        if hung:  # a nanny kills them and starts others
+            self._client.sync(
+                self._client.scheduler.restart_workers,
+                workers=hung,
+                timeout=self._watch.patience,
+                wait_for_workers=False,
+                on_error="return",
+                stimulus_id="rivergrad-renew",
+                callback_timeout=self._watch.patience + 10,
+            )
+        deadline = time.monotonic() + REPLACEMENT_SECONDS
+        present = set(self._watch.workers()) - set(hung)
+        while len(present) < len(self._workers) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            present = set(self._watch.workers()) - set(hung)
+        if not present:
+            raise WorkerLostError(
+                f"no worker is left, and none came in {REPLACEMENT_SECONDS:g} s; run the same command again "
+                "to go on from the last checkpoint"
+            )
+        if len(present) < len(self._workers):
+            log.warning("going on with %d of %d workers", len(present), len(self._workers))
+        run, kept = self._run, [address for address in self._workers if address in present]
+        self._settle_on([address for address in worker_order(self._watch.workers()) if address in present])
+        if kept:
+            self._watch.patiently(lambda: self._client.run(forget, run, workers=kept), kept)
+
+
+def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Do some work, and again from its beginning when a worker is lost, up to so many times.
+
+    Args:
+        executor: what the work is done on.
+        restarts: how many lost workers are borne.
+        work: sets up everything it needs on the executor.
+        say: what tells people.
+
+    Raises:
+        WorkerLostError: one worker too many was lost.
+    """
+    for lost in itertools.count(1):
         try:
-            result: list[Any] = self._client.gather(list(handles))
-        except KilledWorker:
-            raise self._lost(1) from None
-        except Exception:
-            self._check_workers()  # a lost worker has many faces
-            raise
-        return result
-
-    def gather_results(self, handles: Sequence[Handle]) -> list[Any]:
-        """Only the results; the series stay where they are."""
-        firsts = [
-            self._client.submit(_first, handle, pure=False, workers=list(self._workers)) for handle in handles
-        ]
-        return self.gather(firsts)
-
-    def _check_workers(self) -> None:
-        present = set(self._client.scheduler_info(n_workers=-1)["workers"])
-        lost = [address for address in set(self._home.values()) if address not in present]
-        if lost:
-            raise self._lost(len(lost))
-
-    def _lost(self, count: int) -> WorkerLostError:
-        return WorkerLostError(
-            f"{count} of {len(self._workers)} workers ended unexpectedly (out of memory, or killed); "
-            "run the same command again to go on from the last checkpoint"
-        )
-
-    def close(self) -> None:
-        present = set(self._client.scheduler_info(n_workers=-1)["workers"])
-        self._client.run(_forget, self._run, workers=[w for w in self._workers if w in present])
+            return work()
+        except WorkerLostError as error:
+            if lost > restarts:
+                if restarts == 0:
+                    raise
+                raise WorkerLostError(f"{error} (restarted {restarts} times: compute.restarts)") from None
+            said = str(error).partition(";")[0]
+        say(f"{said}: setting up again to go on from the last checkpoint ({lost} of {restarts} restarts)")
+        executor.renew()
+    raise AssertionError
 
 
 @contextmanager
-def open_executor(workers: int, threads_per_worker: int = 1) -> Iterator[SerialExecutor | DaskExecutor]:
-    """An executor with that many worker processes on this machine; 0 for none but this one."""
-    if workers == 0:
+def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | DaskExecutor]:
+    """An executor on a new cluster; a number stands for so many worker processes on this machine, 0 for none."""
+    options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
+    if options.serial:
         serial = SerialExecutor()
         try:
             yield serial
         finally:
             serial.close()
         return
-    from rivergrad.distributed.cluster import local_client
+    from rivergrad.distributed.cluster import open_client
 
-    with local_client(workers, threads_per_worker) as client:
-        executor = DaskExecutor(client)
+    with open_client(options) as client:
+        executor = DaskExecutor(client, options.patience)
         yield executor

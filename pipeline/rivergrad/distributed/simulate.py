@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.executor import Executor, Pending, open_executor
+from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
 from rivergrad.estimate.resident import Given, PieceSetup, ReadRunoff
@@ -22,6 +25,10 @@ from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
 """Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
+
+
+IN_FLIGHT = 3
+"""Chunks of time under way at once: workers route the next ones while one is written."""
 
 
 class Source(Protocol):
@@ -83,8 +90,8 @@ def simulate(
     routing_step: float,
     engine: str = "auto",
     parts: int = 1,
-    workers: int = 0,
-    threads_per_worker: int = 1,
+    cluster: ClusterOptions | int = 0,
+    executor: Executor | None = None,
     device: str = "cpu",
     dtype: str = "float32",
     sink: Callable[[int, NDArray[Any]], None],
@@ -101,8 +108,8 @@ def simulate(
         scheme, convention, engine: see `rivergrad.routing.Router`.
         routing_step: δ, s.
         parts: parts to cut the network into; `cut` gives a partition instead.
-        workers: worker processes; 0 computes in this process.
-        threads_per_worker: threads each of them computes with.
+        cluster: what computes, see `open_executor`; 0 is this process.
+        executor: one that is open already, in place of a new one; what its workers hold is replaced.
         device: `cpu` or `cuda`; dtype: `float32` or `float64`.
         sink: called with (first step, discharge (time, target)) in order.
         chunk_steps: forcing steps computed at a time.
@@ -112,6 +119,7 @@ def simulate(
         InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
             compute the scheme, a worker lost.
     """
+    options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
     chosen = schemes.get(scheme, convention)
     step_ratio(runoff.step, routing_step)
     check_parameters(chosen, parameters, network)
@@ -122,14 +130,14 @@ def simulate(
     size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
     engine, _ = choose_engine(engine, chosen, device)
     if engine == "reference":
-        if parts > 1 or workers:
+        if parts > 1 or not options.serial:
             raise InputError("engine reference: it computes in one part and in this process")
         sink(0, _reference(network, runoff, parameters, chosen, routing_step, wanted))
         return
     whole = cut if cut is not None else partition(network, parts)
     pieces = make_pieces(network, whole)
     mine, order = targets_of(pieces, wanted, network.n_reaches)
-    with open_executor(workers, threads_per_worker) as executor:
+    with open_executor(options) if executor is None else nullcontext(executor) as workers:
         setups = []
         for piece, local in zip(pieces, mine, strict=True):
             read, grid = piece_runoff(runoff, piece, engine)
@@ -144,22 +152,35 @@ def simulate(
                     read=read,
                     dtype=dtype,
                     device=device,
-                    threads=threads_per_worker,
+                    threads=options.threads,
                     engine=engine,
                     grid=grid,
                 )
             )
-        sweep = Sweep(executor, setups)
+        sweep = Sweep(workers, setups)
         given = [
             Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
             for piece in pieces
         ]
+        flying: deque[tuple[int, Pending]] = deque()
         for start in range(0, steps, size):
-            stop = min(start + size, steps)
-            handles = sweep.route_chunk(given, start, stop)
-            if start == 0:
-                given = [Given("table")] * len(pieces)  # what was prepared is on the workers by now
-            sink(start, np.concatenate(executor.gather_results(handles), axis=1)[:, order])
+            before = flying[-1][1] if flying else None
+            flying.append((start, sweep.start_chunk(given, start, min(start + size, steps), before)))
+            given = [Given("table")] * len(pieces)  # what was prepared stays on the workers
+            if len(flying) == IN_FLIGHT:
+                _land(sweep, flying.popleft(), order, sink)
+        while flying:
+            _land(sweep, flying.popleft(), order, sink)
+
+
+def _land(
+    sweep: Sweep,
+    chunk: tuple[int, Pending],
+    order: NDArray[np.int64],
+    sink: Callable[[int, NDArray[Any]], None],
+) -> None:
+    start, pending = chunk
+    sink(start, np.concatenate(sweep.end_chunk(pending), axis=1)[:, order])
 
 
 def targets_of(

@@ -8,13 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.distributed.executor import Executor, Handle
+from rivergrad.distributed.calls import Call, Node
+from rivergrad.distributed.executor import Answer, Executor, Pending
+from rivergrad.distributed.placement import check_room, free_memory, place_parts
+from rivergrad.distributed.totals import Total
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup, ResidentPiece
 from rivergrad.estimate.smoothing import Neighbours
 from rivergrad.routing.pieces import Piece
 
 Float = NDArray[np.float64]
 Window = tuple[int, int, int]
+
+GROUPS = 4
+"""Into how many groups at most the windows of a step are dealt where basins are cut: while a piece routes one group,
+those downstream route the group before."""
+ADDED = ("loss", "shared", "square")
+"""What a step adds up over all pieces."""
+
+
+def runoff_bytes(setup: PieceSetup) -> int:
+    """What the runoff of a piece takes, which stays on its worker for the whole run."""
+    columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
+    return setup.steps * columns * (8 if setup.dtype == "float64" else 4)
 
 
 class Sweep:
@@ -23,6 +38,9 @@ class Sweep:
     Args:
         executor: where they live.
         setups: one a piece, in the order of their numbers.
+
+    Attributes:
+        seconds: what all sweeps so far would have taken if nothing cost time but the pieces' own work.
     """
 
     def __init__(self, executor: Executor, setups: Sequence[PieceSetup]) -> None:
@@ -33,19 +51,46 @@ class Sweep:
             source: (piece.number, e) for piece in self.pieces for e, source in enumerate(piece.sources)
         }
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
+        self.seconds = 0.0
+        self._setups = setups
+        part = [piece.part for piece in self.pieces]
+        room = executor.everywhere(free_memory, setups[0].device)
+        self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
         executor.gather(
-            [executor.create(setup.piece.number, setup.piece.part, ResidentPiece, setup) for setup in setups]
+            [
+                executor.create(p.number, (self._home[p.part] + 0.5) / len(room), ResidentPiece, setup)
+                for p, setup in zip(self.pieces, setups, strict=True)
+            ]
         )
 
     def load(self) -> None:
-        """Every worker reads the runoff of its pieces."""
+        """Every worker reads the runoff of its pieces.
+
+        Raises:
+            InputError: it will not fit there; the part is named.
+        """
+        device = self._setups[0].device
+        needed = np.zeros(self._home.size, np.int64)
+        for setup in self._setups:
+            needed[setup.piece.part] += runoff_bytes(setup)
+        check_room(needed, self._home, self.executor.everywhere(free_memory, device), device)
         self._everywhere("load")
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
-        self.executor.gather(
-            [self.executor.run(p.number, "prepare_fit", f) for p, f in zip(self.pieces, fits, strict=True)]
-        )
+        self._each("prepare_fit", [(fit,) for fit in fits])
+
+    def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        return self._finish(self.executor.start(calls, total))
+
+    def _finish(self, pending: Pending) -> Answer:
+        answer = self.executor.finish(pending)
+        self.seconds += answer.seconds
+        return answer
+
+    def _results(self, calls: Sequence[Call]) -> list[Any]:
+        results = self._do(calls).results
+        return [results[piece.number] for piece in self.pieces]
 
     def begin_stage(self, routed: bool, weights: Float | None) -> None:
         """Every piece learns what the next steps are about; see `ResidentPiece.begin_stage`."""
@@ -56,37 +101,50 @@ class Sweep:
         return self._assembled(self._everywhere("runoff", weights), n_reaches)["runoff"]
 
     def _everywhere(self, method: str, *args: Any) -> list[Any]:
-        return self.executor.gather([self.executor.run(p.number, method, *args) for p in self.pieces])
+        return self._each(method, [args] * len(self.pieces))
 
-    def _downstream(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Handle]:
-        handles: list[Handle] = []
-        for piece, args in zip(self.pieces, arguments, strict=True):
-            series = [(handles[source], outlet) for source, outlet in piece.sources]
-            handles.append(self.executor.call(piece.number, method, *args, series=series))
-        return handles
+    def _each(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return self._results(
+            [
+                Call(piece.number, piece.number, method, args)
+                for piece, args in zip(self.pieces, arguments, strict=True)
+            ]
+        )
+
+    def _downstream(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Call]:
+        return [
+            Call(piece.number, piece.number, method, args, piece.sources, gives=True)
+            for piece, args in zip(self.pieces, arguments, strict=True)
+        ]
+
+    def _upstream(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Call]:
+        return [
+            Call(
+                piece.number,
+                piece.number,
+                method,
+                arguments[piece.number],
+                tuple(self._taken[piece.number, outlet] for outlet in range(piece.outlets.size)),
+                gives=True,
+            )
+            for piece in reversed(self.pieces)
+        ]
 
     def simulate(self, given: Sequence[Given], start: int, stop: int) -> list[NDArray[np.float64]]:
         """Discharge (time, target) of each piece over steps start..stop of the record, from rest."""
-        handles = self._downstream("simulate", [(g, start, stop) for g in given])
-        return self.executor.gather_results(handles)
+        return self._results(self._downstream("simulate", [(g, start, stop) for g in given]))
 
-    def route_chunk(self, given: Sequence[Given], start: int, stop: int) -> list[Handle]:
-        """Handles of the next chunk's discharge of each piece (see `Executor.gather_results`)."""
-        return self._downstream("route_chunk", [(g, start, stop) for g in given])
+    def start_chunk(
+        self, given: Sequence[Given], start: int, stop: int, after: Pending | None = None
+    ) -> Pending:
+        """Send off the next chunk of a record, which goes on from the chunk `after`; see `end_chunk`."""
+        calls = self._downstream("route_chunk", [(g, start, stop) for g in given])
+        return self.executor.start(calls, after=after)
 
-    def _upstream(
-        self, method: str, arguments: Sequence[tuple[Any, ...]], whole: dict[int, Handle] | None = None
-    ) -> list[Handle]:
-        """Call every piece's method with the gradient of its outlets; pieces in `whole` have been called before."""
-        handles = {} if whole is None else whole
-        for piece in reversed(self.pieces):
-            if piece.number not in handles:
-                takers = [self._taken[piece.number, outlet] for outlet in range(piece.outlets.size)]
-                gradients = [(handles[number], inlet) for number, inlet in takers]
-                handles[piece.number] = self.executor.call(
-                    piece.number, method, *arguments[piece.number], series=gradients
-                )
-        return [handles[piece.number] for piece in self.pieces]
+    def end_chunk(self, pending: Pending) -> list[NDArray[Any]]:
+        """Discharge (time, target) of each piece in a chunk that was sent off."""
+        results = self._finish(pending).results
+        return [results[piece.number] for piece in self.pieces]
 
     def step(
         self,
@@ -94,31 +152,100 @@ class Sweep:
         windows: Sequence[Window],
         update: bool = True,
         rate: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """One forward and backward sweep: what `ResidentPiece.backward` reports, by piece.
+    ) -> dict[str, Any]:
+        """One forward and backward sweep: what `ResidentPiece.backward` reports, added up over the pieces.
 
         Args:
             shared: shared coefficients.
             windows: see `ResidentPiece.forward`.
             update: move the deviations by Adam, else only report their gradient.
             rate: learning rate; that of the set-up by default.
+
+        Returns:
+            `loss`, `shared` and `square`; without update `free`, those gradients by piece.
         """
-        forward: list[Handle] = []
-        whole: dict[int, Handle] = {}
+        answer = self._do(
+            self._step_calls(shared, list(windows), update, rate), Total(ADDED, len(self.pieces))
+        )
+        rest = [answer.results[piece.number] for piece in self.pieces]
+        self._remember([result["edge"] for result in rest])
+        return answer.sums if update else {**answer.sums, "free": [result["free"] for result in rest]}
+
+    def _step_calls(
+        self, shared: Float, windows: list[Window], update: bool, rate: float | None
+    ) -> list[Call]:
+        """The calls of a step. Pieces that nothing flows into or out of do all in one."""
+        cut = any(piece.sources for piece in self.pieces)
+        groups = np.array_split(np.arange(len(windows)), min(GROUPS, len(windows)) if cut else 1)
+        if len(groups) == 1:
+            return self._whole_step(shared, windows, update, rate)
+        forward: list[Call] = []
+        judge: list[Call] = []
+        backward: list[Call] = []
+        ends: list[Call] = []
         for piece, beside in zip(self.pieces, self._neighbours, strict=True):
-            series = [(forward[source], outlet) for source, outlet in piece.sources]
-            if piece.outlets.size:
-                handle = self.executor.call(piece.number, "forward", shared, windows, beside, series=series)
-            else:
-                handle = self.executor.call(
-                    piece.number, "both", update, rate, shared, windows, beside, series=series
+            p = piece.number
+            if not piece.sources and not piece.outlets.size:
+                args = (update, rate, shared, windows, beside)
+                ends.append(Call(("end", p), p, "both", args, gives=True, label=len(groups)))
+                continue
+            judge.append(Call(("judge", p), p, "judge", (windows, beside), wanted=False, label=len(groups)))
+            ends.append(Call(("end", p), p, "finish", (update, rate), label=2 * len(groups) + 1))
+        apart = [p for p in self.pieces if p.sources or p.outlets.size]
+        for g, members in enumerate(groups):
+            mine = [windows[w] for w in members]
+            for piece in apart:
+                forward.append(
+                    Call(
+                        ("forward", g, piece.number),
+                        piece.number,
+                        "forward_group",
+                        (g, shared, mine),
+                        tuple((("forward", g, source), outlet) for source, outlet in piece.sources),
+                        gives=True,
+                        wanted=False,
+                        label=g,
+                    )
                 )
-                whole[piece.number] = handle
-            forward.append(handle)
-        handles = self._upstream("backward", [(update, rate)] * len(self.pieces), whole)
-        results: list[dict[str, Any]] = self.executor.gather_results(handles)
-        self._remember([result["edge"] for result in results])
-        return results
+            for piece in reversed(apart):
+                takers = [self._taken[piece.number, outlet] for outlet in range(piece.outlets.size)]
+                backward.append(
+                    Call(
+                        ("backward", g, piece.number),
+                        piece.number,
+                        "backward_group",
+                        (g,),
+                        tuple((("backward", g, number), inlet) for number, inlet in takers),
+                        gives=True,
+                        wanted=False,
+                        label=len(groups) + 1 + g,
+                    )
+                )
+        return [*forward, *judge, *backward, *ends]
+
+    def _whole_step(
+        self, shared: Float, windows: list[Window], update: bool, rate: float | None
+    ) -> list[Call]:
+        calls: list[Call] = []
+        turned: dict[int, Node] = {}
+        for piece, beside in zip(self.pieces, self._neighbours, strict=True):
+            p = piece.number
+            args = (shared, windows, beside)
+            # what a piece without outlets gives are gradients, which nobody takes for series
+            takes = tuple((("forward", source), outlet) for source, outlet in piece.sources)
+            if piece.outlets.size:
+                calls.append(Call(("forward", p), p, "forward", args, takes, gives=True, wanted=False))
+            else:
+                turned[p] = ("both", p)
+                calls.append(Call(turned[p], p, "both", (update, rate, *args), takes, gives=True))
+        for piece in reversed(self.pieces):
+            if piece.number not in turned:
+                p = piece.number
+                takers = [self._taken[p, outlet] for outlet in range(piece.outlets.size)]
+                gradients = tuple((turned[number], inlet) for number, inlet in takers)
+                turned[p] = ("backward", p)
+                calls.append(Call(turned[p], p, "backward", (update, rate), gradients, gives=True))
+        return calls
 
     def advance(self, rate: float, scale: float) -> None:
         """Every piece moves its deviations by the last gradient times `scale`."""
@@ -141,28 +268,18 @@ class Sweep:
         self, shared: Float, windows: Sequence[Window], n_reaches: int
     ) -> tuple[float, Float, Float]:
         """Loss, and its gradients of shared coefficients and of deviations (n_free, reach); nothing moves."""
-        results = self.step(shared, windows, update=False)
-        free = self._assembled([{"free": result["free"]} for result in results], n_reaches)["free"]
-        loss = sum(result["loss"] for result in results)
-        return loss, np.sum([result["shared"] for result in results], axis=0), free
+        found = self.step(shared, windows, update=False)
+        free = self._assembled([{"free": of_piece} for of_piece in found["free"]], n_reaches)["free"]
+        return found["loss"], found["shared"], free
 
     def place(self, free: Float) -> None:
         """Put the deviations (n_free, reach) of all pieces somewhere."""
         self._each("place", [(free[:, piece.reaches],) for piece in self.pieces])
         self._remember(self._everywhere("edge"))
 
-    def _each(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return self.executor.gather(
-            [
-                self.executor.run(p.number, method, *args)
-                for p, args in zip(self.pieces, arguments, strict=True)
-            ]
-        )
-
     def linearise(self, shared: Float, windows: Sequence[Window]) -> list[Float]:
         """Route windows in double precision and keep their graph; discharge (window, time, target) by piece."""
-        handles = self._downstream("linearise", [(shared, windows)] * len(self.pieces))
-        return self.executor.gather_results(handles)
+        return self._results(self._downstream("linearise", [(shared, windows)] * len(self.pieces)))
 
     def weigh(self, weights: Sequence[Float]) -> None:
         """Give every piece the weights (window, time, target) of `information`."""
@@ -188,13 +305,12 @@ class Sweep:
         return self._everywhere("toward")
 
     def _move(self, shared: Float, free: Float, step: float) -> None:
-        handles = self._downstream("tangent", [(shared, free[:, p.reaches], step) for p in self.pieces])
-        self.executor.gather_results(handles)
+        self._do(self._downstream("tangent", [(shared, free[:, p.reaches], step) for p in self.pieces]))
 
     def _pulled(self, arguments: Sequence[tuple[Any, ...]], n_reaches: int) -> tuple[Float, Float]:
-        results = self.executor.gather_results(self._upstream("pull", arguments))
-        free = self._assembled([{"free": result["free"]} for result in results], n_reaches)["free"]
-        return np.sum([result["shared"] for result in results], axis=0), free
+        answer = self._do(self._upstream("pull", arguments), Total(("shared",), len(self.pieces)))
+        rest = [{"free": answer.results[piece.number]["free"]} for piece in self.pieces]
+        return answer.sums["shared"], self._assembled(rest, n_reaches)["free"]
 
     def forget_information(self) -> None:
         """Free what `linearise` keeps."""
@@ -231,16 +347,12 @@ class Sweep:
 
     def restore(self, state: dict[str, NDArray[np.float64]], steps: int) -> None:
         """Give every piece its share of a checkpoint."""
-        self.executor.gather(
+        self._each(
+            "restore",
             [
-                self.executor.run(
-                    piece.number,
-                    "restore",
-                    {name: value[..., piece.reaches] for name, value in state.items()},
-                    steps,
-                )
+                ({name: value[..., piece.reaches] for name, value in state.items()}, steps)
                 for piece in self.pieces
-            ]
+            ],
         )
         self._remember(self._everywhere("edge"))
 

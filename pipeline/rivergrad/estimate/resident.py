@@ -16,6 +16,7 @@ from rivergrad.estimate.information import PieceInformation
 from rivergrad.estimate.learned import PieceRunoffModel, RunoffSetup
 from rivergrad.estimate.loss import GaugeStatistics, LossSpec, gauge_loss
 from rivergrad.estimate.model import ParameterModel
+from rivergrad.estimate.pipelined import PipelinedStep, RoutedWindows
 from rivergrad.estimate.smoothing import Neighbours, river_penalty
 from rivergrad.estimate.volume import VolumeModel
 from rivergrad.routing import GridWeights, Prepared, RouterState, choose_engine, make_engine
@@ -103,8 +104,8 @@ class Given:
 
     `unrouted`: discharge is the sum of upstream runoff of the same step; `uniform`: the same celerity (and
     spreading) everywhere; `estimate`: shared coefficients with the piece's current (or best) deviations;
-    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given, or with `runoff` as a learned
-    model has it at these weights.
+    `table`: scheme parameters per reach of the piece. Runoff is taken as it is given, with `runoff` as a learned model
+    has it at these weights, with `volume` less its volume error as the shared coefficients have that.
     """
 
     kind: str
@@ -114,6 +115,7 @@ class Given:
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
+    volume: bool = False
 
 
 class ResidentPiece:
@@ -129,7 +131,7 @@ class ResidentPiece:
         self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
         self._runoff: Tensor | None = None
         self._route: tuple[Prepared, RouterState | None] | None = None
-        self._pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float] | None = None
+        self._pending: tuple[Tensor, RoutedWindows, float] | None = None
         self._information: PieceInformation | None = None
         self.learned: PieceRunoffModel | None = None
         self.routed = True
@@ -295,6 +297,12 @@ class ResidentPiece:
         if given.runoff is not None:
             assert self.learned is not None
             return self.learned.record(given.runoff, last, self._runoff)[start:stop]
+        if given.volume:
+            assert given.shared is not None
+            assert self._runoff is not None
+            factor = self.factor(torch.from_numpy(given.shared), start, stop)
+            assert factor is not None
+            return self._runoff[start:stop] * factor.to(self._runoff)
         if self._runoff is not None:
             return self._runoff[start:stop]
         assert self.setup.read is not None
@@ -340,6 +348,15 @@ class ResidentPiece:
         Returns:
             Nothing, and the series of each outlet (window, routing step).
         """
+        routed = self.routed_windows(shared, windows, inflows)
+        loss, elsewhere = self.judged(routed.discharge, windows, routed.free, neighbours)
+        self._pending = (loss, routed, elsewhere)
+        return None, routed.leaving()
+
+    def routed_windows(
+        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], inflows: Sequence[Array]
+    ) -> RoutedWindows:
+        """Route some windows and keep the graph; arguments as for `forward`."""
         leaf = torch.from_numpy(shared.copy()).requires_grad_()
         free = torch.from_numpy(self.free.copy()).requires_grad_()
         runoff = self.rained(leaf, windows, self.dtype)
@@ -354,9 +371,19 @@ class ResidentPiece:
             prepared, runoff, inflow if self.setup.piece.sources else None
         )
         a, b, _ = windows[0]
+        return RoutedWindows(discharge[:, b - a :], outflow, inflow, leaf, free)
+
+    def judged(
+        self,
+        discharge: Tensor,
+        windows: Sequence[tuple[int, int, int]],
+        free: Tensor,
+        neighbours: Neighbours | None,
+    ) -> tuple[Tensor, float]:
+        """The loss of discharge (window, time, target) and deviations, and what of it other pieces count too."""
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
         error = None if self.error is None else torch.stack([self.error[b0:c] for _, b0, c in windows])
-        each = gauge_loss(self.fit.loss, discharge[:, b - a :], observed, self.statistics, error)
+        each = gauge_loss(self.fit.loss, discharge, observed, self.statistics, error)
         loss = each.sum().cpu()
         elsewhere = 0.0
         if self.fit.model.deviates and self.routed:
@@ -365,8 +392,7 @@ class ResidentPiece:
                 mine, theirs = river_penalty(free, self.setup.piece, neighbours)
                 loss = loss + self.fit.smoothing * (mine + theirs)
                 elsewhere = self.fit.smoothing * float(theirs.detach())
-        self._pending = (loss, outflow, inflow, leaf, free, elsewhere)
-        return None, list(outflow.detach().cpu().numpy().swapaxes(0, 1))
+        return loss, elsewhere
 
     def backward(
         self, update: bool, rate: float | None, *gradients: Array
@@ -383,25 +409,20 @@ class ResidentPiece:
             without update), `edge` (deviations at the cuts, see `Neighbours`), and the gradient of each inflow.
         """
         assert self._pending is not None
-        loss, outflow, inflow, leaf, free, elsewhere = self._pending
+        loss, routed, elsewhere = self._pending
         self._pending = None
-        roots, seeds = [loss], [torch.ones_like(loss)]
-        if gradients:
-            roots.append(outflow)
-            seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(outflow))
-        # of a piece without gauges an engine may have routed nothing
-        heard = [k for k, root in enumerate(roots) if root.requires_grad]
-        if heard:
-            torch.autograd.backward([roots[k] for k in heard], [seeds[k] for k in heard])
-        # where no gauge lies downstream, the loss knows nothing of the routing and autograd leaves no gradient
-        shared, deviations, incoming = (
-            torch.zeros_like(t) if t.grad is None else t.grad for t in (leaf, free, inflow)
-        )
+        shared, deviations, into = routed.pull(loss, torch.ones_like(loss), gradients)
+        return self.finished(float(loss.detach()) - elsewhere, shared, deviations, update, rate), into
+
+    def finished(
+        self, loss: float, shared: Tensor, deviations: Tensor, update: bool, rate: float | None
+    ) -> dict[str, Any]:
+        """End a step with its gradients; see `backward`."""
         if not self.fit.model.deviates:
             deviations = torch.zeros_like(deviations)
         self._gradient = deviations.numpy()
         result: dict[str, Any] = {
-            "loss": float(loss.detach()) - elsewhere,
+            "loss": loss,
             "shared": shared.numpy(),
             "square": float((deviations * deviations).sum()),
         }
@@ -410,8 +431,7 @@ class ResidentPiece:
         else:
             result["free"] = self._gradient
         result["edge"] = self.edge()
-        into = list(incoming.cpu().numpy().swapaxes(0, 1)) if self.setup.piece.sources else []
-        return result, into
+        return result
 
     def advance(self, rate: float, scale: float) -> Neighbours:
         """Adam's step for the deviations by the last gradient times `scale`; the deviations at the cuts afterwards."""
@@ -436,6 +456,32 @@ class ResidentPiece:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
         self.forward(shared, windows, neighbours, *inflows)
         return self.backward(update, rate)
+
+    # -- the same with windows in groups, see `PipelinedStep` -------------------------------------------------
+
+    def forward_group(
+        self,
+        group: int,
+        shared: NDArray[np.float64],
+        windows: Sequence[tuple[int, int, int]],
+        *inflows: Array,
+    ) -> tuple[None, list[Array]]:
+        """Route the windows of a group; as `forward`, without the loss."""
+        if group == 0:
+            self._step = PipelinedStep()
+        return None, self._step.forward(self, shared, windows, inflows)
+
+    def judge(self, windows: Sequence[tuple[int, int, int]], neighbours: Neighbours | None) -> None:
+        """The loss of all groups' windows."""
+        self._step.judge(self, windows, neighbours)
+
+    def backward_group(self, group: int, *gradients: Array) -> tuple[None, list[Array]]:
+        """Gradients by way of a group's windows, from those of its outlets' series to those of its inflows."""
+        return None, self._step.backward(group, gradients)
+
+    def finish(self, update: bool, rate: float | None) -> dict[str, Any]:
+        """End the step; as `backward`."""
+        return self.finished(*self._step.totals(), update, rate)
 
     # -- sensitivities, see `PieceInformation` --------------------------------------------------------------
 

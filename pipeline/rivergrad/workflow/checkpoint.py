@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import zipfile
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
 
 log = logging.getLogger("rivergrad")
 
-KEEP = 2
-"""How many of the newest checkpoints are kept."""
+SEAL_BYTES = 32
+"""After the arrays, a checksum (SHA-256) of all before it; readers of npz files pass over it."""
 
 
 @dataclass
@@ -41,44 +44,99 @@ class Checkpoint:
     numbers: dict[str, float]
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def write(self, folder: Path) -> Path:
-        """Write to `folder`/step-NNNNNN.npz and remove all but the newest `KEEP`."""
+    def write(self, folder: Path, keep: int = 2) -> Path:
+        """Write to `folder`/step-NNNNNN.npz; of the older ones, all but the newest `keep` − 1 are removed.
+
+        Newer ones are removed too: the run has gone on from an older one because they were damaged.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"step-{self.step:06d}.npz"
         text = json.dumps({"step": self.step, "numbers": self.numbers, "history": self.history})
         arrays: dict[str, Any] = {f"piece_{name}": value for name, value in self.pieces.items()}
         arrays |= {f"optimiser_{name}": value for name, value in self.optimiser.items()}
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                meta=np.frombuffer(text.encode(), dtype=np.uint8),
-                shared=self.shared,
-                shared_best=self.shared_best,
-                **arrays,
-            )
-        for old in sorted(folder.glob("step-*.npz"))[:-KEEP]:
-            old.unlink()
+        with atomic_path(path) as temporary:
+            with temporary.open("wb") as file:
+                np.savez(
+                    file,
+                    meta=np.frombuffer(text.encode(), dtype=np.uint8),
+                    shared=self.shared,
+                    shared_best=self.shared_best,
+                    **arrays,
+                )
+            with temporary.open("r+b") as file:
+                seal = _seal(file, temporary.stat().st_size)
+                file.seek(0, os.SEEK_END)
+                file.write(seal)
+        others = sorted(set(folder.glob("step-*.npz")) - {path}, reverse=True)
+        older = [other for other in others if other.name < path.name]
+        for other in others:
+            if other not in older[: keep - 1]:
+                other.unlink()
         return path
 
 
-def read_newest(folder: Path) -> Checkpoint | None:
-    """The newest readable checkpoint; a damaged one is passed over, saying so."""
+def read_newest(
+    folder: Path, misfit: Callable[[Checkpoint], str | None] = lambda found: None
+) -> Checkpoint | None:
+    """The newest checkpoint that is whole; a damaged one is passed over, saying so.
+
+    Args:
+        folder: of the checkpoints.
+        misfit: says why a checkpoint cannot be of this fit, or None.
+
+    Raises:
+        InputError: there are whole ones, but they are of another fit.
+    """
+    strange: str | None = None
     for path in sorted(folder.glob("step-*.npz"), reverse=True):
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                meta = json.loads(data["meta"].tobytes().decode())
-                return Checkpoint(
-                    step=int(meta["step"]),
-                    shared=data["shared"],
-                    shared_best=data["shared_best"],
-                    optimiser=_under("optimiser_", data),
-                    pieces=_under("piece_", data),
-                    numbers=meta["numbers"],
-                    history=meta["history"],
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            found = _read(path)
+        except (OSError, ValueError, KeyError) as error:
             log.warning("%s is damaged (%s); going on from the one before", path, error)
+            continue
+        why = misfit(found)
+        if why is None:
+            return found
+        log.warning("%s does not fit (%s); going on from the one before", path, why)
+        strange = strange or f"{path}: {why}: the input is not what it was; expected the same, or --fresh"
+    if strange is not None:
+        raise InputError(strange)
     return None
+
+
+def _read(path: Path) -> Checkpoint:
+    """Read a checkpoint, having made sure that every byte is as it was written."""
+    with path.open("rb") as file:
+        size = path.stat().st_size - SEAL_BYTES
+        if size <= 0:
+            raise ValueError("it is cut off")
+        if _seal(file, size) != file.read(SEAL_BYTES):
+            raise ValueError("its checksum is another")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as data:
+            meta = json.loads(data["meta"].tobytes().decode())
+            return Checkpoint(
+                step=int(meta["step"]),
+                shared=data["shared"],
+                shared_best=data["shared_best"],
+                optimiser=_under("optimiser_", data),
+                pieces=_under("piece_", data),
+                numbers=meta["numbers"],
+                history=meta["history"],
+            )
+
+
+def _seal(file: IO[bytes], size: int) -> bytes:
+    """What ends a checkpoint's file: a checksum of the `size` bytes before it."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0:
+        block = file.read(min(size, 1 << 22))
+        if not block:
+            break
+        digest.update(block)
+        size -= len(block)
+    return digest.digest()
 
 
 def _under(prefix: str, data: Any) -> dict[str, NDArray[np.float64]]:

@@ -295,7 +295,9 @@ class Estimation:
         """The estimate, at its best or present deviations, with runoff as it is given or learned."""
         if self.stage is not None and self.stage.unrouted:
             return Given("unrouted", runoff=self.weights(shared))
-        return Given("estimate", shared=shared, best=best, runoff=self.weights(shared))
+        section = self.config.parameters.nuisance
+        predicts = section is not None and section.predict
+        return Given("estimate", shared=shared, best=best, runoff=self.weights(shared), volume=predicts)
 
     def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""

@@ -97,11 +97,22 @@ def _loss_as_given(terms: str | tuple[tuple[str, float], ...]) -> str | dict[str
     return terms if isinstance(terms, str) else dict(terms)
 
 
+def _pairs(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((str(name), one) for name, one in value.items())
+    if not isinstance(value, tuple):
+        raise InputError(f"found {value!r}; expected names with their values, such as {{hidden: 64}}")
+    return value
+
+
 Count = Annotated[int, Field(gt=0, strict=True)]
 """A positive integer."""
 
 NonNegativeCount = Annotated[int, Field(ge=0, strict=True)]
 """An integer, 0 or more."""
+
+PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
+"""A TCP port, 0 for any free one."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True, allow_inf_nan=False)]
 """A share of a whole, 0 to 1."""
@@ -183,6 +194,22 @@ LossTerms = Annotated[
     ),
 ]
 """The name of a loss, or weights by name; the latter as (name, weight) pairs once loaded, which do not change."""
+
+Options = Annotated[
+    tuple[tuple[str, bool | int | float | str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(dict, return_type=dict[str, Any]),
+    WithJsonSchema({"type": "object"}),
+]
+"""Arguments by name; as pairs once loaded, which do not change."""
+
+Names = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(dict, return_type=dict[str, str]),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Names by name; as pairs once loaded."""
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
 """A path; it need not exist for a workflow to be valid as such."""

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,11 @@ from rivergrad.workflow.checkpoint import Checkpoint, read_newest
 from rivergrad.workflow.evidence import retuned
 from rivergrad.workflow.leastsquares import LeastSquares
 from rivergrad.workflow.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
+from rivergrad.workflow.overhead import Overhead
 from rivergrad.workflow.periods import Periods
 from rivergrad.workflow.progress import Progress
 from rivergrad.workflow.sections import EstimateSection
+from rivergrad.workflow.stopping import at_step_ends, requested, stopped
 
 if TYPE_CHECKING:
     from rivergrad.workflow.estimation import Estimation
@@ -53,6 +55,7 @@ class FitResult:
     history: list[dict[str, float]]
     ended: str
     prior: Prior
+    overhead: Overhead = field(default_factory=Overhead)
 
 
 def draw_windows(
@@ -158,7 +161,8 @@ def fit(
     numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
     history: list[dict[str, float]] = []
     done = 0
-    found = read_newest(folder)
+    overhead, told = Overhead(), Overhead()
+    found = read_newest(folder, partial(_misfit, shared=start, free=(work.model.n_free, n_reaches)))
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
         sweep.restore(found.pieces, found.step)
@@ -179,7 +183,7 @@ def fit(
             pieces=sweep.collect(n_reaches),
             numbers=numbers,
             history=history,
-        ).write(folder)
+        ).write(folder, settings.checkpoints)
         write_history(history)
 
     def stale() -> float:
@@ -199,9 +203,10 @@ def fit(
 
     most_probable = settings.method == "gauss_newton"
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
-    with Progress(settings.steps, "estimate", start=done) as progress:
+    with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
         while done < settings.steps and not numbers["stopped"]:
-            loss = optimiser.step(done)
+            with overhead.step(lambda: sweep.seconds):
+                loss = optimiser.step(done)
             done += 1
             row = {
                 "step": done,
@@ -222,11 +227,18 @@ def fit(
                     numbers["stale"] += 1
                     if numbers["stale"] >= settings.patience:
                         numbers["stopped"] = stale()
-                log.info("step %d: loss %.5f, validation NSE %.4f", done, loss, score)
+                log.info(
+                    "step %d: loss %.5f, validation NSE %.4f; %s",
+                    done, loss, score, overhead.since(told).text(),
+                )  # fmt: skip
+                told = replace(overhead)
             if optimiser.finished and not numbers["stopped"]:
                 numbers["stopped"] = 1.0 if optimiser.converged else 3.0
-            if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"]:
+            stop = requested()
+            if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"] or stop:
                 checkpoint()
+            if stop:
+                raise stopped(done)
             progress.update(done, loss=loss, validation=numbers["score"])
     ended = REASONS[int(numbers["stopped"])]
     if numbers["stopped"]:
@@ -238,7 +250,19 @@ def fit(
             history[0]["validation_nse"],
         )
     write_history(history)
-    return FitResult(best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior))
+    return FitResult(
+        best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior), overhead
+    )
+
+
+def _misfit(found: Checkpoint, shared: Float, free: tuple[int, int]) -> str | None:
+    """Why a checkpoint cannot be of this fit."""
+    expected = {"shared": shared.shape, "free": free}
+    shapes = {"shared": found.shared.shape, "free": found.pieces["free"].shape}
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            return f"{name} of shape {shapes[name]}; expected {shape}"
+    return None
 
 
 def optimiser_prior(optimiser: Optimiser, prior: Prior) -> Prior:

@@ -115,7 +115,7 @@ def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff |
         forcings=names,
         attributes=section.attributes,
         step=inputs.runoff.step,
-        options=section.options,
+        options=dict(section.options),
         seed=config.seed,
     )
     if spec.needs_given and not inputs.runoff_is_given:

@@ -36,7 +36,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
     `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
     lies in no such folder). Relative paths are relative to the current directory. A compute profile is
-    merged into `compute`, so that the result no longer refers to it.
+    merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
+    the place of the file's `compute.kind` and `compute.workers`.
 
     **Arguments:**
 
@@ -50,6 +51,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     """
     path = Path(path)
     data = read_document(path)
+    if any(override.partition("=")[0].strip() == "compute.profile" for override in overrides):
+        _make_way(data)
     for override in overrides:
         _apply(data, override)
     sources = {override.partition("=")[0].strip(): f"--set {override}" for override in overrides}
@@ -98,6 +101,13 @@ def _project_root(path: Path) -> Path:
         if folder.name == "workflows":
             return folder.parent
     return Path.cwd()
+
+
+def _make_way(data: dict[str, Any]) -> None:
+    """Leave to another profile which cluster computes; how it computes stays as the workflow has it."""
+    compute = data.get("compute")
+    if isinstance(compute, dict):
+        data["compute"] = {key: value for key, value in compute.items() if key not in ("kind", "workers")}
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -93,13 +93,12 @@ class AdamOptimiser:
 
     def step(self, number: int) -> float:
         rate = self.rate(number) * self.factor
-        results = self.sweep.step(
+        found = self.sweep.step(
             self.shared, self.windows(number), update=self.clip is None, rate=rate * self.deviations
         )
         value, slope = self.penalty(self.shared)
-        loss = float(sum(result["loss"] for result in results)) + value
-        gradient = np.sum([result["shared"] for result in results], axis=0) + slope
-        gradient = np.where(np.asarray(self.scale) > 0, gradient, 0.0)
+        loss = float(found["loss"]) + value
+        gradient = np.where(np.asarray(self.scale) > 0, found["shared"] + slope, 0.0)
         if not np.isfinite(loss) or not np.isfinite(gradient).all():
             raise InputError(
                 f"step {number + 1}: the loss or its gradient is not a number; expected smaller learning rates, or "
@@ -107,7 +106,7 @@ class AdamOptimiser:
             )
         scale = 1.0
         if self.clip is not None:
-            moved = sum(result["square"] for result in results) if self.deviations else 0.0
+            moved = found["square"] if self.deviations else 0.0
             norm = float(np.sqrt(gradient @ gradient + moved))
             scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
             self.sweep.advance(rate * self.deviations, scale)

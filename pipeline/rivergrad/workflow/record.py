@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.io import atomic_path
+from rivergrad.workflow.stopping import Stopped
 
 PACKAGES = ("rivergrad", "numpy", "numba", "torch", "dask", "xarray", "zarr", "pymetis", "pyflwdir")
 
@@ -90,6 +91,9 @@ def log_to(path: Path) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
+    except Stopped as error:
+        logger.info("%s", error)
+        raise
     except BaseException as error:
         logger.error("%s: %s", type(error).__name__, error)
         raise

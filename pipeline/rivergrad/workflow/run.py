@@ -8,20 +8,22 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
-from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.executor import Executor, open_executor, with_restarts
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
@@ -30,6 +32,7 @@ from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
+from rivergrad.workflow.jobs import note_job
 from rivergrad.workflow.load import dump_resolved, load_workflow
 from rivergrad.workflow.periods import periods_of
 from rivergrad.workflow.record import git_hash, log_to, machine, versions, write_json, write_rows
@@ -44,6 +47,7 @@ from rivergrad.workflow.results import (
 from rivergrad.workflow.runoffmodel import RUNOFF, save_runoff_model, write_learned_runoff
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.stages import fit_stages, routing_alone
+from rivergrad.workflow.stopping import Stopped
 from rivergrad.workflow.transfer import describe_model
 from rivergrad.workflow.uncertainty import estimate_uncertainty
 
@@ -53,7 +57,8 @@ HISTORY = ("step", "loss", "validation_nse", "seconds")
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
          "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
-         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json")  # fmt: skip
+         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
+         "dask-report.html")  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
 SPLIT_NAMES = {
@@ -103,6 +108,7 @@ def run_workflow(
     }
     try:
         write_json(run_dir / "run.json", info)
+        note_job(run_dir)
         torch.set_num_threads(config.compute.threads_per_worker)
         torch.use_deterministic_algorithms(config.compute.device == "cpu")
         with log_to(run_dir / "log.txt"):
@@ -115,7 +121,7 @@ def run_workflow(
             with suppress(OSError):
                 run_dir.rmdir()
         else:
-            info.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            info["status"] = _how_it_ended(error)
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
                 write_json(run_dir / "run.json", info)
@@ -128,6 +134,12 @@ def run_workflow(
 
         write_report(run_dir)
     return run_dir
+
+
+def _how_it_ended(error: BaseException) -> str:
+    if isinstance(error, Stopped):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _has_checkpoints(run_dir: Path) -> bool:
@@ -154,16 +166,29 @@ def _remove(run_dir: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _estimates(text: str) -> dict[str, Any]:
+    """What of a configuration the estimate depends on: neither how the network is cut nor what computes the parts."""
+    data: dict[str, Any] = yaml.safe_load(text)
+    data.pop("partition", None)
+    compute = data.get("compute") or {}
+    data["compute"] = {name: compute.get(name) for name in ("engine", "dtype", "device", "memory_budget")}
+    return data
+
+
 def _claim(run_dir: Path, resolved: str) -> None:
     """Make the run directory, or make sure that it belongs to this very workflow."""
     path = run_dir / "config.yaml"
     if path.exists():
-        if path.read_text(encoding="utf-8") != resolved:
+        before = path.read_text(encoding="utf-8")
+        if before == resolved:
+            return
+        if _estimates(before) != _estimates(resolved):
             raise InputError(
                 f"{run_dir}: holds a run of another configuration (its config.yaml differs); "
                 "expected the same one, another output, or --fresh"
             )
-        return
+        if (run_dir / "partition.zarr").exists():
+            shutil.rmtree(run_dir / "partition.zarr")  # it is written anew
     run_dir.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(resolved, encoding="utf-8")
@@ -253,10 +278,8 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     def write_history(rows: Sequence[dict[str, float]]) -> None:
         write_rows(run_dir / "history.csv", rows, HISTORY)
 
-    with ExitStack() as stack:
-        executor = stack.enter_context(
-            open_executor(config.compute.workers, config.compute.threads_per_worker)
-        )
+    def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
+        """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
         work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
         inputs = work.inputs
         timer.note("setup")
@@ -288,8 +311,19 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             sure = estimate_uncertainty(*about)
         timer.note("uncertainty")
         if config.report.discharge:
-            _write_discharge(config, run_dir, inputs, cut, values)
+            _write_discharge(config, run_dir, inputs, cut, values, executor)
             timer.note("discharge")
+        return work, uniform, result, discharge, values, sure
+
+    def say(text: str) -> None:
+        log.warning("%s", text)
+        console.print(text, highlight=False, soft_wrap=True)
+
+    with open_executor(config.compute.cluster(run_dir)) as executor:
+        work, uniform, result, discharge, values, sure = with_restarts(
+            executor, config.compute.restarts, partial(on_workers, executor, inputs), say
+        )
+    inputs = work.inputs
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, discharge)
@@ -299,6 +333,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         steps=result.steps,
         best_step=result.best_step,
         ended=result.ended,
+        orchestration=result.overhead.as_dict(),
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
@@ -363,7 +398,12 @@ def _write_parameters(
 
 
 def _write_discharge(
-    config: Workflow, run_dir: Path, inputs: Inputs, cut: Partition, values: dict[str, NDArray[np.float64]]
+    config: Workflow,
+    run_dir: Path,
+    inputs: Inputs,
+    cut: Partition,
+    values: dict[str, NDArray[np.float64]],
+    executor: Executor,
 ) -> None:
     """Discharge of every reach under the estimate, to discharge.nc."""
     from rivergrad.distributed.simulate import simulate
@@ -380,8 +420,8 @@ def _write_discharge(
             scheme=config.scheme.name,
             convention=config.scheme.convention,
             routing_step=config.time.routing_step,
-            workers=config.compute.workers,
-            threads_per_worker=config.compute.threads_per_worker,
+            cluster=config.compute.cluster(run_dir),
+            executor=executor,
             engine=config.compute.engine,
             device=config.compute.device,
             dtype=config.compute.dtype,
@@ -450,7 +490,7 @@ def evaluate_run(run_dir: Path) -> Path:
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     engine = _engine(config)
-    with open_executor(config.compute.workers, config.compute.threads_per_worker) as executor:
+    with open_executor(config.compute.cluster(run_dir)) as executor:
         work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
         inputs = work.inputs
         if work.learned is None:

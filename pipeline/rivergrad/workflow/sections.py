@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rivergrad.distributed.options import LOOPBACK, ClusterOptions, Tls
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss_spec import DEFAULT_NU
 from rivergrad.workflow.fields import (
@@ -19,9 +21,12 @@ from rivergrad.workflow.fields import (
     FilePath,
     GaugeName,
     LossTerms,
+    Names,
     NonNegativeCount,
     NonNegativeNumber,
+    Options,
     Period,
+    PortNumber,
     PositiveDuration,
     PositiveNumber,
     Share,
@@ -80,15 +85,13 @@ class RunoffSection(Section):
         description="The runoff model, shared by all reaches: lstm, hbv, correction (of the given runoff), or the "
         "import path package.module:Class of a torch module.",
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the model, such as {hidden: 64}."
-    )
+    options: Options = Field(default=(), description="Further arguments of the model, such as {hidden: 64}.")
     forcings: FilePath | None = Field(
         default=None,
         description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
     )
-    variables: dict[str, str] = Field(
-        default_factory=dict,
+    variables: Names = Field(
+        default=(),
         description="The forcings that the model takes, in order, each with its name in the file; by default "
         "precipitation, temperature and potential_evapotranspiration, or none for correction.",
     )
@@ -119,17 +122,14 @@ class RunoffSection(Section):
     @model_validator(mode="after")
     def _kind_has_what_it_needs(self) -> Self:
         if not self.learned:
-            set_here = self.model_fields_set & {
-                "model",
-                "options",
-                "forcings",
-                "variables",
-                "attributes",
-                "season",
-            }
+            set_here = [
+                name
+                for name in ("model", "options", "forcings", "variables", "season", "attributes", "write")
+                if getattr(self, name)
+            ]
             if set_here:
                 raise InputError(
-                    f"found {', '.join(sorted(set_here))} with kind given; expected none, or kind learned"
+                    f"found {', '.join(set_here)} with kind given; expected none, or kind learned"
                 )
             return self
         if self.model is None:
@@ -389,7 +389,8 @@ class SpreadingSection(ParameterSection):
 class NuisanceSection(Section):
     """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
 
-    Its logarithm is a broken line in time. It takes part in the fit and never in scores or in exported parameters.
+    Its logarithm is a broken line in time. It takes part in the fit, in scores if `predict` says so, and never in
+    exported parameters.
     """
 
     knots: PositiveDuration = Field(
@@ -401,6 +402,11 @@ class NuisanceSection(Section):
     shrinkage: NonNegativeNumber = Field(
         default=0.01,
         description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+    )
+    predict: Switch = Field(
+        default=False,
+        description="Whether the estimate is validated and scored with the factor: a correction of the given runoff "
+        "that training gauges teach, for all reaches upstream of them, gauges held out among these.",
     )
 
 
@@ -477,6 +483,42 @@ class PartitionSection(Section):
     )
 
 
+class TlsSection(Section):
+    """The certificates of Dask's connections, PEM files that every process can read."""
+
+    ca: FilePath = Field(description="The certificate of who signed the others.")
+    cert: FilePath = Field(description="The certificate that every process shows.")
+    key: FilePath = Field(description="Its private key.")
+
+
+class SlurmSection(Section):
+    """What jobs ask of Slurm: those of the workers of kind slurm, and the one that `rivergrad submit` writes."""
+
+    partition: str | None = Field(default=None, description="The partition; Slurm's default if not given.")
+    account: str | None = Field(default=None, description="The account that is charged.")
+    time: PositiveDuration = Field(default=3600.0, description="The time limit of a job, such as 2h.")
+    memory: Size = Field(default=4_000_000_000, description="The memory of one worker, such as 4GB.")
+    gpus: NonNegativeCount = Field(default=0, description="The number of GPUs of one worker.")
+    directives: tuple[str, ...] = Field(
+        default=(), description="Further options of sbatch, such as --constraint=ib."
+    )
+    prologue: tuple[str, ...] = Field(
+        default=(), description="Shell lines before anything else, such as module load."
+    )
+    launcher: str = Field(
+        default="srun --mpi=pmi2",
+        description="What starts the ranks of kind mpi inside a job: srun with options, or mpiexec with options.",
+    )
+    notice: PositiveDuration = Field(
+        default=120.0,
+        description="How long before its time limit a job is told to write a checkpoint and to queue again.",
+    )
+    template: FilePath | None = Field(
+        default=None,
+        description="The template of the job script; job.sh.j2 in the folder of the profile if not given.",
+    )
+
+
 class ComputeSection(Section):
     """Where and how the arithmetic is done. A profile's keys stand in for those not given here."""
 
@@ -484,12 +526,15 @@ class ComputeSection(Section):
         default=None,
         description="A file in configs/ that is merged under this section; keys given here win over it.",
     )
-    kind: Literal["serial", "local"] = Field(
+    kind: Literal["serial", "local", "cuda", "slurm", "mpi"] = Field(
         default="local",
-        description="What runs the parts: serial is this process; local is a Dask cluster on this machine.",
+        description="What runs the parts: serial is this process; local worker processes of this machine; cuda one "
+        "of them a GPU; slurm jobs in a queue; mpi the ranks of an MPI job.",
     )
     workers: NonNegativeCount = Field(
-        default=0, description="The number of worker processes; 0 does everything in this process."
+        default=0,
+        description="The number of worker processes; 0 does everything in this process, and with kind cuda or mpi "
+        "stands for one a GPU or a rank.",
     )
     threads_per_worker: Count = Field(default=1, description="The number of threads a worker computes with.")
     engine: Literal["auto", "closure", "recurrence", "reference"] = Field(
@@ -499,19 +544,74 @@ class ComputeSection(Section):
         default="float32", description="The precision of the routing arithmetic."
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="What the workers compute on.")
+    restarts: NonNegativeCount = Field(
+        default=3,
+        description="How many times a run in which a worker is lost goes on by itself from its last checkpoint.",
+    )
+    patience: PositiveDuration = Field(
+        default=120.0,
+        description="How long a worker may give no sign of life before it counts as lost, such as 2m; one at work "
+        "gives some, however long its work takes.",
+    )
     memory_budget: Size = Field(
         default=2_000_000_000,
         description="About how much memory a worker spends on what it keeps for the gradient and on a chunk of "
         "time, such as 2GB; with less it computes more of it again, in smaller chunks.",
     )
+    interface: str = Field(
+        default=LOOPBACK,
+        description="The network interface that scheduler and workers listen on; lo can be reached from this "
+        "machine only.",
+    )
+    port: PortNumber = Field(default=0, description="The scheduler's port; 0 takes any free one.")
+    wait: PositiveDuration = Field(
+        default=300.0, description="How long workers may take to come, such as 5m."
+    )
+    dashboard: Switch = Field(
+        default=False, description="Whether Dask's dashboard is served on the interface."
+    )
+    dashboard_port: PortNumber = Field(default=0, description="Its port; 0 takes any free one.")
+    performance_report: Switch = Field(
+        default=False, description="Whether Dask's performance report is written, dask-report.html."
+    )
+    tls: Literal["off", "temporary"] | TlsSection = Field(
+        default="off",
+        description="Whether connections are encrypted: off, with temporary certificates, or with those of ca, cert "
+        "and key.",
+    )
+    slurm: SlurmSection = Field(default_factory=SlurmSection, description="What jobs ask of Slurm.")
 
     @model_validator(mode="after")
-    def _serial_has_no_workers(self) -> Self:
+    def _kind_has_its_workers(self) -> Self:
         if self.kind == "serial" and self.workers:
             raise InputError(
                 f"found kind serial with {self.workers} workers; expected workers 0, or kind local"
             )
+        if self.kind == "slurm" and not self.workers:
+            raise InputError("found kind slurm with 0 workers; expected the number of jobs to submit")
         return self
+
+    def cluster(self, run_dir: Path) -> ClusterOptions:
+        """What the run in `run_dir` opens its executor with."""
+        if isinstance(self.tls, TlsSection):
+            tls: Tls | None = Tls(self.tls.ca, self.tls.cert, self.tls.key)
+        else:
+            tls = Tls() if self.tls == "temporary" else None
+        return ClusterOptions(
+            kind=self.kind,
+            workers=self.workers,
+            threads=self.threads_per_worker,
+            interface=self.interface,
+            port=self.port,
+            dashboard=self.dashboard,
+            dashboard_port=self.dashboard_port,
+            report=run_dir / "dask-report.html" if self.performance_report else None,
+            logs=run_dir / "workers",
+            tls=tls,
+            wait=self.wait,
+            queue=dict(self.slurm),
+            patience=self.patience,
+        )
 
 
 class StageSection(Section):
@@ -592,6 +692,10 @@ class EstimateSection(Section):
     checkpoint_every: Count = Field(
         default=10,
         description="The number of steps from one checkpoint to the next; a killed run resumes there.",
+    )
+    checkpoints: Count = Field(
+        default=2,
+        description="The number of newest checkpoints that are kept; if one is damaged, the one before is taken.",
     )
     uniform_grid: Count = Field(
         default=12,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.errors import InputError
+from rivergrad.workflow.jobs import job_text
 from rivergrad.workflow.progress import time_text
 
 
@@ -26,6 +27,8 @@ class Status:
     validation: float | None
     seconds_per_step: float | None
     seconds_since_written: float
+    workers: str | None = None
+    job: str | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -45,12 +48,13 @@ class Status:
         ]
         if scores:
             lines.append(", ".join(scores))
+        where = [text for text in (self.workers, self.job) if text is not None]
         pace = [] if self.seconds_per_step is None else [f"{self.seconds_per_step:.3g} s a step"]
         if self.seconds_left is not None:
             pace.append(f"at most {time_text(self.seconds_left)} left")
         if self.state == "running":
             pace.append(f"last sign of life {time_text(self.seconds_since_written)} ago")
-        return [*lines, ", ".join(pace)] if pace else lines
+        return [*lines, *([", ".join(pace)] if pace else []), *([", ".join(where)] if where else [])]
 
 
 def require_run(run: Path) -> None:
@@ -66,13 +70,16 @@ def read_status(run: Path) -> Status:
 
     **Raises:** `InputError` where the folder is not a run directory or its files are damaged.
     """
+    job = job_text(run)
+    if job is not None and not (run / "run.json").exists():  # submitted, and not begun
+        return Status(run.name, "queued", 0, None, None, None, None, 0.0, None, job)
     require_run(run)
     info = read_json(run / "run.json")
     name, state = str(info.get("name") or run.name), str(info.get("status", "unknown"))
     fold = _fold_at(run)
     if fold is not None:
         of = _setting(run, "gauges", "folds")
-        return replace(read_status(fold), name=f"{name}, fold {fold.name} of {of}", state=state)
+        return replace(read_status(fold), name=f"{name}, fold {fold.name} of {of}", state=state, job=job)
     history = _read_history(run / "history.csv")
     last = history[-1] if history else {}
     validations = [
@@ -88,6 +95,8 @@ def read_status(run: Path) -> Status:
         validation=validations[-1] if validations else None,
         seconds_per_step=_pace(history),
         seconds_since_written=max(0.0, time.time() - written),
+        workers=_workers(run),
+        job=job,
     )
 
 
@@ -104,6 +113,16 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise InputError(f"{path}: found a {type(info).__name__}; expected an object with name and status")
     return info
+
+
+def _workers(run: Path) -> str | None:
+    """What the cluster of a run said of itself when it was opened."""
+    path = run / "workers" / "cluster.json"
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    text = f"{len(found.get('workers', ()))} workers ({found.get('kind')})"
+    return f"{text}, dashboard {found['dashboard']}" if "dashboard" in found else text
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:

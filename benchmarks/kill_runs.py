@@ -1,0 +1,292 @@
+"""Runs whose workers are killed at random moments: each has to end by itself with the estimate of an undisturbed run.
+
+    python benchmarks/kill_runs.py                   20 runs, a worker of each killed by SIGKILL
+    python benchmarks/kill_runs.py --runs 4 --hang   workers that hang (SIGSTOP) instead
+    python benchmarks/kill_runs.py --scheduler       the scheduler killed: a clear end, and a correct resume
+
+Moments go round: while workers set up, in the middle of a sweep, while a checkpoint is written, in the evaluation.
+Writes benchmarks/kill_runs.csv, a row a run; ends with 1 unless all runs ended as they should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import yaml
+from measure import machine
+
+WORKFLOW = {
+    "name": "kill",
+    "seed": 3,
+    "world": {"spec": {"seed": 3, "reaches": 400, "years": 1, "gauge_fraction": 0.08, "start": "2001-01-01"}},
+    "time": {
+        "routing_step": "6h",
+        "warmup": "20d",
+        "train": ["2001-01-01", "2001-10-31"],
+        "test": ["2001-11-01", "2001-12-30"],
+    },
+    "gauges": {"holdout": 0.25},
+    "parameters": {"trend": ["slope", "upstream_area_m2"], "shrinkage": 0.01},
+    "partition": {"parts": 4, "block_reaches": 60, "spread": True},
+    "compute": {"kind": "local", "workers": 2, "patience": "10s"},
+    "estimate": {"steps": 40, "window": "120d", "evaluate_every": 5, "checkpoint_every": 3, "patience": 50,
+                 "learning_rate": 0.1, "uniform_grid": 6},
+    "uncertainty": {"products": 8},
+    "report": {"hydrographs": 2, "discharge": True},
+}  # fmt: skip
+PHASES = ("setup", "sweep", "checkpoint", "evaluation")
+LIMIT = 600.0
+"""Seconds after which a run counts as hanging."""
+
+
+def processes_below(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    """Worker processes of a run."""
+    found = []
+    for below in processes_below(pid):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
+                found.append(below)
+    return found
+
+
+def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = (
+        [sys.executable, *arguments] if arguments else [sys.executable, "-m", "rivergrad.cli", "estimate"]
+    )
+    return subprocess.Popen(
+        [*command, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def write_workflow(folder: Path, name: str) -> tuple[Path, Path]:
+    """A workflow's file and its run directory."""
+    path, run = folder / f"{name}.yaml", folder / name
+    path.write_text(yaml.safe_dump({**WORKFLOW, "output": str(run)}, sort_keys=False))
+    return path, run
+
+
+def log_of(run: Path) -> str:
+    return (run / "log.txt").read_text() if (run / "log.txt").exists() else ""
+
+
+def newest(run: Path) -> int:
+    return max((int(p.stem.removeprefix("step-")) for p in run.glob("checkpoints/step-*.npz")), default=0)
+
+
+def until(done: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    limit = time.monotonic() + LIMIT
+    while not done():
+        if process.poll() is not None or time.monotonic() > limit:
+            raise RuntimeError("the run was over before its moment")
+        time.sleep(0.002)
+
+
+def wait_for(phase: str, process: subprocess.Popen[str], run: Path, rng: random.Random) -> None:
+    """Come to a random moment of a phase."""
+    if phase == "setup":
+        until(lambda: len(workers_of(process.pid)) >= 2, process)
+        time.sleep(rng.uniform(0.0, 6.0))
+    elif phase == "sweep":
+        at = rng.randrange(3, 36, 3)
+        until(lambda: newest(run) >= at, process)
+        time.sleep(rng.uniform(0.0, 0.3))
+    elif phase == "checkpoint":
+        at = rng.randrange(3, 33, 3)
+        until(lambda: newest(run) >= at, process)
+        until(lambda: [*run.glob("checkpoints/.tmp-*")] or newest(run) > at, process)
+    else:
+        until(lambda: "estimate took" in log_of(run), process)
+        time.sleep(rng.uniform(0.0, 0.5))
+
+
+def difference(run: Path, whole: Path) -> float:
+    """The largest relative difference of any number of the estimate."""
+    found, expected = (xr.open_zarr(folder / "parameters.zarr").load() for folder in (run, whole))
+    worst = 0.0
+    for name in expected.variables:
+        a, b = np.asarray(found[name]), np.asarray(expected[name])
+        if np.issubdtype(b.dtype, np.floating):
+            same = (a == b) | (np.isnan(a) & np.isnan(b))
+            off = np.abs(np.where(same, 0.0, a - b)) / np.maximum(np.abs(np.where(same, 1.0, b)), 1e-300)
+            worst = max(worst, float(np.where(same, 0.0, off).max(initial=0.0)))
+        elif not np.array_equal(a, b):
+            worst = float("inf")
+    return worst
+
+
+def disturb(folder: Path, number: int, phase: str, hang: bool, whole: Path) -> dict[str, object]:
+    rng = random.Random(number)
+    path, run = write_workflow(folder, f"run-{number}")
+    process = start(path)
+    began = time.monotonic()
+    try:
+        wait_for(phase, process, run, rng)
+        victim = rng.choice(workers_of(process.pid))
+        at = newest(run)
+        os.kill(victim, signal.SIGSTOP if hang else signal.SIGKILL)
+        harmed = time.monotonic() - began
+        _, errors = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+    correct = process.returncode == 0
+    off = difference(run, whole) if correct else float("nan")
+    if not correct:
+        print(errors[-2000:], file=sys.stderr)
+    return {
+        "run": number,
+        "what": "worker stopped" if hang else "worker killed",
+        "phase": phase,
+        "after_s": round(harmed, 2),
+        "checkpoint": at,
+        "exit_code": process.returncode,
+        "restarts": log_of(run).count("setting up again"),
+        "largest_difference": off,
+        "seconds": round(time.monotonic() - began, 1),
+        "as_it_should": correct and off <= 1e-6,
+    }
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and two workers in processes of their own."""
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    first = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)],
+        **quiet,
+    )  # fmt: skip
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
+    others = [
+        subprocess.Popen(
+            [*command, "--scheduler-file", str(file), "--local-directory", str(folder)], **quiet,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        yield str(file), first
+    finally:
+        for process in (first, *others):
+            process.terminate()
+        for process in (first, *others):
+            process.wait(30)
+
+
+def lose_the_scheduler(folder: Path, number: int, whole: Path) -> dict[str, object]:
+    path, run = write_workflow(folder, f"scheduler-{number}")
+    began = time.monotonic()
+    with scheduler(folder) as (file, process_of_scheduler):
+        process = start(path, __file__, "--on", file)
+        at = random.Random(number).randrange(6, 30, 3)
+        until(lambda: newest(run) >= at, process)
+        process_of_scheduler.kill()
+        killed = time.monotonic()
+        _, errors = process.communicate(timeout=LIMIT)
+    said = errors.strip().splitlines()[-1]
+    clear = process.returncode == 2 and "the scheduler of the workers is lost" in said and "again" in said
+    print(f"{said} ({time.monotonic() - killed:.1f} s after it was killed)")
+    again = start(path)
+    again.communicate(timeout=LIMIT)
+    off = difference(run, whole) if again.returncode == 0 else float("nan")
+    return {
+        "run": number,
+        "what": "scheduler killed",
+        "phase": "sweep",
+        "after_s": round(killed - began, 2),
+        "checkpoint": newest(run) if again.returncode else at,
+        "exit_code": process.returncode,
+        "restarts": 0,
+        "largest_difference": off,
+        "seconds": round(time.monotonic() - began, 1),
+        "as_it_should": clear and off <= 1e-6,
+    }
+
+
+def run_on(file: str, path: str) -> None:
+    """Carry out a workflow on the workers of a scheduler that is there already."""
+    from distributed import Client
+
+    from rivergrad.cli.guard import exit_code
+    from rivergrad.distributed.executor import DaskExecutor
+    from rivergrad.workflow import run as module
+    from rivergrad.workflow.load import load_workflow
+
+    @contextmanager
+    def open_there(options: object) -> Iterator[DaskExecutor]:
+        with Client(scheduler_file=file) as client:
+            client.wait_for_workers(2, timeout=LIMIT)
+            yield DaskExecutor(client, 10.0)
+
+    module.open_executor = open_there  # type: ignore[assignment]
+    sys.exit(exit_code(lambda: module.run_workflow(load_workflow(Path(path)), report=False) and 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--hang", action="store_true")
+    parser.add_argument("--scheduler", action="store_true")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--append", action="store_true")
+    parser.add_argument("--on", nargs=2, metavar=("SCHEDULER_FILE", "WORKFLOW"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.on:
+        run_on(*given.on)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path, whole = write_workflow(folder, "undisturbed")
+        assert start(path).wait(LIMIT) == 0
+        for number in range(given.runs):
+            if given.scheduler:
+                row = lose_the_scheduler(folder, number, whole)
+            else:
+                row = disturb(folder, number, PHASES[number % len(PHASES)], given.hang, whole)
+            print(row, flush=True)
+            rows.append({**row, "machine": machine()})
+            new = not (given.append and given.output.exists()) and len(rows) == 1
+            with given.output.open("w" if new else "a", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                if new:
+                    writer.writeheader()
+                writer.writerow(rows[-1])
+    good = sum(bool(row["as_it_should"]) for row in rows)
+    print(f"{good} of {len(rows)} ended as they should")
+    sys.exit(good != len(rows))
+
+
+if __name__ == "__main__":
+    main()

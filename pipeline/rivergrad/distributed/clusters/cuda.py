@@ -1,0 +1,51 @@
+"""Worker processes of this machine, one a GPU, by dask-cuda."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.clusters.local import local_settings
+from rivergrad.distributed.options import ClusterOptions
+from rivergrad.errors import InputError
+
+
+@contextmanager
+def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
+    """A `LocalCUDACluster`: each worker sees its own GPU first, and is bound to the cores near it.
+
+    Boundary series go over UCX where that is installed (ucxx) and connections are not encrypted.
+
+    Raises:
+        InputError: no GPU, fewer than workers, or no dask-cuda.
+    """
+    from importlib.util import find_spec
+
+    import torch
+
+    found = torch.cuda.device_count()
+    if found == 0:
+        raise InputError(
+            "compute.kind: found cuda and no GPU that torch can use; expected one, or kind local"
+        )
+    if options.workers > found:
+        raise InputError(
+            f"compute.workers: found {options.workers} with kind cuda and {found} GPUs; expected one a GPU, or 0"
+        )
+    try:
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        raise InputError(
+            "compute.kind: cuda needs the package dask-cuda; expected it (pip install 'rivergrad[cuda]')"
+        ) from None
+    workers = options.workers or found
+    settings = local_settings(options, ground)
+    if (
+        ground.security is None
+        and find_spec("ucxx") is not None
+        and find_spec("distributed_ucxx") is not None
+    ):
+        settings["protocol"] = "ucxx"
+    with LocalCUDACluster(n_workers=workers, **settings) as cluster:
+        yield Started(cluster, workers)

@@ -1,0 +1,36 @@
+"""Worker processes of this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rivergrad.distributed.clusters import Ground, Started
+from rivergrad.distributed.options import ClusterOptions
+
+
+def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:
+    """The arguments of Dask's `LocalCluster` and of its relatives, but for the number of workers."""
+    return {
+        "threads_per_worker": 1,
+        "processes": True,
+        "host": ground.host,
+        "scheduler_port": options.port,
+        "protocol": "tcp" if ground.security is None else "tls",
+        "security": ground.security,
+        # a port has to be given: None would take 8787, and warn where it is taken
+        "dashboard_address": f"{ground.host}:{options.dashboard_port}",
+        "scheduler_kwargs": {"dashboard": options.dashboard},
+        "silence_logs": logging.ERROR,
+    }
+
+
+@contextmanager
+def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
+    """A `LocalCluster` of `options.workers` processes."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=options.workers, **local_settings(options, ground)) as cluster:
+        yield Started(cluster, options.workers)

@@ -1,0 +1,57 @@
+"""What a cluster is opened with: plain values, so that a workflow can make them without Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["serial", "local", "cuda", "slurm", "mpi"]
+LOOPBACK = "lo"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The certificates of Dask's connections, PEM files; all three None for a certificate made for this cluster.
+
+    **Arguments**: `ca`, who signed the certificates; `cert` and `key`, what every process shows.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """What runs the parts.
+
+    **Arguments**: `kind`, serial (this process), local (worker processes of this machine), cuda (one worker a GPU),
+    slurm (jobs of a Slurm cluster), mpi (the ranks of an MPI job); `workers`, how many, where 0 is no cluster for
+    local and as many as there are GPUs or ranks for cuda and mpi; `threads`, what one computes with; `interface`,
+    the network interface that scheduler and workers listen on; `port`, the scheduler's, 0 for any free one;
+    `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
+    report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
+    `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
+    the scheduler counts as lost; `queue`, what a Slurm job asks for.
+    """
+
+    kind: Kind = "local"
+    workers: int = 0
+    threads: int = 1
+    interface: str = LOOPBACK
+    port: int = 0
+    dashboard: bool = False
+    dashboard_port: int = 0
+    report: Path | None = None
+    logs: Path | None = None
+    tls: Tls | None = None
+    wait: float = 300.0
+    patience: float = 120.0
+    queue: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def serial(self) -> bool:
+        """Whether everything is done in this process."""
+        return self.kind == "serial" or (self.kind == "local" and self.workers == 0)

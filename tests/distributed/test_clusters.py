@@ -1,0 +1,217 @@
+"""The same small workflow on every kind of cluster, and what goes wrong when one is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cluster_runs import COMMAND, ENVIRONMENT, ROOT, estimate, same_results, write_workflow
+from distributed import LocalCluster
+
+from rivergrad.distributed import handshake, ranks
+from rivergrad.distributed.cluster import open_client
+from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.options import ClusterOptions, Tls
+from rivergrad.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workflow carried out by one process."""
+    return estimate(tmp_path_factory.mktemp("serial") / "run", "compute.kind=serial")
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_local_workers(serial: Path, tmp_path: Path) -> None:
+    """Two worker processes, encrypted, with dashboard and performance report."""
+    run = estimate(
+        tmp_path / "run",
+        *("compute.profile=configs/local.yaml", "compute.tls=temporary"),
+        *("compute.dashboard=true", "compute.performance_report=true"),
+    )
+    same_results(serial, run)
+    assert "<title>Dask Performance Report</title>" in (run / "dask-report.html").read_text()
+    found = json.loads((run / "workers" / "cluster.json").read_text())
+    assert (found["kind"], found["workers"]) == ("local", ["0", "1"])
+    assert found["dashboard"].startswith("http://127.0.0.1:")
+    for name in ("0", "1"):
+        assert f"worker {name}, process" in (run / "workers" / f"{name}.log").read_text()
+    assert "tls://127.0.0.1" in (run / "workers" / "0.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+def test_ranks_of_mpi(serial: Path, tmp_path: Path) -> None:
+    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert launcher is not None, "mpiexec is not there; the package mpich brings it"
+    run = estimate(tmp_path / "run", "compute.profile=configs/mpi.yaml", before=[launcher, "-n", "4"])
+    same_results(serial, run)
+    assert sorted(path.stem for path in (run / "workers").glob("[0-9].log")) == ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def slurm() -> None:
+    try:
+        subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("no Slurm answers: start one with tests/slurm/cluster.sh start, and set SLURM_CONF")
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
+def test_jobs_of_slurm(serial: Path, tmp_path: Path) -> None:
+    """Each worker in a job of its own."""
+    run = estimate(
+        tmp_path / "run",
+        "compute.profile=configs/slurm.yaml",
+        "compute.slurm.memory=1GB",
+        "compute.tls=temporary",
+    )
+    same_results(serial, run)
+    workers = json.loads((run / "workers" / "cluster.json").read_text())["workers"]
+    assert workers == ["SLURMCluster-0", "SLURMCluster-1"]
+    assert all((run / "workers" / f"{name}.log").stat().st_size > 0 for name in workers)
+
+
+def rivergrad(*words: object) -> str:
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=True
+    )  # fmt: skip
+    return done.stdout
+
+
+def wait_until(what: str, there: Any, seconds: float = 120.0) -> None:
+    last = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < last, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
+def test_submitted_and_preempted(serial: Path, tmp_path: Path) -> None:
+    """A job of two ranks on two nodes is told to stop, queues again, goes on, and ends as if nothing had been."""
+    run = tmp_path / "run"
+    submitted = rivergrad(
+        *("submit", write_workflow(tmp_path), "--profile", "configs/mpi.yaml"),
+        *("--set", f"output={run}", "--set", "compute.workers=2", "--set", "compute.slurm.memory=1GB"),
+    )
+    job = submitted.strip()
+    log, state = run / "log.txt", lambda: rivergrad("status", run).splitlines()
+    try:
+        wait_until("the first step", lambda: log.is_file() and "step 0" in log.read_text())
+        assert state()[-1] == f"2 workers (mpi), Slurm job {job}: RUNNING"
+        subprocess.run(["scancel", "--signal=TERM", job], check=True)
+        wait_until("a checkpoint", lambda: "stopped by SIGTERM" in log.read_text())
+        assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+        wait_until("the end", lambda: json.loads((run / "run.json").read_text())["status"] == "done")
+    finally:
+        subprocess.run(["scancel", job], check=False)
+    same_results(serial, run)
+    said = (run / f"slurm-{job}.out").read_text()
+    assert "stopped; queueing again" in said
+
+
+class _OtherSource:
+    """What `code_digest` is in this process, while workers still have the true one."""
+
+    def __call__(self) -> str:
+        return "other"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (handshake, "code_digest")
+
+
+@pytest.mark.distributed
+def test_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_client(ClusterOptions(workers=1)) as client:
+        monkeypatch.setattr(handshake, "code_digest", _OtherSource())
+        with pytest.raises(
+            InputError, match=r"has rivergrad 0\S+, source \w{8}, .* rivergrad 0\S+, source other"
+        ):
+            handshake.check_versions(client)
+        monkeypatch.setattr("rivergrad.__version__", "9.9.9")
+        with pytest.raises(
+            InputError, match=r"worker tcp://127\S+ has rivergrad 0\S+, and this .* rivergrad 9\.9\.9;"
+        ):
+            handshake.check_versions(client)
+
+
+@pytest.mark.distributed
+def test_one_worker_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dask-cuda's cluster is a LocalCluster that binds workers to GPUs: here one that has none to bind to."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setitem(sys.modules, "dask_cuda", types.SimpleNamespace(LocalCUDACluster=LocalCluster))
+    with open_executor(ClusterOptions("cuda")) as executor:
+        assert len(set(executor.everywhere(os.getpid))) == 2
+    with (
+        pytest.raises(InputError, match="found 3 with kind cuda and 2 GPUs"),
+        open_executor(ClusterOptions("cuda", workers=3)),
+    ):
+        pass
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    with (
+        pytest.raises(InputError, match=r"needs the package dask-cuda; .*rivergrad\[cuda\]"),
+        open_executor(ClusterOptions("cuda")),
+    ):
+        pass
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match="found cuda and no GPU"), open_executor(ClusterOptions("cuda")):
+        pass
+
+
+def refused(**options: Any) -> str:
+    with pytest.raises(InputError) as error, open_executor(ClusterOptions(**{"workers": 1, **options})):
+        pass
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for key, option in (("port", "port"), ("dashboard_port", "dashboard_port")):
+            text = refused(**{option: port})
+            assert text.startswith(f"compute.{key}: port {port} of 127.0.0.1: address already in use")
+    assert refused(interface="ib7").startswith(
+        "compute.interface: found 'ib7'; expected one with an IPv4 address: "
+    )
+    assert "compute.tls.ca:" in refused(tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key"))
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).write_text("nothing of the kind\n")
+    assert "PEM files that belong together" in refused(
+        tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "slurm needs sbatch" in refused(kind="slurm")
+
+
+def test_ranks_without_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    ranks.world.cache_clear()
+    with pytest.raises(InputError, match=r"mpi needs mpi4py .*rivergrad\[mpi\]"), ranks.leading("mpi"):
+        pass
+    for rank in (0, 1):
+        monkeypatch.setenv("PMI_RANK", str(rank))
+        monkeypatch.setenv("PMI_SIZE", "4")
+        if rank:  # says nothing: the first one does
+            with ranks.leading("local") as leads:
+                assert not leads
+        else:
+            with pytest.raises(InputError, match="found local in 4 MPI ranks"), ranks.leading("local"):
+                pass
