@@ -74,6 +74,8 @@ class TestEnsembles:
         windows = torch.stack([C.runoff, 2 * C.runoff])
         found, _ = router(windows, {"k": self.k[:, None], "x": C.parameters["x"]})
         assert off(found, self.members(router, windows)) <= 1e-13
+        alone, _ = router(C.runoff, {"k": self.k[1:2], "x": C.parameters["x"]})
+        assert torch.equal(alone[0], router(C.runoff, C.parameters)[0])
         each, _ = router(torch.stack([C.runoff] * 3), {"k": self.k, "x": C.parameters["x"].expand(3, N)})
         assert off(each, found[:, 0]) <= 1e-13
 
@@ -113,6 +115,8 @@ class TestEnsembles:
             ),
         ):
             double()(torch.stack([C.runoff] * 2), {"k": self.k, "x": C.parameters["x"]})
+        with pytest.raises(InputError, match=r"expected one member of the ensemble at least"):
+            double()(C.runoff, {"k": self.k[:0], "x": C.parameters["x"]})
         with pytest.raises(InputError, match=r"parameter k: expected one value a reach \(12\), found shape"):
             double()(C.runoff, {"k": self.k[:, :5], "x": C.parameters["x"]})
 
