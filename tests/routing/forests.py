@@ -292,7 +292,7 @@ def in_two_engines(
     )
     under_prepared = under.prepare({k: v[low] for k, v in p.items()}, time)
     for chunk in chunks:
-        out = torch.zeros(len(chunk), n, dtype=torch.float64)
+        out = torch.zeros(len(chunk), n, dtype=runoff.dtype)
         flow = None
         if up.size:
             found, flow, state[0] = above.apply(above_prepared, chunk[None][..., up], state=state[0])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.routing.closure import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.engine import no_recurrence
 from rivergrad.routing.recurrence.problem import Index, no_index
@@ -17,7 +17,7 @@ from rivergrad.routing.schemes.base import Recurrence, Scheme
 
 ENGINES = ("auto", "closure", "recurrence", "reference")
 
-Prepared: TypeAlias = Kernels | Recurrence
+Prepared: TypeAlias = "Responses | Recurrence"
 """What an engine makes of parameters, for reuse over chunks of a record."""
 
 RouterState: TypeAlias = ClosureState | RecurrenceState
@@ -143,6 +143,7 @@ def make_engine(
             f"engine {name}: it takes runoff per reach, found weights of a grid; "
             "expected the engine recurrence, or runoff with the weights applied"
         )
+    options: dict[str, Any] = {} if keep_bytes is None else {"keep_bytes": keep_bytes}
     return ClosureEngine(
         downstream,
         scheme,
@@ -155,5 +156,5 @@ def make_engine(
         block_reaches=block_reaches,
         dtype=dtype,
         device=device,
-        **({} if keep_bytes is None else {"keep_bytes": keep_bytes}),
+        **options,
     )

@@ -1,5 +1,5 @@
-"""The closure engine in plain torch: any scheme, any device, differentiable."""
+"""The closure engine: any scheme, any device, differentiable; plain torch, or fused kernels on GPUs."""
 
-from rivergrad.routing.closure.engine import ClosureEngine, ClosureState, Kernels
+from rivergrad.routing.closure.engine import ClosureEngine, ClosureState, Kernels, Responses
 
-__all__ = ["ClosureEngine", "ClosureState", "Kernels"]
+__all__ = ["ClosureEngine", "ClosureState", "Kernels", "Responses"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -16,8 +19,14 @@ from rivergrad.routing.closure.kernels import Leftover, chunk_tiles
 from rivergrad.routing.closure.paths import Index
 from rivergrad.routing.closure.plan import Level, Plan, make_plan
 from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_size, tolerance
+from rivergrad.routing.recurrence.problem import Problem
 from rivergrad.routing.schemes.base import Scheme
 from rivergrad.routing.steps import step_ratio
+
+if TYPE_CHECKING:  # needs Triton
+    from rivergrad.routing.closure.fused.engine import FusedClosure, Spectra
+
+log = logging.getLogger(__name__)
 
 MEASURING_DIGITS = 3.0
 """Damping (decades over the padded length) where the window is chosen so that nothing is left beyond it:
@@ -34,12 +43,16 @@ class Kernels:
     """Forcing steps of the past that matter; None where the window was cut at the horizon and all may."""
 
 
+Responses: TypeAlias = "Kernels | Spectra"
+"""What `ClosureEngine.prepare` makes: tiles for plain torch, coefficients or tables for the fused kernels."""
+
+
 @dataclass(frozen=True)
 class ClosureState:
     """What a later chunk of time needs of the past: the last inputs of each level, oldest first.
 
-    `history[level]` is (column, batch, steps): runoff of the level's reaches, then its inflows by phase. It
-    is differentiable like any other input.
+    `history[level]` is (column, batch, steps): runoff of the level's reaches, then its inflows by phase (the fused
+    kernels have two: runoff, and inflows by phase). It is differentiable like any other input.
     """
 
     history: tuple[Tensor, ...]
@@ -51,7 +64,9 @@ class ClosureEngine:
 
     Memory: `kernel_bytes` says what the responses take for a window; computing them takes `work_bytes` more,
     whatever the size of the network; routing B series of T steps takes runoff and discharge, as much again
-    for the history, and at most `convolve.GATHER_BYTES` twice.
+    for the history, and at most `convolve.GATHER_BYTES` twice. All this is of plain torch: see
+    `FusedClosure.plan_bytes` for the kernels that stand in for it on a GPU, where float32 is wanted and neither a
+    window nor blocks were asked for. `path` says which of them this is, and why; so does the log.
 
     Args:
         downstream: (reach,) position of the downstream reach or −1.
@@ -63,7 +78,12 @@ class ClosureEngine:
         window: kept length of responses in forcing steps; None chooses it.
         dtype: of runoff and discharge; responses are computed in float64 in any case.
         block_reaches: see `make_plan`.
-        keep_bytes: path responses are kept for the backward pass up to this size, else computed again.
+        keep_bytes: path responses (or spectra) are kept for the backward pass up to this size, else computed again.
+        fused: whether the fused kernels compute; by default wherever they can, on a CUDA device.
+        half: the fused kernels keep spectra for the gradient in bfloat16: half the memory, gradients good to 1e-2.
+
+    Raises:
+        InputError: `fused` asked for what the kernels can't do.
     """
 
     downstream: Index
@@ -78,10 +98,58 @@ class ClosureEngine:
     block_reaches: int | None = None
     device: torch.device = CPU
     keep_bytes: int = 1 << 29
+    fused: bool | None = None
+    half: bool = False
 
     def __post_init__(self) -> None:
         self.ratio = step_ratio(self.forcing_step, self.routing_step)
-        self.plan: Plan = make_plan(
+        on_gpu = self.device.type == "cuda"
+        unfit = self._unfit() if on_gpu or self.fused else None
+        if self.fused and unfit is not None:
+            raise InputError(
+                f"closure engine, fused kernels: {unfit}; expected fused to be left out, or false"
+            )
+        fused = on_gpu and unfit is None if self.fused is None else self.fused
+        self.path = "fused kernels" if fused else "plain torch"
+        if not fused and on_gpu:
+            self.path += f": {unfit or 'they were not wanted'}"
+        self._fused: FusedClosure | None = None
+        if fused:
+            from rivergrad.routing.closure.fused.engine import FusedClosure
+
+            problem = Problem(self.downstream, self.ratio, self.targets, self.inlets, self.outlets)
+            self._fused = FusedClosure(
+                problem,
+                self.scheme,
+                self.forcing_step,
+                self.routing_step,
+                device=self.device,
+                keep_bytes=self.keep_bytes,
+                half=self.half,
+            )
+        log.info("closure engine: %s", self.path)
+
+    def _unfit(self) -> str | None:
+        """Why the fused kernels can't do this; None where they can."""
+        try:
+            import triton  # noqa: F401
+        except ImportError:
+            return "they need Triton, which is not installed"
+        if self.dtype != torch.float32:
+            return "they compute in float32 only"
+        given = {"window": self.window, "block_reaches": self.block_reaches}
+        if options := [key for key, value in given.items() if value is not None]:
+            return f"they have no {' and '.join(options)}, which was given"
+        if self.scheme.separate_runoff:
+            one = {p.name: torch.tensor([p.default], dtype=torch.float64) for p in self.scheme.parameters}
+            if self.scheme.recurrence(one, self.routing_step) is None:
+                return f"{self.scheme.name} has another response for runoff and is no recurrence"
+        return None
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Blocks, levels, paths and tiles for plain torch."""
+        return make_plan(
             self.downstream,
             self.ratio,
             targets=self.targets,
@@ -100,7 +168,7 @@ class ClosureEngine:
         """Bytes that the responses of a window take."""
         return self.plan.n_tile_values * window * self.dtype.itemsize
 
-    def prepare(self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None) -> Kernels:
+    def prepare(self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None) -> Responses:
         """Responses for these parameters, long enough for a record of `horizon` forcing steps.
 
         Nothing beyond the record's own length can matter, so the window never exceeds it. `scheme` stands in
@@ -111,6 +179,8 @@ class ClosureEngine:
         """
         parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
         scheme = self.scheme if scheme is None else scheme
+        if self._fused is not None:
+            return self._fused.prepare(parameters, horizon, scheme)
         if self.window is not None:
             return self._given_window(scheme, parameters, self.window)
         allowed = tolerance(self.dtype)
@@ -179,7 +249,7 @@ class ClosureEngine:
 
     def apply(
         self,
-        kernels: Kernels,
+        kernels: Responses,
         runoff: Tensor,
         inflow: Tensor | None = None,
         state: ClosureState | None = None,
@@ -195,6 +265,11 @@ class ClosureEngine:
         Returns:
             discharge (batch, time, target), outflow (batch, outlet, routing step), and the state after.
         """
+        if not isinstance(kernels, Kernels):
+            assert self._fused is not None
+            before = None if state is None else state.history
+            mean, leaving, recent = self._fused.apply(kernels, runoff, inflow, before)
+            return mean, leaving, ClosureState(recent)
         batch, time, _ = runoff.shape
         runoff = runoff.to(self.device, self.dtype)
         flows: list[Tensor | None] = [None] * self.plan.n_flows

@@ -1,0 +1,1 @@
+"""The closure engine fused into Triton kernels, for GPUs."""

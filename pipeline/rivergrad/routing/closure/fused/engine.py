@@ -1,0 +1,310 @@
+"""The closure on a GPU: the whole tree at once, frequency by frequency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivercut import graph
+from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.fused.points import Points, Tiling
+from rivergrad.routing.closure.fused.solve import Coefficients, Source, Table, Work, solve
+from rivergrad.routing.closure.fused.sweeps import PROGRAMS_DOWN, Cut, Net
+from rivergrad.routing.closure.kernels import transfer_functions
+from rivergrad.routing.closure.window import good_size, tolerance
+from rivergrad.routing.recurrence.problem import Index, Problem
+from rivergrad.routing.schemes.base import Moments, Recurrence, Scheme
+
+LONGEST_PAD = 8
+"""A record far shorter than the responses is followed by at most as many times its length, and damped."""
+DIGITS = 8.0
+"""Decades of damping then: what wraps around is 1e-8 of it, and rounding grows tenfold at most."""
+LEAST_BUDGET, MOST_BUDGET = 1 << 29, 1 << 34
+"""Spectra worked on at once take an eighth of the memory that is free, within these bounds."""
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Responses for given parameters, differentiable with respect to them."""
+
+    source: Source
+    values: tuple[Tensor, ...]
+    lead: int
+    """Forcing steps for which responses last."""
+    memory: int | None
+    """Forcing steps of the past that matter; None where the record is shorter than the responses."""
+    horizon: int
+    length: int
+    """Of the transform, where the record (of `horizon` steps) is shorter than the responses."""
+    digits: float
+    delay: int
+
+
+class FusedClosure:
+    """Routing of one (piece of a) network by sweeps at all frequencies, in float32.
+
+    Args:
+        problem: the network and what is wanted of it.
+        scheme, forcing_step, routing_step: see `ClosureEngine`.
+        device: where; not a CUDA device only under Triton's interpreter.
+        keep_bytes: spectra kept at once for the gradient.
+        half: keep them in bfloat16; gradients are then good to 1e-3 or so.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        scheme: Scheme,
+        forcing_step: float,
+        routing_step: float,
+        device: torch.device,
+        keep_bytes: int,
+        half: bool = False,
+    ) -> None:
+        self.scheme, self.forcing_step, self.routing_step = scheme, forcing_step, routing_step
+        self.device, self.keep_bytes, self.half = device, keep_bytes, half
+        self.ratio = problem.ratio
+        self.net = Net(problem, device)
+        self.plain = bool(problem.inlets.size or problem.outlets.size)
+        self.n_columns = problem.n_reaches
+        down = torch.from_numpy(np.array(problem.downstream, dtype=np.int64))
+        n = problem.n_reaches
+        self.downstream = torch.cat([torch.where(down >= 0, down, n), torch.tensor([n])]).to(device)
+        self.deepest = _deepest(problem.downstream)
+        self._points: dict[tuple[int, float, int], Points] = {}
+
+    # ---- preparing
+
+    def prepare(self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None) -> Spectra:
+        """See `ClosureEngine.prepare`."""
+        scheme = self.scheme if scheme is None else scheme
+        parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
+        recurrence = scheme.recurrence(parameters, self.routing_step)
+        with torch.no_grad():
+            lead, sharp = self._lead(scheme, parameters, recurrence)
+        source: Source
+        values: tuple[Tensor, ...]
+        if recurrence is not None:
+            values = ((1 - recurrence.a) / recurrence.b, recurrence.b)
+            if recurrence.jump is not None:
+                values = (*values, values[0] * (1 - recurrence.jump))
+            source = Coefficients(self.net, recurrence.sections, recurrence.delay, sharp)
+        else:
+            values = tuple(parameters.values())
+            source = Table(self.net, self._spectrum(scheme, parameters), tuple(parameters))
+        if lead < horizon:
+            return Spectra(source, values, lead, lead, horizon, 0, 0.0, scheme.output_delay)
+        length, digits = horizon + lead + 1, 0.0
+        if length > LONGEST_PAD * horizon + 8:
+            length, digits = LONGEST_PAD * horizon + 8, DIGITS
+        return Spectra(source, values, lead, None, horizon, _even(length), digits, scheme.output_delay)
+
+    def _spectrum(
+        self, scheme: Scheme, parameters: dict[str, Tensor]
+    ) -> Callable[[dict[str, Tensor], Contour], Tensor]:
+        """Transfer functions of reaches at all points, differentiable; responses no longer than they need be."""
+        with torch.no_grad():
+            moments = scheme.moments(parameters, self.routing_step)
+            last = _steps(
+                float(moments.mean.max()),
+                float(moments.deviation.max()) ** 2,
+                float(moments.slowest.max()),
+                1e-12,
+            )
+        steps = math.ceil(last / self.routing_step) + 2
+
+        def spectrum(some: dict[str, Tensor], contour: Contour) -> Tensor:
+            if (
+                scheme.transfer({k: v[:1] for k, v in some.items()}, self.routing_step, contour.z[:1])
+                is not None
+            ):
+                return transfer_functions(scheme, some, self.routing_step, contour)[0]
+            response = scheme.response(some, self.routing_step, min(steps, contour.bins))
+            return contour.spectrum(response)
+
+        return spectrum
+
+    def _lead(
+        self, scheme: Scheme, parameters: dict[str, Tensor], recurrence: Recurrence | None
+    ) -> tuple[int, bool]:
+        """Forcing steps after which the longest path's response has ended, and whether any section alternates."""
+        moments = scheme.moments(parameters, self.routing_step)
+        slowest = moments.slowest.max()
+        b = torch.zeros_like(slowest)
+        if recurrence is not None:
+            # k far below the routing step: each step overshoots the last, for long
+            b = recurrence.b.max()
+            left = (b - 1).clamp(1e-300, 1 - 1e-12)
+            slowest = torch.maximum(slowest, -self.routing_step / torch.log(left))
+        numbers = torch.stack([*self._longest(moments), slowest, b]).tolist()
+        seconds = _steps(numbers[0], numbers[1], numbers[2], tolerance(torch.float32))
+        return math.ceil(min(seconds / self.forcing_step, 1e6)) + 2, numbers[3] > 1.5
+
+    def _longest(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        """Largest mean and variance of a path: sums down the tree, by doubling the distance looked ahead."""
+        total = torch.zeros(self.n_columns + 1, dtype=torch.complex128, device=self.device)
+        total[:-1] = torch.complex(moments.mean, moments.deviation**2)
+        ahead = self.downstream
+        for _ in range(self.deepest.bit_length()):
+            total = total + total[ahead]
+            ahead = ahead[ahead]
+        return total.real.max(), total.imag.max()
+
+    # ---- memory
+
+    def budget(self) -> int:
+        """Bytes of spectra worked on at once."""
+        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else 0
+        return min(MOST_BUDGET, max(LEAST_BUDGET, free // 8))
+
+    def plan_bytes(self, prepared: Spectra, batch: int, time: int, gradient: bool = False) -> int:
+        """Bytes that routing `time` steps takes at most, beside runoff and discharge (and their gradients).
+
+        Runoff and discharge of a group of segments as series and as spectra; with a gradient, those of the
+        gradient besides, and what is kept for it.
+        """
+        cut = self._cut(prepared, batch, 0, time)
+        work = self._work(prepared, cut)
+        first, last = work.groups(batch)[0]
+        sweeps = work.sweeps(last - first)
+        net, points = self.net, cut.points
+        tiles = max(b - a for a, b in work.chunks(sweeps, gradient))
+        spectrum, series = 8 * points.n_freq * (last - first), 4 * points.length * (last - first)
+        stack = 8 * net.programs(PROGRAMS_DOWN) * net.depth * sweeps.tiling.points
+        between = tiles * sweeps.tile_bytes
+        table = tiles * prepared.source.tile_bytes(sweeps.tiling)
+        most = max(net.n_slots, net.n_rows) * (spectrum + series)
+        if not gradient:
+            return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
+        swept = (2 * net.n_slots + net.n_rows) * spectrum + 2 * (between + table) + stack
+        swept += sweeps.programs_up * sweeps.block_bytes
+        swept += net.n_slots * (36 * tiles * sweeps.tiling.groups + 128)  # gradients of numbers; the numbers
+        return max(swept, most + net.n_slots * spectrum + between)
+
+    # ---- routing
+
+    def _cut(self, prepared: Spectra, batch: int, past: int, time: int) -> Cut:
+        """How a chunk of time is cut into transforms: the fewest points."""
+        if prepared.memory is None:
+            return Cut(self._at(prepared, prepared.length), past, time, 1)
+        lead = prepared.lead
+        best: tuple[float, int] | None = None
+        tiling = Tiling.of(self.ratio)
+        shortest = _even(lead + 2)
+        length = shortest
+        while True:
+            hop = min(time, length - lead - 1)
+            cost = -(-time // hop) * tiling.count(length // 2 + 1) * tiling.frequencies
+            if best is None or cost < best[0]:
+                best = cost, length
+            if hop == time or length > max(1280, 4 * shortest):
+                break
+            length = _even(length + 1)
+        length = best[1]
+        hop = min(time, length - lead - 1)
+        return Cut(self._at(prepared, length), lead, hop, -(-time // hop))
+
+    def _at(self, prepared: Spectra, length: int) -> Points:
+        key = length, prepared.digits, prepared.delay
+        if key not in self._points:
+            if len(self._points) > 8:
+                self._points.clear()
+            self._points[key] = Points(
+                self.ratio, length, prepared.digits, prepared.delay, self.plain, self.device
+            )
+        return self._points[key]
+
+    def _work(self, prepared: Spectra, cut: Cut) -> Work:
+        return Work(self.net, cut, prepared.source, self.budget(), self.keep_bytes, self.half)
+
+    def apply(
+        self, prepared: Spectra, runoff: Tensor, inflow: Tensor | None, history: Sequence[Tensor] | None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Route some forcing steps.
+
+        Args:
+            runoff: (batch, time, reach).
+            inflow: (batch, inlet, routing step).
+            history: runoff (reach, batch, past) and inflow (inlet · S, batch, past) before.
+
+        Returns:
+            discharge (batch, time, target), outflow (batch, outlet, routing step), and the history after.
+        """
+        batch, time, _ = runoff.shape
+        ratio, n_inlets = self.ratio, self.net.n_inlets
+        runoff = runoff.to(self.device, torch.float32)
+        early = runoff[:, :0]
+        entering = runoff.new_zeros(batch, 0, time * ratio) if inflow is None else inflow
+        entering = entering.to(self.device, torch.float32).reshape(batch, n_inlets, time, ratio)
+        if history is not None:
+            early = history[0].to(runoff).permute(1, 2, 0)
+            before = history[1].to(runoff).reshape(n_inlets, ratio, batch, early.shape[1])
+            entering = torch.cat([before.permute(2, 0, 3, 1), entering], dim=2)
+        past = early.shape[1]
+        if prepared.memory is None and past + time > prepared.horizon:
+            raise ValueError(f"responses for {prepared.horizon} steps applied to {past + time}")
+        if prepared.memory is not None and past > prepared.lead:
+            early, entering = early[:, past - prepared.lead :], entering[:, :, past - prepared.lead :]
+            past = prepared.lead
+        cut = self._cut(prepared, batch, past, time)
+        spectra = self._entering(cut, entering, past, time)
+        found, leaving = solve(self._work(prepared, cut), runoff, early, spectra, prepared.values)
+        if self.net.repeated is not None:
+            found = found[..., self.net.repeated]
+        outflow = self._leaving(cut, leaving, batch, time)
+        kept = past + time if prepared.memory is None else min(prepared.memory, past + time)
+        from_early = max(0, kept - time)
+        recent = runoff[:, max(0, time - kept) :]
+        if from_early:
+            recent = torch.cat([early[:, past - from_early :], recent], dim=1)
+        entered = entering[:, :, past + time - kept :].permute(1, 3, 0, 2)
+        return found, outflow, (recent.permute(2, 0, 1), entered.reshape(n_inlets * ratio, batch, kept))
+
+    def _entering(self, cut: Cut, entering: Tensor, past: int, time: int) -> Tensor:
+        """Spectra of inflows (batch, inlet, past + time, S): (inlet, batch · segment, alias, frequency)."""
+        points = cut.points
+        batch, n_inlets = entering.shape[:2]
+        n_series = batch * cut.n_segments
+        if not n_inlets:
+            empty = torch.zeros(0, n_series, points.ratio, points.n_freq, dtype=torch.complex64)
+            return empty.to(self.device)
+        span = cut.lead + cut.hop
+        after = cut.n_segments * cut.hop - time
+        padded = torch.nn.functional.pad(entering, (0, 0, cut.lead - past, after))
+        some = padded.unfold(2, span, cut.hop)  # (batch, inlet, segment, S, step)
+        some = some.permute(1, 0, 2, 4, 3).reshape(n_inlets, n_series, span * points.ratio)
+        values = points.contour.spectrum(some.reshape(-1, some.shape[-1]))
+        return values.to(torch.complex64).view(n_inlets, n_series, points.ratio, points.n_freq)
+
+    def _leaving(self, cut: Cut, leaving: Tensor, batch: int, time: int) -> Tensor:
+        """Series (batch, outlet, routing step) of what leaves."""
+        n_outlets = leaving.shape[0]
+        ratio = self.ratio
+        if not n_outlets:
+            return leaving.real.new_zeros(batch, 0, time * ratio)
+        values = leaving.reshape(n_outlets * leaving.shape[1], -1).to(torch.complex128)
+        series = cut.points.contour.to_routing(values)[:, cut.lead * ratio : (cut.lead + cut.hop) * ratio]
+        series = series.reshape(n_outlets, batch, cut.n_segments * cut.hop * ratio)[..., : time * ratio]
+        return series.transpose(0, 1).to(torch.float32)
+
+
+def _steps(mean: float, variance: float, slowest: float, allowed: float) -> float:
+    """Seconds after which a response of these moments has ended but for `allowed`; see `window.first_guess`."""
+    decades = -math.log(allowed)
+    return mean + math.sqrt(2 * decades * variance) + 0.7 * decades * slowest
+
+
+def _even(length: int) -> int:
+    """Smallest even length at least as long whose transform is fast: real transforms of odd ones are not."""
+    return 2 * good_size(-(-length // 2))
+
+
+def _deepest(downstream: Index) -> int:
+    """Reaches on the longest path."""
+    down = graph.as_index(downstream)
+    return int(graph.levels(down, graph.topological_order(down)).max(initial=0)) + 1

@@ -1,0 +1,295 @@
+"""Routing as one differentiable operation: transforms, the sweeps between them, and the adjoint of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.fused.points import Points, Tiling
+from rivergrad.routing.closure.fused.sweeps import Cut, Net, Rational, Sweeps, Tabulated, gather, scatter
+
+
+class Source(Protocol):
+    """Where the responses of the reaches come from, for some frequency tiles at a time."""
+
+    def tile_bytes(self, tiling: Tiling) -> int:
+        """Bytes of the responses in one frequency tile, made anew for each chunk of them; 0 where they are few."""
+
+    def transfer(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+    ) -> Rational | Tabulated:
+        """Responses from the tensors they depend on, in frequency tiles first to last."""
+
+    def gradients(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+    ) -> list[Tensor]:
+        """Gradients of those tensors from what `Sweeps.up` found."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Responses that are rational, 1 − r b v (and 1 − s b v for runoff): r, b (and s), (reach,) float64 each.
+
+    See `kernels._section` for v. In r and b, what a change of b does is of second order at low frequencies, where
+    all water is that has come far; in any other terms it is a small difference of large ones.
+    """
+
+    net: Net
+    sections: int
+    delay: Tensor | None  # (reach,) int64
+    sharp: bool = True
+
+    def tile_bytes(self, tiling: Tiling) -> int:
+        return 0
+
+    def transfer(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+    ) -> Rational:
+        r, b, *split = (value.detach() for value in values)
+        numbers = torch.stack([r * b, b, 1 - b, *(s * b for s in split)])[:, self.net.index].to(torch.float32)
+        delay = None
+        if self.delay is not None:
+            # beyond the transform it goes round as it may; damping takes it away or the length was chosen for it
+            delay = self.delay[self.net.index].clamp(max=1 << 30).to(torch.int32)
+        return Rational(numbers, self.sections, delay, self.sharp)
+
+    def gradients(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+    ) -> list[Tensor]:
+        sums = torch.empty_like(found)
+        sums[:, self.net.index] = found
+        b = values[1].detach()
+        by_r, by_b, *split = sums
+        return [-b * by_r, -by_b / b, *(-b * by_s for by_s in split)]
+
+
+TABLE_BYTES = 1 << 30
+"""Temporary memory for making tabulated responses, about."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Responses of any other scheme, tabulated; the tensors are its parameters, (reach,) float64 each."""
+
+    net: Net
+    spectrum: Callable[[dict[str, Tensor], Contour], Tensor]
+    names: tuple[str, ...]
+
+    def tile_bytes(self, tiling: Tiling) -> int:
+        return self.net.n_slots * tiling.groups * tiling.points * 8
+
+    def _groups(self, points: Points) -> list[slice]:
+        size = max(1, TABLE_BYTES // (6 * 16 * points.bins))
+        return [slice(a, a + size) for a in range(0, self.net.n_slots, size)]
+
+    def _some(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+    ) -> Tensor:
+        """(row, tile, point) 1 − H."""
+        w = 1 - self.spectrum(dict(zip(self.names, values, strict=True)), points.contour)
+        w = w.view(-1, 1, points.ratio, points.n_freq)
+        return tiling.pack(w, first, last)
+
+    def transfer(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+    ) -> Tabulated:
+        size = tiling.groups * tiling.points
+        table = torch.empty(
+            self.net.n_slots, last - first, size, dtype=torch.complex64, device=self.net.device
+        )
+        with torch.no_grad():
+            for some in self._groups(points):
+                here = self.net.index[some]
+                table[some] = self._some([v[here] for v in values], points, tiling, first, last)
+        return Tabulated(table)
+
+    def gradients(
+        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+    ) -> list[Tensor]:
+        out = [torch.zeros_like(value) for value in values]
+        for some in self._groups(points):
+            here = self.net.index[some]
+            leaves = [value[here].detach().requires_grad_() for value in values]
+            with torch.enable_grad():
+                w = self._some(leaves, points, tiling, first, last)
+            grads = torch.autograd.grad(w, leaves, found[some].to(w), allow_unused=True)
+            for total, grad in zip(out, grads, strict=True):
+                if grad is not None:
+                    total[here] = grad
+        return out
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a call of `solve` does besides its tensors.
+
+    Attributes:
+        budget: bytes of the spectra of all reaches that are worked on at once.
+        kept: bytes of the spectra kept at once for the gradient, and of those between blocks.
+    """
+
+    net: Net
+    cut: Cut
+    source: Source
+    budget: int
+    kept: int
+    half: bool
+
+    def groups(self, batch: int) -> list[tuple[int, int]]:
+        """Runs of series whose spectra stay within the budget."""
+        n_series = batch * self.cut.n_segments
+        length = self.cut.points.length
+        one = (self.net.n_slots + self.net.n_rows) * 4 * 2 * (length + 2)
+        most = max(1, self.budget // max(1, one))
+        return [(a, min(a + most, n_series)) for a in range(0, n_series, most)]
+
+    def sweeps(self, n_series: int) -> Sweeps:
+        return Sweeps(self.net, self.cut.points, n_series, self.kept, self.half)
+
+    def chunks(self, sweeps: Sweeps, gradient: bool) -> list[tuple[int, int]]:
+        """Runs of tiles that are swept at once."""
+        return sweeps.chunks(gradient, self.source.tile_bytes(sweeps.tiling))
+
+    def bands(self, sweeps: Sweeps, chunk: tuple[int, int]) -> tuple[int, int]:
+        """Frequency tiles of a chunk."""
+        return chunk[0] // sweeps.n_series, -(-chunk[1] // sweeps.n_series)
+
+    def transfer(
+        self, values: Sequence[Tensor], sweeps: Sweeps, chunk: tuple[int, int]
+    ) -> Rational | Tabulated:
+        """Responses for a chunk."""
+        return self.source.transfer(values, self.cut.points, sweeps.tiling, *self.bands(sweeps, chunk))
+
+
+class _Solve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, work: Work, runoff: Tensor, early: Tensor, inflow: Tensor, *values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.work, ctx.flows = work, None
+        ctx.save_for_backward(runoff, early, inflow, *values)
+        net, cut = work.net, work.cut
+        points = cut.points
+        batch, time, _ = runoff.shape
+        discharge = torch.empty(batch, time, net.n_rows, device=net.device)
+        outflow = torch.empty(
+            net.n_outlets, batch * cut.n_segments, points.ratio, points.n_freq,
+            dtype=torch.complex64, device=net.device,
+        )  # fmt: skip
+        groups = work.groups(batch)
+        for first, last in groups:
+            sweeps = work.sweeps(last - first)
+            spectra = _to_spectra(work, early, runoff, first, last)
+            found = torch.empty(
+                last - first, net.n_rows, points.n_freq, dtype=torch.complex64, device=net.device
+            )
+            flows = []
+            gradient = any(ctx.needs_input_grad)
+            for chunk in work.chunks(sweeps, gradient):
+                transfer = work.transfer(values, sweeps, chunk)
+                wanted = found if net.n_rows else None
+                flow = sweeps.down(transfer, spectra, inflow[:, first:last], wanted, *chunk)
+                flows.append(flow if gradient else sweeps.outflow(flow))
+                del flow, transfer
+            del spectra
+            if net.n_outlets:
+                tiles = torch.cat([sweeps.outflow(f) if gradient else f for f in flows], dim=1)
+                outflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
+            if gradient and len(groups) == 1 and 2 * sweeps.n_tiles * sweeps.tile_bytes <= work.kept:
+                ctx.flows = flows  # spares the way up a way down
+            del flows
+            if net.n_rows:
+                series = torch.fft.irfft(found, points.length, norm="forward")
+                del found
+                scale = points.scale_out if points.digits else None
+                scatter(series, discharge, cut, first, 0, cut.lead, cut.lead + cut.hop, scale)
+                del series
+        return discharge, outflow
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, from_discharge: Tensor, from_outflow: Tensor) -> tuple[Tensor | None, ...]:
+        work: Work = ctx.work
+        runoff, early, inflow, *values = ctx.saved_tensors
+        net, cut, points = work.net, work.cut, work.cut.points
+        need_runoff, need_early = ctx.needs_input_grad[1:3]
+        to_runoff = torch.empty_like(runoff) if need_runoff else None
+        to_early = torch.empty_like(early) if need_early else None
+        to_inflow = torch.empty_like(inflow)
+        to_values: list[Tensor] | None = None
+        high = cut.lead + cut.hop
+        scale_in, scale_out = (points.scale_in, points.scale_out) if points.digits else (None, None)
+        from_discharge = from_discharge.contiguous()
+        none = from_discharge[:, :0]
+        for first, last in work.groups(runoff.shape[0]):
+            sweeps = work.sweeps(last - first)
+            spectra = _to_spectra(work, early, runoff, first, last)
+            wanted = torch.fft.rfft(gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out))
+            back = torch.empty_like(spectra)
+            entered = []
+            for number, chunk in enumerate(work.chunks(sweeps, True)):
+                transfer = work.transfer(values, sweeps, chunk)
+                if ctx.flows is None:
+                    flow = sweeps.down(transfer, spectra, inflow[:, first:last], None, *chunk)
+                else:
+                    flow = ctx.flows[number]
+                into, found = sweeps.up(
+                    transfer, spectra, flow, wanted, from_outflow[:, first:last], back, *chunk
+                )
+                del flow, transfer
+                entered.append(into)
+                parts = work.source.gradients(
+                    values, points, sweeps.tiling, *work.bands(sweeps, chunk), found
+                )
+                to_values = (
+                    parts if to_values is None else [a + b for a, b in zip(to_values, parts, strict=True)]
+                )
+            del spectra, wanted
+            if net.n_inlets:
+                tiles = torch.cat(entered, dim=1)
+                to_inflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
+            if need_runoff or need_early:
+                series = torch.fft.irfft(back, points.length, norm="forward")
+                del back
+                for out, since in ((to_runoff, cut.lead), (to_early, cut.lead - early.shape[1])):
+                    if out is not None:
+                        scatter(series, out, cut, first, since, 0, high, scale_in, add=first > 0)
+                del series
+        ctx.flows = None
+        assert to_values is not None
+        return None, to_runoff, to_early, to_inflow, *to_values
+
+
+def _to_spectra(work: Work, early: Tensor, runoff: Tensor, first: int, last: int) -> Tensor:
+    """(series, reach, frequency) of segments first to last of the runoff."""
+    cut = work.cut
+    scale = cut.points.scale_in if cut.points.digits else None
+    high = cut.lead + cut.hop
+    return torch.fft.rfft(gather(early, runoff, cut, first, last, 0, high, scale))
+
+
+def solve(
+    work: Work, runoff: Tensor, early: Tensor, inflow: Tensor, values: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Route runoff at the points of one transform.
+
+    Args:
+        work: the network, how time is cut, and where the responses come from.
+        runoff: (batch, time, reach) float32.
+        early: (batch, past, reach) the runoff before it; with `Cut.lead` ≥ past.
+        inflow: (inlet, batch · segment, alias, frequency) complex64 spectra of what enters from outside.
+        values: the tensors that `work.source` makes responses from.
+
+    Returns:
+        discharge (batch, time, row); and spectra of what leaves, (outlet, batch · segment, alias, frequency).
+    """
+    found: tuple[Tensor, Tensor] = _Solve.apply(
+        work, runoff.contiguous(), early.contiguous(), inflow.contiguous(), *values
+    )
+    return found
