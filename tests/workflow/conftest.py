@@ -47,7 +47,7 @@ def write_tiny(path: Path, output: Path, **sections: dict[str, Any]) -> Path:
     """A workflow file like `TINY`, with keys of some sections replaced."""
     data: dict[str, Any] = {**TINY, "output": str(output)}
     for name, keys in sections.items():
-        data[name] = {**data[name], **keys}
+        data[name] = {**data.get(name, {}), **keys}
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return path
 
