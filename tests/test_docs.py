@@ -101,6 +101,27 @@ def test_tutorial(
     assert Path("discharge.nc").is_file()
 
 
+@pytest.mark.usefixtures("_as_found")
+def test_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = carry_out(DOCS / "end_to_end.md")
+    assert list(printed) == ["rivergrad validate basin.yaml", "rivergrad run basin.yaml"]
+    assert all(
+        word in printed["rivergrad run basin.yaml"] for word in ("lumped", "two-step", "held-out gauges")
+    )
+    summary = json.loads(Path("runs/basin/run.json").read_text(encoding="utf-8"))["summary"]
+    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint"]
+    # the estimate is ahead of both where it was trained, and where it saw neither gauge nor time
+    for split in ("time", "gauge_time"):
+        medians = summary["medians"][split]
+        assert medians["nse_estimate"] > max(medians["nse_lumped"], medians["nse_two_step"]) + 0.02
+    assert {"runoff_model.safetensors", "runoff_model.json", "runoff.zarr"} <= {
+        path.name for path in Path("runs/basin").iterdir()
+    }
+
+
 def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rivergrad.workflow.run import FRESH
 

@@ -13,6 +13,8 @@ from forests import DAY, case, network, off, random_forest
 from torch import Tensor
 
 from rivergrad.errors import InputError
+from rivergrad.estimate.bounds import Bounded
+from rivergrad.estimate.model import ParameterModel
 from rivergrad.routing import EnsembleState, Router, schemes
 from rivergrad.runoff import Lstm, depth_to_discharge
 
@@ -22,6 +24,11 @@ N = NETWORK.n_reaches
 STEPS = {"forcing_step": DAY, "routing_step": DAY / 4}
 ENGINES = ("closure", "recurrence")
 by_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    torch.manual_seed(0)
 
 
 def double(engine: str = "recurrence") -> Router:
@@ -67,6 +74,8 @@ class TestEnsembles:
         windows = torch.stack([C.runoff, 2 * C.runoff])
         found, _ = router(windows, {"k": self.k[:, None], "x": C.parameters["x"]})
         assert off(found, self.members(router, windows)) <= 1e-13
+        alone, _ = router(C.runoff, {"k": self.k[1:2], "x": C.parameters["x"]})
+        assert torch.equal(alone[0], router(C.runoff, C.parameters)[0])
         each, _ = router(torch.stack([C.runoff] * 3), {"k": self.k, "x": C.parameters["x"].expand(3, N)})
         assert off(each, found[:, 0]) <= 1e-13
 
@@ -106,6 +115,8 @@ class TestEnsembles:
             ),
         ):
             double()(torch.stack([C.runoff] * 2), {"k": self.k, "x": C.parameters["x"]})
+        with pytest.raises(InputError, match=r"expected one member of the ensemble at least"):
+            double()(C.runoff, {"k": self.k[:0], "x": C.parameters["x"]})
         with pytest.raises(InputError, match=r"parameter k: expected one value a reach \(12\), found shape"):
             double()(C.runoff, {"k": self.k[:, :5], "x": C.parameters["x"]})
 
@@ -295,27 +306,28 @@ def test_every_scheme_learns_behind_an_lstm(name: str) -> None:
         *(f(forcings.reshape(-1, 3), 0) for f in (torch.mean, torch.std)), *[torch.zeros(0)] * 2
     )
     area = torch.full((N,), 4e8)
-    start = None if scheme.spreading is None else np.log(max(scheme.spreading.default, 0.1))
-    latent = torch.zeros(1 if start is None else 2, dtype=torch.float64)
-    latent[1:] = 0.0 if start is None else start
-    latent.requires_grad_()
+    celerity, spreading = Bounded(0.05, 20.0, True), scheme.spreading
+    bounded = None if spreading is None else Bounded(spreading.lower, spreading.upper, spreading.lower > 0)
+    estimated = ParameterModel(scheme, celerity, bounded, kind="uniform")
+    typical = None if spreading is None else spreading.default
+    free = torch.zeros(estimated.n_free, N, dtype=torch.float64)
+    features = free.new_zeros(N, 0)
+    latent = torch.from_numpy(estimated.start(1.0, typical)).requires_grad_()
 
-    def discharge(runoff: Tensor, celerity: Tensor, spreading: Tensor | None) -> Tensor:
-        parameters = scheme.from_celerity(celerity.expand(N), spreading, length)
+    def discharge(runoff: Tensor, shared: Tensor) -> Tensor:
+        parameters = estimated.parameters(shared, free, features, length)
         found: Tensor = router(depth_to_discharge(runoff, area, DAY), parameters)[0]
         return found
 
     with torch.no_grad():
-        spread = None if start is None else torch.exp(latent[1]).expand(N)
-        observed = discharge(0.6 * forcings[..., 0], torch.tensor(0.4, dtype=torch.float64), spread)
+        observed = discharge(0.6 * forcings[..., 0], torch.from_numpy(estimated.start(0.4, typical)))
     optimiser = torch.optim.Adam(
         [{"params": model.parameters(), "lr": 0.03}, {"params": [latent], "lr": 0.1}]
     )
     losses = []
     for _ in range(20):
         optimiser.zero_grad()
-        spread = None if start is None else torch.exp(latent[1]).expand(N)
-        found = discharge(model(forcings, torch.zeros(N, 0)), torch.exp(latent[0]), spread)
+        found = discharge(model(forcings, torch.zeros(N, 0)), latent)
         loss = ((found - observed)[10:] ** 2).mean() / observed[10:].var()
         loss.backward()
         assert all(parameter.grad.abs().max() > 0 for parameter in (*model.parameters(), latent))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from rivergrad.runoff import FORCINGS, Correction, FlatModule, Hbv, RunoffSpec, depth_to_discharge
-from rivergrad.runoff.buckets import PARAMETERS
+from rivergrad.runoff.buckets import PARAMETERS, per_step, sweep
+from rivergrad.runoff.kernels import runoff_on_cpu
 
 NAMES = ("elevation", "slope")
 REACHES, STEPS = 7, 70
@@ -155,10 +156,42 @@ def test_water_is_neither_made_nor_lost(step: float) -> None:
         assert ((into - out).abs() / into).max() <= 1e-12
     assert all(bool((storage >= 0).all()) for storage in end)
     assert end.snow.max() > 0  # it ends in frost
+    assert torch.allclose(runoff, model(forcing, ATTRIBUTES), rtol=1e-12)
     single = model.float().water(forcing, ATTRIBUTES)
     into = forcing[..., 0].sum(1) + single[2].total()
     out = single[0].sum(1) + single[1].sum(1) + single[3].total()
     assert ((into - out).abs() / into).max() <= 1e-6
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+def test_compiled_sweep_is_the_written_one(dtype: torch.dtype, allowed: float) -> None:
+    """Forward and by every parameter, over two windows and as many threads, with frost, drought and floods."""
+    reaches, steps, generator = 300, 200, torch.Generator().manual_seed(0)
+    rain = 25 * torch.rand(steps, 2, reaches, generator=generator).pow(4)
+    warm = 8 * torch.sin(torch.arange(steps) / 9)[:, None, None] + torch.linspace(-3, 3, reaches)
+    potential = 5 * torch.rand(steps, 2, reaches, generator=generator) - 0.2
+    forcings = torch.stack([rain, warm.expand_as(rain), potential]).to(dtype)
+    leaves = {
+        name: (bounds.lower + (bounds.upper - bounds.lower) * torch.rand(reaches, generator=generator))
+        .to(dtype)
+        .requires_grad_()
+        for name, bounds in PARAMETERS.items()
+    }
+    parameters = {name: per_step(name, value, 43_200.0) for name, value in leaves.items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found, expected = runoff_on_cpu(parameters, forcings), sweep(parameters, forcings)[0]
+        weight = torch.randn(found.shape, generator=generator).to(dtype)
+        mine, own = (
+            torch.autograd.grad((one * weight).sum(), [*leaves.values()], retain_graph=True)
+            for one in (found, expected)
+        )
+    finally:
+        torch.set_num_threads(threads)
+    assert (found - expected).norm() <= allowed * expected.norm()
+    for name, a, b in zip(leaves, mine, own, strict=True):
+        assert (a - b).norm() <= 10 * allowed * b.norm(), name
 
 
 def test_parameters_of_the_buckets() -> None:

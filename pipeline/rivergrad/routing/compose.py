@@ -74,6 +74,8 @@ def route_ensemble(
     runoff = runoff.expand(*lead, *runoff.shape[-2:])
     values = {name: value.expand(*own, value.shape[-1]) for name, value in parameters.items()}
     members = list(np.ndindex(*own))
+    if not members:
+        raise InputError(f"expected one member of the ensemble at least, found parameters of shape {own}")
     if state is not None and len(state.members) != len(members):
         raise InputError(f"state: expected that of {len(members)} members, found {len(state.members)}")
     before = [None] * len(members) if state is None else list(state.members)

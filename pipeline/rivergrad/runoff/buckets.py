@@ -34,12 +34,13 @@ PARAMETERS = {
         0.2, 1.0, 0.7
     ),  # LP, share of the capacity from which evaporation is potential
     "percolation": Bounds(0.0, 10.0, 2.0, "amount"),  # PERC, mm a day
-    "quick_limit": Bounds(0.0, 100.0, 20.0),  # UZL, mm above which the upper zone has a second, quick outlet
-    "quick": Bounds(0.05, 0.9, 0.3, "rate"),  # K0
-    "upper": Bounds(0.01, 0.5, 0.1, "rate"),  # K1
+    "quick_limit": Bounds(0.0, 100.0, 3.0),  # UZL, mm above which the upper zone has a second, quick outlet
+    "quick": Bounds(0.05, 0.9, 0.7, "rate"),  # K0
+    "upper": Bounds(0.01, 0.5, 0.2, "rate"),  # K1
     "lower": Bounds(0.001, 0.2, 0.02, "rate"),  # K2
 }
-"""By name; ranges as those of Feng et al. (2022), table 1."""
+"""By name; ranges as those of Feng et al. (2022), table 1. The upper zone begins quick: what holds water back at first
+keeps at it, and rivers are then found too fast (by 30 % on a generated world; so, by 5 %)."""
 
 
 class Storages(NamedTuple):
@@ -83,9 +84,9 @@ def one_step(
     warm = temperature - p["threshold"]
     rain = precipitation * ((warm + RAMP) / (2 * RAMP)).clamp(0.0, 1.0)
     snow = s.snow + (precipitation - rain)
-    melt = torch.minimum(p["degree_day"] * warm.clamp_min(0.0), snow)
+    melt = _lesser(p["degree_day"] * warm.clamp_min(0.0), snow)
     snow, meltwater = snow - melt, s.meltwater + melt
-    frozen = torch.minimum(p["refreeze"] * p["degree_day"] * (-warm).clamp_min(0.0), meltwater)
+    frozen = _lesser(p["refreeze"] * p["degree_day"] * (-warm).clamp_min(0.0), meltwater)
     snow, meltwater = snow + frozen, meltwater - frozen
     leaves = (meltwater - p["hold"] * snow).clamp_min(0.0)
     meltwater = meltwater - leaves
@@ -96,11 +97,11 @@ def one_step(
     excess = (soil - p["capacity"]).clamp_min(0.0)
     soil = soil - excess
     dry = (soil / (p["full_evaporation"] * p["capacity"])).clamp(0.0, 1.0)
-    evaporation = torch.minimum(potential.clamp_min(0.0) * dry, soil)
+    evaporation = _lesser(potential.clamp_min(0.0) * dry, soil)
     soil = soil - evaporation
 
     upper = s.upper + recharge + excess
-    percolation = torch.minimum(p["percolation"], upper)
+    percolation = _lesser(p["percolation"], upper)
     upper = upper - percolation
     quick = p["quick"] * (upper - p["quick_limit"]).clamp_min(0.0)
     upper = upper - quick
@@ -113,6 +114,11 @@ def one_step(
         quick + interflow + baseflow,
         evaporation,
     )
+
+
+def _lesser(a: Tensor, b: Tensor) -> Tensor:
+    """The minimum; where both are equal, with the gradient of a: an empty storage b can only grow."""
+    return torch.where(a <= b, a, b)
 
 
 def sweep(parameters: dict[str, Tensor], forcings: Tensor) -> tuple[Tensor, Tensor, Storages]:

@@ -52,14 +52,22 @@ class Hbv(RunoffModel):
 
     def water(self, forcings: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor, Storages, Storages]:
         """Runoff and actual evapotranspiration, (..., time, reach) mm per step, and storages at start and end."""
-        parameters = {
-            name: per_step(name, value, self.step) for name, value in self.parameters_of(attributes).items()
-        }
-        given = forcings.to(self.forcing_mean).movedim((-1, -3), (0, 1))  # (variable, time, ..., reach)
+        parameters, given = self._ready(forcings, attributes)
         runoff, evaporation, end = sweep(parameters, given)
         start = at_start(parameters, given[0, 0])
         return runoff.movedim(0, -2), evaporation.movedim(0, -2), start, end
 
+    def _ready(self, forcings: Tensor, attributes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Parameters as a step takes them, and forcings (variable, time, ..., reach)."""
+        parameters = self.parameters_of(attributes)
+        given = forcings.to(self.forcing_mean).movedim((-1, -3), (0, 1))
+        return {name: per_step(name, value, self.step) for name, value in parameters.items()}, given
+
     def forward(self, forcings: Tensor, attributes: Tensor) -> Tensor:
         """(..., time, reach, variable) and (reach, attribute) to (..., time, reach) mm per step."""
-        return self.water(forcings, attributes)[0]
+        parameters, given = self._ready(forcings, attributes)
+        if given.device.type == "cpu" and not given.requires_grad:
+            from rivergrad.runoff.kernels import runoff_on_cpu  # late: only this compiles
+
+            return runoff_on_cpu(parameters, given).movedim(0, -2)
+        return sweep(parameters, given)[0].movedim(0, -2)
