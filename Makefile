@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/rivergrad run workflows/demo.yaml
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
