@@ -218,6 +218,7 @@ def sweep_down(
     TILE: tl.constexpr = AT * BF
     aliases = tl.arange(0, AT)[:, None]
     across = tl.arange(0, BF)[None, :]
+    none = across * 0  # makes masks of tensors only: interpreted, those of numbers lose their type
     inside = aliases * BF + across
     waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * TILE + inside
     item = tl.atomic_add(counter, 1)
@@ -236,6 +237,7 @@ def sweep_down(
         end = tl.load(start + block + 1)
         for g in range(G):
             alias = g * AT + aliases
+            again = none + g > 0
             dr, di, sharp, enter_r, enter_i = _tables(
                 d_table, sharp_table, enter_table, alias, f, n_freq, RATIO, UNIT, SHARP
             )
@@ -272,8 +274,8 @@ def sweep_down(
                 next_p, next_b, next_c, next_s = _numbers(coefficient, following, n_slots, TABLE, SPLIT)
                 if OUT:
                     q_at = target.to(tl.int64) * n_freq + q_place
-                    wanted = there & (target >= 0)
-                    so_far = tl.load(discharge + q_at, mask=wanted & (g > 0), other=0)
+                    wanted = there & (none + target >= 0)
+                    so_far = tl.load(discharge + q_at, mask=wanted & again, other=0)
                 if todo & 4:
                     tl.store(waiting + top * TILE, _word(yr, yi))
                     top += 1
@@ -335,6 +337,7 @@ def sweep_up(
     TILE: tl.constexpr = AT * BF
     aliases = tl.arange(0, AT)[:, None]
     across = tl.arange(0, BF)[None, :]
+    none = across * 0  # makes masks of tensors only: interpreted, those of numbers lose their type
     inside = aliases * BF + across
     waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * TILE + inside
     mine = kept + tl.program_id(0).to(tl.int64) * most * TILE + inside
@@ -356,6 +359,7 @@ def sweep_up(
         undone = tl.load(undo + f, mask=there, other=0.0)
         for g in range(G):
             alias = g * AT + aliases
+            again = none + g > 0
             dr, di, sharp, enter_r, enter_i = _tables(
                 d_table, sharp_table, enter_table, alias, f, n_freq, RATIO, UNIT, SHARP
             )
@@ -433,7 +437,7 @@ def sweep_up(
             next_row = tl.load(row + end - 1)
             next_q = tl.load(
                 from_discharge + next_row.to(tl.int64) * n_freq + q_place,
-                mask=there & (next_row >= 0),
+                mask=there & (none + next_row >= 0),
                 other=0,
             )
             next_row = tl.load(row + tl.maximum(end - 2, begin))
@@ -453,7 +457,7 @@ def sweep_up(
                 next_had = tl.load(mine + (following - begin) * TILE)
                 next_q = tl.load(
                     from_discharge + next_row.to(tl.int64) * n_freq + q_place,
-                    mask=there & (next_row >= 0),
+                    mask=there & (none + next_row >= 0),
                     other=0,
                 )
                 next_row = tl.load(row + tl.maximum(slot - 2, begin))
@@ -461,7 +465,7 @@ def sweep_up(
                 next_at = tl.load(column + following)
                 next_p, next_b, next_c, next_s = _numbers(coefficient, following, n_slots, TABLE, SPLIT)
                 r_at = at.to(tl.int64) * n_freq + place
-                so_far = tl.load(to_runoff + r_at, mask=there & (g > 0), other=0)
+                so_far = tl.load(to_runoff + r_at, mask=there & again, other=0)
                 if todo & 8:
                     tl.store(waiting + top * TILE, _word(gr, gi))
                     top += 1
@@ -618,12 +622,15 @@ def scatter_series(
     rows = tl.program_id(0) * BR + tl.arange(0, BR)[:, None]
     t = hops * hop + j - since
     total = tl.zeros([BR, BT], tl.float32)
+    none = j * 0  # see `sweep_down`
     for k in tl.static_range(CANDIDATES):
         segment = hops - k
         number = (batch * n_segments + segment - first_series).to(tl.int64)
         lag = low + j + k * hop
         good = (j < hop) & (lag < high) & (t >= 0) & (t < time) & (rows < n_rows)
-        good = good & (segment >= 0) & (segment < n_segments) & (number >= 0) & (number < n_series)
+        one = none + segment
+        which = none + number
+        good = good & (one >= 0) & (one < n_segments) & (which >= 0) & (which < n_series)
         value = tl.load(segments + (number * n_rows + rows) * length + lag, mask=good, other=0.0)
         if SCALED:
             value = value * tl.load(scale + lag, mask=good, other=0.0)
