@@ -111,8 +111,7 @@ def run_workflow(
     try:
         write_json(run_dir / "run.json", info)
         note_job(run_dir)
-        torch.set_num_threads(config.compute.threads_per_worker)
-        torch.use_deterministic_algorithms(config.compute.device == "cpu")
+        _settle(config)
         with log_to(run_dir / "log.txt"):
             _carry_out(config, run_dir, info, show_scores)
     except BaseException as error:
