@@ -26,10 +26,11 @@ from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
 from rivergrad.errors import InputError, os_error_text
-from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
+from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.workflow.checkpoint import read_newest
+from rivergrad.workflow.discharge import write_every_discharge
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
@@ -45,7 +46,7 @@ from rivergrad.workflow.results import (
     write_scores,
     write_series,
 )
-from rivergrad.workflow.runoffmodel import RUNOFF, save_runoff_model, write_learned_runoff
+from rivergrad.workflow.runoffmodel import save_runoff_model, write_learned_runoff
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.stages import fit_stages, routing_alone
 from rivergrad.workflow.stopping import Stopped
@@ -343,7 +344,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             sure = estimate_uncertainty(*about)
         timer.note("uncertainty")
         if config.report.discharge:
-            _write_discharge(config, run_dir, inputs, cut, values, executor)
+            write_every_discharge(work, result.shared, values)
             timer.note("discharge")
         return work, uniform, result, discharge, values, sure
 
@@ -428,39 +429,6 @@ def _write_parameters(
             "git": str(info["git"]),
         },
     )
-
-
-def _write_discharge(
-    config: Workflow,
-    run_dir: Path,
-    inputs: Inputs,
-    cut: Partition,
-    values: dict[str, NDArray[np.float64]],
-    executor: Executor,
-) -> None:
-    """Discharge of every reach under the estimate, to discharge.nc."""
-    from rivergrad.distributed.simulate import simulate
-
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
-    runoff = inputs.runoff
-    if config.runoff is not None and config.runoff.learned:
-        runoff = open_runoff(run_dir / RUNOFF, inputs.network)
-    with DischargeWriter(run_dir / "discharge.nc", inputs.network.reach_id) as writer:
-        simulate(
-            network=inputs.network,
-            runoff=runoff,
-            parameters={name: values[name] for name in scheme.parameter_names},
-            scheme=config.scheme.name,
-            convention=config.scheme.convention,
-            routing_step=config.time.routing_step,
-            cluster=config.compute.cluster(run_dir),
-            executor=executor,
-            engine=config.compute.engine,
-            device=config.compute.device,
-            dtype=config.compute.dtype,
-            cut=cut,
-            sink=lambda start, q: writer.append(inputs.runoff.time[start : start + q.shape[0]], q),
-        )
 
 
 def _print_scores(summary: dict[str, Any]) -> None:
