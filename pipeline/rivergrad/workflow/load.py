@@ -35,7 +35,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 
     `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
     `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
-    lies in no such folder). Relative paths are relative to the current directory. A compute profile is
+    lies in no such folder). Relative paths are relative to the current directory, but those in a compute profile to
+    the profile's folder: it belongs to a cluster, whatever is run there from wherever. A compute profile is
     merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
     the place of the file's `compute.kind` and `compute.workers`.
 
@@ -171,10 +172,31 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
             f"{path}: profile: a profile cannot refer to another one; expected the keys of compute"
         )
     try:
-        ComputeSection.model_validate(profile)
+        checked = ComputeSection.model_validate(profile)
     except ValidationError as error:
         raise InputError(_message(error, ComputeSection, str(path), {})) from None
-    return {**profile, **{key: value for key, value in compute.items() if key != "profile"}}
+    profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)
+    return _merged(profile, {key: value for key, value in compute.items() if key != "profile"})
+
+
+def _placed(data: dict[str, Any], checked: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same keys with relative paths counted from a folder; `checked` tells which values are paths."""
+    placed = dict(data)
+    for key, value in checked.items():
+        if isinstance(value, Path):
+            placed[key] = str(folder / value)
+        elif isinstance(value, dict) and isinstance(data[key], dict):
+            placed[key] = _placed(data[key], value, folder)
+    return placed
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Keys of both, those of sections in both too; where both have a value, the one of `over`."""
+    found = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            found[key] = _merged(under[key], over[key])
+    return found
 
 
 def _message(error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]) -> str:
