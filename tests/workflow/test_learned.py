@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ import yaml
 from typer.testing import CliRunner
 
 from rivergrad.cli import app
-from rivergrad.errors import InputError
 from rivergrad.io import open_forcings, read_network, write_forcings
 from rivergrad.runoff import FORCINGS, depth_to_discharge
 from rivergrad.workflow import fit
@@ -311,9 +311,19 @@ BAD: dict[str, tuple[Change, str]] = {
     "no such attribute": (_attribute, "no attribute height"),
     "an attribute that a reach lacks": (_attribute_missing, "clay_fraction is missing for the reaches 1004"),
     "no areas": (_no_area, "no attribute area_m2"),
-    "an unknown model": (_model("lstmm"), "lstmm.*did you mean lstm"),
-    "a module of the wrong shape": (_model("test_learned:Wrong", what="shape"), "test_learned:Wrong.*shape"),
-    "a module that returns NaN": (_model("test_learned:Wrong", what="nan"), "test_learned:Wrong.*NaN"),
+    "an unknown model": (_model("lstmm"), r"bad\.yaml: runoff\.model 'lstmm'.*did you mean lstm"),
+    "no such module": (
+        _model("nix.models:Own"),
+        r"bad\.yaml: runoff\.model nix\.models:Own: .*can't be imported",
+    ),
+    "a module of the wrong shape": (
+        _model("test_learned:Wrong", what="shape"),
+        r"bad\.yaml: runoff\.model test_learned:Wrong.*shape",
+    ),
+    "a module that returns NaN": (
+        _model("test_learned:Wrong", what="nan"),
+        r"bad\.yaml: runoff\.model test_learned:Wrong.*NaN",
+    ),
     "another optimiser": (_method, "gauss_newton with learned runoff; expected adam"),
 }
 
@@ -334,9 +344,12 @@ def test_bad_input_is_one_clear_line(
     change(data, tmp_path)
     path = tmp_path / "bad.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(InputError, match=message) as error:
-        run_workflow(load_workflow(path), report=False)
-    assert "\n" not in str(error.value)
+    result = CliRunner().invoke(app, ["estimate", str(path)])
+    assert result.exit_code == 2, result.exception
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("rivergrad: error: "))
+    assert re.search(message, line)
+    wrong = next(iter(tmp_path.glob("bad.[!y]*")), path)  # the line names the file that is to be mended
+    assert line.startswith((f"rivergrad: error: {path}: ", f"rivergrad: error: {wrong}: "))
     assert not (tmp_path / "run").exists()
 
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_BEGINS = re.compile(r"([a-z_]+)((?:\.[a-z_]+)*)([: ])")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -65,6 +67,28 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         return Workflow.model_validate(data)
     except ValidationError as error:
         raise InputError(_message(error, Workflow, str(path), sources)) from None
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Errors about a key that show only while a workflow is carried out name its file too, or the `--set` of the key.
+
+    **Arguments:** as for `load_workflow`.
+
+    **Raises:** `InputError` in place of one that begins with a key of the workflow; any other one as it is.
+    """
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        begins = _BEGINS.match(text)
+        section, below, end = ("", "", "") if begins is None else begins.groups()
+        if section not in Workflow.model_fields or not (below or end == ":"):
+            raise
+        key = section + below
+        names = {override: override.partition("=")[0].strip() for override in reversed(overrides)}
+        said = next((one for one, name in names.items() if _within(key, name) or _within(name, key)), None)
+        raise InputError(f"{path if said is None else f'--set {said}'}: {text}") from error
 
 
 def dump_resolved(workflow: Workflow) -> str:
