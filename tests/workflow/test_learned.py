@@ -351,6 +351,8 @@ def test_bad_input_is_one_clear_line(
     wrong = next(iter(tmp_path.glob("bad.[!y]*")), path)  # the line names the file that is to be mended
     assert line.startswith((f"rivergrad: error: {path}: ", f"rivergrad: error: {wrong}: "))
     assert not (tmp_path / "run").exists()
+    if case == "no such module":  # which needs no input to be seen
+        assert line in CliRunner().invoke(app, ["validate", str(path)]).stderr
 
 
 def test_forcings_are_read_in_the_units_of_the_models(learned: Path, tmp_path: Path) -> None:
