@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 import xarray as xr
 import yaml
@@ -53,30 +54,14 @@ LIMIT = 600.0
 """Seconds after which a run counts as hanging."""
 
 
-def processes_below(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        below = parents.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def workers_of(pid: int) -> list[int]:
+def workers_of(pid: int) -> list[psutil.Process]:
     """Worker processes of a run."""
     found = []
-    for below in processes_below(pid):
-        with suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
-                found.append(below)
+    with suppress(psutil.NoSuchProcess):  # which may just have ended
+        for below in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if any("spawn_main" in word for word in below.cmdline()):
+                    found.append(below)
     return found
 
 
@@ -155,7 +140,7 @@ def disturb(folder: Path, number: int, phase: str, hang: bool, whole: Path) -> d
         wait_for(phase, process, run, rng)
         victim = rng.choice(workers_of(process.pid))
         at = newest(run)
-        os.kill(victim, signal.SIGSTOP if hang else signal.SIGKILL)
+        victim.send_signal(signal.SIGSTOP if hang else signal.SIGKILL)
         harmed = time.monotonic() - began
         _, errors = process.communicate(timeout=LIMIT)
     finally:
