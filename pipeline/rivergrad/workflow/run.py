@@ -56,14 +56,14 @@ from rivergrad.workflow.uncertainty import estimate_uncertainty
 log = logging.getLogger("rivergrad")
 
 HISTORY = ("step", "loss", "validation_nse", "seconds")
+FOLDS_LOCK = ".folds.lock"
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
          "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
          "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
-         "dask-report.html")  # fmt: skip
+         "dask-report.html", FOLDS_LOCK)  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
-FOLDS_LOCK = ".folds.lock"
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
     "time": "training gauges,\nheld-out time",
@@ -167,8 +167,14 @@ def run_fold(config: Workflow, fold: int) -> Path:
     _settle(config)
     with (run_dir / FOLDS_LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # generated input is made once, by the first
+        began_before = (run_dir / "config.yaml").exists()
         _claim(run_dir, dump_resolved(config))
-        inputs = prepare_inputs(config, run_dir)
+        try:
+            inputs = prepare_inputs(config, run_dir)
+        except (InputError, OSError):
+            if not began_before:  # as in a run: leave nothing in the way of the mended workflow
+                _remove(run_dir, keep=FOLDS_LOCK)  # for which other folds may be waiting
+            raise
     carry_out_fold(
         config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
     )
@@ -190,8 +196,10 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _remove(run_dir: Path) -> None:
+def _remove(run_dir: Path, keep: str | None = None) -> None:
     for name in FRESH:
+        if name == keep:
+            continue
         path = run_dir / name
         if path.is_dir() and not path.is_symlink():  # a fold's input is a link to that of the whole run
             shutil.rmtree(path)
