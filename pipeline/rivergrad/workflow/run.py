@@ -29,6 +29,7 @@ from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
+from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.workflow.checkpoint import read_newest
 from rivergrad.workflow.discharge import write_every_discharge
 from rivergrad.workflow.estimation import Estimation
@@ -273,6 +274,15 @@ def _engine(config: Workflow) -> str:
     return engine
 
 
+def _compile_once(config: Workflow, engine: str) -> None:
+    """Compile here, where it is told, what all workers of this machine would each compile for itself, in silence."""
+    compute = config.compute
+    if compute.kind != "local" or engine != "recurrence" or compute.device != "cpu":
+        return
+    doubles = config.uncertainty.enabled or config.estimate.method == "gauss_newton"
+    compile_kernels({getattr(torch, compute.dtype), *((torch.float64,) if doubles else ())})
+
+
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
     console = Console(stderr=True)
     timer = _Timer(run_dir, info)
@@ -360,6 +370,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         log.warning("%s", text)
         console.print(text, highlight=False, soft_wrap=True)
 
+    _compile_once(config, engine)
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work, uniform, result, discharge, values, sure = with_restarts(
             executor, config.compute.restarts, partial(on_workers, executor, inputs), say
