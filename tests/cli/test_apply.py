@@ -19,6 +19,7 @@ from rivergrad.estimate.bounds import Bounded
 from rivergrad.io import write_forcings
 from rivergrad.io.weights import write_weights
 from rivergrad.runoff import FORCINGS, RunoffSpec
+from rivergrad.workflow.learnedrunoff import SEASON
 from rivergrad.workflow.load import dump_resolved, load_workflow
 
 CELERITY, X = Bounded(0.1, 4.0, logarithmic=True), Bounded(0.0, 0.5, logarithmic=False)
@@ -212,8 +213,9 @@ def learns(folder: Path, model: str) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["runoff"] = {"kind": "learned", "model": model, "options": {"hidden": 2}, "attributes": ["clay"]}
     config["runoff"] |= {"path": "r.csv"} if model == "correction" else {"forcings": "f.nc"}
+    config["runoff"]["season"] = model == "correction"
+    forcings = SEASON if model == "correction" else FORCINGS
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    forcings = () if model == "correction" else FORCINGS
     spec = RunoffSpec(model, forcings=forcings, attributes=("clay",), options={"hidden": 2})
     numbers = {
         "forcing_mean": len(forcings),
