@@ -184,9 +184,9 @@ def test_kernels_that_are_compiled_are_told_once(
             self.compiled += 1
             time.sleep(self.seconds)
 
-    monkeypatch.setattr(compiling, "SILENCE", 0.1)
+    monkeypatch.setattr(compiling, "SILENCE", 0.5)
     monkeypatch.setattr(compiling, "_ready", set())
-    slow, fast = Kernel(0.3), Kernel(0.0)
+    slow, fast = Kernel(0.8), Kernel(0.0)
     for _ in range(2):
         compiling.compiled(slow, "routing", np.dtype(np.float32), lambda: (1, True))
         compiling.compiled(fast, "routing", np.dtype(np.float64), lambda: (1, True))
