@@ -3,6 +3,7 @@
     python benchmarks/kill_runs.py                   20 runs, a worker of each killed by SIGKILL
     python benchmarks/kill_runs.py --runs 4 --hang   workers that hang (SIGSTOP) instead
     python benchmarks/kill_runs.py --scheduler       the scheduler killed: a clear end, and a correct resume
+    python benchmarks/kill_runs.py --learned hbv     runs that learn their runoff, by hbv or lstm
 
 Moments go round: while workers set up, in the middle of a sweep, while a checkpoint is written, in the evaluation.
 Writes benchmarks/kill_runs.csv, a row a run; ends with 1 unless all runs ended as they should.
@@ -24,6 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 import xarray as xr
 import yaml
@@ -48,35 +50,24 @@ WORKFLOW = {
     "uncertainty": {"enabled": False},
     "report": {"hydrographs": 2, "discharge": False},
 }  # fmt: skip
+STAGES = [
+    {"name": "lumped", "train": ["runoff"], "unrouted": True, "steps": 6},
+    {"name": "two_step", "train": ["routing"], "steps": 6},
+    {"name": "joint", "train": ["runoff", "routing"], "steps": 24, "start": "scratch"},
+]
 PHASES = ("setup", "sweep", "checkpoint", "evaluation")
 LIMIT = 600.0
 """Seconds after which a run counts as hanging."""
 
 
-def processes_below(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        below = parents.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def workers_of(pid: int) -> list[int]:
+def workers_of(pid: int) -> list[psutil.Process]:
     """Worker processes of a run."""
     found = []
-    for below in processes_below(pid):
-        with suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
-                found.append(below)
+    with suppress(psutil.NoSuchProcess):  # which may just have ended
+        for below in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if any("spawn_main" in word for word in below.cmdline()):
+                    found.append(below)
     return found
 
 
@@ -88,6 +79,16 @@ def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
         [*command, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+
+
+def learn(model: str) -> None:
+    """Let the workflow learn its runoff; moments of the sweep and of checkpoints are those of its last stage."""
+    spec: dict[str, object] = WORKFLOW["world"]["spec"]  # type: ignore[index]
+    spec |= {"weather": True, "reach_length": 50000.0, "celerity": 0.5}
+    WORKFLOW["runoff"] = {"kind": "learned", "model": model, "attributes": ["soil_depth_mm", "clay_fraction"]}
+    estimate: dict[str, object] = WORKFLOW["estimate"]  # type: ignore[assignment]
+    del estimate["steps"]
+    estimate["stages"] = STAGES
 
 
 def write_workflow(folder: Path, name: str) -> tuple[Path, Path]:
@@ -143,6 +144,9 @@ def difference(run: Path, whole: Path) -> float:
             worst = max(worst, float(np.where(same, 0.0, off).max(initial=0.0)))
         elif not np.array_equal(a, b):
             worst = float("inf")
+    weights = "runoff_model.safetensors"
+    if (whole / weights).exists() and (run / weights).read_bytes() != (whole / weights).read_bytes():
+        return float("inf")
     return worst
 
 
@@ -155,7 +159,7 @@ def disturb(folder: Path, number: int, phase: str, hang: bool, whole: Path) -> d
         wait_for(phase, process, run, rng)
         victim = rng.choice(workers_of(process.pid))
         at = newest(run)
-        os.kill(victim, signal.SIGSTOP if hang else signal.SIGKILL)
+        victim.send_signal(signal.SIGSTOP if hang else signal.SIGKILL)
         harmed = time.monotonic() - began
         _, errors = process.communicate(timeout=LIMIT)
     finally:
@@ -260,12 +264,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--hang", action="store_true")
     parser.add_argument("--scheduler", action="store_true")
+    parser.add_argument("--learned", choices=("hbv", "lstm"))
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--append", action="store_true")
     parser.add_argument("--on", nargs=2, metavar=("SCHEDULER_FILE", "WORKFLOW"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.on:
         run_on(*given.on)
+    if given.learned:
+        learn(given.learned)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -276,6 +283,7 @@ def main() -> None:
                 row = lose_the_scheduler(folder, number, whole)
             else:
                 row = disturb(folder, number, PHASES[number % len(PHASES)], given.hang, whole)
+            row["what"] = f"{row['what']}, {given.learned}" if given.learned else row["what"]
             print(row, flush=True)
             rows.append({**row, "machine": machine(torch.device("cpu"))})
             new = not (given.append and given.output.exists()) and len(rows) == 1

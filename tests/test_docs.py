@@ -107,7 +107,8 @@ def test_end_to_end(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     printed = carry_out(DOCS / "end_to_end.md")
-    assert list(printed) == ["rivergrad validate basin.yaml", "rivergrad run basin.yaml"]
+    assert [line.split()[1] for line in printed] == ["validate", "run", "apply"]
+    assert Path("q.nc").is_file()
     assert all(
         word in printed["rivergrad run basin.yaml"] for word in ("lumped", "two-step", "held-out gauges")
     )

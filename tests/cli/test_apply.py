@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from typer.testing import CliRunner, Result
 
 from rivergrad.cli import app
 from rivergrad.estimate.bounds import Bounded
+from rivergrad.io import write_forcings
+from rivergrad.io.weights import write_weights
+from rivergrad.runoff import FORCINGS, RunoffSpec
+from rivergrad.workflow.learnedrunoff import SEASON
 from rivergrad.workflow.load import dump_resolved, load_workflow
 
 CELERITY, X = Bounded(0.1, 4.0, logarithmic=True), Bounded(0.0, 0.5, logarithmic=False)
@@ -186,6 +191,120 @@ def test_apply_refuses_what_is_no_run(tmp_path: Path, run: Path) -> None:
     assert "nix: no such run directory" in refused("apply", "nix", "--network", "n.csv", "--output", "p.csv")
     (run / "run.json").write_text("[half")
     assert "run.json: not JSON" in refused("apply", "run", "--network", "n.csv", "--output", "p.csv")
+
+
+# --- apply with runoff ----------------------------------------------------------------------------------
+
+
+def test_apply_routes_given_runoff(run: Path) -> None:
+    Path("r.csv").write_text(RUNOFF)
+    files = ("--network", "n.csv", "--runoff", "r.csv")
+    result = call("apply", run, *files, "--output", "p.csv", "--write-discharge", "q.nc")
+    assert (result.exit_code, result.stdout) == (0, "q.nc\np.csv\n"), result.stderr
+    command = ("route", *files, "--parameters", "p.csv", "--scheme", "muskingum", "--output", "again.nc")
+    assert call(*command).exit_code == 0
+    with xr.open_dataset("q.nc") as one, xr.open_dataset("again.nc") as two:
+        np.testing.assert_allclose(one["discharge"], two["discharge"], rtol=1e-5, atol=1e-7)
+        assert float(one["discharge"].sel(reach=2).sum()) == pytest.approx(12.0, rel=1e-5)
+
+
+def learns(folder: Path, model: str) -> None:
+    """Make it a run that has learned runoff, by weights as they are drawn; forcings and runoff for the network."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["runoff"] = {"kind": "learned", "model": model, "options": {"hidden": 2}, "attributes": ["clay"]}
+    config["runoff"] |= {"path": "r.csv"} if model == "correction" else {"forcings": "f.nc"}
+    config["runoff"]["season"] = model == "correction"
+    forcings = SEASON if model == "correction" else FORCINGS
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    spec = RunoffSpec(model, forcings=forcings, attributes=("clay",), options={"hidden": 2})
+    numbers = {
+        "forcing_mean": len(forcings),
+        "forcing_sd": len(forcings),
+        "attribute_mean": 1,
+        "attribute_sd": 1,
+    }
+    told = {"model": model, "forcings": forcings, "attributes": ["clay"], "step_s": 86400.0}
+    told |= {"options": {"hidden": 2}, "scaling": {name: [1.0] * count for name, count in numbers.items()}}
+    state = {name: value.numpy() for name, value in spec.build().state_dict().items()}
+    write_weights(folder / "runoff_model.safetensors", state, told)
+    Path("r.csv").write_text(RUNOFF)
+    Path("n.csv").write_text(CLAY)
+    write_weather("f.nc")
+
+
+CLAY = "reach_id,downstream_id,length_m,slope,area_m2,clay\n4,2,9000,0.004,1e7,1\n2,-1,12000,0.004,2e7,6\n"
+NAMES = {"pr": "mm/day", "temperature": "degC", "potential_evapotranspiration": "mm/day"}
+
+
+def write_weather(path: str, hours: int = 24, **units: str) -> None:
+    values = np.random.default_rng(5).uniform(1.0, 3.0, (84, 2))
+    time = np.datetime64("2000-01-01", "ns") + np.arange(84) * np.timedelta64(hours, "h")
+    write_forcings(path, np.array([2, 4]), time, {n: (values, u) for n, u in {**NAMES, **units}.items()})
+
+
+LEARNED = ("--network", "n.csv", "--output", "p.csv", "--write-runoff", "w.nc")
+PR = ("--forcing", "precipitation=pr")
+
+
+def test_apply_corrects_given_runoff(run: Path) -> None:
+    """By a factor of 1, as it has learned nothing."""
+    learns(run, "correction")
+    result = call("apply", run, *LEARNED, "--runoff", "r.csv")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "\n1 of 2 reaches have attributes more than 3 standard deviations from those of the" in result.stderr
+    )
+    with xr.open_dataset("w.nc") as data:
+        given = pd.read_csv("r.csv", index_col="time")[["4", "2"]]
+        np.testing.assert_allclose(data["runoff"].sel(reach=[4, 2]), given, rtol=1e-6)
+    assert "runoff model correction stays behind: --write-runoff" in call("apply", run, *LEARNED[:4]).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--forcings: found none; expected a NetCDF or Zarr file of precipitation, temperature, potential_"),
+        (("--forcings", "nix.nc"), "nix.nc: no such file"),
+        (("--forcings", "f.nc"), "f.nc: variable 'precipitation' is missing; found .*--forcing precipitation=... tel"),
+        (("--forcings", "f.nc", "--forcing", "rain=pr"), "--forcing: found rain; expected one of precipitation, tem"),
+        (("--forcings", "f.nc", "--forcing", "pr"), "--forcing pr: expected NAME=IN_FILE, such as precipitation=pr"),
+        (PR, "found --forcing without --forcings"),
+        (("--forcings", "f.nc", *PR, "--runoff", "r.csv"), "--runoff: found r.csv; expected none, for the runoff mod"),
+        (("--forcings", "odd.nc", *PR), "odd.nc: .*temperature.*buckets"),
+        (("--forcings", "hours.nc", *PR), "hours.nc: found steps of 1h; expected 1d, those that the runoff model ls"),
+        (("--forcings", "f.nc", *PR, "--network", "no_clay.csv"), "no_clay.csv: runoff.attributes: .* attribute clay"),
+        (("--forcings", "f.nc", *PR, "--network", "no_area.csv"), "no_area.csv: .*no attribute area_m2"),
+        (("--forcings", "f.nc", *PR, "--network", "more.csv"), "f.nc: the forcings lacks the reaches 9"),
+        (("--write-runoff", "w.csv"), "--write-runoff w.csv: expected a name that ends in .nc or .zarr"),
+        (("--forcings", "w.nc"), "--write-runoff w.nc: is what is read"),
+    ],
+)  # fmt: skip
+def test_apply_refuses_what_a_runoff_model_does_not_take(
+    run: Path, options: tuple[str, ...], message: str
+) -> None:
+    learns(run, "lstm")
+    write_weather("odd.nc", temperature="buckets")
+    write_weather("hours.nc", hours=1)
+    table = pd.read_csv("n.csv")
+    table.drop(columns="clay").to_csv("no_clay.csv", index=False)
+    table.drop(columns="area_m2").to_csv("no_area.csv", index=False)
+    table.assign(reach_id=[9, 2]).to_csv("more.csv", index=False)
+    assert re.search(message, refused("apply", run, *LEARNED, *options))
+    assert not list(Path().glob("[pw].*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--runoff", "r.csv"), "found --runoff with nothing to make of it; expected --write-runoff or --write-disch"),
+        (("--write-discharge", "q.nc"), "--write-discharge: run has learned no runoff; expected --runoff with it"),
+        (("--forcings", "f.nc", "--write-discharge", "q.nc"), "--forcings: run has learned no runoff; expected --runo"),
+    ],
+)  # fmt: skip
+def test_apply_has_no_runoff_model_in_a_run_that_took_it_as_given(
+    run: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in refused("apply", "run", *LEARNED[:4], *options)
 
 
 # --- route with what apply wrote ------------------------------------------------------------------------

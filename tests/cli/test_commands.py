@@ -132,7 +132,14 @@ def test_version() -> None:
         (("export", "nix", "--format", "netcdf", "--output", "o.nc"), "nix: no such run directory"),
         (("export", "nix", "--format", "shp", "--output", "o.shp"), "Invalid value for '--format'"),
         (("submit", DEMO, "--profile", "nix.yaml"), "compute.profile: nix.yaml is not a file"),
-        (("submit", DEMO, "--profile", "configs/mpi.yaml"), "expected the number of ranks to ask for"),
+        (
+            ("submit", DEMO, "--profile", "configs/mpi.yaml"),
+            f"{DEMO}: compute.workers: found 0 with kind mpi",
+        ),
+        (
+            ("submit", DEMO, "--profile", "configs/mpi.yaml", "--set", "compute.workers=0"),
+            "--set compute.workers=0: compute.workers: found 0 with kind mpi; expected the number of ranks",
+        ),
         (("submit", DEMO, "--seeds", "1:4"), "--seeds: found '1:4'; expected numbers such as 0-4 or 1,3,7"),
     ],
 )

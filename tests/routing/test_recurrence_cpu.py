@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from forests import DAY, Index, chain, draw_parameters, off, random_forest
 from torch import Tensor
 
 from rivergrad.routing import schemes
-from rivergrad.routing.recurrence.cpu import CpuSweep, sweep
+from rivergrad.routing.recurrence.cpu import CpuSweep, compiling, sweep
 from rivergrad.routing.recurrence.cpu.blocks import ADD, END, IN_PLACE, make_plan
 from rivergrad.routing.recurrence.cpu.tiles import make_tiles
 from rivergrad.routing.recurrence.problem import Filter, Problem, no_index
@@ -165,3 +166,31 @@ def test_travels_between_processes() -> None:
     there = pickle.loads(pickle.dumps(one))
     before, after = (everything(s, filter_, 9, torch.float64) for s in (one, there))
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_kernels_that_are_compiled_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that nobody takes the first call for one that hangs; what is read from the cache is not worth a word."""
+
+    class Kernel:
+        typeof_pyval, compiled = staticmethod(type), 0
+
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        def compile(self, types: tuple[type, ...]) -> None:
+            assert types == (int, bool)
+            self.compiled += 1
+            time.sleep(self.seconds)
+
+    monkeypatch.setattr(compiling, "SILENCE", 0.5)
+    monkeypatch.setattr(compiling, "_ready", set())
+    slow, fast = Kernel(0.8), Kernel(0.0)
+    for _ in range(2):
+        compiling.compiled(slow, "routing", np.dtype(np.float32), lambda: (1, True))
+        compiling.compiled(fast, "routing", np.dtype(np.float64), lambda: (1, True))
+    time.sleep(0.2)
+    assert (slow.compiled, fast.compiled) == (1, 1)
+    (told,) = caplog.messages
+    assert told.startswith("compiling the kernels of the routing (float32), once on this machine")

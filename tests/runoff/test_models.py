@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rivergrad.runoff import FORCINGS, Correction, FlatModule, Hbv, RunoffSpec, depth_to_discharge
+from rivergrad.runoff import FORCINGS, Correction, FlatModule, Hbv, RunoffSpec, depth_to_discharge, sequence
 from rivergrad.runoff.buckets import PARAMETERS, per_step, sweep
 from rivergrad.runoff.kernels import runoff_on_cpu
 
@@ -116,6 +116,33 @@ class TestEveryModel:
             found = call(model)
         assert found.dtype == torch.float32
         assert torch.allclose(found, call(model), rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("limit", [{"CUDNN_SERIES": 5}, {"CUDNN_NUMBERS": 5 * STEPS * 4 * 8}])
+def test_no_call_of_cudnn_is_larger_than_it_counts(
+    monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
+    """As on a GPU, with smaller limits: the same runoff and gradient from calls within them."""
+    model, sizes, lstm = made("lstm", hidden=8).double(), [], torch.lstm
+
+    def look(given: Tensor, *others: object) -> object:
+        sizes.append(given.shape[1])
+        return lstm(given, *others)
+
+    monkeypatch.setattr(torch, "lstm", look)
+    forcing, attributes = FORCING.double(), ATTRIBUTES.double()
+    found = []
+    for devices in (("cuda",), ("cuda", "cpu")):
+        monkeypatch.setattr(sequence, "LIMITED", devices)
+        for name, value in limit.items():
+            monkeypatch.setattr(sequence, name, value)
+        model.zero_grad()
+        runoff = call(model, forcing, attributes)
+        (runoff**2).sum().backward()
+        found.append((runoff, torch.cat([p.grad.reshape(-1) for p in model.parameters()])))  # type: ignore[union-attr]
+    assert (sizes[0], sorted(sizes[1:])) == (14, [4, 5, 5])
+    assert torch.allclose(found[1][0], found[0][0], rtol=1e-12)
+    assert torch.allclose(found[1][1], found[0][1], rtol=1e-10, atol=1e-12)
 
 
 def test_vector_there_and_back() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 from rivercut import store
 from rivergrad.errors import InputError
@@ -292,5 +293,18 @@ def test_basins_held_out_as_a_share(tmp_path: Path, tiny: Any) -> None:
     assert not set(basin[held]) & set(basin[~held])
 
 
-def test_all_that_folds_write_is_removed_by_fresh() -> None:
-    assert {"folds", "folds.csv"} <= set(FRESH)
+def test_all_that_folds_write_is_removed_by_fresh(validated: Path) -> None:
+    """The lock of the fold that was carried out by itself as well."""
+    written = {path.name for path in validated.iterdir()}
+    assert {"folds", "folds.csv", ".folds.lock"} <= written <= set(FRESH)
+
+
+def test_a_fold_without_input_leaves_nothing_in_the_way(files: Any) -> None:
+    """The same command carries on once the workflow is mended: what it was at first is forgotten."""
+    data = yaml.safe_load(files.workflow.read_text()) | {"gauges": {"folds": 3}}
+    data["runoff"] = {"path": str(files.folder / "nix.nc")}
+    files.workflow.write_text(yaml.safe_dump(data))
+    run = files.folder / "run"
+    with pytest.raises(InputError, match=r"nix\.nc: no such file"):
+        run_fold(load_workflow(files.workflow), 1)
+    assert [path.name for path in run.iterdir()] == [".folds.lock"]

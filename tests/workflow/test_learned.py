@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 import torch
 import xarray as xr
 import yaml
+from typer.testing import CliRunner
 
-from rivergrad.errors import InputError
+from rivergrad.cli import app
 from rivergrad.io import open_forcings, read_network, write_forcings
 from rivergrad.runoff import FORCINGS, depth_to_discharge
 from rivergrad.workflow import fit
@@ -137,6 +139,46 @@ def test_the_saved_model_gives_the_runoff_of_the_run(learned: Path) -> None:
         assert data["runoff"].attrs["units"] == "m3 s-1"
         np.testing.assert_allclose(data["runoff"].values, found, rtol=2e-4)
     assert not list(learned.rglob("*.p*kl"))
+
+
+def test_apply_gives_another_network_runoff_and_discharge(learned: Path, tmp_path: Path) -> None:
+    """A basin alone, its forcings under other names and in other units: as the whole run has it there."""
+    network = pd.read_parquet(learned / "world" / "network.parquet")
+    whole = read_network(learned / "world" / "network.parquet")
+    basin = np.flatnonzero(whole.basin == np.bincount(whole.basin).argmax())[::-1]
+    own = network.set_index("reach_id").loc[whole.reach_id[basin]].reset_index()
+    own.to_parquet(tmp_path / "n.parquet")
+    with xr.open_zarr(learned / "world" / "forcings.zarr", consolidated=False) as data:
+        found = {name: data[name].values[:, basin] for name in FORCINGS}
+        time = data["time"].values
+    other = {
+        "pr": (found["precipitation"] / 86400.0, "kg m-2 s-1"),
+        "tas": (found["temperature"] + 273.15, "K"),
+        "potential_evapotranspiration": (found["potential_evapotranspiration"], "mm/day"),
+    }
+    write_forcings(tmp_path / "f.nc", whole.reach_id[basin], time, other)
+    at = {name: str(tmp_path / name) for name in ("n.parquet", "f.nc", "p.csv", "r.zarr", "q.nc", "again.nc")}
+    words = ["apply", str(learned), "--network", at["n.parquet"], "--output", at["p.csv"]]
+    words += ["--forcings", at["f.nc"], "--forcing", "precipitation=pr", "--forcing", "temperature=tas"]
+    words += ["--write-runoff", at["r.zarr"], "--write-discharge", at["q.nc"]]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert result.stdout.split() == [at["r.zarr"], at["q.nc"], at["p.csv"]]
+    assert "runoff model lstm: from rest, so the first 60d are its warm-up\n" in result.stderr
+    with (
+        xr.open_zarr(at["r.zarr"], consolidated=False) as made,
+        xr.open_zarr(learned / "runoff.zarr", consolidated=False) as run,
+    ):
+        expected = run["runoff"].sel(reach=made["reach"].values)
+        assert made["runoff"].attrs["units"] == "m3 s-1"
+        np.testing.assert_allclose(made["runoff"], expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
+        assert np.array_equal(made["time"], run["time"])
+    words = ["route", "--network", at["n.parquet"], "--runoff", at["r.zarr"], "--scheme", "muskingum"]
+    words += ["--parameters", at["p.csv"], "--routing-step", "1d", "--output", at["again.nc"]]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with xr.open_dataset(at["q.nc"]) as one, xr.open_dataset(at["again.nc"]) as two:
+        np.testing.assert_allclose(one["discharge"], two["discharge"], rtol=1e-4, atol=1e-5)
+        assert one.attrs["workflow"] == "learned"
 
 
 def test_evaluate_scores_the_same(learned: Path) -> None:
@@ -269,9 +311,19 @@ BAD: dict[str, tuple[Change, str]] = {
     "no such attribute": (_attribute, "no attribute height"),
     "an attribute that a reach lacks": (_attribute_missing, "clay_fraction is missing for the reaches 1004"),
     "no areas": (_no_area, "no attribute area_m2"),
-    "an unknown model": (_model("lstmm"), "lstmm.*did you mean lstm"),
-    "a module of the wrong shape": (_model("test_learned:Wrong", what="shape"), "test_learned:Wrong.*shape"),
-    "a module that returns NaN": (_model("test_learned:Wrong", what="nan"), "test_learned:Wrong.*NaN"),
+    "an unknown model": (_model("lstmm"), r"bad\.yaml: runoff\.model 'lstmm'.*did you mean lstm"),
+    "no such module": (
+        _model("nix.models:Own"),
+        r"bad\.yaml: runoff\.model nix\.models:Own: .*can't be imported",
+    ),
+    "a module of the wrong shape": (
+        _model("test_learned:Wrong", what="shape"),
+        r"bad\.yaml: runoff\.model test_learned:Wrong.*shape",
+    ),
+    "a module that returns NaN": (
+        _model("test_learned:Wrong", what="nan"),
+        r"bad\.yaml: runoff\.model test_learned:Wrong.*NaN",
+    ),
     "another optimiser": (_method, "gauss_newton with learned runoff; expected adam"),
 }
 
@@ -292,10 +344,15 @@ def test_bad_input_is_one_clear_line(
     change(data, tmp_path)
     path = tmp_path / "bad.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(InputError, match=message) as error:
-        run_workflow(load_workflow(path), report=False)
-    assert "\n" not in str(error.value)
+    result = CliRunner().invoke(app, ["estimate", str(path)])
+    assert result.exit_code == 2, result.exception
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("rivergrad: error: "))
+    assert re.search(message, line)
+    wrong = next(iter(tmp_path.glob("bad.[!y]*")), path)  # the line names the file that is to be mended
+    assert line.startswith((f"rivergrad: error: {path}: ", f"rivergrad: error: {wrong}: "))
     assert not (tmp_path / "run").exists()
+    if case == "no such module":  # which needs no input to be seen
+        assert line in CliRunner().invoke(app, ["validate", str(path)]).stderr
 
 
 def test_forcings_are_read_in_the_units_of_the_models(learned: Path, tmp_path: Path) -> None:

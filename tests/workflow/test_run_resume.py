@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rivergrad.workflow.load import load_workflow
@@ -36,31 +37,15 @@ def same_estimate(run: Path, whole: Path) -> None:
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
-def children(pid: int) -> list[int]:
-    """Processes below one, by /proc."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        below = parents.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+def children(pid: int) -> list[psutil.Process]:
+    """Processes below one."""
+    return psutil.Process(pid).children(recursive=True)
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def start(path: Path) -> subprocess.Popen[str]:
@@ -90,7 +75,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny: Any, _one_commit: None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.distributed)])
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_killed_in_the_middle(whole: Path, tmp_path: Path, tiny: Any, workers: int) -> None:
     compute = {"kind": "local", "workers": workers} if workers else {"kind": "serial"}
     killed = tmp_path / "killed"
@@ -114,9 +98,9 @@ def test_killed_in_the_middle(whole: Path, tmp_path: Path, tiny: Any, workers: i
     if workers:
         assert len(below) >= workers
         deadline = time.monotonic() + 30
-        while any(alive(pid) for pid in below) and time.monotonic() < deadline:
+        while any(alive(one) for one in below) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert [pid for pid in below if alive(pid)] == []
+        assert [one for one in below if alive(one)] == []
 
     assert run_workflow(load_workflow(path), report=False) == killed
     assert f"going on from the checkpoint of step {at}" in (killed / "log.txt").read_text()
@@ -164,14 +148,14 @@ def test_stopped_by_a_signal_to_all_its_processes(whole: Path, tmp_path: Path, t
     same_estimate(stopped, whole)
 
 
-def workers_of(pid: int) -> list[int]:
+def workers_of(pid: int) -> list[psutil.Process]:
     """Worker processes below one: those that multiprocessing has spawned, but for what keeps its books."""
     found = []
     for below in children(pid):
-        with suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{below}/cmdline").read_bytes():
+        with suppress(psutil.NoSuchProcess):
+            if any("spawn_main" in word for word in below.cmdline()):
                 found.append(below)
-    return sorted(found)
+    return sorted(found, key=lambda one: one.pid)
 
 
 @pytest.mark.slow
@@ -182,20 +166,20 @@ def test_a_worker_killed_and_one_that_hangs(whole: Path, tmp_path: Path, tiny: A
     folder = tmp_path / "run"
     compute = {"kind": "local", "workers": 2, "patience": "6s", "restarts": 2}
     path = tiny(tmp_path / "w.yaml", folder, estimate=STEPS, partition=CUT, compute=compute, **BRIEF)
-    harmed: list[int] = []
+    harmed: list[psutil.Process] = []
 
     def harm() -> None:
         for step, number in ((8, signal.SIGKILL), (16, signal.SIGSTOP)):
             while newest(folder) < step:
                 time.sleep(0.002)
             harmed.append(workers_of(os.getpid())[-1])
-            os.kill(harmed[-1], number)
+            harmed[-1].send_signal(number)
 
     thread = threading.Thread(target=harm, daemon=True)
     thread.start()
     assert run_workflow(load_workflow(path), report=False) == folder
     assert len(harmed) == 2
-    assert not any(alive(pid) for pid in harmed)
+    assert not any(alive(one) for one in harmed)
     log = (folder / "log.txt").read_text()
     assert "1 of 2 workers ended unexpectedly (out of memory, or killed): setting up again" in log
     assert "1 of 2 workers gave no sign of life for 6 s: setting up again" in log

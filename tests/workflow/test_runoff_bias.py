@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 import yaml
 
+from rivergrad.estimate.scores import nse
 from rivergrad.io.rundir import read_run
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import run_workflow
@@ -64,3 +67,24 @@ def test_volume_errors_keep_biased_runoff_from_bending_celerity(
     unbiased = celerity_error(tmp_path, model, 0.0, nuisance=False)
     assert without > distorted * with_them
     assert with_them < 1.2 * unbiased  # recovered: hardly worse than with right runoff
+
+
+@pytest.mark.parametrize("predict", [True, False])
+def test_discharge_of_every_reach_is_what_is_scored(files: Any, predict: bool) -> None:
+    """Also where the estimate is scored with the volume error taken out of the runoff."""
+    run = files.run(
+        parameters={"model": "uniform", "nuisance": {"knots": "60d", "sd": 0.5, "predict": predict}},
+        estimate={"steps": 3},
+        gauges={"holdout": 0.25},
+        uncertainty={"enabled": False},
+        report={"discharge": True},
+    )
+    scores = pd.read_csv(run / "metrics.csv").set_index("gauge")
+    with xr.open_dataset(run / "hydrographs.nc") as gauges, xr.open_dataset(run / "discharge.nc") as every:
+        gauges, discharge = gauges.load(), every["discharge"].load()
+    at = discharge.sel(reach=gauges["reach_id"].values).values.astype(np.float64)
+    np.testing.assert_allclose(at, gauges["estimate"], rtol=1e-4, atol=1e-4 * at.std())
+    judged = slice("2001-01-21", "2001-10-31")  # after the warm-up
+    time = gauges["time"].to_index().slice_indexer(judged.start, judged.stop)
+    found = nse(at[time], gauges["observed"].values[time].astype(np.float64))
+    np.testing.assert_allclose(found, scores.loc[gauges["gauge"].values, "nse"], atol=1e-5)

@@ -376,6 +376,30 @@ def test_profile_is_merged_and_the_workflow_wins(tmp_path: Path, monkeypatch: py
     assert load_workflow(write(tmp_path, data), ["compute.workers=0"]).compute.workers == 0
 
 
+def test_paths_in_a_profile_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to a cluster; those of a workflow and of `--set` are relative to the current directory."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "p.yaml").write_text(
+        "tls: {ca: certs/ca.pem, cert: ../cert.pem, key: /etc/key.pem}\n"
+        "slurm: {template: job.j2, partition: long, memory: 2GB}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for profile in ("ours/p.yaml", str(tmp_path / "ours/p.yaml")):
+        data = changed(FILES, "compute", {"profile": profile, "slurm": {"memory": "1GB"}})
+        compute, folder = load_workflow(write(tmp_path, data)).compute, Path(profile).parent
+        assert compute.tls.model_dump() == {
+            "ca": folder / "certs/ca.pem",
+            "cert": folder / "../cert.pem",
+            "key": Path("/etc/key.pem"),
+        }
+        slurm = compute.slurm
+        assert (slurm.template, slurm.partition, slurm.memory) == (folder / "job.j2", "long", 10**9)
+    compute = load_workflow(
+        write(tmp_path, data), ["compute.slurm.template=own.j2", "compute.tls.ca=ca.pem"]
+    ).compute
+    assert (compute.slurm.template, compute.tls.ca) == (Path("own.j2"), Path("ca.pem"))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -1,13 +1,20 @@
-"""`rivergrad apply`: what a run learned of attributes, applied to the reaches of another network."""
+"""`rivergrad apply`: what a run learned, applied to the reaches of another network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rivergrad.cli.options import NetworkPath, RunPath
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from rivercut.network import RiverNetwork
+    from rivergrad.workflow.schema import Workflow
 
 
 def apply(
@@ -19,24 +26,79 @@ def apply(
             "--output", metavar="P", help="The .csv, .parquet, .nc or .zarr to write.", show_default=False
         ),
     ],
+    forcings: Annotated[
+        Path | None,
+        typer.Option(
+            "--forcings",
+            metavar="F",
+            help="NetCDF or Zarr forcings of the network, for the runoff model of a learned run.",
+            show_default=False,
+        ),
+    ] = None,
+    forcing: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forcing",
+            metavar="NAME=IN_FILE",
+            help="What a forcing is called in that file; can be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    runoff: Annotated[
+        Path | None,
+        typer.Option(
+            "--runoff",
+            metavar="R",
+            help="Given runoff of the network: to be routed, or corrected where the run learned that.",
+            show_default=False,
+        ),
+    ] = None,
+    write_runoff: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-runoff",
+            metavar="R.nc",
+            help="Write the learned runoff of every reach, NetCDF or Zarr.",
+            show_default=False,
+        ),
+    ] = None,
+    write_discharge: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-discharge",
+            metavar="Q.nc",
+            help="Write the discharge of every reach, NetCDF or Zarr.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Write the parameters that a run's model gives another network, from its attributes alone."""
+    """Write what a run's models give another network: parameters by its attributes; if asked, runoff and discharge."""
     from rivergrad.errors import InputError
     from rivergrad.io.datasets import kind_of
     from rivergrad.io.parameters import STORE
+    from rivergrad.workflow.load import load_workflow
     from rivergrad.workflow.status import require_run
 
     require_run(run)
+    config = load_workflow(run / "config.yaml")
     kind_of(output, writing=True)
-    if output.absolute() in (network.absolute(), (run / STORE).absolute()):
-        raise InputError(f"--output {output}: is what is read; expected another place to write to")
+    read = [path.absolute() for path in (network, run / STORE, forcings, runoff) if path is not None]
+    written = {"--output": output, "--write-runoff": write_runoff, "--write-discharge": write_discharge}
+    for option, path in written.items():
+        if path is None:
+            continue
+        if option != "--output" and path.suffix not in (".nc", ".zarr"):
+            raise InputError(f"{option} {path}: expected a name that ends in .nc or .zarr")
+        if path.absolute() in read:
+            raise InputError(f"{option} {path}: is what is read; expected another place to write to")
+        read.append(path.absolute())
+    _check_together(run, config, forcings, forcing, runoff, write_runoff, write_discharge)
 
     from rivergrad.io import read_network, write_parameters
-    from rivergrad.workflow.load import load_workflow
     from rivergrad.workflow.record import versions
     from rivergrad.workflow.transfer import FAR, fitted_model, strange_reaches, transferred
 
-    model, config = fitted_model(run), load_workflow(run / "config.yaml")
+    model = fitted_model(run)
     rivers = read_network(network)
     try:
         values = transferred(run, rivers)
@@ -52,18 +114,157 @@ def apply(
             "those of the reaches it was fitted on, where it may not hold",
             err=True,
         )
+    provenance = {
+        "workflow": config.name,
+        "model": model["kind"],
+        "scheme": config.scheme.name,
+        "convention": config.scheme.convention,
+        "rivergrad_version": versions()["rivergrad"],
+    }
+    if write_runoff is not None or write_discharge is not None:
+        source = _runoff(run, config, rivers, network, forcings, _names(forcing), runoff)
+        if write_discharge is not None:
+            _route(config, rivers, source, values, write_discharge, provenance)
+        if write_runoff is not None:
+            from rivergrad.io import write_runoff as write
+
+            write(write_runoff, rivers.reach_id, source.time, source.values, attributes=provenance)
+    elif config.runoff is not None and config.runoff.learned:
+        typer.echo(
+            f"its runoff model {config.runoff.model} stays behind: --write-runoff and --write-discharge apply it too",
+            err=True,
+        )
     places = {name: rivers.attributes[name] for name in ("lat", "lon") if name in rivers.attributes}
     write_parameters(
         output,
         rivers.reach_id,
         # length is the network's own, here as in the parameters of a run
         places | {name: value for name, value in values.items() if name != "length"},
-        provenance={
-            "workflow": config.name,
-            "model": model["kind"],
-            "scheme": config.scheme.name,
-            "convention": config.scheme.convention,
-            "rivergrad_version": versions()["rivergrad"],
-        },
+        provenance=provenance,
     )
-    typer.echo(output)
+    for path in (write_runoff, write_discharge, output):
+        if path is not None:
+            typer.echo(path)
+
+
+def _check_together(
+    run: Path,
+    config: Workflow,
+    forcings: Path | None,
+    forcing: list[str] | None,
+    runoff: Path | None,
+    write_runoff: Path | None,
+    write_discharge: Path | None,
+) -> None:
+    """Raise an InputError where options do not go together, or not with the run."""
+    from rivergrad.errors import InputError
+
+    written = write_runoff is not None or write_discharge is not None
+    given = [name for name, one in (("--forcings", forcings), ("--runoff", runoff)) if one is not None]
+    if given and not written:
+        raise InputError(
+            f"found {' and '.join(given)} with nothing to make of it; expected --write-runoff or --write-discharge"
+        )
+    if forcing and forcings is None:
+        raise InputError("found --forcing without --forcings; expected the file that it is about")
+    if config.runoff is not None and config.runoff.learned:
+        return
+    if forcings is not None or write_runoff is not None:
+        option = "--forcings" if forcings is not None else "--write-runoff"
+        raise InputError(f"{option}: {run} has learned no runoff; expected --runoff with --write-discharge")
+    if written and runoff is None:
+        raise InputError(f"--write-discharge: {run} has learned no runoff; expected --runoff with it")
+
+
+def _names(forcing: list[str] | None) -> dict[str, str]:
+    from rivergrad.errors import InputError
+
+    found = {}
+    for text in forcing or ():
+        name, equals, in_file = text.partition("=")
+        if not (name and equals and in_file):
+            raise InputError(f"--forcing {text}: expected NAME=IN_FILE, such as precipitation=pr")
+        found[name] = in_file
+    return found
+
+
+def _runoff(
+    run: Path,
+    config: Workflow,
+    rivers: RiverNetwork,
+    network: Path,
+    forcings: Path | None,
+    names: dict[str, str],
+    given: Path | None,
+) -> Any:
+    """The runoff that is routed: what the run's model makes of the input, or what is given."""
+    from rivergrad.io import open_runoff
+    from rivergrad.workflow.progress import track
+    from rivergrad.workflow.quantities import format_duration
+    from rivergrad.workflow.transfer import FAR
+    from rivergrad.workflow.transferrunoff import RunoffElsewhere
+
+    if config.runoff is None or not config.runoff.learned:
+        assert given is not None
+        if config.parameters.nuisance is not None and config.parameters.nuisance.predict:
+            typer.echo("the volume error of the runoff stays behind: it is of single gauges", err=True)
+        return open_runoff(given, rivers)
+    model = RunoffElsewhere(run, config, rivers, network, forcings=forcings, names=names, given=given)
+    typer.echo(
+        f"runoff model {model.model}: from rest, so the first {format_duration(config.time.warmup)} are its warm-up",
+        err=True,
+    )
+    if far := model.strange_reaches():
+        typer.echo(
+            f"{far:,} of {rivers.n_reaches:,} reaches have attributes more than {FAR:g} standard deviations from "
+            "those of the reaches it was trained on, where it may not hold",
+            err=True,
+        )
+    with track(rivers.n_reaches, "runoff") as progress:
+        return model.compute(_device(config), progress.update)
+
+
+def _route(
+    config: Workflow,
+    rivers: RiverNetwork,
+    source: Any,
+    values: dict[str, NDArray[float64]],
+    path: Path,
+    provenance: dict[str, Any],
+) -> None:
+    """Write the discharge of every reach by the run's scheme, routing step and engine."""
+    from rivergrad.distributed.simulate import simulate
+    from rivergrad.io import DischargeWriter
+    from rivergrad.routing import schemes
+    from rivergrad.workflow.progress import track
+
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    with (
+        DischargeWriter(path, rivers.reach_id, attributes=provenance) as writer,
+        track(len(source.time), "route") as progress,
+    ):
+
+        def sink(start: int, discharge: NDArray[Any]) -> None:
+            stop = start + discharge.shape[0]
+            writer.append(source.time[start:stop], discharge)
+            progress.update(stop)
+
+        simulate(
+            network=rivers,
+            runoff=source,
+            parameters={name: values[name] for name in scheme.parameter_names},
+            scheme=config.scheme.name,
+            convention=config.scheme.convention,
+            routing_step=config.time.routing_step,
+            engine=config.compute.engine,
+            device=_device(config),
+            dtype=config.compute.dtype,
+            sink=sink,
+        )
+
+
+def _device(config: Workflow) -> str:
+    """The run's, where it is there."""
+    import torch
+
+    return "cuda" if config.compute.device == "cuda" and torch.cuda.is_available() else "cpu"

@@ -86,7 +86,7 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
     """
     from rivergrad.distributed.ranks import leading, told_ranks
     from rivergrad.errors import InputError
-    from rivergrad.workflow.load import load_workflow
+    from rivergrad.workflow.load import load_workflow, naming
 
     try:
         config = load_workflow(path, settings)
@@ -95,7 +95,7 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
             raise
         yield None
         return
-    with leading(config.compute.kind) as leads:
+    with naming(path, settings), leading(config.compute.kind) as leads:
         yield config if leads else None
 
 

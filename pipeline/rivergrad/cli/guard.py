@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -45,6 +46,8 @@ class Commands(TyperGroup):
                 **extra,
             )
 
+        if logging.lastResort is not None:  # to standard error, whoever else listens
+            logging.getLogger("rivergrad.compiling").addHandler(logging.lastResort)
         if not standalone_mode:
             return call()
         sys.exit(exit_code(call))

@@ -124,6 +124,12 @@ def route(
     values = _parameters(parameters, chosen, rivers)
     if engine is Engine.auto:
         typer.echo(f"engine {picked}: {why}", err=True)
+    if workers and picked == "recurrence" and device is Device.cpu:
+        import torch
+
+        from rivergrad.routing.recurrence.warm import compile_kernels
+
+        compile_kernels([getattr(torch, dtype.value)], backward=False)  # here, where it is told
     with (
         DischargeWriter(output, rivers.reach_id) as writer,
         track(len(source.time), "route") as progress,

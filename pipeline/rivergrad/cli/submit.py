@@ -38,24 +38,25 @@ def submit(
     from rivergrad.errors import InputError
     from rivergrad.workflow.jobs import Ensemble, write_script
     from rivergrad.workflow.jobs import submit as hand_over
-    from rivergrad.workflow.load import load_workflow, require_files
+    from rivergrad.workflow.load import load_workflow, naming, require_files
 
     given = tuple(settings or ())
     merged = given if profile is None else (f"compute.profile={profile}", *given)
     config = load_workflow(workflow, merged)
     require_files(config, str(workflow))
-    whole = write_script(config, workflow, profile, given)
-    scripts = [whole]
-    if seeds is not None:
-        scripts = [write_script(config, workflow, profile, given, Ensemble("seeds", seeds))]
-    if folds:
-        count = config.gauges.folds
-        if seeds is not None or count == 0:
-            found = "--seeds too" if count else "gauges.folds 0"
-            raise InputError(
-                f"--folds: found {found}; expected a workflow with gauges.folds, and --folds alone"
-            )
-        scripts = [write_script(config, workflow, profile, given, Ensemble("folds", f"1-{count}")), whole]
+    with naming(workflow, merged):
+        whole = write_script(config, workflow, profile, given)
+        scripts = [whole]
+        if seeds is not None:
+            scripts = [write_script(config, workflow, profile, given, Ensemble("seeds", seeds))]
+        if folds:
+            count = config.gauges.folds
+            if seeds is not None or count == 0:
+                found = "--seeds too" if count else "gauges.folds 0"
+                raise InputError(
+                    f"--folds: found {found}; expected a workflow with gauges.folds, and --folds alone"
+                )
+            scripts = [write_script(config, workflow, profile, given, Ensemble("folds", f"1-{count}")), whole]
     if dry_run:
         typer.echo("\n".join(scripts), nl=False)
         return

@@ -104,13 +104,17 @@ def open_dataset(path: Path) -> xr.Dataset:
     raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
 
 
-def missing(source: object, what: str, name: str, available: Iterable[object]) -> InputError:
+class MissingError(InputError):
+    """A variable or column that is not there."""
+
+
+def missing(source: object, what: str, name: str, available: Iterable[object]) -> MissingError:
     """The error for a variable or column that is not there, with the nearest that is."""
     names = [str(one) for one in available]
     lower = {one.lower(): one for one in names}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     hint = f" (nearest: '{lower[near[0]]}')" if near else ""
-    return InputError(f"{source}: {what} '{name}' is missing{hint}; found {ids_text(names) or 'none'}")
+    return MissingError(f"{source}: {what} '{name}' is missing{hint}; found {ids_text(names) or 'none'}")
 
 
 def find_variable(

@@ -9,6 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+CUDNN_SERIES, CUDNN_NUMBERS = (1 << 16) - 1, (1 << 31) - 1
+"""Series, and numbers of its gates (step, series, 4 · hidden), that one call of cuDNN is given at most: it fails inside
+where there are more than it counts in 16 or in 32 bits."""
+LIMITED = ("cuda",)
+"""Kinds of devices on which that holds."""
+
 
 class SharedLstm(torch.nn.Module):
     """An LSTM with one layer and a linear head, the same for all catchments.
@@ -74,8 +80,15 @@ def _lstm(
     series: Tensor, fixed: Tensor, weight_input: Tensor, weight_state: Tensor, bias: Tensor, *head: Tensor
 ) -> Tensor:
     """(time, column, variable) and (column, attribute) to (time, column)."""
+    (steps, count, _), hidden = series.shape, weight_state.shape[1]
+    most = max(1, min(CUDNN_SERIES, CUDNN_NUMBERS // max(1, steps * 4 * hidden)))
+    if series.device.type in LIMITED and count > most:
+        calls = math.ceil(count / most)
+        parts = zip(series.tensor_split(calls, dim=1), fixed.tensor_split(calls), strict=True)
+        found = [_lstm(some, own, weight_input, weight_state, bias, *head) for some, own in parts]
+        return torch.cat(found, dim=1)
     given = torch.cat([series, fixed.expand(series.shape[0], -1, -1)], dim=2)
-    start = given.new_zeros(1, given.shape[1], weight_state.shape[1])
+    start = given.new_zeros(1, count, hidden)
     weights = [weight_input, weight_state, bias, torch.zeros_like(bias)]
     with warnings.catch_warnings():
         # cuDNN copies the few weights into one piece at each call, and says so

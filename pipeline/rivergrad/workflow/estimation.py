@@ -59,7 +59,7 @@ class Estimation:
         base: weights of the runoff model that the baselines take their runoff from, where none is given.
         judges: (gauge,) those that decide when to stop and do not train, if any.
         trains: (gauge,) weight of each gauge that trains, all together 1; 0 for the others.
-        volume: the volume error of the runoff, where it is estimated.
+        volume: the volume error of the runoff, where it is estimated; increment_area: (reach,) that each lies in.
     """
 
     config: Workflow
@@ -125,7 +125,7 @@ class Estimation:
         self.statistics = gauge_statistics(self.record, self.trains, self.inputs.observed_error)
         error = None if self.inputs.observed_error is None else self.inputs.observed_error.astype(np.float32)
         self.loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
-        area = self._volume()
+        area = self.increment_area = self._volume()
         features = self.feature_values
         observed = self.record.astype(np.float32)
         self.sweep.prepare_fit(

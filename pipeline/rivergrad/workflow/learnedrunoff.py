@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,10 +124,10 @@ def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff |
     read = PieceForcings(
         inputs.forcings,
         network.n_reaches,
-        _days(inputs.runoff.time, inputs.runoff.step) if section.season else None,
+        days_of_year(inputs.runoff.time, inputs.runoff.step) if section.season else None,
     )
-    attributes = _attributes(section.attributes, network)
-    area = _areas(network, inputs, spec.needs_given)
+    attributes = runoff_attributes(section.attributes, network)
+    area = runoff_areas(network, inputs.runoff, spec.needs_given)
     mean, sd = _moments(read, last)
     scaling = Scaling(mean, sd, attributes.mean(axis=0), attributes.std(axis=0))
     flat = FlatModule(spec.build())
@@ -148,13 +149,19 @@ def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff |
     )
 
 
-def _days(time: NDArray[np.datetime64], step: float) -> Float:
+def days_of_year(time: NDArray[np.datetime64], step: float) -> Float:
+    """(T,) days from the beginning of the year to the middle of each step."""
     middle = time + np.timedelta64(round(step * 5e8), "ns")
     found: Float = (middle - middle.astype("datetime64[Y]")) / np.timedelta64(1, "D")
     return found
 
 
-def _attributes(names: tuple[str, ...], network: RiverNetwork) -> Float:
+def runoff_attributes(names: tuple[str, ...], network: RiverNetwork) -> Float:
+    """(reach, attribute) as a runoff model takes them.
+
+    Raises:
+        InputError: the network lacks an attribute, or one is missing for some reaches.
+    """
     columns = [np.zeros((network.n_reaches, 0))]
     for name in names:
         if name not in network.attributes:
@@ -172,8 +179,8 @@ def _attributes(names: tuple[str, ...], network: RiverNetwork) -> Float:
     return np.concatenate(columns, axis=1)
 
 
-def _areas(network: RiverNetwork, inputs: Inputs, corrects: bool) -> Float:
-    """(reach,) m²: `area_m2`, or where a given runoff is corrected areas that give all the same mean depth."""
+def runoff_areas(network: RiverNetwork, runoff: Any, corrects: bool) -> Float:
+    """(reach,) m²: `area_m2`, or where the given `runoff` is corrected areas that give all the same mean depth."""
     if "area_m2" in network.attributes:
         area = np.asarray(network.attributes["area_m2"], np.float64)
         if (bad := ~(np.isfinite(area) & (area >= 0))).any():
@@ -187,12 +194,12 @@ def _areas(network: RiverNetwork, inputs: Inputs, corrects: bool) -> Float:
             "runoff: the network has no attribute area_m2; expected it, as learned runoff is a depth"
         )
     log.info("the network has no area_m2: given runoff is corrected relative to the mean of each reach")
-    steps = inputs.runoff.time.size
+    steps = runoff.time.size
     size = max(1, SCALING_VALUES // network.n_reaches)
     total = np.zeros(network.n_reaches)
     for at in range(0, steps, size):
-        total += inputs.runoff.read(None, at, min(at + size, steps)).sum(axis=0)
-    nominal: Float = np.maximum(total / steps * inputs.runoff.step * 1e3 / NOMINAL_DEPTH, 1.0)
+        total += runoff.read(None, at, min(at + size, steps)).sum(axis=0)
+    nominal: Float = np.maximum(total / steps * runoff.step * 1e3 / NOMINAL_DEPTH, 1.0)
     return nominal
 
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_BEGINS = re.compile(r"([a-z_]+)((?:\.[a-z_]+)*)([: ])")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -35,7 +37,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 
     `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
     `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
-    lies in no such folder). Relative paths are relative to the current directory. A compute profile is
+    lies in no such folder). Relative paths are relative to the current directory, but those in a compute profile to
+    the profile's folder: it belongs to a cluster, whatever is run there from wherever. A compute profile is
     merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
     the place of the file's `compute.kind` and `compute.workers`.
 
@@ -64,6 +67,28 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         return Workflow.model_validate(data)
     except ValidationError as error:
         raise InputError(_message(error, Workflow, str(path), sources)) from None
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Errors about a key that show only while a workflow is carried out name its file too, or the `--set` of the key.
+
+    **Arguments:** as for `load_workflow`.
+
+    **Raises:** `InputError` in place of one that begins with a key of the workflow; any other one as it is.
+    """
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        begins = _BEGINS.match(text)
+        section, below, end = ("", "", "") if begins is None else begins.groups()
+        if section not in Workflow.model_fields or not (below or end == ":"):
+            raise
+        key = section + below
+        names = {override: override.partition("=")[0].strip() for override in reversed(overrides)}
+        said = next((one for one, name in names.items() if _within(key, name) or _within(name, key)), None)
+        raise InputError(f"{path if said is None else f'--set {said}'}: {text}") from error
 
 
 def dump_resolved(workflow: Workflow) -> str:
@@ -171,10 +196,31 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
             f"{path}: profile: a profile cannot refer to another one; expected the keys of compute"
         )
     try:
-        ComputeSection.model_validate(profile)
+        checked = ComputeSection.model_validate(profile)
     except ValidationError as error:
         raise InputError(_message(error, ComputeSection, str(path), {})) from None
-    return {**profile, **{key: value for key, value in compute.items() if key != "profile"}}
+    profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)
+    return _merged(profile, {key: value for key, value in compute.items() if key != "profile"})
+
+
+def _placed(data: dict[str, Any], checked: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same keys with relative paths counted from a folder; `checked` tells which values are paths."""
+    placed = dict(data)
+    for key, value in checked.items():
+        if isinstance(value, Path):
+            placed[key] = str(folder / value)
+        elif isinstance(value, dict) and isinstance(data[key], dict):
+            placed[key] = _placed(data[key], value, folder)
+    return placed
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Keys of both, those of sections in both too; where both have a value, the one of `over`."""
+    found = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            found[key] = _merged(under[key], over[key])
+    return found
 
 
 def _message(error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]) -> str:

@@ -26,10 +26,12 @@ from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
 from rivergrad.errors import InputError, os_error_text
-from rivergrad.io import DischargeWriter, atomic_path, open_runoff, write_parameters_store
+from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
+from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.workflow.checkpoint import read_newest
+from rivergrad.workflow.discharge import write_every_discharge
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.workflow.inputs import Inputs, prepare_inputs
@@ -45,7 +47,7 @@ from rivergrad.workflow.results import (
     write_scores,
     write_series,
 )
-from rivergrad.workflow.runoffmodel import RUNOFF, save_runoff_model, write_learned_runoff
+from rivergrad.workflow.runoffmodel import save_runoff_model, write_learned_runoff
 from rivergrad.workflow.schema import Workflow
 from rivergrad.workflow.stages import fit_stages, routing_alone
 from rivergrad.workflow.stopping import Stopped
@@ -55,14 +57,14 @@ from rivergrad.workflow.uncertainty import estimate_uncertainty
 log = logging.getLogger("rivergrad")
 
 HISTORY = ("step", "loss", "validation_nse", "seconds")
+FOLDS_LOCK = ".folds.lock"
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
          "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
          "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
-         "dask-report.html")  # fmt: skip
+         "dask-report.html", FOLDS_LOCK)  # fmt: skip
 """What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
-FOLDS_LOCK = ".folds.lock"
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
     "time": "training gauges,\nheld-out time",
@@ -166,8 +168,14 @@ def run_fold(config: Workflow, fold: int) -> Path:
     _settle(config)
     with (run_dir / FOLDS_LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # generated input is made once, by the first
+        began_before = (run_dir / "config.yaml").exists()
         _claim(run_dir, dump_resolved(config))
-        inputs = prepare_inputs(config, run_dir)
+        try:
+            inputs = prepare_inputs(config, run_dir)
+        except (InputError, OSError):
+            if not began_before:  # as in a run: leave nothing in the way of the mended workflow
+                _remove(run_dir, keep=FOLDS_LOCK)  # for which other folds may be waiting
+            raise
     carry_out_fold(
         config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
     )
@@ -189,8 +197,10 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _remove(run_dir: Path) -> None:
+def _remove(run_dir: Path, keep: str | None = None) -> None:
     for name in FRESH:
+        if name == keep:
+            continue
         path = run_dir / name
         if path.is_dir() and not path.is_symlink():  # a fold's input is a link to that of the whole run
             shutil.rmtree(path)
@@ -262,6 +272,15 @@ def _engine(config: Workflow) -> str:
         )
     log.info("engine %s: %s", engine, why)
     return engine
+
+
+def _compile_once(config: Workflow, engine: str) -> None:
+    """Compile here, where it is told, what all workers of this machine would each compile for itself, in silence."""
+    compute = config.compute
+    if compute.kind != "local" or engine != "recurrence" or compute.device != "cpu":
+        return
+    doubles = config.uncertainty.enabled or config.estimate.method == "gauss_newton"
+    compile_kernels({getattr(torch, compute.dtype), *((torch.float64,) if doubles else ())})
 
 
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
@@ -343,7 +362,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             sure = estimate_uncertainty(*about)
         timer.note("uncertainty")
         if config.report.discharge:
-            _write_discharge(config, run_dir, inputs, cut, values, executor)
+            write_every_discharge(work, result.shared, values)
             timer.note("discharge")
         return work, uniform, result, discharge, values, sure
 
@@ -351,6 +370,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         log.warning("%s", text)
         console.print(text, highlight=False, soft_wrap=True)
 
+    _compile_once(config, engine)
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work, uniform, result, discharge, values, sure = with_restarts(
             executor, config.compute.restarts, partial(on_workers, executor, inputs), say
@@ -428,39 +448,6 @@ def _write_parameters(
             "git": str(info["git"]),
         },
     )
-
-
-def _write_discharge(
-    config: Workflow,
-    run_dir: Path,
-    inputs: Inputs,
-    cut: Partition,
-    values: dict[str, NDArray[np.float64]],
-    executor: Executor,
-) -> None:
-    """Discharge of every reach under the estimate, to discharge.nc."""
-    from rivergrad.distributed.simulate import simulate
-
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
-    runoff = inputs.runoff
-    if config.runoff is not None and config.runoff.learned:
-        runoff = open_runoff(run_dir / RUNOFF, inputs.network)
-    with DischargeWriter(run_dir / "discharge.nc", inputs.network.reach_id) as writer:
-        simulate(
-            network=inputs.network,
-            runoff=runoff,
-            parameters={name: values[name] for name in scheme.parameter_names},
-            scheme=config.scheme.name,
-            convention=config.scheme.convention,
-            routing_step=config.time.routing_step,
-            cluster=config.compute.cluster(run_dir),
-            executor=executor,
-            engine=config.compute.engine,
-            device=config.compute.device,
-            dtype=config.compute.dtype,
-            cut=cut,
-            sink=lambda start, q: writer.append(inputs.runoff.time[start : start + q.shape[0]], q),
-        )
 
 
 def _print_scores(summary: dict[str, Any]) -> None:

@@ -57,6 +57,12 @@ def load_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec]:
     Raises:
         InputError: the run has none, or its weights do not fit the model.
     """
+    module, spec, _ = saved_runoff_model(run_dir)
+    return module, spec
+
+
+def saved_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec, Scaling]:
+    """See `load_runoff_model`; and what the model's forcings and attributes were standardised by."""
     tensors, told = read_weights(Path(run_dir) / WEIGHTS)
     try:
         spec = RunoffSpec(
@@ -79,7 +85,7 @@ def load_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec]:
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{run_dir}: the weights do not fit the model {spec.model}: {first}") from error
-    return module, spec
+    return module, spec, scaling
 
 
 def write_learned_runoff(run_dir: Path, work: Estimation, shared: Float) -> None:

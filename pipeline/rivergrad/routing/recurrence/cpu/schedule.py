@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Model, Record, Scratch
 from rivergrad.routing.recurrence.cpu.backward import backward_item
 from rivergrad.routing.recurrence.cpu.blocks import Plan
+from rivergrad.routing.recurrence.cpu.compiling import compiled
 from rivergrad.routing.recurrence.cpu.forward import forward_item
 from rivergrad.routing.recurrence.cpu.lanes import bare, intrinsic
 from rivergrad.routing.recurrence.cpu.tiles import Tiles
@@ -194,6 +195,12 @@ def sweep_forward(
 ) -> None:
     """Route all items with some threads, this one among them."""
     counter, done = _fresh(plan, record.runoff.shape[0])
+    compiled(
+        _forward,
+        "routing",
+        record.runoff.dtype,
+        lambda: (-1, counter, done, items, plan, tiles, model, record, scratch(), ratio, keep),
+    )
 
     def work() -> None:
         own, pending = scratch(), -1
@@ -220,6 +227,25 @@ def sweep_backward(
 ) -> None:
     """The adjoint of all items."""
     counter, done = _fresh(plan, record.runoff.shape[0])
+    compiled(
+        _backward,
+        "gradient of the routing",
+        record.runoff.dtype,
+        lambda: (
+            -1,
+            counter,
+            done,
+            items,
+            plan,
+            tiles,
+            model,
+            record,
+            adjoint,
+            scratch(),
+            ratio,
+            want_runoff,
+        ),
+    )
 
     def work() -> None:
         own, pending = scratch(), -1
