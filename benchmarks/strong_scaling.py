@@ -5,8 +5,8 @@
 A world of generated basins (a few huge, ten thousands of small ones), a gauge in 200 reaches, Muskingum by the
 recurrence engine, Adam's steps over windows of 120 days at one hour. Strong scaling: the same world on more workers,
 efficiency T₁ / (W · T_W). Weak: a world of 1/W of the reaches on one worker against the whole one on W. Basins are
-whole wherever they fit, or (`cut`) all that are larger than a 32nd of a worker's share are carved, and no two blocks
-that touch are given to the same worker: then workers wait for each other. One worker is the measure of both.
+whole wherever they fit, or (`cut`) the three largest, a third of all reaches, are each cut into as many parts as there
+are workers, though they would fit: then workers wait for each other. One worker is the measure of both.
 A row counts only where the loss of the first step is that of one worker. Adds to benchmarks/strong_scaling.csv.
 """
 
@@ -25,7 +25,7 @@ from forests import river_forest
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
-from rivercut.partition import partition
+from rivercut.partition import Partition, partition
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.simulate import targets_of
@@ -40,6 +40,8 @@ from rivergrad.workflow.optimisers import AdamOptimiser
 
 DAY = 86400.0
 WARM_UP, WINDOW = 20, 100
+LARGEST = 3
+"""Basins that are cut where basins are to be cut."""
 COMPILE = 2
 """Steps that are not timed."""
 
@@ -92,16 +94,32 @@ def make_world(n: int, steps: int) -> World:
     return World(network, gauges, observed)
 
 
+def cut_largest(network: RiverNetwork, workers: int) -> Partition:
+    """The largest basins cut into as many parts as there are workers, each by itself; the others whole."""
+    size = np.bincount(network.basin)
+    block = np.zeros(network.n_reaches, np.int64)
+    part: list[np.ndarray] = []
+
+    def cut(chosen: np.ndarray, turn: int) -> None:
+        local = np.full(network.n_reaches + 1, -1, np.int64)  # the last entry serves downstream == -1
+        local[chosen] = np.arange(chosen.size)
+        some = RiverNetwork(network.reach_id[chosen], local[network.downstream[chosen]])
+        found = partition(some, workers, shallow=True)
+        block[chosen] = found.reach_block + sum(one.size for one in part)
+        part.append((found.block_part + turn) % workers)  # main stems on different workers
+
+    largest = np.argsort(-size)[:LARGEST]
+    for turn, basin in enumerate(largest):
+        cut(np.flatnonzero(network.basin == basin), turn)
+    cut(np.flatnonzero(~np.isin(network.basin, largest)), 0)
+    return Partition.build(network, block, np.concatenate(part), workers)
+
+
 def measured(given: argparse.Namespace, world: World, scaling: str, basins: str, workers: int) -> Row:
     steps = WARM_UP + WINDOW + given.windows
     network = world.network
     n = network.n_reaches
-    largest = max(1, n // (8 * workers))
-    cut = (
-        partition(network, workers)
-        if basins == "whole"
-        else partition(network, workers, spread=True, block_reaches=largest)
-    )
+    cut = partition(network, workers) if basins == "whole" else cut_largest(network, workers)
     pieces = make_pieces(network, cut)
     local, order = targets_of(pieces, world.gauges, n)
     columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])

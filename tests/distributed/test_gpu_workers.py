@@ -25,13 +25,19 @@ def test_a_step_on_a_gpu_is_that_of_a_cpu(engine: str) -> None:
     whole = partition(one.network, 1)
     with open_executor(0) as executor:
         expected = ask(one, whole, executor, "float64", engine)
-        for cut in (whole, cuts(one.network, 60)["2 parts, basins cut"]):
+        # with basins cut, whole ones are routed beside the others
+        for cut in (
+            whole,
+            cuts(one.network, 60)["2 parts, basins cut"],
+            partition(one.network, 4, shallow=True),
+        ):
             same(ask(one, cut, executor, "float64", engine, device="cuda"), expected, 1e-9)
 
 
-def _moved(one: Problem, device: str, options: ClusterOptions | int) -> dict[str, np.ndarray]:
+def _moved(one: Problem, device: str, options: ClusterOptions | int, shallow: bool) -> dict[str, np.ndarray]:
+    cut = partition(one.network, 4, shallow=shallow)
     with open_executor(options) as executor:
-        sweep = prepare(one, partition(one.network, 2), executor, "float64", device=device).sweep
+        sweep = prepare(one, cut, executor, "float64", device=device).sweep
         for _ in range(3):
             sweep.step(one.shared, one.windows)
         sweep.keep_best()
@@ -39,14 +45,15 @@ def _moved(one: Problem, device: str, options: ClusterOptions | int) -> dict[str
         return state | sweep.physical(one.shared, one.network.n_reaches)
 
 
-def test_steps_of_gpu_workers_move_parameters_as_those_of_one_process_do() -> None:
+@pytest.mark.parametrize("shallow", [False, True])
+def test_steps_of_gpu_workers_move_parameters_as_those_of_one_process_do(shallow: bool) -> None:
     """By dask-cuda, one worker a GPU there is."""
     pytest.importorskip("dask_cuda", reason="needs dask-cuda (rivergrad[cuda])")
     one = small_problem()
     one = replace(one, free=np.zeros_like(one.free))
-    expected, alone = _moved(one, "cpu", 0), _moved(one, "cuda", 0)
+    expected, alone = _moved(one, "cpu", 0, shallow), _moved(one, "cuda", 0, shallow)
     workers = ClusterOptions("cuda", torch.cuda.device_count(), threads=1)
-    found = _moved(one, "cuda", workers)
+    found = _moved(one, "cuda", workers, shallow)
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], alone[name], err_msg=name)
         assert off(found[name], value) < 1e-7, name

@@ -21,7 +21,8 @@ Window = tuple[int, int, int]
 
 GROUPS = 4
 """Into how many groups at most the windows of a step are dealt where basins are cut: while a piece routes one group,
-those downstream route the group before."""
+those downstream route the group before. On GPUs there is one: a kernel's time is that of the longest way through its
+tree, not of its windows."""
 ADDED = ("loss", "shared", "square")
 """What a step adds up over all pieces."""
 
@@ -53,12 +54,20 @@ class Sweep:
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
         self.seconds = 0.0
         self._setups = setups
+        self._cut = any(piece.sources for piece in self.pieces)
+        self._on_gpu = setups[0].device.startswith("cuda")
         part = [piece.part for piece in self.pieces]
         room = executor.everywhere(free_memory, setups[0].device)
         self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
         executor.gather(
             [
-                executor.create(p.number, (self._home[p.part] + 0.5) / len(room), ResidentPiece, setup)
+                executor.create(
+                    p.number,
+                    (self._home[p.part] + 0.5) / len(room),
+                    ResidentPiece,
+                    setup,
+                    self._cut and not p.sources and not p.outlets.size,
+                )
                 for p, setup in zip(self.pieces, setups, strict=True)
             ]
         )
@@ -176,8 +185,8 @@ class Sweep:
         self, shared: Float, windows: list[Window], after: After, rate: float | None
     ) -> list[Call]:
         """The calls of a step. Pieces that nothing flows into or out of do all in one."""
-        cut = any(piece.sources for piece in self.pieces)
-        groups = np.array_split(np.arange(len(windows)), min(GROUPS, len(windows)) if cut else 1)
+        several = self._cut and not self._on_gpu
+        groups = np.array_split(np.arange(len(windows)), min(GROUPS, len(windows)) if several else 1)
         if len(groups) == 1:
             return self._whole_step(shared, windows, after, rate)
         forward: list[Call] = []
@@ -238,7 +247,8 @@ class Sweep:
                 calls.append(Call(("forward", p), p, "forward", args, takes, gives=True, wanted=False))
             else:
                 turned[p] = ("both", p)
-                calls.append(Call(turned[p], p, "both", (after, rate, *args), takes, gives=True))
+                aside = self._on_gpu and self._cut and not piece.sources
+                calls.append(Call(turned[p], p, "both", (after, rate, *args), takes, gives=True, aside=aside))
         for piece in reversed(self.pieces):
             if piece.number not in turned:
                 p = piece.number
@@ -254,7 +264,7 @@ class Sweep:
 
     def _remember(self, edges: Sequence[Neighbours]) -> None:
         """Sort what the pieces tell of their deviations at the cuts by who needs it."""
-        if not any(piece.sources for piece in self.pieces):
+        if not self._cut:
             return
         beside = []
         for piece in self.pieces:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,16 +121,27 @@ class Given:
     volume: bool = False
 
 
-class ResidentPiece:
-    """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here."""
+SHARE_ASIDE = 7 / 8
+"""Of a GPU, what a piece takes that goes on beside others: their kernels, which are waited for, find the rest free."""
 
-    def __init__(self, setup: PieceSetup) -> None:
+
+class ResidentPiece:
+    """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here.
+
+    Args:
+        setup: what it is.
+        aside: whether it has whole basins while others of the network are cut: on a GPU its steps go on beside
+            those of the pieces that wait for each other.
+    """
+
+    def __init__(self, setup: PieceSetup, aside: bool = False) -> None:
         keep_pages()
         torch.set_num_threads(setup.threads)
-        self.setup = setup
+        self.setup, self._aside = setup, aside
         self.dtype = getattr(torch, setup.dtype)
         self.engine = self._make_engine(self.dtype)
         self._double: Engine | None = None
+        self._stream: torch.cuda.Stream | None = None
         self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
         self._runoff: Tensor | None = None
         self._route: tuple[Prepared, RouterState | None] | None = None
@@ -154,6 +166,7 @@ class ResidentPiece:
             dtype=dtype,
             device=setup.device,
             keep_bytes=setup.memory // 4,
+            share=SHARE_ASIDE if self._aside else 1.0,
         )
 
     def _put(self, values: Array) -> Tensor:
@@ -459,8 +472,24 @@ class ResidentPiece:
         *inflows: Array,
     ) -> tuple[dict[str, Any], list[Array]]:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
-        self.forward(shared, windows, neighbours, *inflows)
-        return self.backward(after, rate)
+        with self._beside():
+            self.forward(shared, windows, neighbours, *inflows)
+            return self.backward(after, rate)
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """Work on a stream of its own, where this piece's steps go on beside those of others of the same GPU."""
+        device = torch.device(self.engine.device)
+        if not self._aside or device.type != "cuda":
+            yield
+            return
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)
+        # all that is used here was made there, and the other way round
+        self._stream.wait_stream(torch.cuda.default_stream(device))
+        with torch.cuda.stream(self._stream):
+            yield
+        self._stream.synchronize()
 
     # -- the same with windows in groups, see `PipelinedStep` -------------------------------------------------
 

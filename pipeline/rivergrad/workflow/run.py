@@ -248,6 +248,7 @@ def _cut(config: Workflow, inputs: Inputs) -> Partition:
         section.parts,
         block_reaches=section.block_reaches,
         spread=section.spread,
+        shallow=section.shallow,
         seed=config.seed,
     )
 
