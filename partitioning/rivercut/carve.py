@@ -138,7 +138,7 @@ def carve_shallow(
     below = index[inner]
     tops = np.flatnonzero(inner)[small[inner] & ~small[below]]
     tree = basins(index, sequence)
-    left = np.bincount(tree, load)
+    left = np.asarray(np.bincount(tree, load), np.float64)
     tops = tops[np.lexsort((tops, -upstream[tops], tree[tops]))]  # tree by tree, the largest first
     cut = _hang(tree[tops], np.asarray(upstream[tops], np.float64), left, float(most_below))
     label = np.zeros(index.size, np.int64)
