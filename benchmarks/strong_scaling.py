@@ -1,13 +1,13 @@
 """How a step of the estimation scales over workers: GPUs of one host by dask-cuda, or processes on its cores.
 
-    python benchmarks/strong_scaling.py [--device cuda] [--workers 1 2 4] [--reaches 2000000]
+    python benchmarks/strong_scaling.py [--device cuda] [--workers 1 2 4] [--reaches 6840000]
 
 A world of generated basins (a few huge, ten thousands of small ones), a gauge in 200 reaches, Muskingum by the
-recurrence engine, Adam's steps over windows of 120 days at 6 hours. Strong scaling: the same world on more workers,
-efficiency T₁ / (W · T_W). Weak: a world W times as large, T₁ / T_W. Each with basins whole wherever they fit, and with
-the blocks of the largest dealt out over all parts, so that they wait for each other; the first is the measure of both.
-A row counts only where the loss of the first step is that of one worker. Adds to benchmarks/strong_scaling.csv, which
-waits for a host with several GPUs: so far this was only run on the cores of one machine, to see that it works.
+recurrence engine, Adam's steps over windows of 120 days at one hour. Strong scaling: the same world on more workers,
+efficiency T₁ / (W · T_W). Weak: a world of 1/W of the reaches on one worker against the whole one on W. Basins are
+whole wherever they fit, or (`cut`) the three largest, a third of all reaches, are each cut into as many parts as there
+are workers, though they would fit: then workers wait for each other. One worker is the measure of both.
+A row counts only where the loss of the first step is that of one worker. Adds to benchmarks/strong_scaling.csv.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import measure
@@ -25,7 +25,7 @@ from forests import river_forest
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
-from rivercut.partition import partition
+from rivercut.partition import Partition, partition
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.simulate import targets_of
@@ -40,6 +40,8 @@ from rivergrad.workflow.optimisers import AdamOptimiser
 
 DAY = 86400.0
 WARM_UP, WINDOW = 20, 100
+LARGEST = 3
+"""Basins that are cut where basins are to be cut."""
 COMPILE = 2
 """Steps that are not timed."""
 
@@ -70,7 +72,8 @@ class Rain:
 
     def __call__(self, start: int, stop: int) -> np.ndarray:
         days = np.arange(start, stop)[:, None]
-        return 1.0 + np.sin(0.7 * days + 0.37 * (self.reaches % 1000)[None, :]) ** 3
+        place = 0.37 * (self.reaches % 1000)
+        return 1.0 + np.maximum(np.sin(0.7 * days), 0.0) * (1.0 + np.sin(place))
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,32 @@ def make_world(n: int, steps: int) -> World:
     return World(network, gauges, observed)
 
 
-def measured(given: argparse.Namespace, scaling: str, basins: str, workers: int, n: int) -> Row:
+def cut_largest(network: RiverNetwork, workers: int) -> Partition:
+    """The largest basins cut into as many parts as there are workers, each by itself; the others whole."""
+    size = np.bincount(network.basin)
+    block = np.zeros(network.n_reaches, np.int64)
+    part: list[np.ndarray] = []
+
+    def cut(chosen: np.ndarray, turn: int) -> None:
+        local = np.full(network.n_reaches + 1, -1, np.int64)  # the last entry serves downstream == -1
+        local[chosen] = np.arange(chosen.size)
+        some = RiverNetwork(network.reach_id[chosen], local[network.downstream[chosen]])
+        found = partition(some, workers, shallow=True)
+        block[chosen] = found.reach_block + sum(one.size for one in part)
+        part.append((found.block_part + turn) % workers)  # main stems on different workers
+
+    largest = np.argsort(-size)[:LARGEST]
+    for turn, basin in enumerate(largest):
+        cut(np.flatnonzero(network.basin == basin), turn)
+    cut(np.flatnonzero(~np.isin(network.basin, largest)), 0)
+    return Partition.build(network, block, np.concatenate(part), workers)
+
+
+def measured(given: argparse.Namespace, world: World, scaling: str, basins: str, workers: int) -> Row:
     steps = WARM_UP + WINDOW + given.windows
-    world = make_world(n, steps)
     network = world.network
-    largest = max(1, n // (8 * workers))
-    cut = (
-        partition(network, workers)
-        if basins == "whole"
-        else partition(network, workers, spread=True, block_reaches=largest)
-    )
+    n = network.n_reaches
+    cut = partition(network, workers) if basins == "whole" else cut_largest(network, workers)
     pieces = make_pieces(network, cut)
     local, order = targets_of(pieces, world.gauges, n)
     columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])
@@ -117,7 +136,7 @@ def measured(given: argparse.Namespace, scaling: str, basins: str, workers: int,
                     piece=piece,
                     scheme=scheme,
                     forcing_step=DAY,
-                    routing_step=DAY / 4,
+                    routing_step=DAY / 24,
                     targets=at,
                     steps=steps,
                     read=Rain(network.reach_id[piece.reaches]),
@@ -186,7 +205,8 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="the first is 1")
-    parser.add_argument("--reaches", type=int, default=2_000_000)
+    parser.add_argument("--reaches", type=int, default=6_840_000)
+    parser.add_argument("--basins", choices=["whole", "cut"], nargs="+", default=["whole", "cut"])
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1, help="that a worker computes with")
@@ -195,22 +215,28 @@ def main() -> None:
     given = parser.parse_args()
     if given.workers[0] != 1:
         parser.error("--workers: the first is what the others are measured against: 1")
-    one: Row | None = None
+    length = WARM_UP + WINDOW + given.windows
     rows: list[Row] = []
-    for scaling in ("strong", "weak"):
-        for basins in ("whole", "cut"):
-            for workers in given.workers:
-                if workers == 1 and one is not None:
-                    continue
-                n = given.reaches * (workers if scaling == "weak" else 1)
-                row = measured(given, scaling, basins, workers, n)
-                one = row if one is None else one
-                if scaling == "strong" and abs(row.loss - one.loss) > 1e-4 * one.loss:
-                    raise SystemExit(f"{row}: the loss of one worker is {one.loss}")
-                share = 1 / workers if scaling == "strong" else 1.0
-                rows.append(Row(**{**vars(row), "efficiency": share * one.seconds / row.seconds}))
-                print(rows[-1], flush=True)
-    measure.write(given.output, rows)
+
+    def show(row: Row, one: Row, share: float) -> None:
+        rows.append(replace(row, efficiency=share * one.seconds / row.seconds))
+        print(rows[-1], flush=True)
+        measure.write(given.output, rows[-1:])  # a long way: what there is stays
+
+    world = make_world(given.reaches, length)
+    one = measured(given, world, "strong", "whole", 1)
+    show(one, one, 1.0)
+    more = [(workers, basins) for workers in given.workers[1:] for basins in given.basins]
+    for workers, basins in more:
+        row = measured(given, world, "strong", basins, workers)
+        if abs(row.loss - one.loss) > 1e-4 * one.loss:
+            raise SystemExit(f"{row}: the loss of one worker is {one.loss}")
+        show(row, one, 1 / workers)
+    for workers in given.workers[1:]:
+        small = measured(given, make_world(given.reaches // workers, length), "weak", "whole", 1)
+        show(small, small, 1.0)
+        for row in [row for row in rows if row.scaling == "strong" and row.workers == workers]:
+            show(replace(row, scaling="weak"), small, 1.0)
 
 
 if __name__ == "__main__":

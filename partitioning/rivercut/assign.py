@@ -10,7 +10,7 @@ import pymetis
 from numba import njit
 from numpy.typing import NDArray
 
-from rivercut.carve import carve
+from rivercut.carve import carve, carve_shallow
 from rivercut.network import RiverNetwork
 
 Int = NDArray[np.int64]
@@ -20,6 +20,8 @@ Bool = NDArray[np.bool_]
 METIS_IMBALANCE = 20  # per mille above a part's target
 TOLERANCE = 1.03  # most that a part may carry over its share before blocks are moved or another basin is cut
 SMALL = 0.01  # of a share: basins up to this size are poured in by position, larger ones packed one by one
+SHALLOW_ABOVE = 1 / 4  # of a share: blocks above the one at the outlet, where rounds are to be few
+SHALLOW_BELOW = 1 / 2  # of a share: the block at the outlet, which the others wait for
 METIS_TOTAL = 2**30  # METIS counts cost in integers; this much is all of it
 
 
@@ -39,15 +41,23 @@ def summed(index: Int, values: Float, count: int) -> Float:
     return np.asarray(np.bincount(index, values, count), np.float64)
 
 
-def carve_basins(network: RiverNetwork, chosen: Bool, cost: Float, limit: float) -> Blocks:
-    """Carve the basins where `chosen` (n_basins,) into blocks of cost at most `limit`."""
+def carve_basins(
+    network: RiverNetwork, chosen: Bool, cost: Float, limit: float, below: float | None = None
+) -> Blocks:
+    """Carve the basins where `chosen` (n_basins,) into blocks of cost at most `limit`.
+
+    With `below`, blocks flow straight into the one at the outlet, which costs at most that (`carve_shallow`).
+    """
     inside = chosen[network.basin]
     reaches = np.flatnonzero(inside)
     local = np.full(network.n_reaches + 1, -1, np.int64)  # the last entry serves downstream == -1
     local[reaches] = np.arange(reaches.size)
     downstream = local[network.downstream[reaches]]
     sequence = network.order[inside[network.order]]
-    block = carve(downstream, local[sequence], cost[reaches], limit)
+    if below is None:
+        block = carve(downstream, local[sequence], cost[reaches], limit)
+    else:
+        block = carve_shallow(downstream, local[sequence], cost[reaches], limit, below)
     leaving = np.flatnonzero((downstream < 0) | (block != block[downstream]))
     block_downstream = np.full(leaving.size, -1, np.int64)
     onward = leaving[downstream[leaving] >= 0]
@@ -165,17 +175,18 @@ def water_level(load: Float, volume: float) -> float:
 
 
 def assign(
-    network: RiverNetwork, n_parts: int, cost: Float, max_block_share: float, seed: int
+    network: RiverNetwork, n_parts: int, cost: Float, max_block_share: float, seed: int, shallow: bool = False
 ) -> tuple[Int, Int]:
     """Part of each reach, and the carved piece it moved with, (n,) both; pieces of whole basins are negative.
 
     Basins larger than a part's share are carved, and METIS deals their blocks to as many parts as they fill.
     The others stay whole, packed largest first; only one that would overfill every part is carved after all,
     and METIS deals its blocks to the room left. Small basins fill what remains, by position, so that a part's
-    basins are neighbours.
+    basins are neighbours. `shallow` carves by `carve_shallow`.
     """
     share = float(cost.sum()) / n_parts
     grain = max(share * max_block_share, float(cost.mean()))
+    below = max(share * SHALLOW_BELOW, grain) if shallow else None
     limit = max(share * TOLERANCE, share + float(cost.mean()) * (1 - 1e-9))
     basin_cost = summed(network.basin, cost, network.n_basins)
     load = np.zeros(n_parts)
@@ -185,7 +196,7 @@ def assign(
 
     def deal(chosen: Bool, parts: Int, targets: Float) -> None:
         nonlocal pieces
-        blocks = carve_basins(network, chosen, cost, grain)
+        blocks = carve_basins(network, chosen, cost, grain, below)
         owner = parts[metis(blocks, targets, seed)]
         load[:] += summed(owner, blocks.cost, n_parts)
         repair(blocks, owner, load, limit)

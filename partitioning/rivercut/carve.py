@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut.errors import InputError, ids_text
-from rivercut.graph import as_index
+from rivercut.graph import accumulate, as_index, basins
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -114,3 +114,54 @@ def carve(
     label = as_index(np.zeros(index.size, np.int64) if within is None else within)
     sequence = as_index(order)
     return np.asarray(_label(index, sequence, _close(index, sequence, load, float(max_weight), label)))
+
+
+def carve_shallow(
+    downstream: ArrayLike, order: ArrayLike, weight: ArrayLike, most_above: float, most_below: float
+) -> Int:
+    """Cut every tree into one block at its outlet and others that flow straight into that one.
+
+    So two rounds are enough, whoever owns the blocks: those above need nobody, the one below needs only them. Above
+    are whole subtrees of at most `most_above`, as large as that allows, and no more of them than leave at most
+    `most_below` below. Where even all of them leave more, the block below is carved like any tree, and rounds follow
+    each other.
+
+    **Arguments**: `downstream`, `order`, `weight` as for `carve`; `most_above`, `most_below`, weights > 0.
+
+    **Returns**: block of each reach as `carve` has it. A tree of at most `most_above` is one block.
+    """
+    index, sequence = as_index(downstream), as_index(order)
+    load = np.ascontiguousarray(weight, np.float64)
+    upstream = accumulate(index, sequence, load)
+    small = upstream <= most_above
+    inner = index >= 0
+    below = index[inner]
+    tops = np.flatnonzero(inner)[small[inner] & ~small[below]]
+    tree = basins(index, sequence)
+    left = np.asarray(np.bincount(tree, load), np.float64)
+    tops = tops[np.lexsort((tops, -upstream[tops], tree[tops]))]  # tree by tree, the largest first
+    cut = _hang(tree[tops], np.asarray(upstream[tops], np.float64), left, float(most_below))
+    label = np.zeros(index.size, np.int64)
+    label[tops[cut]] = tops[cut] + 1
+    label = _inherit(index, sequence, label)
+    return carve(index, sequence, load, max(most_above, most_below), within=label)
+
+
+@njit(cache=True)
+def _hang(tree: Int, size: Float, left: Float, most: float) -> Bool:  # pragma: no cover - compiled
+    cut = np.zeros(tree.size, np.bool_)
+    for k in range(tree.size):
+        if left[tree[k]] > most:
+            cut[k] = True
+            left[tree[k]] -= size[k]
+    return cut
+
+
+@njit(cache=True)
+def _inherit(downstream: Int, order: Int, label: Int) -> Int:  # pragma: no cover - compiled
+    """Labels, where there is none that of the reach downstream."""
+    for at in range(order.size - 1, -1, -1):
+        i = order[at]
+        if label[i] == 0 and downstream[i] >= 0:
+            label[i] = label[downstream[i]]
+    return label

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut import graph
-from rivercut.assign import assign, assign_spread, carve_basins
+from rivercut.assign import SHALLOW_ABOVE, assign, assign_spread, carve_basins
 from rivercut.carve import carve
 from rivercut.errors import InputError, ids_text
 from rivercut.halo import Halo, make_halos
@@ -246,9 +246,10 @@ def partition(
     n_parts: int,
     *,
     weight: ArrayLike | None = None,
-    max_block_share: float = MAX_BLOCK_SHARE,
+    max_block_share: float | None = None,
     block_reaches: int | None = None,
     spread: bool = False,
+    shallow: bool = False,
     seed: int = 0,
 ) -> Partition:
     """Cut a network into `n_parts` parts of equal cost with few edges between them.
@@ -257,10 +258,12 @@ def partition(
     `max_block_share` of a part's share, and METIS deals those to the parts. Blocks of the same part are
     joined again where they touch, unless one could start earlier than the other.
 
-    **Arguments**: `weight` (n,), the cost of routing each reach, by default 1; `block_reaches`, the most
+    **Arguments**: `weight` (n,), the cost of routing each reach, by default 1; `max_block_share`, by default
+    `MAX_BLOCK_SHARE` (`SHALLOW_ABOVE` with `shallow`); `block_reaches`, the most
     reaches a block may have, also in basins that stay in one part; `spread=True` instead carves every basin
     and never gives two blocks that touch to the same part, which is the worst cut there is (for tests);
-    `seed`, METIS's.
+    `shallow=True` carves so that two rounds of exchange are enough wherever a part can hold what the main stems
+    are, at the price of more cut edges: for parts that are done sooner than a message is (GPUs); `seed`, METIS's.
 
     **Returns**: a `Partition`, the same for the same arguments. Parts are empty if there are too few reaches.
 
@@ -272,17 +275,21 @@ def partition(
         raise InputError(f"the number of parts is {n_parts}; expected at least 1")
     if block_reaches is not None and block_reaches < 1:
         raise InputError(f"block_reaches is {block_reaches}; expected at least 1")
+    if max_block_share is None:
+        max_block_share = SHALLOW_ABOVE if shallow else MAX_BLOCK_SHARE
     if not 0 < max_block_share <= 1:
         raise InputError(f"max_block_share is {max_block_share}; expected more than 0 and at most 1")
     cost = _checked_cost(network, weight)
     if network.n_reaches == 0:
         return Partition.build(network, [], [], n_parts)
+    if spread and shallow:
+        raise InputError("spread and shallow: found both; expected one of them")
     if spread:
         return _spread(network, n_parts, cost, max_block_share, block_reaches, seed)
     if n_parts == 1:
         part, label = np.zeros(network.n_reaches, np.int64), None
     else:
-        part, piece = assign(network, n_parts, cost, max_block_share, seed)
+        part, piece = assign(network, n_parts, cost, max_block_share, seed, shallow)
         label = _start_label(network, part, piece)
     most = np.inf if block_reaches is None else float(block_reaches)
     block = carve(network.downstream, network.order, np.ones(network.n_reaches), most, within=label)

@@ -165,12 +165,13 @@ def prepare(
     engine: str = "auto",
     loss: LossSpec = MIXED,
     smoothing: float = 0.2,
+    device: str = "cpu",
 ) -> Estimate:
     """Set a problem up under a partition."""
     pieces = make_pieces(one.network, cut)
     mine, order = targets_of(pieces, one.gauges, one.network.n_reaches)
     columns = np.split(np.argsort(order), np.cumsum([local.size for local in mine])[:-1])
-    engine, _ = choose_engine(engine, one.model.scheme)
+    engine, _ = choose_engine(engine, one.model.scheme, device)
     setups = []
     for piece, local in zip(pieces, mine, strict=True):
         read, grid = piece_runoff(
@@ -186,6 +187,7 @@ def prepare(
                 steps=one.steps,
                 read=read,
                 dtype=dtype,
+                device=device,
                 engine=engine,
                 grid=grid,
             )
@@ -220,10 +222,16 @@ def prepare(
 
 
 def ask(
-    one: Problem, cut: Partition, executor: Executor, dtype: str, engine: str = "auto", smoothing: float = 0.2
+    one: Problem,
+    cut: Partition,
+    executor: Executor,
+    dtype: str,
+    engine: str = "auto",
+    smoothing: float = 0.2,
+    device: str = "cpu",
 ) -> Answer:
     """Loss and gradients of one step, and discharge at the gauges, under a partition."""
-    made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing)
+    made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing, device=device)
     sweep = made.sweep
     loss, shared, free = sweep.gradient(one.shared, one.windows, one.network.n_reaches)
     weights = None if one.learned is None else one.shared[one.model.n_shared :]

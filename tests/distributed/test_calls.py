@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from sweep_problems import Problem, ask, off, prepare, small_problem
 
 from rivercut.partition import partition
+from rivergrad.distributed import residence
 from rivergrad.distributed import sweep as sweep_module
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
 from rivergrad.distributed.executor import SerialExecutor, open_executor
 from rivergrad.distributed.totals import Total
+from rivergrad.errors import InputError
 
 
 class Listening(SerialExecutor):
@@ -116,3 +119,37 @@ def test_the_longest_way() -> None:
     assert critical_seconds(batches, [3.0, 1.0, 1.0, 2.0]) == 5.0  # worker 0 is busy for 3, then for 2
     assert critical_seconds(batches, [1.0, 4.0, 1.0, 2.0]) == 6.0
     assert critical_seconds([], []) == 0.0
+
+
+class Waits:
+    """Ends a call that goes on beside others only when one of them is made."""
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def slow(self, value: int) -> tuple[dict[str, Any], list[Any]]:
+        assert self.heard.wait(30)
+        return {"loss": value}, []
+
+    def hear(self) -> dict[str, Any]:
+        self.heard.set()
+        return {"loss": 1}
+
+    def fail(self) -> tuple[dict[str, Any], list[Any]]:
+        raise InputError("this went wrong")
+
+
+def test_a_call_aside_goes_on_beside_later_ones() -> None:
+    executor = SerialExecutor()
+    executor.gather([executor.create(key, 0.0, Waits) for key in (0, 1)])
+    aside = Call("slow", 0, "slow", (5,), gives=True, aside=True)
+    total = Total(("loss",), 2)
+    with pytest.raises(InputError, match="this went wrong"):
+        executor.do([Call("f", 0, "fail", gives=True, aside=True), Call("h", 1, "hear")], total)
+    # the same piece, so that the event is its own
+    waiting = residence.resident(executor._run, 0)
+    residence.resident(executor._run, 1).heard = waiting.heard
+    waiting.heard.clear()
+    answer = executor.do([aside, Call("hear", 1, "hear")], total)
+    assert answer.sums == {"loss": 6}
+    executor.close()

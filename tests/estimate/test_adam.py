@@ -12,7 +12,7 @@ def test_against_torch() -> None:
     rng = np.random.default_rng(0)
     ours = rng.standard_normal((2, 9))
     theirs = torch.from_numpy(ours.copy()).requires_grad_()
-    adam = Adam.zeros(ours.shape)
+    adam = Adam.at_rest(ours)
     optimiser = torch.optim.Adam([theirs], lr=0.05, betas=(0.9, 0.99), eps=1e-8)
     for step in range(60):
         gradient = rng.standard_normal(ours.shape) * 10.0 ** rng.uniform(-6, 3)
@@ -27,7 +27,7 @@ def test_against_torch() -> None:
 def test_its_state_is_all_it_needs_to_go_on() -> None:
     rng = np.random.default_rng(1)
     gradients = rng.standard_normal((10, 4))
-    whole, first = Adam.zeros((4,)), Adam.zeros((4,))
+    whole, first = Adam.at_rest(np.zeros(4)), Adam.at_rest(np.zeros(4))
     expected = [whole.update(g, 0.1) for g in gradients]
     for g in gradients[:6]:
         first.update(g, 0.1)
@@ -37,5 +37,5 @@ def test_its_state_is_all_it_needs_to_go_on() -> None:
 
 
 def test_a_first_step_has_the_length_of_the_rate() -> None:
-    step = Adam.zeros((3,)).update(np.array([1e-3, -7.0, 1e4]), 0.2)
+    step = Adam.at_rest(np.zeros(3)).update(np.array([1e-3, -7.0, 1e4]), 0.2)
     np.testing.assert_allclose(step, [-0.2, 0.2, -0.2], rtol=1e-4)

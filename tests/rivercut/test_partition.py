@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import pymetis
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rivercut import graph
+from rivercut.carve import carve_shallow
 from rivercut.errors import InputError
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
@@ -340,3 +344,52 @@ def test_pickle_brings_it_back_read_only() -> None:
 def test_bad_arguments_are_named(parts: int, given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         partition(trees(3), parts, **given)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 400),
+    reach=st.sampled_from([1, 3, 20]),
+    above=st.integers(1, 60),
+    below=st.integers(1, 200),
+)
+def test_shallow_blocks_flow_into_the_one_at_the_outlet(
+    seed: int, n: int, reach: int, above: int, below: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    down = np.arange(n) + 1 + rng.integers(0, reach, n)
+    down[(rng.random(n) < 0.01) | (down >= n)] = -1
+    network = RiverNetwork.from_ids(np.arange(n), down)
+    block = carve_shallow(network.downstream, network.order, np.ones(n), above, below)
+    found = Partition.build(network, block, np.zeros(block.max() + 1, np.int64))  # connected, or an error
+    found.verify(network)
+    size = np.bincount(block)
+    upstream = graph.upstream_count(network.downstream, network.order)
+    assert size.max() <= max(above, below)
+    for basin in range(network.n_basins):
+        inside = network.basin == basin
+        skeleton = inside & (upstream > above)
+        outlet = block[inside & (network.downstream < 0)][0]
+        if inside.sum() <= max(above, below):
+            assert np.unique(block[inside]).size == 1
+        elif skeleton.sum() <= below < inside.sum():
+            # all others are whole subtrees just above the block at the outlet
+            tops = np.flatnonzero(inside & (network.downstream >= 0))
+            tops = tops[block[tops] != block[network.downstream[tops]]]
+            assert (block[network.downstream[tops]] == outlet).all()
+            assert (size[block[tops]] == upstream[tops]).all()
+            assert size[block[tops]].max() <= above
+            # and none is cut off needlessly
+            assert size[outlet] + size[block[tops]].min() > below
+
+
+def test_a_shallow_cut_needs_two_rounds() -> None:
+    network = trees(20_000, 300)
+    deep, found = (partition(network, 4, shallow=shallow) for shallow in (False, True))
+    found.verify(network)
+    assert found.summary(network).stages == 2 < deep.summary(network).stages
+    assert found.summary(network).balance <= 1.05
+    assert arrays(partition(network, 4, shallow=True)) == arrays(found)
+    with pytest.raises(InputError, match=r"spread and shallow: found both; expected one"):
+        partition(network, 4, shallow=True, spread=True)

@@ -42,7 +42,7 @@ class FakeSweep:
         self.free = np.zeros((1, n_reaches))
         self.best = self.free
         self.evaluations = 0
-        self.adam = Adam.zeros(self.free.shape)
+        self.adam = Adam.at_rest(self.free)
 
     def place(self, free: Float) -> None:
         self.free = free.copy()
@@ -55,9 +55,9 @@ class FakeSweep:
     def collect(self, n_reaches: int) -> dict[str, Float]:
         return {"best": self.best}
 
-    def step(self, shared: Float, windows: Any, update: bool, rate: float) -> dict[str, Any]:
+    def step(self, shared: Float, windows: Any, after: str, rate: float) -> dict[str, Any]:
         value, of_shared, self.slope = self.gradient(shared, windows, self.free.shape[1])
-        if update:
+        if after == "move":
             self.advance(rate, 1.0)
         return {"loss": value, "shared": of_shared, "square": float((self.slope**2).sum())}
 

@@ -26,6 +26,9 @@ def partition(
     spread: Annotated[
         bool, typer.Option("--spread", help="Deal blocks out so that basins are cut: the worst case.")
     ] = False,
+    shallow: Annotated[
+        bool, typer.Option("--shallow", help="Cut basins so that parts wait for each other once: on GPUs.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of the graph partitioner.")] = 0,
 ) -> None:
     """Cut a network into parts and say how well it went."""
@@ -41,7 +44,7 @@ def partition(
         raise InputError(f"--output {output}: expected a name that ends in .zarr")
     rivers = read_network(network)
     began = time.perf_counter()
-    result = cut(rivers, parts, block_reaches=block_reaches, spread=spread, seed=seed)
+    result = cut(rivers, parts, block_reaches=block_reaches, spread=spread, shallow=shallow, seed=seed)
     seconds = time.perf_counter() - began
     summary = result.summary(rivers)
     store.write_partition(result, output)

@@ -28,6 +28,7 @@ class Call:
         gives: whether the method returns (result, list of series); else its result alone.
         wanted: whether the result goes to the client, by the number of the piece.
         label: calls of different labels are never in one task; they come in the order of their labels.
+        aside: whether it may go on beside the worker's later calls of the sweep; nothing is taken of it.
     """
 
     node: Node
@@ -38,6 +39,7 @@ class Call:
     gives: bool = False
     wanted: bool = True
     label: int = 0
+    aside: bool = False
 
 
 @dataclass

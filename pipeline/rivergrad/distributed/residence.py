@@ -6,7 +6,8 @@ import asyncio
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from rivergrad.distributed.calls import Call, Series
@@ -15,6 +16,9 @@ from rivergrad.errors import InputError
 
 _RESIDENT: dict[tuple[str, int], Any] = {}
 """What lives here, by run and piece."""
+
+_ASIDE = ThreadPoolExecutor(1, "rivergrad-aside")
+"""Makes calls that go on beside others; its thread starts with the first of them."""
 
 _REPORTS: dict[tuple[str, int], Report] = {}
 """Results of sweeps that are not over yet, by run and sweep."""
@@ -26,10 +30,14 @@ class WorkerLostError(InputError):
 
 @dataclass
 class Report:
-    """What a worker tells the client of a sweep: results by piece, and the seconds that each batch took."""
+    """What a worker tells the client of a sweep: results by piece, and the seconds that each batch took.
+
+    `aside` are calls that still go on, by piece.
+    """
 
     results: Any
     seconds: dict[int, float]
+    aside: dict[int, Future[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,14 +98,26 @@ def carry_out(
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         method = getattr(resident(run, call.key), call.method)
+        if call.aside:
+            report.aside[call.key] = _ASIDE.submit(method, *call.args)
+            continue
         result = method(*call.args, *(series[taken] for taken in call.takes))
         if call.gives:
             result, leaving = result
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
         if call.wanted:
             report.results[call.key] = result
+    if last:
+        _wait_aside(report)
     report.seconds[batch] = time.perf_counter() - began
     return Outcome({name: series[name] for name in exports}, collect(run, sweep, total) if last else None)
+
+
+def _wait_aside(report: Report) -> None:
+    """The results of the calls that went on beside the others."""
+    for key, going_on in report.aside.items():
+        report.results[key], _ = going_on.result()
+    report.aside = {}
 
 
 async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report:
@@ -119,6 +139,7 @@ async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report
 def collect(run: str, sweep: int, total: Total | None, *before: Outcome) -> Report:
     """A worker's report of a sweep, after the batches `before`."""
     report = _REPORTS.pop((run, sweep), Report({}, {}))
+    _wait_aside(report)
     return Report(report.results if total is None else total.part(report.results), report.seconds)
 
 

@@ -12,7 +12,7 @@ from rivergrad.distributed.calls import Call, Node
 from rivergrad.distributed.executor import Answer, Executor, Pending
 from rivergrad.distributed.placement import check_room, free_memory, place_parts
 from rivergrad.distributed.totals import Total
-from rivergrad.estimate.resident import FitSetup, Given, PieceSetup, ResidentPiece
+from rivergrad.estimate.resident import After, FitSetup, Given, PieceSetup, ResidentPiece
 from rivergrad.estimate.smoothing import Neighbours
 from rivergrad.routing.pieces import Piece
 
@@ -21,7 +21,8 @@ Window = tuple[int, int, int]
 
 GROUPS = 4
 """Into how many groups at most the windows of a step are dealt where basins are cut: while a piece routes one group,
-those downstream route the group before."""
+those downstream route the group before. On GPUs there is one: a kernel's time is that of the longest way through its
+tree, not of its windows."""
 ADDED = ("loss", "shared", "square")
 """What a step adds up over all pieces."""
 
@@ -53,12 +54,20 @@ class Sweep:
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
         self.seconds = 0.0
         self._setups = setups
+        self._cut = any(piece.sources for piece in self.pieces)
+        self._on_gpu = setups[0].device.startswith("cuda")
         part = [piece.part for piece in self.pieces]
         room = executor.everywhere(free_memory, setups[0].device)
         self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
         executor.gather(
             [
-                executor.create(p.number, (self._home[p.part] + 0.5) / len(room), ResidentPiece, setup)
+                executor.create(
+                    p.number,
+                    (self._home[p.part] + 0.5) / len(room),
+                    ResidentPiece,
+                    setup,
+                    self._cut and not p.sources and not p.outlets.size,
+                )
                 for p, setup in zip(self.pieces, setups, strict=True)
             ]
         )
@@ -149,7 +158,7 @@ class Sweep:
         self,
         shared: Float,
         windows: Sequence[Window],
-        update: bool = True,
+        after: After = "move",
         rate: float | None = None,
     ) -> dict[str, Any]:
         """One forward and backward sweep: what `ResidentPiece.backward` reports, added up over the pieces.
@@ -157,27 +166,29 @@ class Sweep:
         Args:
             shared: shared coefficients.
             windows: see `ResidentPiece.forward`.
-            update: move the deviations by Adam, else only report their gradient.
+            after: what becomes of the deviations; they move by Adam.
             rate: learning rate; that of the set-up by default.
 
         Returns:
-            `loss`, `shared` and `square`; without update `free`, those gradients by piece.
+            `loss`, `shared` and `square`; with `tell` also `free`, the deviations' gradients by piece.
         """
         answer = self._do(
-            self._step_calls(shared, list(windows), update, rate), Total(ADDED, len(self.pieces))
+            self._step_calls(shared, list(windows), after, rate), Total(ADDED, len(self.pieces))
         )
         rest = [answer.results[piece.number] for piece in self.pieces]
         self._remember([result["edge"] for result in rest])
-        return answer.sums if update else {**answer.sums, "free": [result["free"] for result in rest]}
+        if after != "tell":
+            return answer.sums
+        return {**answer.sums, "free": [result["free"] for result in rest]}
 
     def _step_calls(
-        self, shared: Float, windows: list[Window], update: bool, rate: float | None
+        self, shared: Float, windows: list[Window], after: After, rate: float | None
     ) -> list[Call]:
         """The calls of a step. Pieces that nothing flows into or out of do all in one."""
-        cut = any(piece.sources for piece in self.pieces)
-        groups = np.array_split(np.arange(len(windows)), min(GROUPS, len(windows)) if cut else 1)
+        several = self._cut and not self._on_gpu
+        groups = np.array_split(np.arange(len(windows)), min(GROUPS, len(windows)) if several else 1)
         if len(groups) == 1:
-            return self._whole_step(shared, windows, update, rate)
+            return self._whole_step(shared, windows, after, rate)
         forward: list[Call] = []
         judge: list[Call] = []
         backward: list[Call] = []
@@ -185,11 +196,11 @@ class Sweep:
         for piece, beside in zip(self.pieces, self._neighbours, strict=True):
             p = piece.number
             if not piece.sources and not piece.outlets.size:
-                args = (update, rate, shared, windows, beside)
+                args = (after, rate, shared, windows, beside)
                 ends.append(Call(("end", p), p, "both", args, gives=True, label=len(groups)))
                 continue
             judge.append(Call(("judge", p), p, "judge", (windows, beside), wanted=False, label=len(groups)))
-            ends.append(Call(("end", p), p, "finish", (update, rate), label=2 * len(groups) + 1))
+            ends.append(Call(("end", p), p, "finish", (after, rate), label=2 * len(groups) + 1))
         apart = [p for p in self.pieces if p.sources or p.outlets.size]
         for g, members in enumerate(groups):
             mine = [windows[w] for w in members]
@@ -223,7 +234,7 @@ class Sweep:
         return [*forward, *judge, *backward, *ends]
 
     def _whole_step(
-        self, shared: Float, windows: list[Window], update: bool, rate: float | None
+        self, shared: Float, windows: list[Window], after: After, rate: float | None
     ) -> list[Call]:
         calls: list[Call] = []
         turned: dict[int, Node] = {}
@@ -236,14 +247,15 @@ class Sweep:
                 calls.append(Call(("forward", p), p, "forward", args, takes, gives=True, wanted=False))
             else:
                 turned[p] = ("both", p)
-                calls.append(Call(turned[p], p, "both", (update, rate, *args), takes, gives=True))
+                aside = self._on_gpu and self._cut and not piece.sources
+                calls.append(Call(turned[p], p, "both", (after, rate, *args), takes, gives=True, aside=aside))
         for piece in reversed(self.pieces):
             if piece.number not in turned:
                 p = piece.number
                 takers = [self._taken[p, outlet] for outlet in range(piece.outlets.size)]
                 gradients = tuple((turned[number], inlet) for number, inlet in takers)
                 turned[p] = ("backward", p)
-                calls.append(Call(turned[p], p, "backward", (update, rate), gradients, gives=True))
+                calls.append(Call(turned[p], p, "backward", (after, rate), gradients, gives=True))
         return calls
 
     def advance(self, rate: float, scale: float) -> None:
@@ -252,7 +264,7 @@ class Sweep:
 
     def _remember(self, edges: Sequence[Neighbours]) -> None:
         """Sort what the pieces tell of their deviations at the cuts by who needs it."""
-        if not any(piece.sources for piece in self.pieces):
+        if not self._cut:
             return
         beside = []
         for piece in self.pieces:
@@ -267,7 +279,7 @@ class Sweep:
         self, shared: Float, windows: Sequence[Window], n_reaches: int
     ) -> tuple[float, Float, Float]:
         """Loss, and its gradients of shared coefficients and of deviations (n_free, reach); nothing moves."""
-        found = self.step(shared, windows, update=False)
+        found = self.step(shared, windows, after="tell")
         free = self._assembled([{"free": of_piece} for of_piece in found["free"]], n_reaches)["free"]
         return found["loss"], found["shared"], free
 

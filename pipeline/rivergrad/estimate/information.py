@@ -48,8 +48,8 @@ class PieceInformation:
         self._warmup = windows[0][1] - windows[0][0]
         self._cut = bool(setup.piece.sources)
         self._engine = resident.double_engine()
-        self._leaf = torch.from_numpy(shared.copy()).requires_grad_()
-        self._free = torch.from_numpy(resident.free.copy()).requires_grad_()
+        self._leaf = torch.from_numpy(shared.copy()).to(resident.free).requires_grad_()
+        self._free = resident.free.clone().requires_grad_()
         self._inflow = self._series(inflows)
         if self._cut:
             self._inflow.requires_grad_()
@@ -86,8 +86,8 @@ class PieceInformation:
             The series of each outlet.
         """
         moved, outflow = self._route(
-            self._leaf + step * torch.from_numpy(shared),
-            self._free + step * torch.from_numpy(free),
+            self._leaf + step * torch.from_numpy(shared).to(self._leaf),
+            self._free + step * torch.from_numpy(free).to(self._free),
             self._series(inflows),
         )
         self._toward = (moved - self._found) / step
@@ -137,4 +137,4 @@ class PieceInformation:
             )
         found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, grads, strict=True)]
         into = list(found[2].cpu().numpy().swapaxes(0, 1)) if self._cut else []
-        return {"shared": found[0].numpy(), "free": found[1].numpy()}, into
+        return {"shared": found[0].cpu().numpy(), "free": found[1].cpu().numpy()}, into

@@ -95,7 +95,7 @@ class PipelinedStep:
         """The loss of all windows, and its gradients of discharge and (by the penalties) of deviations."""
         parts = [group.discharge.detach() for group in self._groups if group is not None]
         discharge = torch.cat(parts).requires_grad_()
-        free = torch.from_numpy(piece.free.copy()).requires_grad_()
+        free = piece.free.clone().requires_grad_()
         loss, elsewhere = piece.judged(discharge, windows, free, neighbours)
         if loss.requires_grad:
             loss.backward()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import PureLag, Scheme
 
 Array = NDArray[Any]
+After = Literal["move", "hold", "tell"]
+"""What becomes of the deviations at the end of a step: they move, or wait for `advance`, or their gradient is told."""
 ReadRunoff = Callable[[int, int], NDArray[np.float64]]
 """(start, stop) -> runoff (time, reach of the piece) m³/s, or (time, cell) with a grid; runs on the worker."""
 
@@ -118,16 +121,27 @@ class Given:
     volume: bool = False
 
 
-class ResidentPiece:
-    """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here."""
+SHARE_ASIDE = 7 / 8
+"""Of a GPU, what a piece takes that goes on beside others: their kernels, which are waited for, find the rest free."""
 
-    def __init__(self, setup: PieceSetup) -> None:
+
+class ResidentPiece:
+    """The worker's side of a piece. Methods take and return arrays; tensors and graphs stay here.
+
+    Args:
+        setup: what it is.
+        aside: whether it has whole basins while others of the network are cut: on a GPU its steps go on beside
+            those of the pieces that wait for each other.
+    """
+
+    def __init__(self, setup: PieceSetup, aside: bool = False) -> None:
         keep_pages()
         torch.set_num_threads(setup.threads)
-        self.setup = setup
+        self.setup, self._aside = setup, aside
         self.dtype = getattr(torch, setup.dtype)
         self.engine = self._make_engine(self.dtype)
         self._double: Engine | None = None
+        self._stream: torch.cuda.Stream | None = None
         self._columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
         self._runoff: Tensor | None = None
         self._route: tuple[Prepared, RouterState | None] | None = None
@@ -152,7 +166,12 @@ class ResidentPiece:
             dtype=dtype,
             device=setup.device,
             keep_bytes=setup.memory // 4,
+            share=SHARE_ASIDE if self._aside else 1.0,
         )
+
+    def _put(self, values: Array) -> Tensor:
+        """A copy of an array on this piece's device."""
+        return torch.tensor(values, device=self.engine.device)
 
     # -- forward only ---------------------------------------------------------------------------------------
 
@@ -167,17 +186,18 @@ class ResidentPiece:
         """Get ready for estimation: deviations at zero, optimiser at rest."""
         self.fit = fit
         device = self.engine.device
-        # parameters live on the host: they are few, and the engine takes them where it computes
-        self.features = torch.from_numpy(fit.features)
-        self.length = torch.from_numpy(fit.length)
-        self.observed = torch.from_numpy(fit.observed).to(device)
-        self.error = None if fit.error is None else torch.from_numpy(fit.error).to(device)
+        self.features = self._put(fit.features)
+        self.length = self._put(fit.length)
+        self.observed = self._put(fit.observed)
+        self.error = None if fit.error is None else self._put(fit.error)
         self.statistics = fit.statistics.to(device)
-        self.region = None if fit.region is None else torch.from_numpy(fit.region)
+        self.region = None if fit.region is None else self._put(fit.region)
+        self.area = None if fit.area is None else self._put(fit.area)
+        self._inlets, self._outlets = self._put(self.setup.piece.inlets), self._put(self.setup.piece.outlets)
         n = self.setup.piece.reaches.size
-        self.free = np.zeros((fit.model.n_free, n))
-        self.best = self.free.copy()
-        self.adam = Adam.zeros(self.free.shape)
+        self.free = torch.zeros(fit.model.n_free, n, dtype=torch.float64, device=device)
+        self.best = self.free
+        self.adam = Adam.at_rest(self.free)
         self.learned = None
         if fit.runoff is not None:
             self.learned = PieceRunoffModel(
@@ -202,12 +222,11 @@ class ResidentPiece:
             assert given.table is not None
             return scheme, {name: torch.from_numpy(np.array(v)) for name, v in given.table.items()}
         if given.kind == "uniform":
-            celerity = torch.full((n,), given.celerity, dtype=torch.float64)
+            celerity = torch.full_like(self.length, given.celerity)
             spreading = None if given.spreading is None else torch.full_like(celerity, given.spreading)
             return scheme, scheme.from_celerity(celerity, spreading, self.length)
         assert given.shared is not None
-        free = torch.from_numpy(self.best if given.best else self.free)
-        return scheme, self.parameters(torch.from_numpy(given.shared), free)
+        return scheme, self.parameters(self._put(given.shared), self.best if given.best else self.free)
 
     def parameters(self, shared: Tensor, free: Tensor) -> dict[str, Tensor]:
         """The scheme's parameters of each reach at shared coefficients and deviations, differentiable."""
@@ -217,9 +236,8 @@ class ResidentPiece:
         """Factors on the runoff of steps start..stop, (time, reach); None where runoff is taken as it is."""
         if self.fit.volume is None:
             return None
-        assert self.fit.area is not None
-        values = shared[self.fit.model.n_shared :]
-        return self.fit.volume.factor(values, torch.from_numpy(self.fit.area), start, stop)
+        assert self.area is not None
+        return self.fit.volume.factor(shared[self.fit.model.n_shared :], self.area, start, stop)
 
     def rained(self, shared: Tensor, windows: Sequence[tuple[int, int, int]], dtype: torch.dtype) -> Tensor:
         """Runoff of some windows, learned or volume error taken out where so asked, (window, time, reach or cell)."""
@@ -300,7 +318,7 @@ class ResidentPiece:
         if given.volume:
             assert given.shared is not None
             assert self._runoff is not None
-            factor = self.factor(torch.from_numpy(given.shared), start, stop)
+            factor = self.factor(self._put(given.shared), start, stop)
             assert factor is not None
             return self._runoff[start:stop] * factor.to(self._runoff)
         if self._runoff is not None:
@@ -357,8 +375,8 @@ class ResidentPiece:
         self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], inflows: Sequence[Array]
     ) -> RoutedWindows:
         """Route some windows and keep the graph; arguments as for `forward`."""
-        leaf = torch.from_numpy(shared.copy()).requires_grad_()
-        free = torch.from_numpy(self.free.copy()).requires_grad_()
+        leaf = self._put(shared).requires_grad_()
+        free = self.free.clone().requires_grad_()
         runoff = self.rained(leaf, windows, self.dtype)
         inflow = torch.zeros(0)
         if self.setup.piece.sources:
@@ -384,7 +402,7 @@ class ResidentPiece:
         observed = torch.stack([self.observed[b0:c] for _, b0, c in windows])
         error = None if self.error is None else torch.stack([self.error[b0:c] for _, b0, c in windows])
         each = gauge_loss(self.fit.loss, discharge, observed, self.statistics, error)
-        loss = each.sum().cpu()
+        loss = each.sum()
         elsewhere = 0.0
         if self.fit.model.deviates and self.routed:
             loss = loss + self.fit.shrinkage * (free * free).sum()
@@ -395,41 +413,41 @@ class ResidentPiece:
         return loss, elsewhere
 
     def backward(
-        self, update: bool, rate: float | None, *gradients: Array
+        self, after: After, rate: float | None, *gradients: Array
     ) -> tuple[dict[str, Any], list[Array]]:
         """Finish a step: gradients of everything, and Adam's step for the deviations.
 
         Args:
-            update: move the deviations (False: only report their gradient).
+            after: what becomes of the deviations.
             rate: learning rate; that of the set-up by default.
             gradients: of the loss with respect to each outlet's series, (window, routing step).
 
         Returns:
-            `loss`, `shared` (its gradient), `square` (of the deviations' gradient, summed), `free` (that gradient,
-            without update), `edge` (deviations at the cuts, see `Neighbours`), and the gradient of each inflow.
+            `loss`, `shared` (its gradient), `square` (of the deviations' gradient, summed), `free` (that gradient, if
+            it is to be told), `edge` (deviations at the cuts, see `Neighbours`), and the gradient of each inflow.
         """
         assert self._pending is not None
         loss, routed, elsewhere = self._pending
         self._pending = None
         shared, deviations, into = routed.pull(loss, torch.ones_like(loss), gradients)
-        return self.finished(float(loss.detach()) - elsewhere, shared, deviations, update, rate), into
+        return self.finished(float(loss.detach()) - elsewhere, shared, deviations, after, rate), into
 
     def finished(
-        self, loss: float, shared: Tensor, deviations: Tensor, update: bool, rate: float | None
+        self, loss: float, shared: Tensor, deviations: Tensor, after: After, rate: float | None
     ) -> dict[str, Any]:
         """End a step with its gradients; see `backward`."""
         if not self.fit.model.deviates:
             deviations = torch.zeros_like(deviations)
-        self._gradient = deviations.numpy()
+        self._gradient = deviations
         result: dict[str, Any] = {
             "loss": loss,
-            "shared": shared.numpy(),
+            "shared": shared.cpu().numpy(),
             "square": float((deviations * deviations).sum()),
         }
-        if update:
+        if after == "move":
             self.advance(self.fit.rate if rate is None else rate, 1.0)
-        else:
-            result["free"] = self._gradient
+        elif after == "tell":
+            result["free"] = deviations.cpu().numpy()
         result["edge"] = self.edge()
         return result
 
@@ -441,12 +459,12 @@ class ResidentPiece:
 
     def edge(self) -> Neighbours:
         """Deviations of the reaches at the cuts."""
-        piece = self.setup.piece
-        return Neighbours(self.free[:, piece.inlets], self.free[:, piece.outlets])
+        inlets, outlets = (self.free[:, at].cpu().numpy() for at in (self._inlets, self._outlets))
+        return Neighbours(inlets, outlets)
 
     def both(
         self,
-        update: bool,
+        after: After,
         rate: float | None,
         shared: NDArray[np.float64],
         windows: Sequence[tuple[int, int, int]],
@@ -454,8 +472,24 @@ class ResidentPiece:
         *inflows: Array,
     ) -> tuple[dict[str, Any], list[Array]]:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
-        self.forward(shared, windows, neighbours, *inflows)
-        return self.backward(update, rate)
+        with self._beside():
+            self.forward(shared, windows, neighbours, *inflows)
+            return self.backward(after, rate)
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """Work on a stream of its own, where this piece's steps go on beside those of others of the same GPU."""
+        device = torch.device(self.engine.device)
+        if not self._aside or device.type != "cuda":
+            yield
+            return
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)
+        # all that is used here was made there, and the other way round
+        self._stream.wait_stream(torch.cuda.default_stream(device))
+        with torch.cuda.stream(self._stream):
+            yield
+        self._stream.synchronize()
 
     # -- the same with windows in groups, see `PipelinedStep` -------------------------------------------------
 
@@ -479,9 +513,9 @@ class ResidentPiece:
         """Gradients by way of a group's windows, from those of its outlets' series to those of its inflows."""
         return None, self._step.backward(group, gradients)
 
-    def finish(self, update: bool, rate: float | None) -> dict[str, Any]:
+    def finish(self, after: After, rate: float | None) -> dict[str, Any]:
         """End the step; as `backward`."""
-        return self.finished(*self._step.totals(), update, rate)
+        return self.finished(*self._step.totals(), after, rate)
 
     # -- sensitivities, see `PieceInformation` --------------------------------------------------------------
 
@@ -530,41 +564,43 @@ class ResidentPiece:
 
     def keep_best(self) -> None:
         """Remember the present deviations as the best ones."""
-        self.best = self.free.copy()
+        self.best = self.free
 
     def back_to_best(self) -> None:
         """Go back to the best deviations, the optimiser at rest."""
-        self.free = self.best.copy()
-        self.adam = Adam.zeros(self.free.shape)
+        self.free = self.best
+        self.adam = Adam.at_rest(self.free)
 
     def place(self, free: NDArray[np.float64]) -> None:
         """Put the deviations somewhere else; the optimiser stays as it is."""
-        self.free = free.copy()
+        self.free = self._put(free)
 
     def state(self) -> dict[str, NDArray[np.float64]]:
         """What a checkpoint holds of this piece; every array ends in its reaches."""
-        return {
+        held = {
             "free": self.free,
             "best": self.best,
             "adam_mean": self.adam.mean,
             "adam_square": self.adam.square,
         }
+        return {name: value.cpu().numpy() for name, value in held.items()}
 
     def restore(self, state: dict[str, NDArray[np.float64]], steps: int) -> None:
         """Go back to a checkpoint."""
-        self.free, self.best = state["free"].copy(), state["best"].copy()
-        self.adam = Adam(state["adam_mean"].copy(), state["adam_square"].copy(), steps)
+        names = ("free", "best", "adam_mean", "adam_square")
+        self.free, self.best, mean, square = (self._put(state[name]) for name in names)
+        self.adam = Adam(mean, square, steps)
 
     def physical(self, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Celerity, spreading, diffusivity and the scheme's parameters at the best deviations, (reach,) each."""
         model = self.fit.model
-        leaf, free = torch.from_numpy(shared), torch.from_numpy(self.best)
-        celerity, spreading = model.physical(leaf, free, self.features, self.region)
+        leaf = self._put(shared)
+        celerity, spreading = model.physical(leaf, self.best, self.features, self.region)
         values = {
             "celerity": celerity,
             "diffusivity": model.scheme.diffusivity(celerity, spreading, self.length),
         }
         if spreading is not None and model.scheme.spreading is not None:
             values[model.scheme.spreading.name] = spreading
-        values.update(self.parameters(leaf, free))
-        return {name: value.numpy() for name, value in values.items()}
+        values.update(self.parameters(leaf, self.best))
+        return {name: value.cpu().numpy() for name, value in values.items()}

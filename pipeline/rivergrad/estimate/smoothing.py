@@ -35,12 +35,12 @@ def river_penalty(free: Tensor, piece: Piece, neighbours: Neighbours | None) -> 
         free: (n_free, reach).
         neighbours: at the cuts; None where there are none.
     """
-    down = torch.from_numpy(piece.downstream)
+    down = torch.from_numpy(piece.downstream).to(free.device)
     inside = torch.nonzero(down >= 0)[:, 0]
     mine = ((free[:, inside] - free[:, down[inside]]) ** 2).sum()
-    theirs = torch.zeros((), dtype=free.dtype)
+    theirs = free.new_zeros(())
     if neighbours is not None:
-        outlets, inlets = torch.from_numpy(piece.outlets), torch.from_numpy(piece.inlets)
-        mine = mine + ((free[:, outlets] - torch.from_numpy(neighbours.outlets)) ** 2).sum()
-        theirs = ((free[:, inlets] - torch.from_numpy(neighbours.inlets)) ** 2).sum()
+        outlets, inlets = (torch.from_numpy(at).to(free.device) for at in (piece.outlets, piece.inlets))
+        mine = mine + ((free[:, outlets] - torch.from_numpy(neighbours.outlets).to(free)) ** 2).sum()
+        theirs = ((free[:, inlets] - torch.from_numpy(neighbours.inlets).to(free)) ** 2).sum()
     return mine, theirs

@@ -64,10 +64,12 @@ class VolumeModel:
     def weights(self, steps: Tensor) -> Tensor:
         """(step, knot) weights by which β at these steps of the record is made of its knots."""
         if self.knots == 1:
-            return torch.ones(steps.numel(), 1, dtype=torch.float64)
+            return steps.new_ones(steps.numel(), 1, dtype=torch.float64)
         spacing = (self.last - self.first) / (self.knots - 1)
         at = ((steps.to(torch.float64) - self.first) / spacing).clamp(0, self.knots - 1)
-        return (1 - (at[:, None] - torch.arange(self.knots, dtype=torch.float64)).abs()).clamp_min(0)
+        return (
+            1 - (at[:, None] - torch.arange(self.knots, dtype=torch.float64, device=steps.device)).abs()
+        ).clamp_min(0)
 
     def factor(self, values: Tensor, area: Tensor, start: int, stop: int) -> Tensor:
         """Factors on the runoff of steps start..stop.
@@ -78,8 +80,11 @@ class VolumeModel:
         Returns:
             (time, reach), 1 where there is no area.
         """
-        lines = self.weights(torch.arange(start, stop)) @ values.reshape(self.areas, self.knots).T
-        lines = torch.cat([lines, torch.zeros(stop - start, 1, dtype=lines.dtype)], dim=1)
+        lines = (
+            self.weights(torch.arange(start, stop, device=values.device))
+            @ values.reshape(self.areas, self.knots).T
+        )
+        lines = torch.cat([lines, lines.new_zeros(stop - start, 1)], dim=1)
         return torch.exp(lines)[:, torch.where(area < 0, self.areas, area)]
 
 

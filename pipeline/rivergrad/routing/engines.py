@@ -111,13 +111,15 @@ def make_engine(
     window: int | None = None,
     block_reaches: int | None = None,
     keep_bytes: int | None = None,
+    share: float = 1.0,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Engine:
     """Set up the engine `closure` or `recurrence`; see their classes for the arguments.
 
-    `window`, `block_reaches` and `keep_bytes` are the closure's, `grid` is the recurrence's; `keep_bytes` may be
-    given in any case: the recurrence keeps next to nothing.
+    `window`, `block_reaches` and `keep_bytes` are the closure's, `grid` and `share` are the recurrence's. `keep_bytes`
+    may be given in any case: the recurrence keeps next to nothing; so may `share`, which is about kernels that hold
+    what they have of a GPU to their end, and the closure's do not.
 
     Raises:
         InputError: an option that this engine lacks.
@@ -137,6 +139,7 @@ def make_engine(
             grid=grid,
             dtype=dtype,
             device=device,
+            share=share,
         )
     if grid is not None:
         raise InputError(

@@ -1,7 +1,8 @@
 """A partition as pieces that can be routed one after the other, and the series that pass between them.
 
-Blocks of one part that can work at the same stage make a piece: stage 0 needs nothing from other parts, stage 1
-needs stage 0 of some other part, and so on. A part that owns whole basins only is a single piece.
+Whole basins of a part make a piece, which has nothing to do with any other. Of basins that are cut, blocks of one part
+that can work at the same stage make a piece: stage 0 needs nothing from other parts, stage 1 needs stage 0 of some
+other part, and so on.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
     """The pieces of a partition, in an order in which each comes after those it needs."""
     reach_stage = partition.block_stage[partition.reach_block]
     reach_part = partition.reach_part
-    keys, piece_of = np.unique(np.stack([reach_stage, reach_part], axis=1), axis=0, return_inverse=True)
+    onward = np.flatnonzero(network.downstream >= 0)
+    across = onward[reach_part[onward] != reach_part[network.downstream[onward]]]
+    whole = np.ones(network.n_basins, np.int64)
+    whole[network.basin[across]] = 0
+    # first what others wait for
+    key = np.stack([reach_stage, whole[network.basin], reach_part], axis=1)
+    keys, piece_of = np.unique(key, axis=0, return_inverse=True)
     piece_of = piece_of.reshape(-1)
     order = network.order
     by_piece = order[np.argsort(piece_of[order], kind="stable")]
@@ -78,7 +85,7 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
         pieces.append(
             Piece(
                 number=number,
-                part=int(keys[number, 1]),
+                part=int(keys[number, 2]),
                 reaches=reaches,
                 downstream=np.where(below >= 0, local[below], -1),
                 inlets=local[down[crossing[into]]],

@@ -89,12 +89,15 @@ class AdamOptimiser:
     deviations: float = 1.0
 
     def __post_init__(self) -> None:
-        self._adam = Adam.zeros(self.shared.shape)
+        self._adam = Adam.at_rest(self.shared)
 
     def step(self, number: int) -> float:
         rate = self.rate(number) * self.factor
         found = self.sweep.step(
-            self.shared, self.windows(number), update=self.clip is None, rate=rate * self.deviations
+            self.shared,
+            self.windows(number),
+            after="move" if self.clip is None else "hold",
+            rate=rate * self.deviations,
         )
         value, slope = self.penalty(self.shared)
         loss = float(found["loss"]) + value
@@ -116,7 +119,7 @@ class AdamOptimiser:
 
     def rest(self, shared: Float, factor: float) -> None:
         self.shared, self.factor = shared.copy(), self.factor * factor
-        self._adam = Adam.zeros(self.shared.shape)
+        self._adam = Adam.at_rest(self.shared)
 
     def state(self) -> dict[str, Float]:
         steps = np.array([self._adam.steps, self.factor], np.float64)

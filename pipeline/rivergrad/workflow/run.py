@@ -253,11 +253,15 @@ class _Timer:
 
 def _cut(config: Workflow, inputs: Inputs) -> Partition:
     section = config.partition
+    shallow = section.shallow
+    if shallow == "auto":
+        shallow = config.compute.device == "cuda" and not section.spread
     return partition(
         inputs.network,
         section.parts,
         block_reaches=section.block_reaches,
         spread=section.spread,
+        shallow=shallow,
         seed=config.seed,
     )
 

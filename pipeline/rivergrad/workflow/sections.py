@@ -481,6 +481,11 @@ class PartitionSection(Section):
         default=False,
         description="Deal the blocks of large basins out over the parts: the worst case, for tests.",
     )
+    shallow: AutoSwitch = Field(
+        default="auto",
+        description="Cut large basins so that parts wait for each other once, at the price of more cut edges; auto "
+        "does so where parts are computed on GPUs.",
+    )
 
 
 class TlsSection(Section):

@@ -77,6 +77,7 @@ class RecurrenceEngine:
         grid: how runoff is made from the cells of a grid, inside the sweep; None where it is given per reach.
         dtype: float32 or float64; what everything is computed in.
         device: where.
+        share: of a GPU, how much of it the sweeps take; the rest is left to others.
 
     Raises:
         InputError: the scheme is no recurrence, or the device lacks what compiles the sweep.
@@ -92,6 +93,7 @@ class RecurrenceEngine:
     grid: GridWeights | None = None
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         self.ratio = step_ratio(self.forcing_step, self.routing_step)
@@ -99,7 +101,7 @@ class RecurrenceEngine:
             self.downstream, self.ratio, self.targets, self.inlets, self.outlets, grid=self.grid
         )
         self.problem = problem
-        self.backend: Backend = _backend(problem, self.dtype, self.device)
+        self.backend: Backend = _backend(problem, self.dtype, self.device, self.share)
         self._last: tuple[Recurrence, list[int | None], Filter] | None = None
         self._to_cells = None if self.grid is None else _transpose(self.grid, self.dtype, self.device)
 
@@ -246,12 +248,12 @@ def _expect(name: str, found: Tensor, shape: tuple[int, ...]) -> None:
         raise InputError(f"{name}: expected shape {shape}, found {tuple(found.shape)}")
 
 
-def _backend(problem: Problem, dtype: torch.dtype, device: torch.device) -> Backend:
+def _backend(problem: Problem, dtype: torch.dtype, device: torch.device, share: float) -> Backend:
     """The backend of a device; imported late, so that each device asks only for what it needs itself."""
     if device.type == "cuda":
         from rivergrad.routing.recurrence.cuda import CudaSweep
 
-        return CudaSweep(problem, dtype, device)
+        return CudaSweep(problem, dtype, device, share=share)
     from rivergrad.routing.recurrence.cpu import CpuSweep
 
     return CpuSweep(problem, dtype)

@@ -44,6 +44,7 @@ class CudaSweep:
         dtype: float32 or float64.
         device: a CUDA device.
         block_reaches: reaches that one warp takes; chosen by the size of the network by default.
+        share: of the device, how much kernels may take.
 
     Raises:
         InputError: CuPy is not installed.
@@ -55,8 +56,9 @@ class CudaSweep:
         dtype: torch.dtype,
         device: torch.device,
         block_reaches: int | None = None,
+        share: float = 1.0,
     ) -> None:
-        self.problem, self.dtype = problem, dtype
+        self.problem, self.dtype, self.share = problem, dtype, share
         self.device = self._device(device)
         self.block_reaches = usual_block(problem.n_reaches) if block_reaches is None else block_reaches
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
@@ -338,8 +340,9 @@ class CudaSweep:
         )
 
     def _blocks(self, case: module.Case, name: str, items: int) -> int:
-        """CUDA blocks to start: as many as the device holds at once, or as there is work for."""
-        return min(-(-items // module.WARPS), self._resident(case, self.device.index, name))
+        """CUDA blocks to start: as many as its share of the device holds at once, or as there is work for."""
+        room = max(1, int(self.share * self._resident(case, self.device.index, name)))
+        return min(-(-items // module.WARPS), room)
 
     def _network(self, case: module.Case) -> tuple[Any, ...]:
         layout, arrays = self.layout(case.leaves)
