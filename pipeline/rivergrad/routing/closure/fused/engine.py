@@ -175,7 +175,7 @@ class FusedClosure:
         net, points = self.net, cut.points
         tiles = max(b - a for a, b in work.chunks(sweeps, gradient))
         spectrum, series = 8 * points.n_freq * (last - first), 4 * points.length * (last - first)
-        stack = 8 * net.programs(PROGRAMS_DOWN) * net.depth * sweeps.tiling.points
+        stack = 8 * net.programs(PROGRAMS_DOWN) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(sweeps.tiling)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
@@ -183,7 +183,7 @@ class FusedClosure:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
         swept = (2 * net.n_slots + net.n_rows) * spectrum + 2 * (between + table) + stack
         swept += sweeps.programs_up * sweeps.block_bytes
-        swept += net.n_slots * (36 * tiles * sweeps.tiling.groups + 128)  # gradients of numbers; the numbers
+        swept += net.n_slots * (36 * tiles * sweeps.tiling.passes + 128)  # gradients of numbers; the numbers
         return max(swept, most + net.n_slots * spectrum + between)
 
     # ---- routing
@@ -202,7 +202,7 @@ class FusedClosure:
             cost = -(-time // hop) * tiling.count(length // 2 + 1) * tiling.frequencies
             if best is None or cost < best[0]:
                 best = cost, length
-            if hop == time or length > max(1280, 4 * shortest):
+            if hop == time or length > max(2048, 4 * shortest):
                 break
             length = _even(length + 1)
         length = best[1]

@@ -52,7 +52,13 @@ class Coefficients:
         self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational:
         r, b, *split = (value.detach() for value in values)
-        numbers = torch.stack([r * b, b, 1 - b, *(s * b for s in split)])[:, self.net.index].to(torch.float32)
+        p = _apart_from_zero(r * b)
+        if points.unit:
+            k, turn = (2 - b) / (2 * p), b / (2 - b)
+            first = [k, k, turn] if self.sharp else [k * turn**2, k * (1 - turn**2), turn]
+        else:
+            first = [b / p, (1 - b) / p, b]
+        numbers = torch.stack([*first, *(s * b / p for s in split)])[:, self.net.index].to(torch.float32)
         delay = None
         if self.delay is not None:
             # beyond the transform it goes round as it may; damping takes it away or the length was chosen for it
@@ -64,9 +70,14 @@ class Coefficients:
     ) -> list[Tensor]:
         sums = torch.empty_like(found)
         sums[:, self.net.index] = found
-        b = values[1].detach()
-        by_r, by_b, *split = sums
+        r, b = values[0].detach(), values[1].detach()
+        by_r, by_b, *split = sums / _apart_from_zero(r * b)
         return [-b * by_r, -by_b / b, *(-b * by_s for by_s in split)]
+
+
+def _apart_from_zero(p: Tensor) -> Tensor:
+    """Sums for the gradients are taken times p; at 1e-10 a reach is as good as not there."""
+    return torch.where(p.abs() < 1e-10, 1e-10, p)
 
 
 TABLE_BYTES = 1 << 30

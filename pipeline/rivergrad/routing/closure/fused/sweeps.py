@@ -18,16 +18,18 @@ PROGRAMS_DOWN, PROGRAMS_UP = 12, 8
 """Warps that draw work, for each multiprocessor: about as many as there are registers for."""
 REGISTERS_DOWN = 168
 """Of a lane on the way down: the compiler takes 208 if it is let, which leaves room for 9 warps instead of 12."""
+RECORD = 8
+"""Words that are told of a reach; see `kernels`."""
 BLOCK_REACHES = 64
 """Reaches of a block, at most: one warp sweeps them for one tile of points."""
 
 
 @dataclass(frozen=True)
 class Rational:
-    """Responses as sections, H = (1 − p d / (b + c d))ⁿ z^−delay with c = 1 − b; all in the order of slots.
+    """Responses as sections, H = (1 − w)ⁿ z^−delay with w = p d / (b + (1 − b) d); all in the order of slots.
 
     Attributes:
-        numbers: (3 or 4, slot) float32: p, b, c, and s where runoff enters by 1 − s d / (b + c d) instead.
+        numbers: (3 or 4, slot) float32: three for w, see `kernels._section`, and s where runoff enters by 1 − s w.
         sections: n.
         delay: (slot,) int32 routing steps, or None.
         sharp: whether b comes near 2 anywhere.
@@ -53,7 +55,7 @@ class Net:
         n = problem.n_reaches
         if block_reaches is None:
             block_reaches = min(BLOCK_REACHES, usual_block(n))
-        layout = make_layout(problem, block_reaches, leaves=False)
+        layout = make_layout(problem, block_reaches, leaves=True)
         self.device, self.n_slots, self.n_blocks = device, layout.n_slots, layout.n_blocks
         self.n_crossings, self.n_inlets = layout.n_flows, int(problem.inlets.size)
         self.n_outlets = int(problem.outlets.size)
@@ -65,10 +67,11 @@ class Net:
         waiting = np.cumsum(((layout.op & PUSH) > 0).astype(np.int64) - ((layout.op & POP) > 0))
         self.depth = max(1, int(waiting.max(initial=0)) + 1)
         self.most = int(np.diff(layout.start).max(initial=1))
-        self.start, self.back, self.op = self._put(layout.start), self._put(layout.back), self._put(layout.op)
-        self.row = self._put(row_of[layout.column])
-        self.column = self._put(layout.column)
-        self.index = self.column.to(torch.int64)
+        self.start, self.back = self._put(layout.start), self._put(layout.back)
+        record = np.zeros((n + 2, RECORD), np.int32)  # looked ahead to, never worked on
+        record[:n, 0], record[:n, 1], record[:n, 2] = layout.op, row_of[layout.column], layout.column
+        self.record = self._put(record)
+        self.index = self._put(layout.column).to(torch.int64)
         self.enter, self.leave = self._put(layout.enter), self._put(layout.leave)
         inlet, outlet = self.n_crossings, self.n_crossings + self.n_inlets
         self.enter_flow = self._put(self._flow(layout.enter_flow, inlet))
@@ -126,7 +129,7 @@ class Sweeps:
     @property
     def block_bytes(self) -> int:
         """Bytes in which one program keeps a block on the way up."""
-        return self.net.most * self.tiling.points * (4 if self.half else 8)
+        return self.net.most * self.tiling.sets * self.tiling.points * (4 if self.half else 8)
 
     @property
     def programs_up(self) -> int:
@@ -148,19 +151,19 @@ class Sweeps:
     def _shared(self, transfer: Rational | Tabulated, first: int, last: int) -> dict[str, Any]:
         """Arguments that both sweeps take."""
         points, net, tiling = self.points, self.net, self.tiling
-        nothing = net.op
+        nothing = net.start
+        one, two = points.inverse
         return {
             **self._of(transfer),
             "start": net.start,
-            "op": net.op,
-            "column": net.column,
-            "row": net.row,
             "enter": net.enter,
             "enter_flow": net.enter_flow,
             "leave": net.leave,
             "leave_flow": net.leave_flow,
-            "d_table": words(points.d),
-            "enter_table": words(points.enter),
+            "first": one,
+            "second": two,
+            "gain": points.gain if points.real else points.counts,
+            "enter_table": nothing if points.real else words(points.enter),
             "leave_table": nothing if points.leave is None else words(points.leave),
             "n_items": net.n_blocks * (last - first),
             "n_tiles": last - first,
@@ -174,7 +177,8 @@ class Sweeps:
             "log_radius": points.contour.log_radius,
             "bound": -(-last // self.n_series) - first // self.n_series,
             "AT": tiling.aliases,
-            "G": tiling.groups,
+            "SETS": tiling.sets,
+            "PASSES": tiling.passes,
             "BF": tiling.frequencies,
             "RATIO": points.ratio,
             "BIG": points.bins > 46_000,
@@ -182,20 +186,19 @@ class Sweeps:
             "REAL": points.real,
             "UNIT": points.unit,
             "FAST": net.device.type == "cuda",
+            "PADDED": tiling.padded,
             "DEPTH": net.depth,
             "num_warps": 1,
         }
 
     def _of(self, transfer: Rational | Tabulated) -> dict[str, Any]:
         """Those of them that say what the responses are."""
-        points, nothing = self.points, self.net.op
+        points, net = self.points, self.net
         found: dict[str, Any] = {
-            "coefficient": nothing,
-            "delay": nothing,
-            "table": nothing,
-            "turn": nothing,
-            "rest": nothing,
-            "sharp_table": points.counts,
+            "record": net.record,
+            "table": net.start,
+            "turn": net.start,
+            "rest": net.start,
             "SECTIONS": 1,
             "TABLE": False,
             "DELAY": False,
@@ -204,16 +207,18 @@ class Sweeps:
         }
         if isinstance(transfer, Tabulated):
             return found | {"table": words(transfer.values), "TABLE": True}
+        record = net.record.clone()
+        record[:-2, 3 : 3 + transfer.numbers.shape[0]] = transfer.numbers.T.contiguous().view(torch.int32)
         found |= {
-            "coefficient": transfer.numbers,
+            "record": record,
             "SECTIONS": transfer.sections,
             "SPLIT": transfer.numbers.shape[0] == 4,
+            "SHARP": transfer.sharp and points.unit,
         }
         if transfer.delay is not None:
+            record[:-2, 7] = transfer.delay
             turn, rest = points.turn
-            found |= {"delay": transfer.delay, "turn": words(turn), "rest": words(rest), "DELAY": True}
-        if transfer.sharp and points.unit:
-            found |= {"sharp_table": points.sharp, "SHARP": True}
+            found |= {"turn": words(turn), "rest": words(rest), "DELAY": True}
         return found
 
     def _room(self, first: int, last: int, programs: int) -> tuple[Tensor, Tensor, Tensor, tuple[int]]:
@@ -223,7 +228,8 @@ class Sweeps:
         flow = torch.empty(max(1, net.n_flows), tiles, values, dtype=torch.complex64, device=net.device)
         ready = torch.zeros(max(1, net.n_flows) * tiles + 4, dtype=torch.int32, device=net.device)
         programs = min(programs, net.n_blocks * tiles)
-        stack = torch.empty(programs * net.depth * self.tiling.points, dtype=torch.int64, device=net.device)
+        size = programs * net.depth * self.tiling.sets * self.tiling.points
+        stack = torch.empty(size, dtype=torch.int64, device=net.device)
         return flow, ready, stack, (programs,)
 
     def _preset(self, flow: Tensor, ready: Tensor, begin: int, values: Tensor, first: int, last: int) -> None:
@@ -232,7 +238,7 @@ class Sweeps:
         if rows:
             flow[begin : begin + rows] = self.tiling.pack(values, first, last)
             tiles = last - first
-            ready[4 + begin * tiles : 4 + (begin + rows) * tiles] = self.tiling.groups
+            ready[4 + begin * tiles : 4 + (begin + rows) * tiles] = self.tiling.passes
 
     def down(
         self,
@@ -260,7 +266,7 @@ class Sweeps:
             counter=ready,
             ready=ready[4:],
             runoff=words(runoff),
-            discharge=net.op if discharge is None else words(discharge),
+            discharge=net.start if discharge is None else words(discharge),
             flow=words(flow),
             stack=stack,
             OUT=discharge is not None,
@@ -295,16 +301,17 @@ class Sweeps:
         self._preset(from_flow, ready, net.n_crossings + net.n_inlets, from_outflow, first, last)
         tiles, tiling = last - first, self.tiling
         kind = torch.int32 if self.half else torch.int64
-        kept = torch.empty(grid[0] * net.most * tiling.points, dtype=kind, device=net.device)
+        size = grid[0] * net.most * tiling.sets * tiling.points
+        kept = torch.empty(size, dtype=kind, device=net.device)
         if isinstance(transfer, Rational):
             found = torch.empty(
-                transfer.numbers.shape[0] - 1, net.n_slots, tiles * tiling.groups, device=net.device
+                transfer.numbers.shape[0] - 1, net.n_slots, tiles * tiling.passes, device=net.device
             )
-            numbers, table = found, net.op
+            numbers, table = found, net.start
         else:
             size = tiling.groups * tiling.points
             found = torch.empty(net.n_slots, tiles, size, dtype=torch.complex64, device=net.device)
-            numbers, table = net.op, words(found)
+            numbers, table = net.start, words(found)
         kernels.sweep_up[grid](
             counter=ready,
             ready=ready[4:],
@@ -320,7 +327,7 @@ class Sweeps:
             kept=kept,
             to_coefficient=numbers,
             to_table=table,
-            step=net.n_slots * tiles * tiling.groups,
+            step=net.n_slots * tiles * tiling.passes,
             most=net.most,
             HALF=self.half,
             **self._shared(transfer, first, last),
