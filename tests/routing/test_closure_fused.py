@@ -128,6 +128,11 @@ def test_pieces_of_work_make_no_difference(device: torch.device, monkeypatch: py
         engine = c.engine(keep_bytes=1 if small else 1 << 29)
         out = engine.apply(engine.prepare(p, 30), runoff)[0].cpu()
         results.append((out, gradients(out, runoff, p)))
+    monkeypatch.setattr(fused_engine, "PLENTY", 0)
+    monkeypatch.setattr(fused_engine, "WIDE_BLOCK", 6)
+    with torch.no_grad():
+        wide = engine.apply(engine.prepare(c.parameters, 30), batch)[0].cpu()
+    assert off(wide, results[0][0]) < 1e-6
     assert off(results[0][0][1], c.reference(c.runoff.flip(0))) <= SINGLE
     assert off(results[1][0], results[0][0]) < 1e-6
     for name, one in results[0][1].items():

@@ -76,9 +76,23 @@ def _inverse(x, FAST: tl.constexpr):
 
 
 @triton.jit
-def _far(row, n_freq):
+def _zero(FAST: tl.constexpr):
+    """Zero, but the assembler does not know that it is the same for all lanes.
+
+    What is read from an address that is would be moved to registers of the warp right away, which waits for it.
+    """
+    if FAST:
+        return tl.inline_asm_elementwise(
+            "{.reg .u32 own; mov.u32 own, %lanemask_eq; popc.b32 own, own; add.s32 $0, own, -1;}",
+            "=r", [], dtype=tl.int32, is_pure=True, pack=1,
+        )  # fmt: skip
+    return 0
+
+
+@triton.jit
+def _far(row, width):
     """Where a row begins: one multiplication of unsigned numbers instead of six instructions."""
-    return row.to(tl.uint32).to(tl.uint64) * n_freq.to(tl.uint32).to(tl.uint64)
+    return row.to(tl.uint32).to(tl.uint64) * width.to(tl.uint32).to(tl.uint64)
 
 
 # ---- tuples of SETS tensors
@@ -169,10 +183,10 @@ def _section(nr, ni, a, b, c, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.
     """What a section takes away, w = p d / (b + (1 - b) d) for d = 1 - 1/z.
 
     On the unit circle 1/d = (1 - i n) / 2, where n is the cotangent of half the angle, so that
-    w = (1 + i r n) / (k (1 + r² n²)) with r = b / (2 - b) and k = (2 - b) / 2p: no rounding can spoil it. With `nr` = 1 +
-    n² it takes an operation less to write k (1 + r² n²) = k r² nr + k (1 - r²), which is as good unless b is near 2.
-    There (a, b, c) are (k, -, r) if SHARP and else (k r², k (1 - r²), r), the real part and what the imaginary part is
-    over it are returned. Elsewhere 1 / w = a / d + b, whose inverse is returned.
+    w = (1 + i r n) / (k (1 + r² n²)) with r = b / (2 - b) and k = (2 - b) / 2p: no rounding can spoil it. With `nr`,
+    1 + n², it takes an operation less to write k (1 + r² n²) = k r² nr + k (1 - r²), as good unless b is near 2.
+    There (a, b, c) are (k, -, r) if SHARP and else (k r², k (1 - r²), r); the real part is returned, and the imaginary
+    one over it. Elsewhere 1 / w = a / d + b, whose inverse is returned.
     """
     if UNIT:
         turn = c * ni
@@ -244,14 +258,14 @@ def _enter(rr, ri, er, ei, REAL: tl.constexpr):
 
 
 @triton.jit
-def _numbers(record, slot, TABLE: tl.constexpr, SPLIT: tl.constexpr):
+def _numbers(lanes, slot, TABLE: tl.constexpr, SPLIT: tl.constexpr):
     """The numbers of a reach's response, where there are such."""
     a = 0.0
     b = 0.0
     c = 0.0
     s = 0.0
     if not TABLE:
-        at = record + slot * 8
+        at = lanes + slot * 8
         a = tl.load(at + 3).to(tl.float32, bitcast=True)
         b = tl.load(at + 4).to(tl.float32, bitcast=True)
         c = tl.load(at + 5).to(tl.float32, bitcast=True)
@@ -340,8 +354,8 @@ def _pass_all(
 # ---- sweeps
 
 SIZES = [
-    "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "n_slots", "n_rows", "n_forcing", "bins", "bound", "step",
-    "most",
+    "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "width", "n_slots", "n_rows", "n_forcing", "bins", "bound",
+    "step", "most",
 ]  # fmt: skip
 WORDS = ["enter_table", "leave_table", "runoff", "discharge", "flow", "stack", "table"]
 """Nothing is made of whether numbers happen to be divisible: one layout for all tensors, of one frequency a lane."""
@@ -349,10 +363,10 @@ WORDS = ["enter_table", "leave_table", "runoff", "discharge", "flow", "stack", "
 
 @triton.jit
 def _down(
-    begin, end, g, local, band, f, there, none, first_alias, inside, waiting, kept, gain,
+    begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting, kept, gain,
     nr, ni, er, ei, lr, li,
     record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest, runoff, discharge, flow,
-    n_tiles, n_freq, n_forcing, bins, log_radius, bound,
+    n_tiles, width, n_forcing, bins, log_radius, bound,
     AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
@@ -367,12 +381,11 @@ def _down(
     yr = _zeros(AT, BF, SETS)
     yi = _zeros(AT, BF, SETS)
     top = 0
-    at = tl.load(record + begin * 8 + 2)
-    next_own = tl.load(runoff + _far(at, n_freq), mask=there, other=0)
-    next_at = tl.load(record + begin * 8 + 10)
+    next_own = tl.load(runoff + _far(tl.load(lanes + begin * 8 + 2), width), mask=there, other=0)
+    next_at = tl.load(lanes + begin * 8 + 10)
     next_todo = tl.load(record + begin * 8)
-    next_row = tl.load(record + begin * 8 + 1)
-    next_a, next_b, next_c, next_s = _numbers(record, begin, TABLE, SPLIT)
+    next_row = tl.load(lanes + begin * 8 + 1)
+    next_a, next_b, next_c, next_s = _numbers(lanes, begin, TABLE, SPLIT)
     for k in range(end - begin):
         slot = begin + k
         own = next_own
@@ -382,17 +395,17 @@ def _down(
         b = next_b
         c = next_c
         s = next_s
-        next_own = tl.load(runoff + _far(next_at, n_freq), mask=there, other=0)
-        next_at = tl.load(record + slot * 8 + 18)
+        next_own = tl.load(runoff + _far(next_at, width), mask=there, other=0)
+        next_at = tl.load(lanes + slot * 8 + 18)
         next_todo = tl.load(record + slot * 8 + 8)
         if OUT:
-            next_row = tl.load(record + slot * 8 + 9)
-        next_a, next_b, next_c, next_s = _numbers(record, slot + 1, TABLE, SPLIT)
-        wanted = there & (none + target >= 0)
-        q_at = discharge + _far(target, n_freq)
+            next_row = tl.load(lanes + slot * 8 + 9)
+        next_a, next_b, next_c, next_s = _numbers(lanes, slot + 1, TABLE, SPLIT)
+        wanted = there & (f * 0 + target >= 0)
+        q_at = discharge + _far(target, width)
         so_far = tl.zeros_like(own)
         if OUT and PASSES > 1:
-            so_far = tl.load(q_at, mask=wanted & (none + g > 0), other=0)
+            so_far = tl.load(q_at, mask=wanted & (f * 0 + g > 0), other=0)
         rr, ri = _own(own, gain, REAL)
         w_at = table + ((slot.to(tl.int64) * bound + band) * PASSES + g) * ALL + inside
         k_at = kept + k * ALL
@@ -429,7 +442,7 @@ def _down(
                 PADDED, KEEP, HALF,
             )  # fmt: skip
             if todo & 104:
-                if not KEEP:
+                if not KEEP:  # known when this is compiled
                     if todo & 32:
                         for e in range(tl.load(leave + slot), tl.load(leave + slot + 1)):
                             which = tl.load(leave_flow + e).to(tl.int64) * n_tiles + local
@@ -451,7 +464,7 @@ def _down(
 def sweep_down(
     counter, ready, start, record, enter, enter_flow, leave, leave_flow, table, turn, rest,
     first, second, gain, enter_table, leave_table, runoff, discharge, flow, stack,
-    n_items, n_tiles, first_tile, n_series, n_freq, n_slots, n_rows, n_forcing, bins, log_radius, bound,
+    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound,
     AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
@@ -460,7 +473,7 @@ def sweep_down(
     """Discharge's spectra from runoff's, block by block, and the series between blocks."""
     TILE: tl.constexpr = AT * BF
     across = tl.arange(0, BF)[None, :]
-    none = across * 0  # makes masks of tensors only: interpreted, those of numbers lose their type
+    lanes = record + _zero(FAST)
     inside = tl.arange(0, AT)[:, None] * BF + across
     waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * SETS * TILE + inside
     item = tl.atomic_add(counter, 1)
@@ -482,11 +495,11 @@ def sweep_down(
                 AT, SETS, RATIO, UNIT, REAL, PLAIN, TABLE,
             )  # fmt: skip
             _down(
-                begin, end, g, local, band - first_tile // n_series, f, there, none, first_alias, inside, waiting,
+                begin, end, g, local, band - first_tile // n_series, f, there, lanes, first_alias, inside, waiting,
                 stack, gains, nr, ni, er, ei, lr, li,
                 record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest,
-                runoff + (series * n_slots * n_freq + f), discharge + (series * n_rows * n_freq + f), flow,
-                n_tiles, n_freq, n_forcing, bins, log_radius, bound,
+                runoff + (series * n_slots * width + f), discharge + (series * n_rows * width + f), flow,
+                n_tiles, width, n_forcing, bins, log_radius, bound,
                 AT, SETS, PASSES, BF, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
                 PADDED, OUT, False, False,
             )  # fmt: skip
@@ -501,7 +514,8 @@ def sweep_up(
     counter, ready, start, back, record, enter, enter_flow, leave, leave_flow, table, turn, rest,
     first, second, gain, enter_table, leave_table, weight, undo,
     runoff, from_discharge, to_runoff, flow, from_flow, stack, kept, to_coefficient, to_table,
-    n_items, n_tiles, first_tile, n_series, n_freq, n_slots, n_rows, n_forcing, bins, log_radius, bound, step, most,
+    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound,
+    step, most,
     AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
@@ -515,7 +529,7 @@ def sweep_up(
     TILE: tl.constexpr = AT * BF
     ALL: tl.constexpr = SETS * TILE
     across = tl.arange(0, BF)[None, :]
-    none = across * 0  # see `sweep_down`
+    lanes = record + _zero(FAST)
     inside = tl.arange(0, AT)[:, None] * BF + across
     waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * ALL + inside
     mine = kept + tl.program_id(0).to(tl.int64) * most * ALL + inside
@@ -529,9 +543,9 @@ def sweep_up(
         f = band * BF + across
         band -= first_tile // n_series
         there = f < n_freq
-        from_runoff = runoff + (series * n_slots * n_freq + f)
-        back_to_runoff = to_runoff + (series * n_slots * n_freq + f)
-        from_q = from_discharge + (series * n_rows * n_freq + f)
+        from_runoff = runoff + (series * n_slots * width + f)
+        back_to_runoff = to_runoff + (series * n_slots * width + f)
+        from_q = from_discharge + (series * n_rows * width + f)
         begin = tl.load(start + block)
         end = tl.load(start + block + 1)
         counts = tl.load(weight + f, mask=there, other=0.0)
@@ -544,10 +558,10 @@ def sweep_up(
                 AT, SETS, RATIO, UNIT, REAL, PLAIN, TABLE,
             )  # fmt: skip
             _down(
-                begin, end, g, local, band, f, there, none, first_alias, inside, waiting, mine, gains,
+                begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting, mine, gains,
                 nr, ni, er, ei, lr, li,
                 record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest, from_runoff, from_q, flow,
-                n_tiles, n_freq, n_forcing, bins, log_radius, bound,
+                n_tiles, width, n_forcing, bins, log_radius, bound,
                 AT, SETS, PASSES, BF, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
                 PADDED, False, True, HALF,
             )  # fmt: skip
@@ -556,11 +570,11 @@ def sweep_up(
             gi = _zeros(AT, BF, SETS)
             top = 0
             next_todo = tl.load(record + end * 8 - 8)
-            next_row = tl.load(record + end * 8 - 7)
-            next_q = tl.load(from_q + _far(next_row, n_freq), mask=there & (none + next_row >= 0), other=0)
-            next_row = tl.load(record + tl.maximum(end - 2, begin) * 8 + 1)
-            next_at = tl.load(record + end * 8 - 6)
-            next_a, next_b, next_c, next_s = _numbers(record, end - 1, TABLE, SPLIT)
+            next_row = tl.load(lanes + end * 8 - 7)
+            next_q = tl.load(from_q + _far(next_row, width), mask=there & (f * 0 + next_row >= 0), other=0)
+            next_row = tl.load(lanes + tl.maximum(end - 2, begin) * 8 + 1)
+            next_at = tl.load(lanes + end * 8 - 6)
+            next_a, next_b, next_c, next_s = _numbers(lanes, end - 1, TABLE, SPLIT)
             for k in range(end - begin):
                 slot = end - 1 - k
                 todo = next_todo
@@ -572,21 +586,23 @@ def sweep_up(
                 s = next_s
                 following = tl.maximum(slot - 1, begin)
                 next_todo = tl.load(record + following * 8)
-                next_q = tl.load(from_q + _far(next_row, n_freq), mask=there & (none + next_row >= 0), other=0)
-                next_row = tl.load(record + tl.maximum(slot - 2, begin) * 8 + 1)
-                next_at = tl.load(record + following * 8 + 2)
-                next_a, next_b, next_c, next_s = _numbers(record, following, TABLE, SPLIT)
-                r_at = back_to_runoff + _far(at, n_freq)
+                next_q = tl.load(
+                    from_q + _far(next_row, width), mask=there & (f * 0 + next_row >= 0), other=0
+                )
+                next_row = tl.load(lanes + tl.maximum(slot - 2, begin) * 8 + 1)
+                next_at = tl.load(lanes + following * 8 + 2)
+                next_a, next_b, next_c, next_s = _numbers(lanes, following, TABLE, SPLIT)
+                r_at = back_to_runoff + _far(at, width)
                 delay = 0
                 if DELAY:
                     delay = tl.load(record + slot * 8 + 7)
                 so_far = tl.zeros_like(q_word)
                 if PASSES > 1:
-                    so_far = tl.load(r_at, mask=there & (none + g > 0), other=0)
+                    so_far = tl.load(r_at, mask=there & (f * 0 + g > 0), other=0)
                 rr = tl.zeros([1, BF], tl.float32)
                 ri = tl.zeros([1, BF], tl.float32)
                 if SPLIT:
-                    rr, ri = _own(tl.load(from_runoff + _far(at, n_freq), mask=there, other=0), gains, REAL)
+                    rr, ri = _own(tl.load(from_runoff + _far(at, width), mask=there, other=0), gains, REAL)
                 if todo & 104:
                     if todo & 8:
                         _store(waiting + top * ALL, gr, gi, TILE, SETS, False)
@@ -640,11 +656,17 @@ def sweep_up(
                     own_i = hi
                     if TABLE:
                         w_word = tl.load(
-                            table + ((slot.to(tl.int64) * bound + band) * PASSES + g) * ALL + u * TILE + inside
+                            table
+                            + ((slot.to(tl.int64) * bound + band) * PASSES + g) * ALL
+                            + u * TILE
+                            + inside
                         )
                         mr, mi = _times(_real(w_word), -_imag(w_word), hr, hi, False)
                         tl.store(
-                            to_table + ((slot.to(tl.int64) * n_tiles + local) * PASSES + g) * ALL + u * TILE + inside,
+                            to_table
+                            + ((slot.to(tl.int64) * n_tiles + local) * PASSES + g) * ALL
+                            + u * TILE
+                            + inside,
                             _word(-tr, -ti),
                         )
                     else:
@@ -721,7 +743,9 @@ def sweep_up(
                         if todo & 16:
                             for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
                                 which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
-                                _store(from_flow + (which * PASSES + g) * ALL + inside, gr, gi, TILE, SETS, False)
+                                _store(
+                                    from_flow + (which * PASSES + g) * ALL + inside, gr, gi, TILE, SETS, False
+                                )
                                 _publish(ready + which, g + 1)
                         if todo & 4:
                             top -= 1
@@ -752,7 +776,7 @@ def gather_series(
     if begin + tl.program_id(1) * BT < past:
         value += tl.load(early + (batch * past + t) * n_rows + rows, mask=good & (t < past), other=0.0)
     if SCALED:
-        value = value * tl.load(scale + lag, mask=lag < length, other=0.0)
+        value = value * tl.load(scale + lag, mask=lag < high, other=0.0)
     lag_t = tl.program_id(1) * BT + tl.arange(0, BT)[None, :]
     rows_t = tl.program_id(0) * BR + tl.arange(0, BR)[:, None]
     at = (number.to(tl.int64) * n_rows + rows_t) * length + lag_t

@@ -13,21 +13,29 @@ from torch.autograd.function import once_differentiable
 from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.sweeps import Cut, Net, Rational, Sweeps, Tabulated, gather, scatter
+from rivergrad.routing.closure.fused.transforms import to_series, to_spectra
 
 
 class Source(Protocol):
     """Where the responses of the reaches come from, for some frequency tiles at a time."""
 
-    def tile_bytes(self, tiling: Tiling) -> int:
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         """Bytes of the responses in one frequency tile, made anew for each chunk of them; 0 where they are few."""
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational | Tabulated:
         """Responses from the tensors they depend on, in frequency tiles first to last."""
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         """Gradients of those tensors from what `Sweeps.up` found."""
 
@@ -40,36 +48,42 @@ class Coefficients:
     all water is that has come far; in any other terms it is a small difference of large ones.
     """
 
-    net: Net
     sections: int
     delay: Tensor | None  # (reach,) int64
     sharp: bool = True
 
-    def tile_bytes(self, tiling: Tiling) -> int:
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         return 0
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational:
         r, b, *split = (value.detach() for value in values)
         p = _apart_from_zero(r * b)
         if points.unit:
             k, turn = (2 - b) / (2 * p), b / (2 - b)
-            first = [k, k, turn] if self.sharp else [k * turn**2, k * (1 - turn**2), turn]
+            three = [k, k, turn] if self.sharp else [k * turn**2, k * (1 - turn**2), turn]
         else:
-            first = [b / p, (1 - b) / p, b]
-        numbers = torch.stack([*first, *(s * b / p for s in split)])[:, self.net.index].to(torch.float32)
+            three = [b / p, (1 - b) / p, b]
+        numbers = torch.stack([*three, *(s * b / p for s in split)])[:, net.index].to(torch.float32)
         delay = None
         if self.delay is not None:
             # beyond the transform it goes round as it may; damping takes it away or the length was chosen for it
-            delay = self.delay[self.net.index].clamp(max=1 << 30).to(torch.int32)
+            delay = self.delay[net.index].clamp(max=1 << 30).to(torch.int32)
         return Rational(numbers, self.sections, delay, self.sharp)
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         sums = torch.empty_like(found)
-        sums[:, self.net.index] = found
+        sums[:, net.index] = found
         r, b = values[0].detach(), values[1].detach()
         by_r, by_b, *split = sums / _apart_from_zero(r * b)
         return [-b * by_r, -by_b / b, *(-b * by_s for by_s in split)]
@@ -88,16 +102,15 @@ TABLE_BYTES = 1 << 30
 class Table:
     """Responses of any other scheme, tabulated; the tensors are its parameters, (reach,) float64 each."""
 
-    net: Net
     spectrum: Callable[[dict[str, Tensor], Contour], Tensor]
     names: tuple[str, ...]
 
-    def tile_bytes(self, tiling: Tiling) -> int:
-        return self.net.n_slots * tiling.groups * tiling.points * 8
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
+        return net.n_slots * tiling.groups * tiling.points * 8
 
-    def _groups(self, points: Points) -> list[slice]:
+    def _groups(self, net: Net, points: Points) -> list[slice]:
         size = max(1, TABLE_BYTES // (6 * 16 * points.bins))
-        return [slice(a, a + size) for a in range(0, self.net.n_slots, size)]
+        return [slice(a, a + size) for a in range(0, net.n_slots, size)]
 
     def _some(
         self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
@@ -108,24 +121,29 @@ class Table:
         return tiling.pack(w, first, last)
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Tabulated:
         size = tiling.groups * tiling.points
-        table = torch.empty(
-            self.net.n_slots, last - first, size, dtype=torch.complex64, device=self.net.device
-        )
+        table = torch.empty(net.n_slots, last - first, size, dtype=torch.complex64, device=net.device)
         with torch.no_grad():
-            for some in self._groups(points):
-                here = self.net.index[some]
+            for some in self._groups(net, points):
+                here = net.index[some]
                 table[some] = self._some([v[here] for v in values], points, tiling, first, last)
         return Tabulated(table)
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         out = [torch.zeros_like(value) for value in values]
-        for some in self._groups(points):
-            here = self.net.index[some]
+        for some in self._groups(net, points):
+            here = net.index[some]
             leaves = [value[here].detach().requires_grad_() for value in values]
             with torch.enable_grad():
                 w = self._some(leaves, points, tiling, first, last)
@@ -158,6 +176,8 @@ class Work:
         length = self.cut.points.length
         one = (self.net.n_slots + self.net.n_rows) * 4 * 2 * (length + 2)
         most = max(1, self.budget // max(1, one))
+        count = max(1, -(-n_series // most))
+        most = max(1, -(-n_series // count))
         return [(a, min(a + most, n_series)) for a in range(0, n_series, most)]
 
     def sweeps(self, n_series: int) -> Sweeps:
@@ -165,7 +185,7 @@ class Work:
 
     def chunks(self, sweeps: Sweeps, gradient: bool) -> list[tuple[int, int]]:
         """Runs of tiles that are swept at once."""
-        return sweeps.chunks(gradient, self.source.tile_bytes(sweeps.tiling))
+        return sweeps.chunks(gradient, self.source.tile_bytes(self.net, sweeps.tiling))
 
     def bands(self, sweeps: Sweeps, chunk: tuple[int, int]) -> tuple[int, int]:
         """Frequency tiles of a chunk."""
@@ -175,7 +195,8 @@ class Work:
         self, values: Sequence[Tensor], sweeps: Sweeps, chunk: tuple[int, int]
     ) -> Rational | Tabulated:
         """Responses for a chunk."""
-        return self.source.transfer(values, self.cut.points, sweeps.tiling, *self.bands(sweeps, chunk))
+        bands = self.bands(sweeps, chunk)
+        return self.source.transfer(self.net, values, self.cut.points, sweeps.tiling, *bands)
 
 
 class _Solve(torch.autograd.Function):
@@ -197,9 +218,8 @@ class _Solve(torch.autograd.Function):
         for first, last in groups:
             sweeps = work.sweeps(last - first)
             spectra = _to_spectra(work, early, runoff, first, last)
-            found = torch.empty(
-                last - first, net.n_rows, points.n_freq, dtype=torch.complex64, device=net.device
-            )
+            shape = last - first, net.n_rows, spectra.shape[2]
+            found = torch.empty(shape, dtype=torch.complex64, device=net.device)
             flows = []
             gradient = any(ctx.needs_input_grad)
             for chunk in work.chunks(sweeps, gradient):
@@ -216,7 +236,7 @@ class _Solve(torch.autograd.Function):
                 ctx.flows = flows  # spares the way up a way down
             del flows
             if net.n_rows:
-                series = torch.fft.irfft(found, points.length, norm="forward")
+                series = to_series(found, points.length)
                 del found
                 scale = points.scale_out if points.digits else None
                 scatter(series, discharge, cut, first, 0, cut.lead, cut.lead + cut.hop, scale)
@@ -241,7 +261,8 @@ class _Solve(torch.autograd.Function):
         for first, last in work.groups(runoff.shape[0]):
             sweeps = work.sweeps(last - first)
             spectra = _to_spectra(work, early, runoff, first, last)
-            wanted = torch.fft.rfft(gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out))
+            wanted = gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out)
+            wanted = to_spectra(wanted, points.length)
             back = torch.empty_like(spectra)
             entered = []
             for number, chunk in enumerate(work.chunks(sweeps, True)):
@@ -256,7 +277,7 @@ class _Solve(torch.autograd.Function):
                 del flow, transfer
                 entered.append(into)
                 parts = work.source.gradients(
-                    values, points, sweeps.tiling, *work.bands(sweeps, chunk), found
+                    net, values, points, sweeps.tiling, *work.bands(sweeps, chunk), found
                 )
                 to_values = (
                     parts if to_values is None else [a + b for a, b in zip(to_values, parts, strict=True)]
@@ -266,7 +287,7 @@ class _Solve(torch.autograd.Function):
                 tiles = torch.cat(entered, dim=1)
                 to_inflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
             if need_runoff or need_early:
-                series = torch.fft.irfft(back, points.length, norm="forward")
+                series = to_series(back, points.length)
                 del back
                 for out, since in ((to_runoff, cut.lead), (to_early, cut.lead - early.shape[1])):
                     if out is not None:
@@ -282,7 +303,7 @@ def _to_spectra(work: Work, early: Tensor, runoff: Tensor, first: int, last: int
     cut = work.cut
     scale = cut.points.scale_in if cut.points.digits else None
     high = cut.lead + cut.hop
-    return torch.fft.rfft(gather(early, runoff, cut, first, last, 0, high, scale))
+    return to_spectra(gather(early, runoff, cut, first, last, 0, high, scale), cut.points.length)
 
 
 def solve(

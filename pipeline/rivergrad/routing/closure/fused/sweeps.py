@@ -11,17 +11,20 @@ from torch import Tensor
 
 from rivergrad.routing.closure.fused import kernels
 from rivergrad.routing.closure.fused.points import Points, Tiling
+from rivergrad.routing.closure.fused.transforms import padded
 from rivergrad.routing.recurrence.cuda.layout import POP, PUSH, make_layout, usual_block
 from rivergrad.routing.recurrence.problem import Index, Problem
 
-PROGRAMS_DOWN, PROGRAMS_UP = 12, 8
+PROGRAMS_DOWN, PROGRAMS_UP = 16, 12
 """Warps that draw work, for each multiprocessor: about as many as there are registers for."""
-REGISTERS_DOWN = 168
-"""Of a lane on the way down: the compiler takes 208 if it is let, which leaves room for 9 warps instead of 12."""
+REGISTERS_DOWN, REGISTERS_UP = 128, 168
+"""Of a lane: the compiler takes 160 and 205 if it is let, which leaves room for 12 and 9 warps."""
 RECORD = 8
 """Words that are told of a reach; see `kernels`."""
-BLOCK_REACHES = 64
-"""Reaches of a block, at most: one warp sweeps them for one tile of points."""
+BLOCK_REACHES = 32
+"""Reaches of a block, at most: one warp sweeps them for one tile of points. On the way up it keeps them all."""
+WIDE_BLOCK = 128
+"""The same where there is no way up, and so much to do that blocks which wait for each other do not matter."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class Sweeps:
             size = -(-size // along) * along
         return [(a, min(a + size, self.n_tiles)) for a in range(0, self.n_tiles, size)]
 
-    def _shared(self, transfer: Rational | Tabulated, first: int, last: int) -> dict[str, Any]:
+    def _shared(self, transfer: Rational | Tabulated, width: int, first: int, last: int) -> dict[str, Any]:
         """Arguments that both sweeps take."""
         points, net, tiling = self.points, self.net, self.tiling
         nothing = net.start
@@ -170,6 +173,7 @@ class Sweeps:
             "first_tile": first,
             "n_series": self.n_series,
             "n_freq": points.n_freq,
+            "width": width,
             "n_slots": net.n_slots,
             "n_rows": net.n_rows,
             "n_forcing": points.length,
@@ -221,6 +225,9 @@ class Sweeps:
             found |= {"turn": words(turn), "rest": words(rest), "DELAY": True}
         return found
 
+    def _limit(self, registers: int) -> dict[str, int]:
+        return {"maxnreg": registers} if self.net.device.type == "cuda" else {}
+
     def _room(self, first: int, last: int, programs: int) -> tuple[Tensor, Tensor, Tensor, tuple[int]]:
         """Flows and their flags, the stack, and the grid."""
         net, tiles = self.net, last - first
@@ -270,8 +277,8 @@ class Sweeps:
             flow=words(flow),
             stack=stack,
             OUT=discharge is not None,
-            **({"maxnreg": REGISTERS_DOWN} if net.device.type == "cuda" else {}),
-            **self._shared(transfer, first, last),
+            **self._limit(REGISTERS_DOWN),
+            **self._shared(transfer, runoff.shape[2], first, last),
         )
         return flow
 
@@ -330,7 +337,8 @@ class Sweeps:
             step=net.n_slots * tiles * tiling.passes,
             most=net.most,
             HALF=self.half,
-            **self._shared(transfer, first, last),
+            **self._limit(REGISTERS_UP),
+            **self._shared(transfer, runoff.shape[2], first, last),
         )
         entered = from_flow[net.n_crossings :][: net.n_inlets]
         if isinstance(transfer, Rational):
@@ -365,8 +373,11 @@ def gather(
     high: int,
     scale: Tensor | None,
 ) -> Tensor:
-    """Segments first to last of records (batch, time, row), (series, row, lag); see `kernels.gather_series`."""
-    length, n_rows = cut.points.length, late.shape[2]
+    """Segments first to last of records (batch, time, row), (series, row, lag); see `kernels.gather_series`.
+
+    There is room for the spectrum in the place of each series.
+    """
+    length, n_rows = padded(cut.points.length), late.shape[2]
     out = torch.empty(last - first, n_rows, length, device=late.device)
     grid = (-(-n_rows // 64), -(-length // 32), last - first)
     if out.numel():
