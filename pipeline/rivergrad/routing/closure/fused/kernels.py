@@ -354,8 +354,8 @@ def _pass_all(
 # ---- sweeps
 
 SIZES = [
-    "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "width", "n_slots", "n_rows", "n_forcing", "bins", "bound",
-    "step", "most",
+    "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "width", "n_slots", "n_rows", "n_forcing", "bins",
+    "bound", "step", "most",
 ]  # fmt: skip
 WORDS = ["enter_table", "leave_table", "runoff", "discharge", "flow", "stack", "table"]
 """Nothing is made of whether numbers happen to be divisible: one layout for all tensors, of one frequency a lane."""
