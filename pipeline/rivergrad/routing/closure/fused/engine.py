@@ -15,9 +15,10 @@ from rivercut import graph
 from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.solve import Coefficients, Source, Table, Work, solve
-from rivergrad.routing.closure.fused.sweeps import PROGRAMS_DOWN, WIDE_BLOCK, Cut, Net
+from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
+from rivergrad.routing.closure.fused.transforms import lengths, passes
 from rivergrad.routing.closure.kernels import transfer_functions
-from rivergrad.routing.closure.window import good_size, tolerance
+from rivergrad.routing.closure.window import tolerance
 from rivergrad.routing.recurrence.problem import Index, Problem
 from rivergrad.routing.schemes.base import Moments, Recurrence, Scheme
 
@@ -25,6 +26,8 @@ LONGEST_PAD = 8
 """A record far shorter than the responses is followed by at most as many times its length, and damped."""
 DIGITS = 8.0
 """Decades of damping then: what wraps around is 1e-8 of it, and rounding grows tenfold at most."""
+LONGEST = 2048
+"""Forcing steps of a transform, unless responses take more than a quarter of that."""
 PLENTY = 16
 """Blocks for each warp at work, from which on large blocks are better."""
 LEAST_BUDGET, MOST_BUDGET = 1 << 29, 1 << 34
@@ -110,7 +113,7 @@ class FusedClosure:
         length, digits = horizon + lead + 1, 0.0
         if length > LONGEST_PAD * horizon + 8:
             length, digits = LONGEST_PAD * horizon + 8, DIGITS
-        return Spectra(source, values, lead, None, horizon, _even(length), digits, scheme.output_delay)
+        return Spectra(source, values, lead, None, horizon, lengths(length)[0], digits, scheme.output_delay)
 
     def _spectrum(
         self, scheme: Scheme, parameters: dict[str, Tensor]
@@ -183,7 +186,7 @@ class FusedClosure:
         net, points = work.net, cut.points
         tiles = max(b - a for a, b in work.chunks(sweeps, gradient))
         spectrum, series = 8 * points.n_freq * (last - first), 4 * points.length * (last - first)
-        stack = 8 * net.programs(PROGRAMS_DOWN) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
+        stack = 8 * net.programs(DOWN.programs) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
@@ -201,18 +204,18 @@ class FusedClosure:
         if prepared.memory is None:
             return Cut(self._at(prepared, prepared.length), past, time, 1)
         lead = prepared.lead
+        tiling, most = Tiling.of(self.ratio), max(LONGEST, 4 * (lead + 2))
         best: tuple[float, int] | None = None
-        tiling = Tiling.of(self.ratio)
-        shortest = _even(lead + 2)
-        length = shortest
-        while True:
+        for length in lengths(lead + 2):
             hop = min(time, length - lead - 1)
-            cost = -(-time // hop) * tiling.count(length // 2 + 1) * tiling.frequencies
+            # measured: an alias of a frequency takes as long to sweep as 1/10 of a frequency to lay out or transform
+            points = tiling.count(length // 2 + 1) * tiling.frequencies
+            cost = -(-time // hop) * (self.ratio * points + (10 + 10 * passes(length)) * (length // 2))
             if best is None or cost < best[0]:
                 best = cost, length
-            if hop == time or length > max(2048, 4 * shortest):
+            if length >= most or 8 * length >= 9 * (time + lead + 1):
                 break
-            length = _even(length + 1)
+        assert best is not None
         length = best[1]
         hop = min(time, length - lead - 1)
         return Cut(self._at(prepared, length), lead, hop, -(-time // hop))
@@ -231,7 +234,7 @@ class FusedClosure:
         net = self.net
         if not gradient:
             tiles = batch * cut.n_segments * Tiling.of(self.ratio).count(cut.points.n_freq)
-            if self.n_columns * tiles >= PLENTY * net.programs(PROGRAMS_DOWN) * WIDE_BLOCK:
+            if self.n_columns * tiles >= PLENTY * net.programs(DOWN.programs) * WIDE_BLOCK:
                 net = self._wide
         return Work(net, cut, prepared.source, self.budget(), self.keep_bytes, self.half)
 
@@ -313,11 +316,6 @@ def _steps(mean: float, variance: float, slowest: float, allowed: float) -> floa
     """Seconds after which a response of these moments has ended but for `allowed`; see `window.first_guess`."""
     decades = -math.log(allowed)
     return mean + math.sqrt(2 * decades * variance) + 0.7 * decades * slowest
-
-
-def _even(length: int) -> int:
-    """Smallest even length at least as long whose transform is fast: real transforms of odd ones are not."""
-    return 2 * good_size(-(-length // 2))
 
 
 def _deepest(downstream: Index) -> int:

@@ -355,7 +355,7 @@ def _pass_all(
 
 SIZES = [
     "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "width", "n_slots", "n_rows", "n_forcing", "bins",
-    "bound", "step", "most",
+    "bound", "depth", "step", "most",
 ]  # fmt: skip
 WORDS = ["enter_table", "leave_table", "runoff", "discharge", "flow", "stack", "table"]
 """Nothing is made of whether numbers happen to be divisible: one layout for all tensors, of one frequency a lane."""
@@ -464,18 +464,18 @@ def _down(
 def sweep_down(
     counter, ready, start, record, enter, enter_flow, leave, leave_flow, table, turn, rest,
     first, second, gain, enter_table, leave_table, runoff, discharge, flow, stack,
-    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound,
+    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound, depth,
     AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
-    PADDED: tl.constexpr, OUT: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, OUT: tl.constexpr,
 ):  # fmt: skip
     """Discharge's spectra from runoff's, block by block, and the series between blocks."""
     TILE: tl.constexpr = AT * BF
     across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
     inside = tl.arange(0, AT)[:, None] * BF + across
-    waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * SETS * TILE + inside
+    waiting = stack + tl.program_id(0).to(tl.int64) * depth * SETS * TILE + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
         block = item // n_tiles
@@ -515,11 +515,11 @@ def sweep_up(
     first, second, gain, enter_table, leave_table, weight, undo,
     runoff, from_discharge, to_runoff, flow, from_flow, stack, kept, to_coefficient, to_table,
     n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound,
-    step, most,
+    depth, step, most,
     AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
-    PADDED: tl.constexpr, HALF: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
     """The adjoint of `sweep_down`: from the outlets up, with the gradients of runoff and of the responses.
 
@@ -531,7 +531,7 @@ def sweep_up(
     across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
     inside = tl.arange(0, AT)[:, None] * BF + across
-    waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * ALL + inside
+    waiting = stack + tl.program_id(0).to(tl.int64) * depth * ALL + inside
     mine = kept + tl.program_id(0).to(tl.int64) * most * ALL + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:

@@ -250,8 +250,8 @@ class _Solve(torch.autograd.Function):
         runoff, early, inflow, *values = ctx.saved_tensors
         net, cut, points = work.net, work.cut, work.cut.points
         need_runoff, need_early = ctx.needs_input_grad[1:3]
-        to_runoff = torch.empty_like(runoff) if need_runoff else None
-        to_early = torch.empty_like(early) if need_early else None
+        to_runoff: Tensor | None = None
+        to_early: Tensor | None = None
         to_inflow = torch.empty_like(inflow)
         to_values: list[Tensor] | None = None
         high = cut.lead + cut.hop
@@ -289,6 +289,9 @@ class _Solve(torch.autograd.Function):
             if need_runoff or need_early:
                 series = to_series(back, points.length)
                 del back
+                if first == 0:  # not before: the memory was needed
+                    to_runoff = torch.empty_like(runoff) if need_runoff else None
+                    to_early = torch.empty_like(early) if need_early else None
                 for out, since in ((to_runoff, cut.lead), (to_early, cut.lead - early.shape[1])):
                     if out is not None:
                         scatter(series, out, cut, first, since, 0, high, scale_in, add=first > 0)

@@ -15,10 +15,19 @@ from rivergrad.routing.closure.fused.transforms import padded
 from rivergrad.routing.recurrence.cuda.layout import POP, PUSH, make_layout, usual_block
 from rivergrad.routing.recurrence.problem import Index, Problem
 
-PROGRAMS_DOWN, PROGRAMS_UP = 16, 12
-"""Warps that draw work, for each multiprocessor: about as many as there are registers for."""
-REGISTERS_DOWN, REGISTERS_UP = 128, 168
-"""Of a lane: the compiler takes 160 and 205 if it is let, which leaves room for 12 and 9 warps."""
+
+@dataclass(frozen=True)
+class Room:
+    """Registers of a lane, and warps for each multiprocessor, for which there are so many."""
+
+    registers: int
+    programs: int
+
+
+DOWN, UP = Room(128, 16), Room(152, 13)
+"""The compiler takes 160 and 205 if it is let; so many are enough for all but what passes through memory anyway."""
+DOWN_HEAVY, UP_HEAVY = Room(184, 11), Room(224, 9)
+"""The same for responses that take more: delays, several sections, series that enter and leave."""
 RECORD = 8
 """Words that are told of a reach; see `kernels`."""
 BLOCK_REACHES = 32
@@ -136,7 +145,7 @@ class Sweeps:
 
     @property
     def programs_up(self) -> int:
-        return max(1, min(self.net.programs(PROGRAMS_UP), self.budget // self.block_bytes))
+        return max(1, min(self.net.programs(UP.programs), self.budget // self.block_bytes))
 
     def chunks(self, gradient: bool, table_bytes: int = 0) -> list[tuple[int, int]]:
         """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles."""
@@ -191,7 +200,7 @@ class Sweeps:
             "UNIT": points.unit,
             "FAST": net.device.type == "cuda",
             "PADDED": tiling.padded,
-            "DEPTH": net.depth,
+            "depth": net.depth,
             "num_warps": 1,
         }
 
@@ -225,8 +234,14 @@ class Sweeps:
             found |= {"turn": words(turn), "rest": words(rest), "DELAY": True}
         return found
 
-    def _limit(self, registers: int) -> dict[str, int]:
-        return {"maxnreg": registers} if self.net.device.type == "cuda" else {}
+    def _heavy(self, transfer: Rational | Tabulated) -> bool:
+        if isinstance(transfer, Tabulated):
+            return not self.points.real
+        more = transfer.sections > 1 or transfer.delay is not None or transfer.numbers.shape[0] == 4
+        return more or not self.points.real
+
+    def _limit(self, room: Room) -> dict[str, int]:
+        return {"maxnreg": room.registers} if self.net.device.type == "cuda" else {}
 
     def _room(self, first: int, last: int, programs: int) -> tuple[Tensor, Tensor, Tensor, tuple[int]]:
         """Flows and their flags, the stack, and the grid."""
@@ -267,7 +282,8 @@ class Sweeps:
             tiles of all series between blocks, of the inflows and of the outflows.
         """
         net = self.net
-        flow, ready, stack, grid = self._room(first, last, net.programs(PROGRAMS_DOWN))
+        room = DOWN_HEAVY if self._heavy(transfer) else DOWN
+        flow, ready, stack, grid = self._room(first, last, net.programs(room.programs))
         self._preset(flow, ready, net.n_crossings, inflow, first, last)
         kernels.sweep_down[grid](
             counter=ready,
@@ -277,7 +293,7 @@ class Sweeps:
             flow=words(flow),
             stack=stack,
             OUT=discharge is not None,
-            **self._limit(REGISTERS_DOWN),
+            **self._limit(room),
             **self._shared(transfer, runoff.shape[2], first, last),
         )
         return flow
@@ -304,7 +320,9 @@ class Sweeps:
             gradient of the table.
         """
         net = self.net
-        from_flow, ready, stack, grid = self._room(first, last, self.programs_up)
+        room = UP_HEAVY if self._heavy(transfer) else UP
+        programs = min(self.programs_up, net.programs(room.programs))
+        from_flow, ready, stack, grid = self._room(first, last, programs)
         self._preset(from_flow, ready, net.n_crossings + net.n_inlets, from_outflow, first, last)
         tiles, tiling = last - first, self.tiling
         kind = torch.int32 if self.half else torch.int64
@@ -337,7 +355,7 @@ class Sweeps:
             step=net.n_slots * tiles * tiling.passes,
             most=net.most,
             HALF=self.half,
-            **self._limit(REGISTERS_UP),
+            **self._limit(room),
             **self._shared(transfer, runoff.shape[2], first, last),
         )
         entered = from_flow[net.n_crossings :][: net.n_inlets]
