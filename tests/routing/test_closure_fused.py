@@ -30,7 +30,7 @@ from rivergrad.routing import ClosureEngine, schemes
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 from rivergrad.routing.closure.fused import engine as fused_engine
-from rivergrad.routing.closure.fused import points, sweeps
+from rivergrad.routing.closure.fused import points, sweeps, transforms
 from rivergrad.routing.schemes.base import Parameter
 
 CUDA = torch.cuda.is_available()
@@ -212,6 +212,34 @@ def test_what_the_kernels_leave_to_plain_torch(
     assert engine.path.startswith("plain torch")
     assert reason in engine.path
     assert engine.path in caplog.text
+
+
+@pytest.mark.parametrize("length", [34, 360, 1800])
+def test_transforms_in_the_place_of_series(device: torch.device, length: int) -> None:
+    """What stands behind a series does not matter; in one kernel of cuFFT or in several."""
+    rows = torch.randn(3, 5, transforms.padded(length), generator=torch.Generator().manual_seed(length))
+    expected = torch.fft.rfft(rows[..., :length].double())
+    spectra = transforms.to_spectra(rows.to(device), length)
+    assert measured(spectra[..., : length // 2 + 1], expected) <= 1e-6
+    back = transforms.to_series(spectra.clone(), length)[..., :length]
+    assert measured(back, length * rows[..., :length].double()) <= 1e-6
+
+
+def measured(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.cpu().to(expected) - expected).norm() / expected.norm())
+
+
+def test_lengths_of_transforms() -> None:
+    """Even, never too short, and the one that costs least: a power of two where records are long."""
+    assert transforms.lengths(35)[:4] == [36, 40, 42, 48]
+    assert transforms.padded(1800) % transforms.ALIGNED == 0
+    assert transforms.padded(1800) >= 1802
+    c = case(chain(2), "muskingum", 24, 5, 1, slow=0.3)
+    one = c.engine()._fused
+    cut = one._cut(one.prepare(c.parameters, 29_220), 1, 0, 29_220)
+    assert cut.points.length == 1024
+    assert cut.n_segments * cut.hop >= 29_220 > (cut.n_segments - 1) * cut.hop
+    assert cut.lead + cut.hop < cut.points.length
 
 
 def test_memory_is_said_beforehand(device: torch.device) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +12,17 @@ from torch.autograd.function import once_differentiable
 
 from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
-from rivergrad.routing.closure.fused.sweeps import Cut, Net, Rational, Sweeps, Tabulated, gather, scatter
+from rivergrad.routing.closure.fused.sweeps import (
+    DELAY,
+    NUMBERS,
+    Cut,
+    Net,
+    Rational,
+    Sweeps,
+    Tabulated,
+    gather,
+    scatter,
+)
 from rivergrad.routing.closure.fused.transforms import to_series, to_spectra
 
 
@@ -51,6 +61,7 @@ class Coefficients:
     sections: int
     delay: Tensor | None  # (reach,) int64
     sharp: bool = True
+    _made: dict[tuple[Net, bool], Rational] = field(default_factory=dict, repr=False, compare=False)
 
     def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         return 0
@@ -58,19 +69,27 @@ class Coefficients:
     def transfer(
         self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational:
+        # the way up needs the same once more, and so does the next group of segments
+        key = net, points.unit
+        if key not in self._made:
+            self._made[key] = self._make(net, values, points.unit)
+        return self._made[key]
+
+    def _make(self, net: Net, values: Sequence[Tensor], unit: bool) -> Rational:
         r, b, *split = (value.detach() for value in values)
         p = _apart_from_zero(r * b)
-        if points.unit:
+        if unit:
             k, turn = (2 - b) / (2 * p), b / (2 - b)
             three = [k, k, turn] if self.sharp else [k * turn**2, k * (1 - turn**2), turn]
         else:
             three = [b / p, (1 - b) / p, b]
-        numbers = torch.stack([*three, *(s * b / p for s in split)])[:, net.index].to(torch.float32)
-        delay = None
+        numbers = torch.stack([*three, *(s * b / p for s in split)], dim=1)[net.index].to(torch.float32)
+        record = net.record.clone()
+        record[: net.n_slots, NUMBERS : NUMBERS + numbers.shape[1]] = numbers.view(torch.int32)
         if self.delay is not None:
             # beyond the transform it goes round as it may; damping takes it away or the length was chosen for it
-            delay = self.delay[net.index].clamp(max=1 << 30).to(torch.int32)
-        return Rational(numbers, self.sections, delay, self.sharp)
+            record[: net.n_slots, DELAY] = self.delay[net.index].clamp(max=1 << 30).to(torch.int32)
+        return Rational(record, self.sections, bool(split), self.delay is not None, self.sharp)
 
     def gradients(
         self,

@@ -28,8 +28,8 @@ DOWN, UP = Room(128, 16), Room(152, 13)
 """The compiler takes 160 and 205 if it is let; so many are enough for all but what passes through memory anyway."""
 DOWN_HEAVY, UP_HEAVY = Room(184, 11), Room(224, 9)
 """The same for responses that take more: delays, several sections, series that enter and leave."""
-RECORD = 8
-"""Words that are told of a reach; see `kernels`."""
+RECORD, NUMBERS, DELAY = 8, 3, 7
+"""Words that are told of a reach, and which of them say what its response is; see `kernels`."""
 BLOCK_REACHES = 32
 """Reaches of a block, at most: one warp sweeps them for one tile of points. On the way up it keeps them all."""
 WIDE_BLOCK = 128
@@ -41,15 +41,18 @@ class Rational:
     """Responses as sections, H = (1 − w)ⁿ z^−delay with w = p d / (b + (1 − b) d); all in the order of slots.
 
     Attributes:
-        numbers: (3 or 4, slot) float32: three for w, see `kernels._section`, and s where runoff enters by 1 − s w.
+        record: (slot + 2, RECORD) int32, `Net.record` with the numbers of the responses: float32, three for w, see
+            `kernels._section`, and s; and the delays.
         sections: n.
-        delay: (slot,) int32 routing steps, or None.
+        split: whether runoff enters by 1 − s w instead.
+        late: whether there are delays.
         sharp: whether b comes near 2 anywhere.
     """
 
-    numbers: Tensor
+    record: Tensor
     sections: int
-    delay: Tensor | None
+    split: bool
+    late: bool
     sharp: bool
 
 
@@ -81,7 +84,7 @@ class Net:
         self.most = int(np.diff(layout.start).max(initial=1))
         self.start, self.back = self._put(layout.start), self._put(layout.back)
         record = np.zeros((n + 2, RECORD), np.int32)  # looked ahead to, never worked on
-        record[:n, 0], record[:n, 1], record[:n, 2] = layout.op, row_of[layout.column], layout.column
+        record[:n, :3] = np.stack([layout.op, row_of[layout.column], layout.column], axis=1)
         self.record = self._put(record)
         self.index = self._put(layout.column).to(torch.int64)
         self.enter, self.leave = self._put(layout.enter), self._put(layout.leave)
@@ -220,16 +223,13 @@ class Sweeps:
         }
         if isinstance(transfer, Tabulated):
             return found | {"table": words(transfer.values), "TABLE": True}
-        record = net.record.clone()
-        record[:-2, 3 : 3 + transfer.numbers.shape[0]] = transfer.numbers.T.contiguous().view(torch.int32)
         found |= {
-            "record": record,
+            "record": transfer.record,
             "SECTIONS": transfer.sections,
-            "SPLIT": transfer.numbers.shape[0] == 4,
+            "SPLIT": transfer.split,
             "SHARP": transfer.sharp and points.unit,
         }
-        if transfer.delay is not None:
-            record[:-2, 7] = transfer.delay
+        if transfer.late:
             turn, rest = points.turn
             found |= {"turn": words(turn), "rest": words(rest), "DELAY": True}
         return found
@@ -237,8 +237,7 @@ class Sweeps:
     def _heavy(self, transfer: Rational | Tabulated) -> bool:
         if isinstance(transfer, Tabulated):
             return not self.points.real
-        more = transfer.sections > 1 or transfer.delay is not None or transfer.numbers.shape[0] == 4
-        return more or not self.points.real
+        return transfer.sections > 1 or transfer.late or transfer.split or not self.points.real
 
     def _limit(self, room: Room) -> dict[str, int]:
         return {"maxnreg": room.registers} if self.net.device.type == "cuda" else {}
@@ -330,7 +329,7 @@ class Sweeps:
         kept = torch.empty(size, dtype=kind, device=net.device)
         if isinstance(transfer, Rational):
             found = torch.empty(
-                transfer.numbers.shape[0] - 1, net.n_slots, tiles * tiling.passes, device=net.device
+                3 if transfer.split else 2, net.n_slots, tiles * tiling.passes, device=net.device
             )
             numbers, table = found, net.start
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_left
 from functools import cache, lru_cache
+from threading import Lock
 from typing import Any
 
 import torch
@@ -99,21 +100,23 @@ class _Plan:
         self._needed = needed.value
         self._stream: int | None = None
         self._room = 0
+        self._lock = Lock()
 
     def run(self, rows: Tensor) -> None:
         """Transform in place, on PyTorch's current stream."""
         library = self._library
         stream = torch.cuda.current_stream(rows.device).cuda_stream
-        if stream != self._stream:
-            self._check(library.cufftSetStream(self._handle, ctypes.c_void_p(stream)))
-            self._stream = stream
         room = torch.empty(self._needed, dtype=torch.uint8, device=rows.device)
-        if room.data_ptr() != self._room:  # said seldom: it may wait for the device
-            self._check(library.cufftSetWorkArea(self._handle, ctypes.c_void_p(room.data_ptr())))
-            self._room = room.data_ptr()
         at = ctypes.c_void_p(rows.data_ptr())
         run = library.cufftExecR2C if self._kind == FORWARD else library.cufftExecC2R
-        self._check(run(self._handle, at, at))
+        with self._lock:  # gradients are computed in threads of their own
+            if stream != self._stream:
+                self._check(library.cufftSetStream(self._handle, ctypes.c_void_p(stream)))
+                self._stream = stream
+            if room.data_ptr() != self._room:  # said seldom: it may wait for the device
+                self._check(library.cufftSetWorkArea(self._handle, ctypes.c_void_p(room.data_ptr())))
+                self._room = room.data_ptr()
+            self._check(run(self._handle, at, at))
 
     @staticmethod
     def _check(status: int) -> None:
