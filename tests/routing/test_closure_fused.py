@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,6 +190,18 @@ def test_kept_in_bfloat16() -> None:
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1]["runoff"], found[1][1]["runoff"])
     assert 1e-6 < off(sensitivities(found[1][1], c), sensitivities(found[0][1], c)) < 1e-2
+
+
+def test_kernels_compile_without_a_gpu(device: torch.device, tmp_path: Path) -> None:
+    """Nor do the usual ones turn tensors from one layout into another, thirty instructions a reach."""
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[:2] == ["sweep_down 0", "sweep_up 0"]
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,7 @@ def _store(at, re, im, TILE: tl.constexpr, SETS: tl.constexpr, HALF: tl.constexp
 @triton.jit
 def _points(
     first, second, enter_table, leave_table, first_alias, f, n_freq,
-    AT: tl.constexpr, SETS: tl.constexpr, RATIO: tl.constexpr, UNIT: tl.constexpr, REAL: tl.constexpr,
-    PLAIN: tl.constexpr, TABLE: tl.constexpr,
+    AT: tl.constexpr, SETS: tl.constexpr, RATIO: tl.constexpr, REAL: tl.constexpr, PLAIN: tl.constexpr,
 ):  # fmt: skip
     """Of the points of a tile: the two parts of 1 / d (see `_section`), and the weights of what enters and leaves."""
     nr = ()
@@ -492,7 +491,7 @@ def sweep_down(
             first_alias = g * SETS * AT
             nr, ni, er, ei, lr, li = _points(
                 first, second, enter_table, leave_table, first_alias, f, n_freq,
-                AT, SETS, RATIO, UNIT, REAL, PLAIN, TABLE,
+                AT, SETS, RATIO, REAL, PLAIN,
             )  # fmt: skip
             _down(
                 begin, end, g, local, band - first_tile // n_series, f, there, lanes, first_alias, inside, waiting,
@@ -555,7 +554,7 @@ def sweep_up(
             first_alias = g * SETS * AT
             nr, ni, er, ei, lr, li = _points(
                 first, second, enter_table, leave_table, first_alias, f, n_freq,
-                AT, SETS, RATIO, UNIT, REAL, PLAIN, TABLE,
+                AT, SETS, RATIO, REAL, PLAIN,
             )  # fmt: skip
             _down(
                 begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting, mine, gains,
