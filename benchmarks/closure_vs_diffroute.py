@@ -403,9 +403,9 @@ def _floor(bench: Bench, network: Network, engine: ClosureEngine, runoff: Tensor
         "sweep_up": 3 * spectrum,
         "all": (2 * daily + 4 * series + 4 * spectrum) + (3 * daily + 6 * series + 6 * spectrum),
     }
-    # a pass: 2 to enter, 9 for the response (a division counts two), 4 to apply it, 2 to sum up; up: a pass, 4 for
-    # x* g, 20 for the gradients of p and b, 9 for the response, 4 to apply it, 2 + 4 for discharge and runoff
-    operations = {"sweep_down": 17 * points, "sweep_up": (15 + 43) * points}
+    # a pass: 2 to enter, 4 for the response (a division counts two), 4 to apply it, 2 to sum up; up: a pass without
+    # sums, 2 for discharge, 4 for x* g, 8 for the gradients of p and b, 4 for the response, 4 to apply it, 2 to sum up
+    operations = {"sweep_down": 12 * points, "sweep_up": (10 + 24) * points}
     operations["all"] = operations["sweep_down"] + operations["sweep_up"]
     leaves = {name: v.clone().requires_grad_() for name, v in network.parameters["muskingum"].items()}
     runoff = runoff.detach().requires_grad_()
@@ -421,6 +421,7 @@ def _floor(bench: Bench, network: Network, engine: ClosureEngine, runoff: Tensor
             f"floor {1e3 * max(moved, done):.3g} ms: {bytes_[name] / 1e9:.3g} GB at {bandwidth / 1e12:.3g} TB/s is "
             f"{1e3 * moved:.3g} ms, {operations[name] / 1e9:.4g}e9 operations at {rate / 1e12:.3g}e12/s "
             f"{1e3 * done:.3g} ms; {tiled.n_tiles} tiles of {tiled.tiling.frequencies} for {cut.points.n_freq}"
+            + (f"; and {16 * points / 1e9:.3g} GB kept and read again" if name == "sweep_up" else "")
         )
         bench.row("floor", f"kernels: {name}", "muskingum", network, days, seconds=times[name], note=note)
     rest = ", ".join(

@@ -297,9 +297,9 @@ def in_two_engines(
         if up.size:
             found, flow, state[0] = above.apply(above_prepared, chunk[None][..., up], state=state[0])
             assert flow.shape == (1, crossing.size, len(chunk) * c.ratio)
-            out = out.index_add(1, torch.from_numpy(up), found[0])
+            out = out.index_add(1, torch.from_numpy(up), found[0].cpu())
         found, _, state[1] = under.apply(under_prepared, chunk[None][..., low], flow, state[1])
-        pieces.append(out.index_add(1, torch.from_numpy(low), found[0]))
+        pieces.append(out.index_add(1, torch.from_numpy(low), found[0].cpu()))
     return torch.cat(pieces)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ from rivergrad.routing import ClosureEngine, schemes
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 from rivergrad.routing.closure.fused import engine as fused_engine
-from rivergrad.routing.closure.fused import points, sweeps
+from rivergrad.routing.closure.fused import points, sweeps, transforms
 from rivergrad.routing.schemes.base import Parameter
 
 CUDA = torch.cuda.is_available()
@@ -128,6 +131,11 @@ def test_pieces_of_work_make_no_difference(device: torch.device, monkeypatch: py
         engine = c.engine(keep_bytes=1 if small else 1 << 29)
         out = engine.apply(engine.prepare(p, 30), runoff)[0].cpu()
         results.append((out, gradients(out, runoff, p)))
+    monkeypatch.setattr(fused_engine, "PLENTY", 0)
+    monkeypatch.setattr(fused_engine, "WIDE_BLOCK", 6)
+    with torch.no_grad():
+        wide = engine.apply(engine.prepare(c.parameters, 30), batch)[0].cpu()
+    assert off(wide, results[0][0]) < 1e-6
     assert off(results[0][0][1], c.reference(c.runoff.flip(0))) <= SINGLE
     assert off(results[1][0], results[0][0]) < 1e-6
     for name, one in results[0][1].items():
@@ -184,6 +192,18 @@ def test_kept_in_bfloat16() -> None:
     assert 1e-6 < off(sensitivities(found[1][1], c), sensitivities(found[0][1], c)) < 1e-2
 
 
+def test_kernels_compile_without_a_gpu(device: torch.device, tmp_path: Path) -> None:
+    """Nor do the usual ones turn tensors from one layout into another, thirty instructions a reach."""
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[:2] == ["sweep_down 0", "sweep_up 0"]
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -207,6 +227,34 @@ def test_what_the_kernels_leave_to_plain_torch(
     assert engine.path.startswith("plain torch")
     assert reason in engine.path
     assert engine.path in caplog.text
+
+
+@pytest.mark.parametrize("length", [34, 360, 1800])
+def test_transforms_in_the_place_of_series(device: torch.device, length: int) -> None:
+    """What stands behind a series does not matter; in one kernel of cuFFT or in several."""
+    rows = torch.randn(3, 5, transforms.padded(length), generator=torch.Generator().manual_seed(length))
+    expected = torch.fft.rfft(rows[..., :length].double())
+    spectra = transforms.to_spectra(rows.to(device), length)
+    assert measured(spectra[..., : length // 2 + 1], expected) <= 1e-6
+    back = transforms.to_series(spectra.clone(), length)[..., :length]
+    assert measured(back, length * rows[..., :length].double()) <= 1e-6
+
+
+def measured(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.cpu().to(expected) - expected).norm() / expected.norm())
+
+
+def test_lengths_of_transforms() -> None:
+    """Even, never too short, and the one that costs least: a power of two where records are long."""
+    assert transforms.lengths(35)[:4] == [36, 40, 42, 48]
+    assert transforms.padded(1800) % transforms.ALIGNED == 0
+    assert transforms.padded(1800) >= 1802
+    c = case(chain(2), "muskingum", 24, 5, 1, slow=0.3)
+    one = c.engine()._fused
+    cut = one._cut(one.prepare(c.parameters, 29_220), 1, 0, 29_220)
+    assert cut.points.length == 1024
+    assert cut.n_segments * cut.hop >= 29_220 > (cut.n_segments - 1) * cut.hop
+    assert cut.lead + cut.hop < cut.points.length
 
 
 def test_memory_is_said_beforehand(device: torch.device) -> None:

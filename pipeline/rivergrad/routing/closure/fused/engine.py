@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from rivercut import graph
 from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.solve import Coefficients, Source, Table, Work, solve
-from rivergrad.routing.closure.fused.sweeps import PROGRAMS_DOWN, Cut, Net
+from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
+from rivergrad.routing.closure.fused.transforms import lengths, passes
 from rivergrad.routing.closure.kernels import transfer_functions
-from rivergrad.routing.closure.window import good_size, tolerance
+from rivergrad.routing.closure.window import tolerance
 from rivergrad.routing.recurrence.problem import Index, Problem
 from rivergrad.routing.schemes.base import Moments, Recurrence, Scheme
 
@@ -24,6 +26,10 @@ LONGEST_PAD = 8
 """A record far shorter than the responses is followed by at most as many times its length, and damped."""
 DIGITS = 8.0
 """Decades of damping then: what wraps around is 1e-8 of it, and rounding grows tenfold at most."""
+LONGEST = 2048
+"""Forcing steps of a transform, unless responses take more than a quarter of that."""
+PLENTY = 16
+"""Blocks for each warp at work, from which on large blocks are better."""
 LEAST_BUDGET, MOST_BUDGET = 1 << 29, 1 << 34
 """Spectra worked on at once take an eighth of the memory that is free, within these bounds."""
 
@@ -69,6 +75,7 @@ class FusedClosure:
         self.scheme, self.forcing_step, self.routing_step = scheme, forcing_step, routing_step
         self.device, self.keep_bytes, self.half = device, keep_bytes, half
         self.ratio = problem.ratio
+        self.problem = problem
         self.net = Net(problem, device)
         self.plain = bool(problem.inlets.size or problem.outlets.size)
         self.n_columns = problem.n_reaches
@@ -77,6 +84,10 @@ class FusedClosure:
         self.downstream = torch.cat([torch.where(down >= 0, down, n), torch.tensor([n])]).to(device)
         self.deepest = _deepest(problem.downstream)
         self._points: dict[tuple[int, float, int], Points] = {}
+
+    @cached_property
+    def _wide(self) -> Net:
+        return Net(self.problem, self.device, WIDE_BLOCK)
 
     # ---- preparing
 
@@ -93,16 +104,16 @@ class FusedClosure:
             values = ((1 - recurrence.a) / recurrence.b, recurrence.b)
             if recurrence.jump is not None:
                 values = (*values, values[0] * (1 - recurrence.jump))
-            source = Coefficients(self.net, recurrence.sections, recurrence.delay, sharp)
+            source = Coefficients(recurrence.sections, recurrence.delay, sharp)
         else:
             values = tuple(parameters.values())
-            source = Table(self.net, self._spectrum(scheme, parameters), tuple(parameters))
+            source = Table(self._spectrum(scheme, parameters), tuple(parameters))
         if lead < horizon:
             return Spectra(source, values, lead, lead, horizon, 0, 0.0, scheme.output_delay)
         length, digits = horizon + lead + 1, 0.0
         if length > LONGEST_PAD * horizon + 8:
             length, digits = LONGEST_PAD * horizon + 8, DIGITS
-        return Spectra(source, values, lead, None, horizon, _even(length), digits, scheme.output_delay)
+        return Spectra(source, values, lead, None, horizon, lengths(length)[0], digits, scheme.output_delay)
 
     def _spectrum(
         self, scheme: Scheme, parameters: dict[str, Tensor]
@@ -169,21 +180,21 @@ class FusedClosure:
         gradient besides, and what is kept for it.
         """
         cut = self._cut(prepared, batch, 0, time)
-        work = self._work(prepared, cut)
+        work = self._work(prepared, cut, batch, gradient)
         first, last = work.groups(batch)[0]
         sweeps = work.sweeps(last - first)
-        net, points = self.net, cut.points
+        net, points = work.net, cut.points
         tiles = max(b - a for a, b in work.chunks(sweeps, gradient))
         spectrum, series = 8 * points.n_freq * (last - first), 4 * points.length * (last - first)
-        stack = 8 * net.programs(PROGRAMS_DOWN) * net.depth * sweeps.tiling.points
+        stack = 8 * net.programs(DOWN.programs) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
-        table = tiles * prepared.source.tile_bytes(sweeps.tiling)
+        table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
         if not gradient:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
         swept = (2 * net.n_slots + net.n_rows) * spectrum + 2 * (between + table) + stack
         swept += sweeps.programs_up * sweeps.block_bytes
-        swept += net.n_slots * (36 * tiles * sweeps.tiling.groups + 128)  # gradients of numbers; the numbers
+        swept += net.n_slots * (36 * tiles * sweeps.tiling.passes + 128)  # gradients of numbers; the numbers
         return max(swept, most + net.n_slots * spectrum + between)
 
     # ---- routing
@@ -193,18 +204,18 @@ class FusedClosure:
         if prepared.memory is None:
             return Cut(self._at(prepared, prepared.length), past, time, 1)
         lead = prepared.lead
+        tiling, most = Tiling.of(self.ratio), max(LONGEST, 4 * (lead + 2))
         best: tuple[float, int] | None = None
-        tiling = Tiling.of(self.ratio)
-        shortest = _even(lead + 2)
-        length = shortest
-        while True:
+        for length in lengths(lead + 2):
             hop = min(time, length - lead - 1)
-            cost = -(-time // hop) * tiling.count(length // 2 + 1) * tiling.frequencies
+            # measured: an alias of a frequency takes as long to sweep as 1/10 of a frequency to lay out or transform
+            points = tiling.count(length // 2 + 1) * tiling.frequencies
+            cost = -(-time // hop) * (self.ratio * points + (10 + 10 * passes(length)) * (length // 2))
             if best is None or cost < best[0]:
                 best = cost, length
-            if hop == time or length > max(1280, 4 * shortest):
+            if length >= most or 8 * length >= 9 * (time + lead + 1):
                 break
-            length = _even(length + 1)
+        assert best is not None
         length = best[1]
         hop = min(time, length - lead - 1)
         return Cut(self._at(prepared, length), lead, hop, -(-time // hop))
@@ -219,8 +230,13 @@ class FusedClosure:
             )
         return self._points[key]
 
-    def _work(self, prepared: Spectra, cut: Cut) -> Work:
-        return Work(self.net, cut, prepared.source, self.budget(), self.keep_bytes, self.half)
+    def _work(self, prepared: Spectra, cut: Cut, batch: int = 1, gradient: bool = True) -> Work:
+        net = self.net
+        if not gradient:
+            tiles = batch * cut.n_segments * Tiling.of(self.ratio).count(cut.points.n_freq)
+            if self.n_columns * tiles >= PLENTY * net.programs(DOWN.programs) * WIDE_BLOCK:
+                net = self._wide
+        return Work(net, cut, prepared.source, self.budget(), self.keep_bytes, self.half)
 
     def apply(
         self, prepared: Spectra, runoff: Tensor, inflow: Tensor | None, history: Sequence[Tensor] | None
@@ -253,7 +269,10 @@ class FusedClosure:
             past = prepared.lead
         cut = self._cut(prepared, batch, past, time)
         spectra = self._entering(cut, entering, past, time)
-        found, leaving = solve(self._work(prepared, cut), runoff, early, spectra, prepared.values)
+        given = runoff, early, spectra, *prepared.values
+        gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+        work = self._work(prepared, cut, batch, gradient)
+        found, leaving = solve(work, runoff, early, spectra, prepared.values)
         if self.net.repeated is not None:
             found = found[..., self.net.repeated]
         outflow = self._leaving(cut, leaving, batch, time)
@@ -297,11 +316,6 @@ def _steps(mean: float, variance: float, slowest: float, allowed: float) -> floa
     """Seconds after which a response of these moments has ended but for `allowed`; see `window.first_guess`."""
     decades = -math.log(allowed)
     return mean + math.sqrt(2 * decades * variance) + 0.7 * decades * slowest
-
-
-def _even(length: int) -> int:
-    """Smallest even length at least as long whose transform is fast: real transforms of odd ones are not."""
-    return 2 * good_size(-(-length // 2))
 
 
 def _deepest(downstream: Index) -> int:

@@ -1,14 +1,17 @@
 """The Triton kernels of the fused closure: sweeps down and up the tree at many frequencies, and the packing of series.
 
-Complex numbers travel as one 64-bit word each, so that a warp reads real and imaginary parts together. A sweep
-takes a tile of points at a time: AT aliases × BF forcing-step frequencies of one series, all of them in registers of
-one warp; its state is the spectrum that flows down the tree. Items (a block of reaches, a tile) are drawn from a
-counter in an order in which what an item waits for was drawn before, so waiting always ends. Nothing is added by
-atomics: every sum has one order.
+Complex numbers travel as one 64-bit word each, so that a warp reads real and imaginary parts together. A sweep takes a
+tile of points at a time: all aliases of BF forcing-step frequencies of one series (or as many of them as registers
+hold: PASSES in turn), in the registers of one warp; its state is the spectrum that flows down the tree. The aliases are
+SETS tensors of AT × BF, since a tensor has a power of two of them and a day has 24 hours. Items (a block of reaches, a
+tile) are drawn from a counter in an order in which what an item waits for was drawn before, so waiting always ends.
+Nothing is added by atomics: every sum has one order.
 
-What to do at a reach is told by bits, those of `recurrence.cuda.layout`: 4 what has flowed so far waits and a new
-branch begins, 8 what waited is added, 16 series of other blocks enter, 32 the series leaves to another block, 64
-nothing flows on in this block.
+What to do at a reach is told by bits, those of `recurrence.cuda.layout`: 1 a headwater, of which nothing but what
+leaves it is added to what flows already (unless 2: nothing flows yet), 4 what has flowed so far waits and a new branch
+begins, 8 what waited is added, 16 series of other blocks enter, 32 the series leaves to another block, 64 nothing flows
+on in this block. A reach's record is 8 words: the bits, its row of discharge or -1, its column of runoff, the numbers
+of its response (four of them), and its delay.
 """
 
 from __future__ import annotations
@@ -73,28 +76,139 @@ def _inverse(x, FAST: tl.constexpr):
 
 
 @triton.jit
-def _section(dr, di, sharp, b, c, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr):
-    """v = d / (b + c d) for d = 1 − 1/z and c = 1 − b: a section's response is 1 − p v.
+def _zero(FAST: tl.constexpr):
+    """Zero, but the assembler does not know that it is the same for all lanes.
 
-    On the unit circle |b + c d|² = b² cos² + (2 − b)² sin² of half the angle, which no rounding can spoil; as
-    b² + 4 c sin² it takes half the work, and is as good unless b is near 2. There `dr` is that sin², `sharp` that
-    cos², and di the sine. Returns v's parts without their common factor, and the factor.
+    What is read from an address that is would be moved to registers of the warp right away, which waits for it.
+    """
+    if FAST:
+        return tl.inline_asm_elementwise(
+            "{.reg .u32 own; mov.u32 own, %lanemask_eq; popc.b32 own, own; add.s32 $0, own, -1;}",
+            "=r", [], dtype=tl.int32, is_pure=True, pack=1,
+        )  # fmt: skip
+    return 0
+
+
+@triton.jit
+def _far(row, width):
+    """Where a row begins: one multiplication of unsigned numbers instead of six instructions."""
+    return row.to(tl.uint32).to(tl.uint64) * width.to(tl.uint32).to(tl.uint64)
+
+
+# ---- tuples of SETS tensors
+
+
+@triton.jit
+def _zeros(AT: tl.constexpr, BF: tl.constexpr, SETS: tl.constexpr):
+    out = ()
+    for _ in tl.static_range(SETS):
+        out = out + (tl.zeros([AT, BF], tl.float32),)
+    return out
+
+
+@triton.jit
+def _plus(a, b, SETS: tl.constexpr):
+    out = ()
+    for u in tl.static_range(SETS):
+        out = out + (a[u] + b[u],)
+    return out
+
+
+@triton.jit
+def _load(at, TILE: tl.constexpr, SETS: tl.constexpr, FRESH: tl.constexpr):
+    """The words of a tile, real and imaginary parts; FRESH where another multiprocessor wrote them."""
+    re = ()
+    im = ()
+    for u in tl.static_range(SETS):
+        if FRESH:
+            word = tl.load(at + u * TILE, cache_modifier=".cg")
+        else:
+            word = tl.load(at + u * TILE)
+        re = re + (_real(word),)
+        im = im + (_imag(word),)
+    return re, im
+
+
+@triton.jit
+def _store(at, re, im, TILE: tl.constexpr, SETS: tl.constexpr, HALF: tl.constexpr):
+    for u in tl.static_range(SETS):
+        if HALF:
+            tl.store(at + u * TILE, _half_word(re[u], im[u]))
+        else:
+            tl.store(at + u * TILE, _word(re[u], im[u]))
+
+
+# ---- responses
+
+
+@triton.jit
+def _points(
+    first, second, enter_table, leave_table, first_alias, f, n_freq,
+    AT: tl.constexpr, SETS: tl.constexpr, RATIO: tl.constexpr, REAL: tl.constexpr, PLAIN: tl.constexpr,
+):  # fmt: skip
+    """Of the points of a tile: the two parts of 1 / d (see `_section`), and the weights of what enters and leaves."""
+    nr = ()
+    ni = ()
+    er = ()
+    ei = ()
+    lr = ()
+    li = ()
+    for u in tl.static_range(SETS):
+        alias = first_alias + u * AT + tl.arange(0, AT)[:, None]
+        known = (alias < RATIO) & (f < n_freq)
+        point = alias * n_freq + f
+        one = tl.load(first + point, mask=known, other=1.0)
+        nr = nr + (one,)
+        ni = ni + (tl.load(second + point, mask=known, other=0.0),)
+        if REAL:
+            er = er + (one,)
+            ei = ei + (one,)
+        else:
+            entry = tl.load(enter_table + point, mask=known, other=0)
+            er = er + (_real(entry),)
+            ei = ei + (_imag(entry),)
+        if PLAIN:
+            entry = tl.load(leave_table + point, mask=known, other=0)
+            lr = lr + (_real(entry),)
+            li = li + (_imag(entry),)
+        else:
+            lr = lr + (one,)
+            li = li + (one,)
+    return nr, ni, er, ei, lr, li
+
+
+@triton.jit
+def _section(nr, ni, a, b, c, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr):
+    """What a section takes away, w = p d / (b + (1 - b) d) for d = 1 - 1/z.
+
+    On the unit circle 1/d = (1 - i n) / 2, where n is the cotangent of half the angle, so that
+    w = (1 + i r n) / (k (1 + r² n²)) with r = b / (2 - b) and k = (2 - b) / 2p: no rounding can spoil it. With `nr`,
+    1 + n², it takes an operation less to write k (1 + r² n²) = k r² nr + k (1 - r²), as good unless b is near 2.
+    There (a, b, c) are (k, -, r) if SHARP and else (k r², k (1 - r²), r); the real part is returned, and the imaginary
+    one over it. Elsewhere 1 / w = a / d + b, whose inverse is returned.
     """
     if UNIT:
+        turn = c * ni
         if SHARP:
-            size = (b * b) * sharp + ((2.0 - b) * (2.0 - b)) * dr
-        else:
-            size = b * b + (4.0 * c) * dr
-        return (2.0 * (2.0 - b)) * dr, b * di, _inverse(size, FAST)
-    below_r = b + c * dr
-    below_i = c * di
-    size = below_r * below_r + below_i * below_i
-    return b * dr + c * (dr * dr + di * di), b * di, _inverse(size, FAST)
+            return _inverse((a * turn) * turn + a, FAST), turn
+        return _inverse(a * nr + b, FAST), turn
+    below_r = a * nr + b
+    below_i = a * ni
+    inverse = _inverse(below_r * below_r + below_i * below_i, FAST)
+    return below_r * inverse, -below_i * inverse
+
+
+@triton.jit
+def _times(wr, wi, xr, xi, POLAR: tl.constexpr):
+    """w x, where w is what `_section` returns on the unit circle if POLAR."""
+    if POLAR:
+        return wr * (xr - wi * xi), wr * (xi + wi * xr)
+    return wr * xr - wi * xi, wr * xi + wi * xr
 
 
 @triton.jit
 def _series_of(wr, wi, SECTIONS: tl.constexpr):
-    """1 − (1 − w)ⁿ."""
+    """1 - (1 - w)ⁿ."""
     allr = wr
     alli = wi
     for _ in tl.static_range(SECTIONS - 1):
@@ -106,7 +220,7 @@ def _series_of(wr, wi, SECTIONS: tl.constexpr):
 
 @triton.jit
 def _late(xr, xi, turn, rest, bin_, delay, bins, log_radius, BIG: tl.constexpr, BACK: tl.constexpr):
-    """x times z^−delay at the bins (its conjugate if BACK): x − (1 − z^−delay) x, from a table in two parts."""
+    """x times z^-delay at the bins (its conjugate if BACK): x - (1 - z^-delay) x, from a table in two parts."""
     if BIG:
         at = ((bin_.to(tl.int64) * (delay % bins)) % bins).to(tl.int32)
     else:
@@ -127,207 +241,284 @@ def _late(xr, xi, turn, rest, bin_, delay, bins, log_radius, BIG: tl.constexpr, 
 
 
 @triton.jit
-def _tables(
-    d_table, sharp_table, enter_table, alias, f, n_freq,
-    RATIO: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr,
-):  # fmt: skip
-    """d, its companion, and the weights with which runoff enters, at the points of a group."""
-    known = (alias < RATIO) & (f < n_freq)
-    point = alias * n_freq + f
-    entry = tl.load(d_table + point, mask=known, other=0)
-    dr = _real(entry)
-    di = _imag(entry)
-    sharp = dr
-    if SHARP:
-        sharp = tl.load(sharp_table + point, mask=known, other=1.0)
-    entry = tl.load(enter_table + point, mask=known, other=0)
-    return dr, di, sharp, _real(entry), _imag(entry)
-
-
-@triton.jit
-def _enter(own, weight_r, weight_i, REAL: tl.constexpr):
-    """Runoff as it enters: times the weight."""
-    rr = _real(own)
-    ri = _imag(own)
+def _own(word, gain, REAL: tl.constexpr):
+    """Runoff, with that part of its weights that is the same for all aliases."""
     if REAL:
-        return weight_r * rr, weight_r * ri
-    return weight_r * rr - weight_i * ri, weight_r * ri + weight_i * rr
+        return _real(word) * gain, _imag(word) * gain
+    return _real(word), _imag(word)
 
 
 @triton.jit
-def _numbers(coefficient, slot, n_slots, TABLE: tl.constexpr, SPLIT: tl.constexpr):
-    """p, b, c and s of a reach, where there are such."""
-    p = 0.0
+def _enter(rr, ri, er, ei, REAL: tl.constexpr):
+    """Runoff as it enters: times the weight."""
+    if REAL:
+        return er * rr, er * ri
+    return er * rr - ei * ri, er * ri + ei * rr
+
+
+@triton.jit
+def _numbers(lanes, slot, TABLE: tl.constexpr, SPLIT: tl.constexpr):
+    """The numbers of a reach's response, where there are such."""
+    a = 0.0
     b = 0.0
     c = 0.0
     s = 0.0
     if not TABLE:
-        p = tl.load(coefficient + slot)
-        b = tl.load(coefficient + n_slots + slot)
-        c = tl.load(coefficient + 2 * n_slots + slot)
+        at = lanes + slot * 8
+        a = tl.load(at + 3).to(tl.float32, bitcast=True)
+        b = tl.load(at + 4).to(tl.float32, bitcast=True)
+        c = tl.load(at + 5).to(tl.float32, bitcast=True)
         if SPLIT:
-            s = tl.load(coefficient + 3 * n_slots + slot)
-    return p, b, c, s
+            s = tl.load(at + 6).to(tl.float32, bitcast=True)
+    return a, b, c, s
 
 
 @triton.jit
 def _pass(
-    yr, yi, own_r, own_i, p, b, c, s, dr, di, sharp, at_bin, slot, w_at, delay, table, turn, rest, bins, log_radius,
+    yr, yi, rr, ri, nr, ni, er, ei, a, b, c, s, bin_, delay, table, turn, rest, bins, log_radius,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
-    UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
+    REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
-    """What leaves a reach, of what flows into it and its runoff."""
-    if SPLIT:
-        vr, vi, inverse = _section(dr, di, sharp, b, c, UNIT, SHARP, FAST)
-        # y + r − v (p y + s r)
-        mr = (p * yr + s * own_r) * inverse
-        mi = (p * yi + s * own_i) * inverse
-        return yr + own_r - vr * mr + vi * mi, yi + own_i - vr * mi - vi * mr
+    """What leaves a reach, of what flows into it and its runoff; and what of it has to be kept for the way up."""
+    own_r, own_i = _enter(rr, ri, er, ei, REAL)
     xr = yr + own_r
     xi = yi + own_i
+    if SPLIT:
+        # y + r - w (y + s r)
+        wr, wi = _section(nr, ni, a, b, c, UNIT, SHARP, FAST)
+        mr, mi = _times(wr, wi, yr + s * own_r, yi + s * own_i, UNIT)
+        return xr - mr, xi - mi, yr, yi
     if TABLE:
-        entry = tl.load(table + w_at)
-        wr = _real(entry)
-        wi = _imag(entry)
+        entry = tl.load(table)
+        mr, mi = _times(_real(entry), _imag(entry), xr, xi, False)
     else:
-        vr, vi, inverse = _section(dr, di, sharp, b, c, UNIT, SHARP, FAST)
-        factor = p * inverse
-        wr, wi = _series_of(factor * vr, factor * vi, SECTIONS)
-    yr = xr - wr * xr + wi * xi
-    yi = xi - wr * xi - wi * xr
+        wr, wi = _section(nr, ni, a, b, c, UNIT, SHARP, FAST)
+        if SECTIONS > 1:
+            if UNIT:
+                wi = wr * wi
+            wr, wi = _series_of(wr, wi, SECTIONS)
+        mr, mi = _times(wr, wi, xr, xi, UNIT and SECTIONS == 1)
+    zr = xr - mr
+    zi = xi - mi
     if DELAY:
-        yr, yi = _late(yr, yi, turn, rest, at_bin, tl.load(delay + slot), bins, log_radius, BIG, False)
-    return yr, yi
+        zr, zi = _late(zr, zi, turn, rest, bin_, delay, bins, log_radius, BIG, False)
+    return zr, zi, xr, xi
 
 
 @triton.jit
-def sweep_down(
-    counter, ready, start, op, column, row, enter, enter_flow, leave, leave_flow,
-    coefficient, delay, table, turn, rest, d_table, sharp_table, enter_table, leave_table,
-    runoff, discharge, flow, stack,
-    n_items, n_tiles, first_tile, n_series, n_freq, n_slots, n_rows, n_forcing, bins, log_radius, bound,
-    AT: tl.constexpr, G: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
+def _pass_all(
+    yr, yi, rr, ri, nr, ni, er, ei, lr, li, a, b, c, s, record, slot, first_alias, f, n_forcing, table, turn, rest,
+    bins, log_radius, kept,
+    AT: tl.constexpr, BF: tl.constexpr, SETS: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
-    OUT: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, KEEP: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
-    """Discharge's spectra from runoff's, block by block, and the series between blocks.
+    """`_pass` at every set: what leaves, and its sum over the aliases. If KEEP, what the way up needs is stored."""
+    TILE: tl.constexpr = AT * BF
+    delay = 0
+    if DELAY:
+        delay = tl.load(record + slot * 8 + 7)
+    zr = ()
+    zi = ()
+    xr = ()
+    xi = ()
+    qr = tl.zeros([AT, BF], tl.float32)
+    qi = tl.zeros([AT, BF], tl.float32)
+    for u in tl.static_range(SETS):
+        alias = first_alias + u * AT + tl.arange(0, AT)[:, None]
+        vr, vi, kr, ki = _pass(
+            yr[u], yi[u], rr, ri, nr[u], ni[u], er[u], ei[u], a, b, c, s, alias * n_forcing + f, delay,
+            table + u * TILE, turn, rest, bins, log_radius,
+            SECTIONS, TABLE, DELAY, BIG, SPLIT, REAL, UNIT, SHARP, FAST,
+        )  # fmt: skip
+        zr = zr + (vr,)
+        zi = zi + (vi,)
+        xr = xr + (kr,)
+        xi = xi + (ki,)
+        if PLAIN:
+            qr += lr[u] * vr - li[u] * vi
+            qi += lr[u] * vi + li[u] * vr
+        elif PADDED:
+            qr += tl.where(alias < RATIO, vr, 0.0)
+            qi += tl.where(alias < RATIO, vi, 0.0)
+        else:
+            qr += vr
+            qi += vi
+    if KEEP:
+        _store(kept, xr, xi, TILE, SETS, HALF)
+    return zr, zi, tl.sum(qr, axis=0)[None, :], tl.sum(qi, axis=0)[None, :]
+
+
+# ---- sweeps
+
+SIZES = [
+    "n_items", "n_tiles", "first_tile", "n_series", "n_freq", "width", "n_slots", "n_rows", "n_forcing", "bins",
+    "bound", "depth", "step", "most",
+]  # fmt: skip
+WORDS = ["enter_table", "leave_table", "runoff", "discharge", "flow", "stack", "table"]
+"""Nothing is made of whether numbers happen to be divisible: one layout for all tensors, of one frequency a lane."""
+
+
+@triton.jit
+def _down(
+    begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting, kept, gain,
+    nr, ni, er, ei, lr, li,
+    record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest, runoff, discharge, flow,
+    n_tiles, width, n_forcing, bins, log_radius, bound,
+    AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
+    SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
+    PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
+    PADDED: tl.constexpr, OUT: tl.constexpr, KEEP: tl.constexpr, HALF: tl.constexpr,
+):  # fmt: skip
+    """A block swept down for a tile; if KEEP once more, from series between blocks that are there.
 
     What a reach needs is asked for one reach ahead, wherever it does not depend on what flows (where it stands, two).
     """
     TILE: tl.constexpr = AT * BF
-    aliases = tl.arange(0, AT)[:, None]
+    ALL: tl.constexpr = SETS * TILE
+    yr = _zeros(AT, BF, SETS)
+    yi = _zeros(AT, BF, SETS)
+    top = 0
+    next_own = tl.load(runoff + _far(tl.load(lanes + begin * 8 + 2), width), mask=there, other=0)
+    next_at = tl.load(lanes + begin * 8 + 10)
+    next_todo = tl.load(record + begin * 8)
+    next_row = tl.load(lanes + begin * 8 + 1)
+    next_a, next_b, next_c, next_s = _numbers(lanes, begin, TABLE, SPLIT)
+    for k in range(end - begin):
+        slot = begin + k
+        own = next_own
+        todo = next_todo
+        target = next_row
+        a = next_a
+        b = next_b
+        c = next_c
+        s = next_s
+        next_own = tl.load(runoff + _far(next_at, width), mask=there, other=0)
+        next_at = tl.load(lanes + slot * 8 + 18)
+        next_todo = tl.load(record + slot * 8 + 8)
+        if OUT:
+            next_row = tl.load(lanes + slot * 8 + 9)
+        next_a, next_b, next_c, next_s = _numbers(lanes, slot + 1, TABLE, SPLIT)
+        wanted = there & (f * 0 + target >= 0)
+        q_at = discharge + _far(target, width)
+        so_far = tl.zeros_like(own)
+        if OUT and PASSES > 1:
+            so_far = tl.load(q_at, mask=wanted & (f * 0 + g > 0), other=0)
+        rr, ri = _own(own, gain, REAL)
+        w_at = table + ((slot.to(tl.int64) * bound + band) * PASSES + g) * ALL + inside
+        k_at = kept + k * ALL
+        if (todo & 3) == 1:
+            zr, zi, qr, qi = _pass_all(
+                _zeros(AT, BF, SETS), _zeros(AT, BF, SETS), rr, ri, nr, ni, er, ei, lr, li, a, b, c, s,
+                record, slot, first_alias, f, n_forcing, w_at, turn, rest, bins, log_radius, k_at,
+                AT, BF, SETS, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
+                PADDED, KEEP, HALF,
+            )  # fmt: skip
+            yr = _plus(yr, zr, SETS)
+            yi = _plus(yi, zi, SETS)
+        else:
+            if todo & 20:
+                if todo & 4:
+                    _store(waiting + top * ALL, yr, yi, TILE, SETS, False)
+                    top += 1
+                    yr = _zeros(AT, BF, SETS)
+                    yi = _zeros(AT, BF, SETS)
+                if todo & 16:
+                    for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
+                        which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
+                        if not KEEP:
+                            _wait(ready + which, g + 1)
+                        more_r, more_i = _load(
+                            flow + (which * PASSES + g) * ALL + inside, TILE, SETS, not KEEP
+                        )
+                        yr = _plus(yr, more_r, SETS)
+                        yi = _plus(yi, more_i, SETS)
+            yr, yi, qr, qi = _pass_all(
+                yr, yi, rr, ri, nr, ni, er, ei, lr, li, a, b, c, s,
+                record, slot, first_alias, f, n_forcing, w_at, turn, rest, bins, log_radius, k_at,
+                AT, BF, SETS, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
+                PADDED, KEEP, HALF,
+            )  # fmt: skip
+            if todo & 104:
+                if not KEEP:  # known when this is compiled
+                    if todo & 32:
+                        for e in range(tl.load(leave + slot), tl.load(leave + slot + 1)):
+                            which = tl.load(leave_flow + e).to(tl.int64) * n_tiles + local
+                            _store(flow + (which * PASSES + g) * ALL + inside, yr, yi, TILE, SETS, False)
+                            _publish(ready + which, g + 1)
+                if todo & 8:
+                    top -= 1
+                    more_r, more_i = _load(waiting + top * ALL, TILE, SETS, False)
+                    yr = _plus(yr, more_r, SETS)
+                    yi = _plus(yi, more_i, SETS)
+                if todo & 64:
+                    yr = _zeros(AT, BF, SETS)
+                    yi = _zeros(AT, BF, SETS)
+        if OUT:
+            tl.store(q_at, _word(qr + _real(so_far), qi + _imag(so_far)), mask=wanted)
+
+
+@triton.jit(do_not_specialize=SIZES[:-2], do_not_specialize_on_alignment=WORDS)
+def sweep_down(
+    counter, ready, start, record, enter, enter_flow, leave, leave_flow, table, turn, rest,
+    first, second, gain, enter_table, leave_table, runoff, discharge, flow, stack,
+    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound, depth,
+    AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
+    SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
+    PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
+    PADDED: tl.constexpr, OUT: tl.constexpr,
+):  # fmt: skip
+    """Discharge's spectra from runoff's, block by block, and the series between blocks."""
+    TILE: tl.constexpr = AT * BF
     across = tl.arange(0, BF)[None, :]
-    none = across * 0  # makes masks of tensors only: interpreted, those of numbers lose their type
-    inside = aliases * BF + across
-    waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * TILE + inside
+    lanes = record + _zero(FAST)
+    inside = tl.arange(0, AT)[:, None] * BF + across
+    waiting = stack + tl.program_id(0).to(tl.int64) * depth * SETS * TILE + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
         block = item // n_tiles
         local = item % n_tiles
         tile = first_tile + local
-        series = tile % n_series
+        series = (tile % n_series).to(tl.int64)
         band = tile // n_series
         f = band * BF + across
-        band -= first_tile // n_series
         there = f < n_freq
-        place = series.to(tl.int64) * n_slots * n_freq + f
-        q_place = series.to(tl.int64) * n_rows * n_freq + f
         begin = tl.load(start + block)
         end = tl.load(start + block + 1)
-        for g in range(G):
-            alias = g * AT + aliases
-            again = none + g > 0
-            dr, di, sharp, enter_r, enter_i = _tables(
-                d_table, sharp_table, enter_table, alias, f, n_freq, RATIO, UNIT, SHARP
-            )
-            at_bin = alias * n_forcing + f
-            if PLAIN:
-                known = (alias < RATIO) & there
-                entry = tl.load(leave_table + alias * n_freq + f, mask=known, other=0)
-                leave_r = _real(entry)
-                leave_i = _imag(entry)
-            yr = tl.zeros([AT, BF], tl.float32)
-            yi = tl.zeros([AT, BF], tl.float32)
-            top = 0
-            next_own = tl.load(
-                runoff + tl.load(column + begin).to(tl.int64) * n_freq + place, mask=there, other=0
-            )
-            next_at = tl.load(column + tl.minimum(begin + 1, end - 1))
-            next_todo = tl.load(op + begin)
-            next_row = tl.load(row + begin)
-            next_p, next_b, next_c, next_s = _numbers(coefficient, begin, n_slots, TABLE, SPLIT)
-            for k in range(end - begin):
-                slot = begin + k
-                own = next_own
-                todo = next_todo
-                target = next_row
-                p = next_p
-                b = next_b
-                c = next_c
-                s = next_s
-                following = tl.minimum(slot + 1, end - 1)
-                next_own = tl.load(runoff + next_at.to(tl.int64) * n_freq + place, mask=there, other=0)
-                next_at = tl.load(column + tl.minimum(slot + 2, end - 1))
-                next_todo = tl.load(op + following)
-                next_row = tl.load(row + following)
-                next_p, next_b, next_c, next_s = _numbers(coefficient, following, n_slots, TABLE, SPLIT)
-                if OUT:
-                    q_at = target.to(tl.int64) * n_freq + q_place
-                    wanted = there & (none + target >= 0)
-                    so_far = tl.load(discharge + q_at, mask=wanted & again, other=0)
-                if todo & 4:
-                    tl.store(waiting + top * TILE, _word(yr, yi))
-                    top += 1
-                    yr = tl.zeros([AT, BF], tl.float32)
-                    yi = tl.zeros([AT, BF], tl.float32)
-                if todo & 16:
-                    for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
-                        which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
-                        _wait(ready + which, g + 1)
-                        more = tl.load(flow + (which * G + g) * TILE + inside, cache_modifier=".cg")
-                        yr += _real(more)
-                        yi += _imag(more)
-                own_r, own_i = _enter(own, enter_r, enter_i, REAL)
-                w_at = ((slot.to(tl.int64) * bound + band) * G + g) * TILE + inside
-                yr, yi = _pass(
-                    yr, yi, own_r, own_i, p, b, c, s, dr, di, sharp, at_bin, slot, w_at, delay, table, turn, rest,
-                    bins, log_radius, SECTIONS, TABLE, DELAY, BIG, SPLIT, UNIT, SHARP, FAST,
-                )  # fmt: skip
-                if OUT:
-                    if PLAIN:
-                        qr = tl.sum(leave_r * yr - leave_i * yi, axis=0)[None, :]
-                        qi = tl.sum(leave_r * yi + leave_i * yr, axis=0)[None, :]
-                    else:
-                        qr = tl.sum(yr, axis=0)[None, :]
-                        qi = tl.sum(yi, axis=0)[None, :]
-                    tl.store(discharge + q_at, _word(qr + _real(so_far), qi + _imag(so_far)), mask=wanted)
-                if todo & 32:
-                    for e in range(tl.load(leave + slot), tl.load(leave + slot + 1)):
-                        which = tl.load(leave_flow + e).to(tl.int64) * n_tiles + local
-                        tl.store(flow + (which * G + g) * TILE + inside, _word(yr, yi))
-                        _publish(ready + which, g + 1)
-                if todo & 8:
-                    top -= 1
-                    more = tl.load(waiting + top * TILE)
-                    yr += _real(more)
-                    yi += _imag(more)
-                if todo & 64:
-                    yr = tl.zeros([AT, BF], tl.float32)
-                    yi = tl.zeros([AT, BF], tl.float32)
+        gains = tl.load(gain + f, mask=there, other=0.0)
+        for g in range(PASSES):
+            first_alias = g * SETS * AT
+            nr, ni, er, ei, lr, li = _points(
+                first, second, enter_table, leave_table, first_alias, f, n_freq,
+                AT, SETS, RATIO, REAL, PLAIN,
+            )  # fmt: skip
+            _down(
+                begin, end, g, local, band - first_tile // n_series, f, there, lanes, first_alias, inside, waiting,
+                stack, gains, nr, ni, er, ei, lr, li,
+                record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest,
+                runoff + (series * n_slots * width + f), discharge + (series * n_rows * width + f), flow,
+                n_tiles, width, n_forcing, bins, log_radius, bound,
+                AT, SETS, PASSES, BF, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
+                PADDED, OUT, False, False,
+            )  # fmt: skip
         item = tl.atomic_add(counter, 1)
 
 
-@triton.jit
+@triton.jit(
+    do_not_specialize=SIZES,
+    do_not_specialize_on_alignment=[*WORDS, "from_discharge", "to_runoff", "from_flow", "kept", "to_table"],
+)
 def sweep_up(
-    counter, ready, start, back, op, column, row, enter, enter_flow, leave, leave_flow,
-    coefficient, delay, table, turn, rest, d_table, sharp_table, enter_table, leave_table, weight, undo,
+    counter, ready, start, back, record, enter, enter_flow, leave, leave_flow, table, turn, rest,
+    first, second, gain, enter_table, leave_table, weight, undo,
     runoff, from_discharge, to_runoff, flow, from_flow, stack, kept, to_coefficient, to_table,
-    n_items, n_tiles, first_tile, n_series, n_freq, n_slots, n_rows, n_forcing, bins, log_radius, bound, step, most,
-    AT: tl.constexpr, G: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
+    n_items, n_tiles, first_tile, n_series, n_freq, width, n_slots, n_rows, n_forcing, bins, log_radius, bound,
+    depth, step, most,
+    AT: tl.constexpr, SETS: tl.constexpr, PASSES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr,
     SECTIONS: tl.constexpr, TABLE: tl.constexpr, DELAY: tl.constexpr, BIG: tl.constexpr, SPLIT: tl.constexpr,
     PLAIN: tl.constexpr, REAL: tl.constexpr, UNIT: tl.constexpr, SHARP: tl.constexpr, FAST: tl.constexpr,
-    HALF: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
     """The adjoint of `sweep_down`: from the outlets up, with the gradients of runoff and of the responses.
 
@@ -335,243 +526,229 @@ def sweep_up(
     flows into each of its reaches is kept in `kept` until the way up, `most` reaches a program.
     """
     TILE: tl.constexpr = AT * BF
-    aliases = tl.arange(0, AT)[:, None]
+    ALL: tl.constexpr = SETS * TILE
     across = tl.arange(0, BF)[None, :]
-    none = across * 0  # makes masks of tensors only: interpreted, those of numbers lose their type
-    inside = aliases * BF + across
-    waiting = stack + tl.program_id(0).to(tl.int64) * DEPTH * TILE + inside
-    mine = kept + tl.program_id(0).to(tl.int64) * most * TILE + inside
+    lanes = record + _zero(FAST)
+    inside = tl.arange(0, AT)[:, None] * BF + across
+    waiting = stack + tl.program_id(0).to(tl.int64) * depth * ALL + inside
+    mine = kept + tl.program_id(0).to(tl.int64) * most * ALL + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
         block = tl.load(back + item // n_tiles)
         local = item % n_tiles
         tile = first_tile + local
-        series = tile % n_series
+        series = (tile % n_series).to(tl.int64)
         band = tile // n_series
         f = band * BF + across
         band -= first_tile // n_series
         there = f < n_freq
-        place = series.to(tl.int64) * n_slots * n_freq + f
-        q_place = series.to(tl.int64) * n_rows * n_freq + f
+        from_runoff = runoff + (series * n_slots * width + f)
+        back_to_runoff = to_runoff + (series * n_slots * width + f)
+        from_q = from_discharge + (series * n_rows * width + f)
         begin = tl.load(start + block)
         end = tl.load(start + block + 1)
         counts = tl.load(weight + f, mask=there, other=0.0)
+        gains = tl.load(gain + f, mask=there, other=0.0)
         undone = tl.load(undo + f, mask=there, other=0.0)
-        for g in range(G):
-            alias = g * AT + aliases
-            again = none + g > 0
-            dr, di, sharp, enter_r, enter_i = _tables(
-                d_table, sharp_table, enter_table, alias, f, n_freq, RATIO, UNIT, SHARP
-            )
-            at_bin = alias * n_forcing + f
-            if PLAIN:
-                known = (alias < RATIO) & there
-                entry = tl.load(leave_table + alias * n_freq + f, mask=known, other=0)
-                leave_r = _real(entry)
-                leave_i = _imag(entry)
-            # down once more
-            yr = tl.zeros([AT, BF], tl.float32)
-            yi = tl.zeros([AT, BF], tl.float32)
-            top = 0
-            next_own = tl.load(
-                runoff + tl.load(column + begin).to(tl.int64) * n_freq + place, mask=there, other=0
-            )
-            next_at = tl.load(column + tl.minimum(begin + 1, end - 1))
-            next_todo = tl.load(op + begin)
-            next_p, next_b, next_c, next_s = _numbers(coefficient, begin, n_slots, TABLE, SPLIT)
-            for k in range(end - begin):
-                slot = begin + k
-                own = next_own
-                todo = next_todo
-                p = next_p
-                b = next_b
-                c = next_c
-                s = next_s
-                following = tl.minimum(slot + 1, end - 1)
-                next_own = tl.load(runoff + next_at.to(tl.int64) * n_freq + place, mask=there, other=0)
-                next_at = tl.load(column + tl.minimum(slot + 2, end - 1))
-                next_todo = tl.load(op + following)
-                next_p, next_b, next_c, next_s = _numbers(coefficient, following, n_slots, TABLE, SPLIT)
-                if todo & 4:
-                    tl.store(waiting + top * TILE, _word(yr, yi))
-                    top += 1
-                    yr = tl.zeros([AT, BF], tl.float32)
-                    yi = tl.zeros([AT, BF], tl.float32)
-                if todo & 16:
-                    for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
-                        which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
-                        more = tl.load(flow + (which * G + g) * TILE + inside)
-                        yr += _real(more)
-                        yi += _imag(more)
-                own_r, own_i = _enter(own, enter_r, enter_i, REAL)
-                if SPLIT:
-                    keep_r = yr
-                    keep_i = yi
-                else:
-                    keep_r = yr + own_r
-                    keep_i = yi + own_i
-                if HALF:
-                    tl.store(mine + k * TILE, _half_word(keep_r, keep_i))
-                else:
-                    tl.store(mine + k * TILE, _word(keep_r, keep_i))
-                w_at = ((slot.to(tl.int64) * bound + band) * G + g) * TILE + inside
-                yr, yi = _pass(
-                    yr, yi, own_r, own_i, p, b, c, s, dr, di, sharp, at_bin, slot, w_at, delay, table, turn, rest,
-                    bins, log_radius, SECTIONS, TABLE, DELAY, BIG, SPLIT, UNIT, SHARP, FAST,
-                )  # fmt: skip
-                if todo & 8:
-                    top -= 1
-                    more = tl.load(waiting + top * TILE)
-                    yr += _real(more)
-                    yi += _imag(more)
-                if todo & 64:
-                    yr = tl.zeros([AT, BF], tl.float32)
-                    yi = tl.zeros([AT, BF], tl.float32)
+        for g in range(PASSES):
+            first_alias = g * SETS * AT
+            nr, ni, er, ei, lr, li = _points(
+                first, second, enter_table, leave_table, first_alias, f, n_freq,
+                AT, SETS, RATIO, REAL, PLAIN,
+            )  # fmt: skip
+            _down(
+                begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting, mine, gains,
+                nr, ni, er, ei, lr, li,
+                record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest, from_runoff, from_q, flow,
+                n_tiles, width, n_forcing, bins, log_radius, bound,
+                AT, SETS, PASSES, BF, RATIO, SECTIONS, TABLE, DELAY, BIG, SPLIT, PLAIN, REAL, UNIT, SHARP, FAST,
+                PADDED, False, True, HALF,
+            )  # fmt: skip
             tl.debug_barrier()
-            # and up
-            gr = tl.zeros([AT, BF], tl.float32)
-            gi = tl.zeros([AT, BF], tl.float32)
+            gr = _zeros(AT, BF, SETS)
+            gi = _zeros(AT, BF, SETS)
             top = 0
-            next_had = tl.load(mine + (end - begin - 1) * TILE)
-            next_todo = tl.load(op + end - 1)
-            next_row = tl.load(row + end - 1)
-            next_q = tl.load(
-                from_discharge + next_row.to(tl.int64) * n_freq + q_place,
-                mask=there & (none + next_row >= 0),
-                other=0,
-            )
-            next_row = tl.load(row + tl.maximum(end - 2, begin))
-            next_at = tl.load(column + end - 1)
-            next_p, next_b, next_c, next_s = _numbers(coefficient, end - 1, n_slots, TABLE, SPLIT)
+            next_todo = tl.load(record + end * 8 - 8)
+            next_row = tl.load(lanes + end * 8 - 7)
+            next_q = tl.load(from_q + _far(next_row, width), mask=there & (f * 0 + next_row >= 0), other=0)
+            next_row = tl.load(lanes + tl.maximum(end - 2, begin) * 8 + 1)
+            next_at = tl.load(lanes + end * 8 - 6)
+            next_a, next_b, next_c, next_s = _numbers(lanes, end - 1, TABLE, SPLIT)
             for k in range(end - begin):
                 slot = end - 1 - k
                 todo = next_todo
-                had = next_had
                 q_word = next_q
-                p = next_p
+                at = next_at
+                a = next_a
                 b = next_b
                 c = next_c
                 s = next_s
                 following = tl.maximum(slot - 1, begin)
-                next_todo = tl.load(op + following)
-                next_had = tl.load(mine + (following - begin) * TILE)
+                next_todo = tl.load(record + following * 8)
                 next_q = tl.load(
-                    from_discharge + next_row.to(tl.int64) * n_freq + q_place,
-                    mask=there & (none + next_row >= 0),
-                    other=0,
+                    from_q + _far(next_row, width), mask=there & (f * 0 + next_row >= 0), other=0
                 )
-                next_row = tl.load(row + tl.maximum(slot - 2, begin))
-                at = next_at
-                next_at = tl.load(column + following)
-                next_p, next_b, next_c, next_s = _numbers(coefficient, following, n_slots, TABLE, SPLIT)
-                r_at = at.to(tl.int64) * n_freq + place
-                so_far = tl.load(to_runoff + r_at, mask=there & again, other=0)
-                if todo & 8:
-                    tl.store(waiting + top * TILE, _word(gr, gi))
-                    top += 1
-                if todo & 64:
-                    gr = tl.zeros([AT, BF], tl.float32)
-                    gi = tl.zeros([AT, BF], tl.float32)
-                if todo & 32:
-                    for e in range(tl.load(leave + slot), tl.load(leave + slot + 1)):
-                        which = tl.load(leave_flow + e).to(tl.int64) * n_tiles + local
-                        _wait(ready + which, g + 1)
-                        more = tl.load(from_flow + (which * G + g) * TILE + inside, cache_modifier=".cg")
-                        gr += _real(more)
-                        gi += _imag(more)
+                next_row = tl.load(lanes + tl.maximum(slot - 2, begin) * 8 + 1)
+                next_at = tl.load(lanes + following * 8 + 2)
+                next_a, next_b, next_c, next_s = _numbers(lanes, following, TABLE, SPLIT)
+                r_at = back_to_runoff + _far(at, width)
+                delay = 0
+                if DELAY:
+                    delay = tl.load(record + slot * 8 + 7)
+                so_far = tl.zeros_like(q_word)
+                if PASSES > 1:
+                    so_far = tl.load(r_at, mask=there & (f * 0 + g > 0), other=0)
+                rr = tl.zeros([1, BF], tl.float32)
+                ri = tl.zeros([1, BF], tl.float32)
+                if SPLIT:
+                    rr, ri = _own(tl.load(from_runoff + _far(at, width), mask=there, other=0), gains, REAL)
+                if todo & 104:
+                    if todo & 8:
+                        _store(waiting + top * ALL, gr, gi, TILE, SETS, False)
+                        top += 1
+                    if todo & 64:
+                        gr = _zeros(AT, BF, SETS)
+                        gi = _zeros(AT, BF, SETS)
+                    if todo & 32:
+                        for e in range(tl.load(leave + slot), tl.load(leave + slot + 1)):
+                            which = tl.load(leave_flow + e).to(tl.int64) * n_tiles + local
+                            _wait(ready + which, g + 1)
+                            more_r, more_i = _load(
+                                from_flow + (which * PASSES + g) * ALL + inside, TILE, SETS, True
+                            )
+                            gr = _plus(gr, more_r, SETS)
+                            gi = _plus(gi, more_i, SETS)
                 qr = _real(q_word) * counts
                 qi = _imag(q_word) * counts
-                if PLAIN:
-                    gr += leave_r * qr + leave_i * qi
-                    gi += leave_r * qi - leave_i * qr
-                else:
-                    gr += qr
-                    gi += qi
-                if DELAY:
-                    gr, gi = _late(
-                        gr, gi, turn, rest, at_bin, tl.load(delay + slot), bins, log_radius, BIG, True
-                    )
-                if HALF:
-                    xr = _half_real(had)
-                    xi = _half_imag(had)
-                else:
-                    xr = _real(had)
-                    xi = _imag(had)
-                # t = conj(x) g
-                tr = xr * gr + xi * gi
-                ti = xr * gi - xi * gr
-                if TABLE:
-                    w_at = ((slot.to(tl.int64) * bound + band) * G + g) * TILE + inside
-                    w_word = tl.load(table + w_at)
-                    wr = _real(w_word)
-                    wi = _imag(w_word)
-                    tl.store(
-                        to_table + ((slot.to(tl.int64) * n_tiles + local) * G + g) * TILE + inside,
-                        _word(-tr, -ti),
-                    )
-                else:
-                    ur, ui, inverse = _section(dr, di, sharp, b, c, UNIT, SHARP, FAST)
-                    factor = p * inverse
-                    onr = factor * ur
-                    oni = factor * ui
-                    wr, wi = _series_of(onr, oni, SECTIONS)
-                    if SECTIONS > 1:
-                        # what a change of one section changes of them all: n (1 − w)ⁿ⁻¹
-                        kr = tl.zeros([AT, BF], tl.float32) + SECTIONS
-                        ki = tl.zeros([AT, BF], tl.float32)
-                        for _ in tl.static_range(SECTIONS - 1):
-                            nr = kr - kr * onr + ki * oni
-                            ki = ki - kr * oni - ki * onr
-                            kr = nr
-                        nr = kr * tr + ki * ti
-                        ti = kr * ti - ki * tr
-                        tr = nr
-                    # with r = p / b held, v b changes by v² with b: nothing cancels at low frequencies
-                    ur = inverse * ur
-                    ui = inverse * ui
-                    c_at = (slot.to(tl.int64) * n_tiles + local) * G + g
-                    tl.store(to_coefficient + c_at, tl.sum(tl.sum(ur * tr + ui * ti, axis=1), axis=0))
-                    tr = p * tr
-                    ti = p * ti
+                sum_a = tl.zeros([AT, BF], tl.float32)
+                sum_b = tl.zeros([AT, BF], tl.float32)
+                sum_s = tl.zeros([AT, BF], tl.float32)
+                sum_r = tl.zeros([AT, BF], tl.float32)
+                sum_i = tl.zeros([AT, BF], tl.float32)
+                upper_r = ()
+                upper_i = ()
+                for u in tl.static_range(SETS):
+                    alias = first_alias + u * AT + tl.arange(0, AT)[:, None]
+                    bin_ = alias * n_forcing + f
+                    had = tl.load(mine + (slot - begin) * ALL + u * TILE)
+                    if PLAIN:
+                        hr = gr[u] + lr[u] * qr + li[u] * qi
+                        hi = gi[u] + lr[u] * qi - li[u] * qr
+                    elif PADDED:
+                        hr = gr[u] + tl.where(alias < RATIO, qr, 0.0)
+                        hi = gi[u] + tl.where(alias < RATIO, qi, 0.0)
+                    else:
+                        hr = gr[u] + qr
+                        hi = gi[u] + qi
+                    if DELAY:
+                        hr, hi = _late(hr, hi, turn, rest, bin_, delay, bins, log_radius, BIG, True)
+                    if HALF:
+                        xr = _half_real(had)
+                        xi = _half_imag(had)
+                    else:
+                        xr = _real(had)
+                        xi = _imag(had)
+                    # t = conj(x) g
+                    tr = xr * hr + xi * hi
+                    ti = xr * hi - xi * hr
+                    own_r = hr
+                    own_i = hi
+                    if TABLE:
+                        w_word = tl.load(
+                            table
+                            + ((slot.to(tl.int64) * bound + band) * PASSES + g) * ALL
+                            + u * TILE
+                            + inside
+                        )
+                        mr, mi = _times(_real(w_word), -_imag(w_word), hr, hi, False)
+                        tl.store(
+                            to_table
+                            + ((slot.to(tl.int64) * n_tiles + local) * PASSES + g) * ALL
+                            + u * TILE
+                            + inside,
+                            _word(-tr, -ti),
+                        )
+                    else:
+                        wr, wi = _section(nr[u], ni[u], a, b, c, UNIT, SHARP, FAST)
+                        if SECTIONS > 1:
+                            oner = wr
+                            onei = wi
+                            if UNIT:
+                                onei = wr * wi
+                            allr, alli = _series_of(oner, onei, SECTIONS)
+                            mr, mi = _times(allr, -alli, hr, hi, False)
+                            # what a change of one section changes of them all: n (1 - w)ⁿ⁻¹
+                            kr = tl.zeros([AT, BF], tl.float32) + SECTIONS
+                            ki = tl.zeros([AT, BF], tl.float32)
+                            for _ in tl.static_range(SECTIONS - 1):
+                                new = kr - kr * oner + ki * onei
+                                ki = ki - kr * onei - ki * oner
+                                kr = new
+                            new = kr * tr + ki * ti
+                            ti = kr * ti - ki * tr
+                            tr = new
+                        else:
+                            mr, mi = _times(wr, -wi, hr, hi, UNIT)
+                        if UNIT:
+                            sum_a += wr * (tr + wi * ti)
+                        else:
+                            sum_a += wr * tr + wi * ti
+                        if SPLIT:
+                            enter_r, enter_i = _enter(rr, ri, er[u], ei[u], REAL)
+                            sr = enter_r * hr + enter_i * hi
+                            si = enter_r * hi - enter_i * hr
+                            if UNIT:
+                                sum_s += wr * (sr + wi * si)
+                            else:
+                                sum_s += wr * sr + wi * si
+                            tr += s * sr
+                            ti += s * si
+                            own_r = hr - s * mr
+                            own_i = hi - s * mi
+                        # with r = p / b held, w changes by w² / p with b: nothing cancels at low frequencies
+                        if UNIT:
+                            sum_b += (wr * wr) * ((1.0 - wi * wi) * tr + (wi + wi) * ti)
+                        else:
+                            sum_b += (wr * wr - wi * wi) * tr + 2.0 * (wr * wi) * ti
+                    hr = hr - mr
+                    hi = hi - mi
+                    if not SPLIT:
+                        own_r = hr
+                        own_i = hi
+                    if REAL:
+                        sum_r += er[u] * own_r
+                        sum_i += er[u] * own_i
+                    else:
+                        sum_r += er[u] * own_r + ei[u] * own_i
+                        sum_i += er[u] * own_i - ei[u] * own_r
+                    upper_r = upper_r + (hr,)
+                    upper_i = upper_i + (hi,)
+                if not TABLE:
+                    c_at = (slot.to(tl.int64) * n_tiles + local) * PASSES + g
+                    tl.store(to_coefficient + c_at, tl.sum(tl.sum(sum_a, axis=0), axis=0))
+                    tl.store(to_coefficient + step + c_at, tl.sum(tl.sum(sum_b, axis=0), axis=0))
                     if SPLIT:
-                        r_word = tl.load(runoff + r_at, mask=there, other=0)
-                        rr, ri = _enter(r_word, enter_r, enter_i, REAL)
-                        sr = rr * gr + ri * gi
-                        si = rr * gi - ri * gr
-                        by_s = tl.sum(tl.sum(ur * sr + ui * si, axis=1), axis=0)
-                        tl.store(to_coefficient + step + step + c_at, by_s)
-                        tr += s * sr
-                        ti += s * si
-                    by_b = (ur * ur - ui * ui) * tr + 2.0 * (ur * ui) * ti
-                    tl.store(to_coefficient + step + c_at, tl.sum(tl.sum(by_b, axis=1), axis=0))
-                if SPLIT:
-                    mr = s * ur
-                    mi = s * ui
-                    own_r = gr - mr * gr - mi * gi
-                    own_i = gi - mr * gi + mi * gr
-                nr = gr - wr * gr - wi * gi
-                gi = gi - wr * gi + wi * gr
-                gr = nr
-                if not SPLIT:
-                    own_r = gr
-                    own_i = gi
+                        tl.store(to_coefficient + step + step + c_at, tl.sum(tl.sum(sum_s, axis=0), axis=0))
+                undoing = undone
                 if REAL:
-                    sr = tl.sum(enter_r * own_r, axis=0)[None, :] * undone
-                    si = tl.sum(enter_r * own_i, axis=0)[None, :] * undone
-                else:
-                    sr = tl.sum(enter_r * own_r + enter_i * own_i, axis=0)[None, :] * undone
-                    si = tl.sum(enter_r * own_i - enter_i * own_r, axis=0)[None, :] * undone
-                tl.store(to_runoff + r_at, _word(sr + _real(so_far), si + _imag(so_far)), mask=there)
-                if todo & 16:
-                    for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
-                        which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
-                        tl.store(from_flow + (which * G + g) * TILE + inside, _word(gr, gi))
-                        _publish(ready + which, g + 1)
-                if todo & 4:
-                    top -= 1
-                    more = tl.load(waiting + top * TILE)
-                    gr = _real(more)
-                    gi = _imag(more)
+                    undoing = undone * gains
+                sr = tl.sum(sum_r, axis=0)[None, :] * undoing
+                si = tl.sum(sum_i, axis=0)[None, :] * undoing
+                tl.store(r_at, _word(sr + _real(so_far), si + _imag(so_far)), mask=there)
+                if (todo & 3) != 1:
+                    gr = upper_r
+                    gi = upper_i
+                    if todo & 20:
+                        if todo & 16:
+                            for e in range(tl.load(enter + slot), tl.load(enter + slot + 1)):
+                                which = tl.load(enter_flow + e).to(tl.int64) * n_tiles + local
+                                _store(
+                                    from_flow + (which * PASSES + g) * ALL + inside, gr, gi, TILE, SETS, False
+                                )
+                                _publish(ready + which, g + 1)
+                        if todo & 4:
+                            top -= 1
+                            gr, gi = _load(waiting + top * ALL, TILE, SETS, False)
             tl.debug_barrier()
         item = tl.atomic_add(counter, 1)
 
@@ -598,7 +775,7 @@ def gather_series(
     if begin + tl.program_id(1) * BT < past:
         value += tl.load(early + (batch * past + t) * n_rows + rows, mask=good & (t < past), other=0.0)
     if SCALED:
-        value = value * tl.load(scale + lag, mask=lag < length, other=0.0)
+        value = value * tl.load(scale + lag, mask=lag < high, other=0.0)
     lag_t = tl.program_id(1) * BT + tl.arange(0, BT)[None, :]
     rows_t = tl.program_id(0) * BR + tl.arange(0, BR)[:, None]
     at = (number.to(tl.int64) * n_rows + rows_t) * length + lag_t

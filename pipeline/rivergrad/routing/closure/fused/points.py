@@ -10,31 +10,54 @@ from torch import Tensor
 
 from rivergrad.routing.closure.contour import CPU, Contour
 
-ALIASES, POINTS = 8, 512
-"""A tile: at most so many aliases, and so many points in all, of which a lane of the warp has 16."""
+POINTS = 512
+"""A tile: at most so many points, of which a lane of the warp has 16."""
+LARGEST_SETS, LEAST_FREQUENCIES = 3, 8
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Points that one warp takes at a time: aliases × forcing-step frequencies of one series."""
+    """Points that one warp takes at a time: aliases × forcing-step frequencies of one series.
+
+    Attributes:
+        aliases: of a tensor in the kernels, a power of two.
+        sets: tensors held at once.
+        passes: taken one after the other, until all aliases have been.
+        frequencies: of a tile.
+        ratio: routing steps of a forcing step: aliases that there are.
+    """
 
     aliases: int
+    sets: int
+    passes: int
     frequencies: int
     ratio: int
 
     @classmethod
     def of(cls, ratio: int) -> Tiling:
-        """Powers of two, as near to the sizes above as the ratio lets it."""
-        aliases = min(ALIASES, 1 << max(0, (ratio - 1).bit_length()))
-        return cls(aliases, min(256, POINTS // aliases), ratio)
+        """Few aliases that are none, then few passes, then few tensors."""
+        found = []
+        for sets in range(1, LARGEST_SETS + 1):
+            most = 1 << ((POINTS // sets).bit_length() - 1)
+            for aliases in (1 << k for k in range((most // LEAST_FREQUENCIES).bit_length())):
+                passes = -(-ratio // (sets * aliases))
+                found.append((passes * sets * aliases, passes, sets, aliases, min(256, most // aliases)))
+        _, passes, sets, aliases, frequencies = min(found)
+        return cls(aliases, sets, passes, frequencies, ratio)
 
     @property
     def groups(self) -> int:
-        """Groups of aliases, taken one after the other."""
-        return -(-self.ratio // self.aliases)
+        """Tensors in all."""
+        return self.sets * self.passes
+
+    @property
+    def padded(self) -> bool:
+        """Whether some aliases are none."""
+        return self.groups * self.aliases > self.ratio
 
     @property
     def points(self) -> int:
+        """Of a tensor."""
         return self.aliases * self.frequencies
 
     def count(self, n_freq: int) -> int:
@@ -107,26 +130,28 @@ class Points:
         return not (self.plain or self.delay or self.digits)
 
     def _table(self, values: Tensor) -> Tensor:
-        return values.to(torch.complex64).view(self.ratio, self.n_freq)
+        kind = torch.complex64 if values.is_complex() else torch.float32
+        return values.to(kind).view(self.ratio, self.n_freq)
 
-    @cached_property
+    @property
     def _half_angle(self) -> Tensor:
         alias = torch.arange(self.ratio, device=self.device, dtype=torch.float64)
         frequency = torch.arange(self.n_freq, device=self.device, dtype=torch.float64)
         return (alias[:, None] * self.length + frequency) * (torch.pi / self.bins)
 
     @cached_property
-    def d(self) -> Tensor:
-        """1 − 1/z: small numbers to their last digit. On the unit circle (sin², sin) of (half the angle, the angle)."""
+    def inverse(self) -> tuple[Tensor, Tensor]:
+        """Of 1 / d for d = 1 - 1/z the two numbers that `kernels._section` takes: small d to their last digit.
+
+        On the unit circle 1 / sin² and the cotangent of half the angle; at no frequency at all, where they have no
+        end, numbers so large that nothing is left of what the reach takes away.
+        """
         if self.unit:
             half = self._half_angle
-            return self._table(torch.complex(torch.sin(half) ** 2, torch.sin(2 * half)))
-        return self._table(1 - 1 / self.contour.z)
-
-    @cached_property
-    def sharp(self) -> Tensor:
-        """cos² of half the angle."""
-        return (torch.cos(self._half_angle) ** 2).to(torch.float32)
+            half[0, 0] = 2.0**-30
+            return self._table(1 / torch.sin(half) ** 2), self._table(1 / torch.tan(half))
+        inverse = 1 / (1 - 1 / self.contour.z)
+        return self._table(inverse.real), self._table(inverse.imag)
 
     @cached_property
     def _gain(self) -> Tensor:
@@ -138,6 +163,12 @@ class Points:
         """Weights with which runoff enters."""
         hold = self.contour.hold
         return self._table(hold if self.plain else hold * self._gain)
+
+    @cached_property
+    def gain(self) -> Tensor:
+        """Those weights where they are real: at each frequency this times `inverse[0]`, whatever the alias."""
+        hold = (self.contour.hold * self._gain).real.view(self.ratio, self.n_freq)[0]
+        return (hold / self.inverse[0][0]).to(torch.float32)
 
     @cached_property
     def leave(self) -> Tensor | None:

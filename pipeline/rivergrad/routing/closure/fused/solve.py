@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -12,22 +12,40 @@ from torch.autograd.function import once_differentiable
 
 from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
-from rivergrad.routing.closure.fused.sweeps import Cut, Net, Rational, Sweeps, Tabulated, gather, scatter
+from rivergrad.routing.closure.fused.sweeps import (
+    DELAY,
+    NUMBERS,
+    Cut,
+    Net,
+    Rational,
+    Sweeps,
+    Tabulated,
+    gather,
+    scatter,
+)
+from rivergrad.routing.closure.fused.transforms import to_series, to_spectra
 
 
 class Source(Protocol):
     """Where the responses of the reaches come from, for some frequency tiles at a time."""
 
-    def tile_bytes(self, tiling: Tiling) -> int:
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         """Bytes of the responses in one frequency tile, made anew for each chunk of them; 0 where they are few."""
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational | Tabulated:
         """Responses from the tensors they depend on, in frequency tiles first to last."""
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         """Gradients of those tensors from what `Sweeps.up` found."""
 
@@ -40,33 +58,59 @@ class Coefficients:
     all water is that has come far; in any other terms it is a small difference of large ones.
     """
 
-    net: Net
     sections: int
     delay: Tensor | None  # (reach,) int64
     sharp: bool = True
+    _made: dict[tuple[Net, bool], Rational] = field(default_factory=dict, repr=False, compare=False)
 
-    def tile_bytes(self, tiling: Tiling) -> int:
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         return 0
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Rational:
+        # the way up needs the same once more, and so does the next group of segments
+        key = net, points.unit
+        if key not in self._made:
+            self._made[key] = self._make(net, values, points.unit)
+        return self._made[key]
+
+    def _make(self, net: Net, values: Sequence[Tensor], unit: bool) -> Rational:
         r, b, *split = (value.detach() for value in values)
-        numbers = torch.stack([r * b, b, 1 - b, *(s * b for s in split)])[:, self.net.index].to(torch.float32)
-        delay = None
+        p = _apart_from_zero(r * b)
+        if unit:
+            k, turn = (2 - b) / (2 * p), b / (2 - b)
+            three = [k, k, turn] if self.sharp else [k * turn**2, k * (1 - turn**2), turn]
+        else:
+            three = [b / p, (1 - b) / p, b]
+        numbers = torch.stack([*three, *(s * b / p for s in split)], dim=1)[net.index].to(torch.float32)
+        record = net.record.clone()
+        record[: net.n_slots, NUMBERS : NUMBERS + numbers.shape[1]] = numbers.view(torch.int32)
         if self.delay is not None:
             # beyond the transform it goes round as it may; damping takes it away or the length was chosen for it
-            delay = self.delay[self.net.index].clamp(max=1 << 30).to(torch.int32)
-        return Rational(numbers, self.sections, delay, self.sharp)
+            record[: net.n_slots, DELAY] = self.delay[net.index].clamp(max=1 << 30).to(torch.int32)
+        return Rational(record, self.sections, bool(split), self.delay is not None, self.sharp)
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         sums = torch.empty_like(found)
-        sums[:, self.net.index] = found
-        b = values[1].detach()
-        by_r, by_b, *split = sums
+        sums[:, net.index] = found
+        r, b = values[0].detach(), values[1].detach()
+        by_r, by_b, *split = sums / _apart_from_zero(r * b)
         return [-b * by_r, -by_b / b, *(-b * by_s for by_s in split)]
+
+
+def _apart_from_zero(p: Tensor) -> Tensor:
+    """Sums for the gradients are taken times p; at 1e-10 a reach is as good as not there."""
+    return torch.where(p.abs() < 1e-10, 1e-10, p)
 
 
 TABLE_BYTES = 1 << 30
@@ -77,16 +121,15 @@ TABLE_BYTES = 1 << 30
 class Table:
     """Responses of any other scheme, tabulated; the tensors are its parameters, (reach,) float64 each."""
 
-    net: Net
     spectrum: Callable[[dict[str, Tensor], Contour], Tensor]
     names: tuple[str, ...]
 
-    def tile_bytes(self, tiling: Tiling) -> int:
-        return self.net.n_slots * tiling.groups * tiling.points * 8
+    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
+        return net.n_slots * tiling.groups * tiling.points * 8
 
-    def _groups(self, points: Points) -> list[slice]:
+    def _groups(self, net: Net, points: Points) -> list[slice]:
         size = max(1, TABLE_BYTES // (6 * 16 * points.bins))
-        return [slice(a, a + size) for a in range(0, self.net.n_slots, size)]
+        return [slice(a, a + size) for a in range(0, net.n_slots, size)]
 
     def _some(
         self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
@@ -97,24 +140,29 @@ class Table:
         return tiling.pack(w, first, last)
 
     def transfer(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
+        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
     ) -> Tabulated:
         size = tiling.groups * tiling.points
-        table = torch.empty(
-            self.net.n_slots, last - first, size, dtype=torch.complex64, device=self.net.device
-        )
+        table = torch.empty(net.n_slots, last - first, size, dtype=torch.complex64, device=net.device)
         with torch.no_grad():
-            for some in self._groups(points):
-                here = self.net.index[some]
+            for some in self._groups(net, points):
+                here = net.index[some]
                 table[some] = self._some([v[here] for v in values], points, tiling, first, last)
         return Tabulated(table)
 
     def gradients(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int, found: Tensor
+        self,
+        net: Net,
+        values: Sequence[Tensor],
+        points: Points,
+        tiling: Tiling,
+        first: int,
+        last: int,
+        found: Tensor,
     ) -> list[Tensor]:
         out = [torch.zeros_like(value) for value in values]
-        for some in self._groups(points):
-            here = self.net.index[some]
+        for some in self._groups(net, points):
+            here = net.index[some]
             leaves = [value[here].detach().requires_grad_() for value in values]
             with torch.enable_grad():
                 w = self._some(leaves, points, tiling, first, last)
@@ -147,6 +195,8 @@ class Work:
         length = self.cut.points.length
         one = (self.net.n_slots + self.net.n_rows) * 4 * 2 * (length + 2)
         most = max(1, self.budget // max(1, one))
+        count = max(1, -(-n_series // most))
+        most = max(1, -(-n_series // count))
         return [(a, min(a + most, n_series)) for a in range(0, n_series, most)]
 
     def sweeps(self, n_series: int) -> Sweeps:
@@ -154,7 +204,7 @@ class Work:
 
     def chunks(self, sweeps: Sweeps, gradient: bool) -> list[tuple[int, int]]:
         """Runs of tiles that are swept at once."""
-        return sweeps.chunks(gradient, self.source.tile_bytes(sweeps.tiling))
+        return sweeps.chunks(gradient, self.source.tile_bytes(self.net, sweeps.tiling))
 
     def bands(self, sweeps: Sweeps, chunk: tuple[int, int]) -> tuple[int, int]:
         """Frequency tiles of a chunk."""
@@ -164,7 +214,8 @@ class Work:
         self, values: Sequence[Tensor], sweeps: Sweeps, chunk: tuple[int, int]
     ) -> Rational | Tabulated:
         """Responses for a chunk."""
-        return self.source.transfer(values, self.cut.points, sweeps.tiling, *self.bands(sweeps, chunk))
+        bands = self.bands(sweeps, chunk)
+        return self.source.transfer(self.net, values, self.cut.points, sweeps.tiling, *bands)
 
 
 class _Solve(torch.autograd.Function):
@@ -186,9 +237,8 @@ class _Solve(torch.autograd.Function):
         for first, last in groups:
             sweeps = work.sweeps(last - first)
             spectra = _to_spectra(work, early, runoff, first, last)
-            found = torch.empty(
-                last - first, net.n_rows, points.n_freq, dtype=torch.complex64, device=net.device
-            )
+            shape = last - first, net.n_rows, spectra.shape[2]
+            found = torch.empty(shape, dtype=torch.complex64, device=net.device)
             flows = []
             gradient = any(ctx.needs_input_grad)
             for chunk in work.chunks(sweeps, gradient):
@@ -205,7 +255,7 @@ class _Solve(torch.autograd.Function):
                 ctx.flows = flows  # spares the way up a way down
             del flows
             if net.n_rows:
-                series = torch.fft.irfft(found, points.length, norm="forward")
+                series = to_series(found, points.length)
                 del found
                 scale = points.scale_out if points.digits else None
                 scatter(series, discharge, cut, first, 0, cut.lead, cut.lead + cut.hop, scale)
@@ -219,8 +269,8 @@ class _Solve(torch.autograd.Function):
         runoff, early, inflow, *values = ctx.saved_tensors
         net, cut, points = work.net, work.cut, work.cut.points
         need_runoff, need_early = ctx.needs_input_grad[1:3]
-        to_runoff = torch.empty_like(runoff) if need_runoff else None
-        to_early = torch.empty_like(early) if need_early else None
+        to_runoff: Tensor | None = None
+        to_early: Tensor | None = None
         to_inflow = torch.empty_like(inflow)
         to_values: list[Tensor] | None = None
         high = cut.lead + cut.hop
@@ -230,7 +280,8 @@ class _Solve(torch.autograd.Function):
         for first, last in work.groups(runoff.shape[0]):
             sweeps = work.sweeps(last - first)
             spectra = _to_spectra(work, early, runoff, first, last)
-            wanted = torch.fft.rfft(gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out))
+            wanted = gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out)
+            wanted = to_spectra(wanted, points.length)
             back = torch.empty_like(spectra)
             entered = []
             for number, chunk in enumerate(work.chunks(sweeps, True)):
@@ -245,7 +296,7 @@ class _Solve(torch.autograd.Function):
                 del flow, transfer
                 entered.append(into)
                 parts = work.source.gradients(
-                    values, points, sweeps.tiling, *work.bands(sweeps, chunk), found
+                    net, values, points, sweeps.tiling, *work.bands(sweeps, chunk), found
                 )
                 to_values = (
                     parts if to_values is None else [a + b for a, b in zip(to_values, parts, strict=True)]
@@ -255,8 +306,11 @@ class _Solve(torch.autograd.Function):
                 tiles = torch.cat(entered, dim=1)
                 to_inflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
             if need_runoff or need_early:
-                series = torch.fft.irfft(back, points.length, norm="forward")
+                series = to_series(back, points.length)
                 del back
+                if first == 0:  # not before: the memory was needed
+                    to_runoff = torch.empty_like(runoff) if need_runoff else None
+                    to_early = torch.empty_like(early) if need_early else None
                 for out, since in ((to_runoff, cut.lead), (to_early, cut.lead - early.shape[1])):
                     if out is not None:
                         scatter(series, out, cut, first, since, 0, high, scale_in, add=first > 0)
@@ -271,7 +325,7 @@ def _to_spectra(work: Work, early: Tensor, runoff: Tensor, first: int, last: int
     cut = work.cut
     scale = cut.points.scale_in if cut.points.digits else None
     high = cut.lead + cut.hop
-    return torch.fft.rfft(gather(early, runoff, cut, first, last, 0, high, scale))
+    return to_spectra(gather(early, runoff, cut, first, last, 0, high, scale), cut.points.length)
 
 
 def solve(

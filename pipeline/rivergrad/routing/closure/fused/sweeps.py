@@ -11,31 +11,48 @@ from torch import Tensor
 
 from rivergrad.routing.closure.fused import kernels
 from rivergrad.routing.closure.fused.points import Points, Tiling
+from rivergrad.routing.closure.fused.transforms import padded
 from rivergrad.routing.recurrence.cuda.layout import POP, PUSH, make_layout, usual_block
 from rivergrad.routing.recurrence.problem import Index, Problem
 
-PROGRAMS_DOWN, PROGRAMS_UP = 12, 8
-"""Warps that draw work, for each multiprocessor: about as many as there are registers for."""
-REGISTERS_DOWN = 168
-"""Of a lane on the way down: the compiler takes 208 if it is let, which leaves room for 9 warps instead of 12."""
-BLOCK_REACHES = 64
-"""Reaches of a block, at most: one warp sweeps them for one tile of points."""
+
+@dataclass(frozen=True)
+class Room:
+    """Registers of a lane, and warps for each multiprocessor, for which there are so many."""
+
+    registers: int
+    programs: int
+
+
+DOWN, UP = Room(128, 16), Room(152, 13)
+"""The compiler takes 160 and 205 if it is let; so many are enough for all but what passes through memory anyway."""
+DOWN_HEAVY, UP_HEAVY = Room(184, 11), Room(224, 9)
+"""The same for responses that take more: delays, several sections, series that enter and leave."""
+RECORD, NUMBERS, DELAY = 8, 3, 7
+"""Words that are told of a reach, and which of them say what its response is; see `kernels`."""
+BLOCK_REACHES = 32
+"""Reaches of a block, at most: one warp sweeps them for one tile of points. On the way up it keeps them all."""
+WIDE_BLOCK = 128
+"""The same where there is no way up, and so much to do that blocks which wait for each other do not matter."""
 
 
 @dataclass(frozen=True)
 class Rational:
-    """Responses as sections, H = (1 − p d / (b + c d))ⁿ z^−delay with c = 1 − b; all in the order of slots.
+    """Responses as sections, H = (1 − w)ⁿ z^−delay with w = p d / (b + (1 − b) d); all in the order of slots.
 
     Attributes:
-        numbers: (3 or 4, slot) float32: p, b, c, and s where runoff enters by 1 − s d / (b + c d) instead.
+        record: (slot + 2, RECORD) int32, `Net.record` with the numbers of the responses: float32, three for w, see
+            `kernels._section`, and s; and the delays.
         sections: n.
-        delay: (slot,) int32 routing steps, or None.
+        split: whether runoff enters by 1 − s w instead.
+        late: whether there are delays.
         sharp: whether b comes near 2 anywhere.
     """
 
-    numbers: Tensor
+    record: Tensor
     sections: int
-    delay: Tensor | None
+    split: bool
+    late: bool
     sharp: bool
 
 
@@ -53,7 +70,7 @@ class Net:
         n = problem.n_reaches
         if block_reaches is None:
             block_reaches = min(BLOCK_REACHES, usual_block(n))
-        layout = make_layout(problem, block_reaches, leaves=False)
+        layout = make_layout(problem, block_reaches, leaves=True)
         self.device, self.n_slots, self.n_blocks = device, layout.n_slots, layout.n_blocks
         self.n_crossings, self.n_inlets = layout.n_flows, int(problem.inlets.size)
         self.n_outlets = int(problem.outlets.size)
@@ -65,10 +82,11 @@ class Net:
         waiting = np.cumsum(((layout.op & PUSH) > 0).astype(np.int64) - ((layout.op & POP) > 0))
         self.depth = max(1, int(waiting.max(initial=0)) + 1)
         self.most = int(np.diff(layout.start).max(initial=1))
-        self.start, self.back, self.op = self._put(layout.start), self._put(layout.back), self._put(layout.op)
-        self.row = self._put(row_of[layout.column])
-        self.column = self._put(layout.column)
-        self.index = self.column.to(torch.int64)
+        self.start, self.back = self._put(layout.start), self._put(layout.back)
+        record = np.zeros((n + 2, RECORD), np.int32)  # looked ahead to, never worked on
+        record[:n, :3] = np.stack([layout.op, row_of[layout.column], layout.column], axis=1)
+        self.record = self._put(record)
+        self.index = self._put(layout.column).to(torch.int64)
         self.enter, self.leave = self._put(layout.enter), self._put(layout.leave)
         inlet, outlet = self.n_crossings, self.n_crossings + self.n_inlets
         self.enter_flow = self._put(self._flow(layout.enter_flow, inlet))
@@ -126,11 +144,11 @@ class Sweeps:
     @property
     def block_bytes(self) -> int:
         """Bytes in which one program keeps a block on the way up."""
-        return self.net.most * self.tiling.points * (4 if self.half else 8)
+        return self.net.most * self.tiling.sets * self.tiling.points * (4 if self.half else 8)
 
     @property
     def programs_up(self) -> int:
-        return max(1, min(self.net.programs(PROGRAMS_UP), self.budget // self.block_bytes))
+        return max(1, min(self.net.programs(UP.programs), self.budget // self.block_bytes))
 
     def chunks(self, gradient: bool, table_bytes: int = 0) -> list[tuple[int, int]]:
         """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles."""
@@ -145,28 +163,29 @@ class Sweeps:
             size = -(-size // along) * along
         return [(a, min(a + size, self.n_tiles)) for a in range(0, self.n_tiles, size)]
 
-    def _shared(self, transfer: Rational | Tabulated, first: int, last: int) -> dict[str, Any]:
+    def _shared(self, transfer: Rational | Tabulated, width: int, first: int, last: int) -> dict[str, Any]:
         """Arguments that both sweeps take."""
         points, net, tiling = self.points, self.net, self.tiling
-        nothing = net.op
+        nothing = net.start
+        one, two = points.inverse
         return {
             **self._of(transfer),
             "start": net.start,
-            "op": net.op,
-            "column": net.column,
-            "row": net.row,
             "enter": net.enter,
             "enter_flow": net.enter_flow,
             "leave": net.leave,
             "leave_flow": net.leave_flow,
-            "d_table": words(points.d),
-            "enter_table": words(points.enter),
+            "first": one,
+            "second": two,
+            "gain": points.gain if points.real else points.counts,
+            "enter_table": nothing if points.real else words(points.enter),
             "leave_table": nothing if points.leave is None else words(points.leave),
             "n_items": net.n_blocks * (last - first),
             "n_tiles": last - first,
             "first_tile": first,
             "n_series": self.n_series,
             "n_freq": points.n_freq,
+            "width": width,
             "n_slots": net.n_slots,
             "n_rows": net.n_rows,
             "n_forcing": points.length,
@@ -174,7 +193,8 @@ class Sweeps:
             "log_radius": points.contour.log_radius,
             "bound": -(-last // self.n_series) - first // self.n_series,
             "AT": tiling.aliases,
-            "G": tiling.groups,
+            "SETS": tiling.sets,
+            "PASSES": tiling.passes,
             "BF": tiling.frequencies,
             "RATIO": points.ratio,
             "BIG": points.bins > 46_000,
@@ -182,20 +202,19 @@ class Sweeps:
             "REAL": points.real,
             "UNIT": points.unit,
             "FAST": net.device.type == "cuda",
-            "DEPTH": net.depth,
+            "PADDED": tiling.padded,
+            "depth": net.depth,
             "num_warps": 1,
         }
 
     def _of(self, transfer: Rational | Tabulated) -> dict[str, Any]:
         """Those of them that say what the responses are."""
-        points, nothing = self.points, self.net.op
+        points, net = self.points, self.net
         found: dict[str, Any] = {
-            "coefficient": nothing,
-            "delay": nothing,
-            "table": nothing,
-            "turn": nothing,
-            "rest": nothing,
-            "sharp_table": points.counts,
+            "record": net.record,
+            "table": net.start,
+            "turn": net.start,
+            "rest": net.start,
             "SECTIONS": 1,
             "TABLE": False,
             "DELAY": False,
@@ -205,16 +224,23 @@ class Sweeps:
         if isinstance(transfer, Tabulated):
             return found | {"table": words(transfer.values), "TABLE": True}
         found |= {
-            "coefficient": transfer.numbers,
+            "record": transfer.record,
             "SECTIONS": transfer.sections,
-            "SPLIT": transfer.numbers.shape[0] == 4,
+            "SPLIT": transfer.split,
+            "SHARP": transfer.sharp and points.unit,
         }
-        if transfer.delay is not None:
+        if transfer.late:
             turn, rest = points.turn
-            found |= {"delay": transfer.delay, "turn": words(turn), "rest": words(rest), "DELAY": True}
-        if transfer.sharp and points.unit:
-            found |= {"sharp_table": points.sharp, "SHARP": True}
+            found |= {"turn": words(turn), "rest": words(rest), "DELAY": True}
         return found
+
+    def _heavy(self, transfer: Rational | Tabulated) -> bool:
+        if isinstance(transfer, Tabulated):
+            return not self.points.real
+        return transfer.sections > 1 or transfer.late or transfer.split or not self.points.real
+
+    def _limit(self, room: Room) -> dict[str, int]:
+        return {"maxnreg": room.registers} if self.net.device.type == "cuda" else {}
 
     def _room(self, first: int, last: int, programs: int) -> tuple[Tensor, Tensor, Tensor, tuple[int]]:
         """Flows and their flags, the stack, and the grid."""
@@ -223,7 +249,8 @@ class Sweeps:
         flow = torch.empty(max(1, net.n_flows), tiles, values, dtype=torch.complex64, device=net.device)
         ready = torch.zeros(max(1, net.n_flows) * tiles + 4, dtype=torch.int32, device=net.device)
         programs = min(programs, net.n_blocks * tiles)
-        stack = torch.empty(programs * net.depth * self.tiling.points, dtype=torch.int64, device=net.device)
+        size = programs * net.depth * self.tiling.sets * self.tiling.points
+        stack = torch.empty(size, dtype=torch.int64, device=net.device)
         return flow, ready, stack, (programs,)
 
     def _preset(self, flow: Tensor, ready: Tensor, begin: int, values: Tensor, first: int, last: int) -> None:
@@ -232,7 +259,7 @@ class Sweeps:
         if rows:
             flow[begin : begin + rows] = self.tiling.pack(values, first, last)
             tiles = last - first
-            ready[4 + begin * tiles : 4 + (begin + rows) * tiles] = self.tiling.groups
+            ready[4 + begin * tiles : 4 + (begin + rows) * tiles] = self.tiling.passes
 
     def down(
         self,
@@ -254,18 +281,19 @@ class Sweeps:
             tiles of all series between blocks, of the inflows and of the outflows.
         """
         net = self.net
-        flow, ready, stack, grid = self._room(first, last, net.programs(PROGRAMS_DOWN))
+        room = DOWN_HEAVY if self._heavy(transfer) else DOWN
+        flow, ready, stack, grid = self._room(first, last, net.programs(room.programs))
         self._preset(flow, ready, net.n_crossings, inflow, first, last)
         kernels.sweep_down[grid](
             counter=ready,
             ready=ready[4:],
             runoff=words(runoff),
-            discharge=net.op if discharge is None else words(discharge),
+            discharge=net.start if discharge is None else words(discharge),
             flow=words(flow),
             stack=stack,
             OUT=discharge is not None,
-            **({"maxnreg": REGISTERS_DOWN} if net.device.type == "cuda" else {}),
-            **self._shared(transfer, first, last),
+            **self._limit(room),
+            **self._shared(transfer, runoff.shape[2], first, last),
         )
         return flow
 
@@ -291,20 +319,23 @@ class Sweeps:
             gradient of the table.
         """
         net = self.net
-        from_flow, ready, stack, grid = self._room(first, last, self.programs_up)
+        room = UP_HEAVY if self._heavy(transfer) else UP
+        programs = min(self.programs_up, net.programs(room.programs))
+        from_flow, ready, stack, grid = self._room(first, last, programs)
         self._preset(from_flow, ready, net.n_crossings + net.n_inlets, from_outflow, first, last)
         tiles, tiling = last - first, self.tiling
         kind = torch.int32 if self.half else torch.int64
-        kept = torch.empty(grid[0] * net.most * tiling.points, dtype=kind, device=net.device)
+        size = grid[0] * net.most * tiling.sets * tiling.points
+        kept = torch.empty(size, dtype=kind, device=net.device)
         if isinstance(transfer, Rational):
             found = torch.empty(
-                transfer.numbers.shape[0] - 1, net.n_slots, tiles * tiling.groups, device=net.device
+                3 if transfer.split else 2, net.n_slots, tiles * tiling.passes, device=net.device
             )
-            numbers, table = found, net.op
+            numbers, table = found, net.start
         else:
             size = tiling.groups * tiling.points
             found = torch.empty(net.n_slots, tiles, size, dtype=torch.complex64, device=net.device)
-            numbers, table = net.op, words(found)
+            numbers, table = net.start, words(found)
         kernels.sweep_up[grid](
             counter=ready,
             ready=ready[4:],
@@ -320,10 +351,11 @@ class Sweeps:
             kept=kept,
             to_coefficient=numbers,
             to_table=table,
-            step=net.n_slots * tiles * tiling.groups,
+            step=net.n_slots * tiles * tiling.passes,
             most=net.most,
             HALF=self.half,
-            **self._shared(transfer, first, last),
+            **self._limit(room),
+            **self._shared(transfer, runoff.shape[2], first, last),
         )
         entered = from_flow[net.n_crossings :][: net.n_inlets]
         if isinstance(transfer, Rational):
@@ -358,8 +390,11 @@ def gather(
     high: int,
     scale: Tensor | None,
 ) -> Tensor:
-    """Segments first to last of records (batch, time, row), (series, row, lag); see `kernels.gather_series`."""
-    length, n_rows = cut.points.length, late.shape[2]
+    """Segments first to last of records (batch, time, row), (series, row, lag); see `kernels.gather_series`.
+
+    There is room for the spectrum in the place of each series.
+    """
+    length, n_rows = padded(cut.points.length), late.shape[2]
     out = torch.empty(last - first, n_rows, length, device=late.device)
     grid = (-(-n_rows // 64), -(-length // 32), last - first)
     if out.numel():
