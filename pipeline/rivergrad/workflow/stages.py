@@ -122,10 +122,12 @@ def fit_stages(
         def write(rows: Any, done: list[dict[str, float]] = done, offset: tuple[int, float] = offset) -> None:
             write_history(done + _after(rows, *offset))
 
+        # of the routing about where a fit begins that has seen nothing, of weights about themselves: they are frozen
+        about = np.concatenate([first[: work.n_routing], start.shared[work.n_routing :]])
         result = fit(
             view,
             start.shared,
-            make_prior(work, start.shared),
+            make_prior(work, about),
             folder=folder if is_last else folder / stage.name,
             write_history=write,
         )
@@ -136,6 +138,7 @@ def fit_stages(
             {
                 "name": stage.name,
                 "train": list(stage.train),
+                "method": stage.method,
                 "steps": result.steps,
                 "best_step": result.best_step,
                 "ended": result.ended,
@@ -171,7 +174,12 @@ def routing_alone(work: Estimation, staged: StagedResult) -> tuple[Estimation, F
     work.sweep.begin_stage(True, work.weights(shared))
     view = copy(work)
     view.learned = None
-    prior = make_prior(view, view.shared_start(staged.uniform))
+    last = stages_of(work.config)[-1]
+    view.config = _config_of(work.config, last)
+    prior = make_prior(view, view.shared_start(work.config.parameters.celerity.initial))
+    if last.method == "gauss_newton" and prior.tree is not None:  # which has measured the scale of deviations
+        assert staged.fit.prior.tree is not None
+        prior = prior.scaled(staged.fit.prior.tree.tau)
     return view, replace(staged.fit, shared=shared[: work.n_routing], prior=prior)
 
 
@@ -191,7 +199,7 @@ def _uniform(work: Estimation, run_dir: Path, shared: Float, *, learned: bool) -
 
 def _config_of(config: Workflow, stage: StageSection) -> Workflow:
     assert config.runoff is not None
-    estimate: dict[str, Any] = {"steps": stage.steps}
+    estimate: dict[str, Any] = {"steps": stage.steps, "method": stage.method}
     runoff: dict[str, Any] = {}
     if stage.learning_rate is not None:
         estimate["learning_rate"] = stage.learning_rate
