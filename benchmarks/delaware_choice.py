@@ -68,7 +68,9 @@ class Row:
     machine: str
 
 
-def scores(config: Workflow, folder: Path, held_out: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+def scores(
+    config: Workflow, folder: Path, held_out: Sequence[str], wanted: Sequence[str]
+) -> dict[str, float]:
     """NSE in the training time at some of the gauges that an estimate never saw."""
     gauges = config.gauges.model_copy(update={"holdout_ids": tuple(held_out), "folds": 0})
     shutil.rmtree(folder, ignore_errors=True)
