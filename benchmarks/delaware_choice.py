@@ -3,11 +3,11 @@
     python benchmarks/delaware_choice.py [--seeds 5 6 7 8 9] [--candidates none,volume_20d,...] [--inner 3]
         [--folder delaware_choice] [--output delaware_choice.csv]
 
-Nested cross-validation. For each fold of workflows/delaware.yaml the training gauges are dealt out to inner folds; every
+Nested cross-validation. For each fold of workflows/delaware.yaml training gauges are dealt out to inner folds; every
 candidate is trained without the gauges of one inner fold after the other and scored at them. The candidate with the
 highest median NSE over all training gauges, each scored where it was not trained on, is then trained on all of them,
 and only that one meets the fold's held-out gauges, beside routing alone, which is a candidate too (`none`). A row is a
-fold of a seed, or all folds of a seed pooled; the last one says over all seeds how often which candidate was chosen, and
+fold of a seed, or all folds of a seed pooled; the last one says over all seeds how often what was chosen, and
 the mean of the pooled medians.
 
 Candidates: `none`, workflows/delaware.yaml as it stands; `volume_10d`, `volume_20d`, `volume_40d`, the factor on the

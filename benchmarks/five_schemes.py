@@ -4,8 +4,8 @@
         [--set estimate.steps=100 ...] [--output five_schemes.csv]
 
 The world is that of workflows/end_to_end.yaml, whose truth is routed by Muskingum; every scheme learns from the same
-forcings and observations, from scratch, runoff and routing together, and then the routing alone. The table has medians over gauges of NSE and
-Spearman's correlation of celerity with the truth over the reaches upstream of a training gauge.
+forcings and observations, from scratch, runoff and routing together, and then the routing alone. The table has medians
+over gauges of NSE and Spearman's correlation of celerity with the truth over the reaches upstream of a training gauge.
 """
 
 from __future__ import annotations
