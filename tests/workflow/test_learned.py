@@ -22,6 +22,7 @@ from rivergrad.workflow import fit, run
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import evaluate_run, run_workflow
 from rivergrad.workflow.runoffmodel import load_runoff_model
+from rivergrad.workflow.stages import stages_of
 from rivergrad.workflow.uncertainty import Uncertainty, estimate_uncertainty
 
 WORLD: dict[str, Any] = {
@@ -123,6 +124,18 @@ def test_stages_are_scored_as_baselines(learned: Path) -> None:
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(20))
     with xr.open_zarr(learned / "parameters.zarr", consolidated=False) as data:
         assert "identifiability" in data
+
+
+def test_stages_by_default(tmp_path: Path) -> None:
+    """Gauss-Newton ends what is learned from scratch; it has no other loss than its own."""
+    config = load_workflow(written(tmp_path, estimate={"stages": [], "steps": 7}))
+    names = ["lumped", "two_step", "joint", "rivers"]
+    newton = [stage.method == "gauss_newton" for stage in stages_of(config)]
+    assert [stage.name for stage in stages_of(config)] == names
+    assert newton == [False, True, False, True]
+    other = config.model_copy(update={"estimate": config.estimate.model_copy(update={"loss": "kge"})})
+    assert [stage.name for stage in stages_of(other)] == names[:3]
+    assert {stage.method for stage in stages_of(other)} == {"adam"}
 
 
 def test_frozen_parts_stay(learned: Path) -> None:

@@ -726,7 +726,9 @@ class EstimateSection(Section):
     stages: tuple[StageSection, ...] = Field(
         default=(),
         description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By "
-        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections).",
+        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections); "
+        "where runoff is all learned and loss is nse, the routing of two_step and a last stage, rivers, is by "
+        "gauss_newton.",
     )
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,

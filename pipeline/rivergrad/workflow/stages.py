@@ -33,6 +33,9 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 BASELINES = "baselines.json"
 
+NEWTON_STEPS = 8
+"""Of Gauss-Newton, by default: enough for the scale of deviations to settle."""
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -64,13 +67,17 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
         return config.estimate.stages
     steps = config.estimate.steps
     corrects = config.runoff is not None and config.runoff.path is not None
-    return (
+    stages = (
         StageSection(name="lumped", train=("runoff",), unrouted=True, steps=steps),
         StageSection(name="two_step", train=("routing",), steps=steps),
         StageSection(
             name="joint", train=("runoff", "routing"), steps=steps, start=None if corrects else SCRATCH
         ),
     )
+    if corrects or config.estimate.loss != "nse":  # Gauss-Newton has a loss of its own
+        return stages
+    rivers = StageSection(name="rivers", train=("routing",), method="gauss_newton", steps=NEWTON_STEPS)
+    return stages[0], rivers.model_copy(update={"name": "two_step"}), stages[2], rivers
 
 
 def fit_stages(
