@@ -19,6 +19,7 @@ from rivergrad.errors import InputError
 from rivergrad.io import open_forcings, read_network, write_forcings
 from rivergrad.runoff import FORCINGS, depth_to_discharge
 from rivergrad.workflow import fit, run
+from rivergrad.workflow.learnedrunoff import PieceForcings, _moments
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import evaluate_run, run_workflow
 from rivergrad.workflow.runoffmodel import load_runoff_model
@@ -136,6 +137,10 @@ def test_stages_by_default(tmp_path: Path) -> None:
     other = config.model_copy(update={"estimate": config.estimate.model_copy(update={"loss": "kge"})})
     assert [stage.name for stage in stages_of(other)] == names[:3]
     assert {stage.method for stage in stages_of(other)} == {"adam"}
+
+
+def test_a_correction_may_go_by_the_given_runoff_alone() -> None:
+    assert [found.shape for found in _moments(PieceForcings(None, 5, None), 40)] == [(0,), (0,)]
 
 
 def test_frozen_parts_stay(learned: Path) -> None:
