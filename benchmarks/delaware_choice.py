@@ -183,10 +183,14 @@ def main() -> None:
     machine = measure.machine(torch.device("cpu"))
     rows: list[Row] = []
     for seed in arguments.seeds:
-        rows += one_seed(arguments, seed, machine)
+        found = one_seed(arguments, seed, machine)
+        rows += found
         if arguments.output:
-            measure.write(arguments.output, [*rows, overall(rows, machine)])
-    print(overall(rows, machine))
+            measure.write(arguments.output, found)
+    last = overall(rows, machine)
+    print(last)
+    if arguments.output:
+        measure.write(arguments.output, [last])
 
 
 if __name__ == "__main__":
