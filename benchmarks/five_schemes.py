@@ -4,8 +4,8 @@
         [--set estimate.steps=100 ...] [--output five_schemes.csv]
 
 The world is that of workflows/end_to_end.yaml, whose truth is routed by Muskingum; every scheme learns from the same
-forcings and observations, from scratch, runoff and routing together. The table has medians over gauges of NSE and
-Spearman's correlation of celerity with the truth over the reaches upstream of a training gauge.
+forcings and observations, from scratch, runoff and routing together, and then the routing alone. The table has medians
+over gauges of NSE and Spearman's correlation of celerity with the truth over the reaches upstream of a training gauge.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.results import rank_correlation
 from rivergrad.workflow.run import run_workflow
 from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.sections import NetworkSection, ObservationsSection, StageSection
+from rivergrad.workflow.sections import SCRATCH, NetworkSection, ObservationsSection
 from rivergrad.workflow.stages import stages_of
 
 SCHEMES = ("hayami", "nash_cascade", "muskingum", "linear_storage", "pure_lag")
@@ -54,8 +54,9 @@ def on_files(config: Workflow, folder: Path, scheme: str) -> Workflow:
     """The workflow on the files of its world, with another scheme."""
     assert config.runoff is not None
     world = folder / "truth" / "world"
-    last = stages_of(config)[-1]
-    stage = StageSection(name="joint", train=last.train, steps=last.steps, start="scratch")
+    # from scratch, and what follows
+    stages = stages_of(config)
+    stages = stages[[stage.start for stage in stages].index(SCRATCH) :]
     held_out = tuple(config.gauges.holdout_ids)
     return config.model_copy(
         update={
@@ -68,7 +69,7 @@ def on_files(config: Workflow, folder: Path, scheme: str) -> Workflow:
             "scheme": config.scheme.model_copy(update={"name": scheme}),
             "gauges": config.gauges.model_copy(update={"holdout": 0.0, "holdout_ids": held_out}),
             "parameters": config.parameters.model_copy(update={"spreading": None}),
-            "estimate": config.estimate.model_copy(update={"stages": (stage,)}),
+            "estimate": config.estimate.model_copy(update={"stages": stages}),
             "uncertainty": config.uncertainty.model_copy(update={"enabled": False}),
         }
     )

@@ -113,7 +113,7 @@ def test_end_to_end(
         word in printed["rivergrad run basin.yaml"] for word in ("lumped", "two-step", "held-out gauges")
     )
     summary = json.loads(Path("runs/basin/run.json").read_text(encoding="utf-8"))["summary"]
-    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint"]
+    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint", "rivers"]
     # the estimate is ahead of both where it was trained, and where it saw neither gauge nor time
     for split in ("time", "gauge_time"):
         medians = summary["medians"][split]

@@ -20,10 +20,13 @@ from typer.testing import CliRunner
 from rivergrad.cli import app
 from rivergrad.io import open_forcings, read_network, write_forcings
 from rivergrad.runoff import FORCINGS, depth_to_discharge
-from rivergrad.workflow import fit
+from rivergrad.workflow import fit, run
+from rivergrad.workflow.learnedrunoff import PieceForcings, _moments
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import evaluate_run, run_workflow
 from rivergrad.workflow.runoffmodel import load_runoff_model
+from rivergrad.workflow.stages import stages_of
+from rivergrad.workflow.uncertainty import Uncertainty, estimate_uncertainty
 
 WORLD: dict[str, Any] = {
     "name": "learned",
@@ -68,6 +71,7 @@ WORLD: dict[str, Any] = {
             {"name": "lumped", "train": ["runoff"], "unrouted": True, "steps": 6},
             {"name": "two_step", "train": ["routing"], "steps": 4, "learning_rate": 0.1},
             {"name": "joint", "train": ["runoff", "routing"], "steps": 6, "start": "lumped"},
+            {"name": "rivers", "train": ["routing"], "method": "gauss_newton", "steps": 3},
         ],
     },
     "uncertainty": {"products": 4, "checks": 0, "rounds": 1},
@@ -88,9 +92,19 @@ def written(folder: Path, name: str = "run", **sections: Any) -> Path:
     return path
 
 
+SURE: dict[bool, Uncertainty] = {}
+"""How sure the run is, by whether its runoff counts as learned."""
+
+
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory, _one_commit: None) -> Path:
-    return run_workflow(load_workflow(written(tmp_path_factory.mktemp("learned"))))
+    def both(*about: Any, learned: bool) -> Uncertainty:
+        SURE.update({one: estimate_uncertainty(*about, learned=one) for one in (False, True)})
+        return SURE[learned]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "estimate_uncertainty", both)
+        return run_workflow(load_workflow(written(tmp_path_factory.mktemp("learned"))))
 
 
 def test_stages_are_scored_as_baselines(learned: Path) -> None:
@@ -101,7 +115,7 @@ def test_stages_are_scored_as_baselines(learned: Path) -> None:
     assert all(row["nse_unrouted"] == row["nse_lumped"] for row in rows)
     assert any(row["nse_two_step"] != row["nse_lumped"] for row in rows)
     summary = json.loads((learned / "run.json").read_text())["summary"]
-    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint"]
+    assert [stage["name"] for stage in summary["stages"]] == ["lumped", "two_step", "joint", "rivers"]
     for found in summary["medians"].values():
         assert found["nse_over_lumped"] == pytest.approx(found["nse_estimate"] - found["nse_lumped"])
         assert len(found["nse_over_two_step_interval"]) == 2
@@ -110,19 +124,56 @@ def test_stages_are_scored_as_baselines(learned: Path) -> None:
     assert "lumped" in page
     # all stages in one history; what a stage freezes does not move
     with (learned / "history.csv").open(newline="") as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(17))
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(20))
     with xr.open_zarr(learned / "parameters.zarr", consolidated=False) as data:
         assert "identifiability" in data
 
 
+def test_stages_by_default(tmp_path: Path) -> None:
+    """Gauss-Newton ends what is learned from scratch; it has no other loss than its own."""
+    config = load_workflow(written(tmp_path, estimate={"stages": [], "steps": 7}))
+    names = ["lumped", "two_step", "joint", "rivers"]
+    newton = [stage.method == "gauss_newton" for stage in stages_of(config)]
+    assert [stage.name for stage in stages_of(config)] == names
+    assert newton == [False, True, False, True]
+    other = config.model_copy(update={"estimate": config.estimate.model_copy(update={"loss": "kge"})})
+    assert [stage.name for stage in stages_of(other)] == names[:3]
+    assert {stage.method for stage in stages_of(other)} == {"adam"}
+
+
+def test_a_correction_may_go_by_the_given_runoff_alone() -> None:
+    assert [found.shape for found in _moments(PieceForcings(None, 5, None), 40)] == [(0,), (0,)]
+
+
 def test_frozen_parts_stay(learned: Path) -> None:
-    files = {name: max((learned / "checkpoints" / name).glob("*.npz")) for name in ("lumped", "two_step")}
+    stages = ("lumped", "two_step", "joint", ".")
+    files = {name: max((learned / "checkpoints" / name).glob("*.npz")) for name in stages}
     with np.load(files["lumped"]) as lumped, np.load(files["two_step"]) as two_step:
         summary = json.loads((learned / "run.json").read_text())["summary"]
         at = len(summary["model"]["shared"])
         assert np.array_equal(two_step["shared"][at:], lumped["shared_best"][at:])
         assert not np.array_equal(two_step["shared"][:at], lumped["shared"][:at])
         assert not lumped["piece_free"].any()
+    with np.load(files["joint"]) as joint, np.load(files["."]) as rivers:
+        assert np.array_equal(rivers["shared_best"][at:], joint["shared_best"][at:])
+        assert not np.array_equal(rivers["shared"][:at], joint["shared_best"][:at])
+        assert not np.array_equal(rivers["piece_free"], joint["piece_best"])
+
+
+def test_a_reach_is_known_as_well_as_where_the_trend_has_it(learned: Path) -> None:
+    """Whatever made a reach slow makes it look better known; it does not count as that."""
+    plain, careful = SURE[False].columns, SURE[True].columns
+    assert (careful["identifiability"] <= plain["identifiability"]).all()
+    assert (careful["celerity_log_sd"] >= plain["celerity_log_sd"]).all()
+    told = plain["identifiability"] > 0.05 * plain["identifiability"].max()
+    share = careful["identifiability"][told] / plain["identifiability"][told]
+    assert share.min() < 0.9995  # this run has hardly learned anything: its deviations are small
+    assert share.max() == 1.0
+    with xr.open_zarr(learned / "parameters.zarr", consolidated=False) as data:
+        celerity = data["celerity"].values
+        for name, sign in (("celerity_lower", 1), ("celerity_upper", -1)):
+            assert (sign * (celerity - careful[name]) > 0).all()
+            assert np.array_equal(data[name].values, careful[name])
 
 
 def test_the_saved_model_gives_the_runoff_of_the_run(learned: Path) -> None:
@@ -196,17 +247,17 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(
     def stop(self: Any, *where: Any) -> Path:
         found = write(self, *where)
         count[0] += 1
-        if count[0] in (2, 5, 7):  # once in every stage
+        if count[0] in (2, 5, 7, 9):  # once in every stage
             raise KeyboardInterrupt
         return found
 
     monkeypatch.setattr(fit.Checkpoint, "write", stop)
-    for _ in range(3):
+    for _ in range(4):
         with pytest.raises(KeyboardInterrupt):
             run_workflow(load_workflow(path), report=False)
-    run = run_workflow(load_workflow(path), report=False)
+    again = run_workflow(load_workflow(path), report=False)
     for name in ("metrics.csv", "runoff_model.safetensors", "parameters.zarr/celerity/c/0"):
-        assert (run / name).read_bytes() == (learned / name).read_bytes(), name
+        assert (again / name).read_bytes() == (learned / name).read_bytes(), name
 
 
 def test_gauges_may_decide_when_to_stop(tmp_path: Path) -> None:
@@ -220,11 +271,11 @@ def test_gauges_may_decide_when_to_stop(tmp_path: Path) -> None:
         report={"discharge": False},
         uncertainty={"enabled": False},
     )
-    run = run_workflow(load_workflow(path), report=False, show_scores=False)
-    summary = json.loads((run / "run.json").read_text())["summary"]
-    train = pd.read_csv(run / "metrics.csv").query("split == 'train'")
+    folder = run_workflow(load_workflow(path), report=False, show_scores=False)
+    summary = json.loads((folder / "run.json").read_text())["summary"]
+    train = pd.read_csv(folder / "metrics.csv").query("split == 'train'")
     assert summary["validation_gauges"] == round(0.3 * len(train))
-    with (run / "history.csv").open(newline="") as file:
+    with (folder / "history.csv").open(newline="") as file:
         assert [row["validation_nse"] != "" for row in csv.DictReader(file)] == [True, False, True]
 
 
@@ -303,6 +354,15 @@ def _method(data: dict[str, Any], folder: Path) -> None:
     data["estimate"] = {"method": "gauss_newton"}
 
 
+def _newton_stage(**keys: Any) -> Change:
+    def change(data: dict[str, Any], folder: Path) -> None:
+        stage = {"name": "rivers", "train": ["routing"], "method": "gauss_newton", "steps": 1}
+        data["estimate"] = {"stages": [stage | {name: keys[name] for name in keys if name in stage}]}
+        data["estimate"] |= {name: keys[name] for name in keys if name not in stage}
+
+    return change
+
+
 BAD: dict[str, tuple[Change, str]] = {
     "no units": (_no_units, "temperature.*units"),
     "unknown units": (_odd_units, "precipitation.*buckets"),
@@ -325,6 +385,11 @@ BAD: dict[str, tuple[Change, str]] = {
         r"bad\.yaml: runoff\.model test_learned:Wrong.*NaN",
     ),
     "another optimiser": (_method, "gauss_newton with learned runoff; expected adam"),
+    "a stage that is for the routing alone": (
+        _newton_stage(train=["runoff", "routing"]),
+        r"stage rivers with method gauss_newton and train \[runoff, routing\]; expected train \[routing\]",
+    ),
+    "a stage with its own loss": (_newton_stage(loss="kge"), "loss kge with method gauss_newton"),
 }
 
 

@@ -339,7 +339,7 @@ class Estimation:
         most = int(self.config.compute.memory_budget // (KEPT_BYTES * width))
         length = max(1, round(self.config.estimate.window / self.inputs.runoff.step))
         windows = covering_windows(self.periods.fit, self.periods.warmup, length, most)
-        n_shared = self.model.n_shared + (0 if self.volume is None else self.volume.size)
+        n_shared = self.n_routing + (0 if self.learned is None else self.learned.size)
         problem = LeastSquares(
             self.sweep, windows, self.inputs.network.n_reaches, n_shared, self.split, self.join
         )

@@ -123,6 +123,7 @@ def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
         inner=settings.inner,
         error=work.least_squares_error(problem),
         retune=partial(_retuned, work, problem, prior) if follows else None,
+        free=work.sweep.collect(work.inputs.network.n_reaches)["free"],
     )
 
 

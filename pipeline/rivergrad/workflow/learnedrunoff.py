@@ -212,8 +212,8 @@ def _moments(read: PieceForcings, steps: int) -> tuple[Float, Float]:
         blocks = blocks[np.linspace(0, blocks.size - 1, most).astype(int)]
     number, total, square = 0, 0.0 * read(0, 1)[0, 0], 0.0 * read(0, 1)[0, 0]
     for at in blocks:
-        values = read(int(at), min(int(at) + SCALING_BLOCK, steps)).reshape(-1, total.size)
-        number += len(values)
-        total, square = total + values.sum(axis=0), square + (values**2).sum(axis=0)
+        values = read(int(at), min(int(at) + SCALING_BLOCK, steps))
+        number += values.shape[0] * values.shape[1]
+        total, square = total + values.sum(axis=(0, 1)), square + (values**2).sum(axis=(0, 1))
     mean = total / number
     return mean, np.sqrt(np.maximum(square / number - mean**2, 0.0))

@@ -212,6 +212,7 @@ class GaussNewtonOptimiser:
         tolerance: of the conjugate gradients; finished: when a step changes what is minimised by less than `flat`.
         retune: from weights, prior, shared coefficients and deviations, where the problem is linearised, the prior at
             the scale that the evidence asks for.
+        free: the deviations to begin with; 0 by default.
     """
 
     problem: LeastSquares
@@ -225,12 +226,14 @@ class GaussNewtonOptimiser:
     flat: float = 1e-5
     error: Float | None = None
     retune: Callable[[Float, Prior, Float, Float], Prior] | None = None
+    free: Float | None = None
     finished: bool = False
     converged: bool = False
 
     def __post_init__(self) -> None:
         self._present = ~np.isnan(self.observed)
-        self._free = np.zeros((self.prior.n_free, self.prior.n_reaches))
+        nothing = np.zeros((self.prior.n_free, self.prior.n_reaches))
+        self._free = nothing if self.free is None else self.free.copy()
         self._discharge: Float | None = None
         self.noise: Noise | None = None
         self._settled = False

@@ -363,7 +363,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             timer.note("runoff")
         if config.uncertainty.enabled:
             about = (work, result) if staged is None else routing_alone(work, staged)
-            sure = estimate_uncertainty(*about)
+            sure = estimate_uncertainty(*about, learned=staged is not None)
         timer.note("uncertainty")
         if config.report.discharge:
             write_every_discharge(work, result.shared, values)

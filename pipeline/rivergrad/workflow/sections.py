@@ -631,6 +631,11 @@ class StageSection(Section):
         min_length=1, description="What is trained: runoff, routing, or both; the rest is frozen."
     )
     steps: Count = Field(description="The most optimiser steps of the stage.")
+    method: Literal["adam", "gauss_newton"] = Field(
+        default="adam",
+        description="What takes the steps, see estimate.method; gauss_newton is for train [routing] alone, and few "
+        "steps of it bring every reach to where the gauges and the prior have it.",
+    )
     unrouted: Switch = Field(
         default=False,
         description="Whether the stage sums runoff without routing it (lumped): for train [runoff] alone.",
@@ -652,6 +657,15 @@ class StageSection(Section):
         if self.unrouted and "routing" in self.train:
             raise InputError(
                 f"found stage {self.name} unrouted with routing to train; expected train [runoff] alone"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gauss_newton_trains_routing(self) -> Self:
+        if self.method == "gauss_newton" and self.train != ("routing",):
+            raise InputError(
+                f"found stage {self.name} with method gauss_newton and train [{', '.join(self.train)}]; expected train "
+                "[routing], or method adam, which alone can learn a runoff model"
             )
         return self
 
@@ -717,7 +731,9 @@ class EstimateSection(Section):
     stages: tuple[StageSection, ...] = Field(
         default=(),
         description="The stages of a fit with learned runoff, one after the other; the last is the estimate. By "
-        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections).",
+        "default lumped (runoff, unrouted), two_step (routing) and joint (both; from scratch, but for corrections); "
+        "where runoff is all learned and loss is nse, the routing of two_step and a last stage, rivers, is by "
+        "gauss_newton.",
     )
     student_t_nu: PositiveNumber = Field(
         default=DEFAULT_NU,
@@ -744,7 +760,7 @@ class EstimateSection(Section):
 
     @model_validator(mode="after")
     def _gauss_newton_has_its_own_loss(self) -> Self:
-        if self.method == "gauss_newton" and self.loss != "nse":
+        if "gauss_newton" in (self.method, *(stage.method for stage in self.stages)) and self.loss != "nse":
             raise InputError(
                 f"found loss {self.loss} with method gauss_newton, which minimises squared errors weighted by each "
                 "gauge's noise; expected no loss, or method adam or lbfgs"

@@ -33,6 +33,9 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 BASELINES = "baselines.json"
 
+NEWTON_STEPS = 8
+"""Of Gauss-Newton, by default: enough for the scale of deviations to settle."""
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -64,13 +67,17 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
         return config.estimate.stages
     steps = config.estimate.steps
     corrects = config.runoff is not None and config.runoff.path is not None
-    return (
+    stages = (
         StageSection(name="lumped", train=("runoff",), unrouted=True, steps=steps),
         StageSection(name="two_step", train=("routing",), steps=steps),
         StageSection(
             name="joint", train=("runoff", "routing"), steps=steps, start=None if corrects else SCRATCH
         ),
     )
+    if corrects or config.estimate.loss != "nse":  # Gauss-Newton has a loss of its own
+        return stages
+    rivers = StageSection(name="rivers", train=("routing",), method="gauss_newton", steps=NEWTON_STEPS)
+    return stages[0], rivers.model_copy(update={"name": "two_step"}), stages[2], rivers
 
 
 def fit_stages(
@@ -122,10 +129,12 @@ def fit_stages(
         def write(rows: Any, done: list[dict[str, float]] = done, offset: tuple[int, float] = offset) -> None:
             write_history(done + _after(rows, *offset))
 
+        # of the routing about where a fit begins that has seen nothing, of weights about themselves: they are frozen
+        about = np.concatenate([first[: work.n_routing], start.shared[work.n_routing :]])
         result = fit(
             view,
             start.shared,
-            make_prior(work, start.shared),
+            make_prior(work, about),
             folder=folder if is_last else folder / stage.name,
             write_history=write,
         )
@@ -136,6 +145,7 @@ def fit_stages(
             {
                 "name": stage.name,
                 "train": list(stage.train),
+                "method": stage.method,
                 "steps": result.steps,
                 "best_step": result.best_step,
                 "ended": result.ended,
@@ -171,7 +181,12 @@ def routing_alone(work: Estimation, staged: StagedResult) -> tuple[Estimation, F
     work.sweep.begin_stage(True, work.weights(shared))
     view = copy(work)
     view.learned = None
-    prior = make_prior(view, view.shared_start(staged.uniform))
+    last = stages_of(work.config)[-1]
+    view.config = _config_of(work.config, last)
+    prior = make_prior(view, view.shared_start(work.config.parameters.celerity.initial))
+    if last.method == "gauss_newton" and prior.tree is not None:  # which has measured the scale of deviations
+        assert staged.fit.prior.tree is not None
+        prior = prior.scaled(staged.fit.prior.tree.tau)
     return view, replace(staged.fit, shared=shared[: work.n_routing], prior=prior)
 
 
@@ -191,7 +206,7 @@ def _uniform(work: Estimation, run_dir: Path, shared: Float, *, learned: bool) -
 
 def _config_of(config: Workflow, stage: StageSection) -> Workflow:
     assert config.runoff is not None
-    estimate: dict[str, Any] = {"steps": stage.steps}
+    estimate: dict[str, Any] = {"steps": stage.steps, "method": stage.method}
     runoff: dict[str, Any] = {}
     if stage.learning_rate is not None:
         estimate["learning_rate"] = stage.learning_rate

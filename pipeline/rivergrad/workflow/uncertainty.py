@@ -45,11 +45,19 @@ class Uncertainty:
     summary: dict[str, float]
 
 
-def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
+def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool = False) -> Uncertainty:
     """Laplace's approximation at the best parameters.
 
     The noise of every gauge is what its residuals show there; the prior's scale is that of the fit, or measured from
     the evidence.
+
+    Args:
+        work, result: the estimate.
+        learned: the runoff was learned with it. Its errors last, so that no residuals show them, and deviations take
+            them up: a reach that is too slow by them looks well known, as discharge depends on ln(celerity) the more
+            the longer water takes. So a reach counts as known only as well as it does both as it was found and as the
+            trend has it: the larger of both variances, the lesser identifiability. By `laplace`, for models with
+            deviations.
     """
     problem, observed = work.least_squares()
     free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
@@ -66,7 +74,7 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
-            found = _of_reaches(work, problem, weight, residual, result, free)
+            found = _of_reaches(work, problem, weight, residual, result, free, learned)
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
@@ -74,7 +82,13 @@ def estimate_uncertainty(work: Estimation, result: FitResult) -> Uncertainty:
 
 
 def _of_reaches(
-    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+    work: Estimation,
+    problem: LeastSquares,
+    weight: Float,
+    residual: Float,
+    result: FitResult,
+    free: Float,
+    learned: bool,
 ) -> Uncertainty:
     section, shared = work.config.uncertainty, result.shared
     prior = _prior(work, problem, weight, residual, result, free)
@@ -83,19 +97,27 @@ def _of_reaches(
         found = posterior(
             work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
         )
-    columns = _columns(work, shared, free, np.sqrt(found.variance))
-    columns["identifiability"] = found.identifiability[0]
+    variance, told, calls = found.variance, found.identifiability, found.calls
+    if learned:
+        problem.linearise(shared, np.zeros_like(free))
+        with _bar() as show:
+            trend = posterior(work, problem, weight, prior, shared, section.products, progress=show)
+        variance, told = np.maximum(variance, trend.variance), np.minimum(told, trend.identifiability)
+        calls += trend.calls
+        work.sweep.place(free)
+    columns = _columns(work, shared, free, np.sqrt(variance))
+    columns["identifiability"] = told[0]
     if work.model.spreading is not None:
-        columns["identifiability_spreading"] = found.identifiability[1]
+        columns["identifiability_spreading"] = told[1]
     return Uncertainty(
         columns,
         {
             "deviation_sd": float(prior.tree.tau[0] * work.model.celerity.log_slope(_middle(work, shared))),
             "determined": float(found.effective[0]),
-            "identified_reaches": float((found.identifiability[0] > 0.5).sum()),
+            "identified_reaches": float((told[0] > 0.5).sum()),
             "left_out": found.left_out,
             "left_out_error": found.left_out_error,
-            "products": float(found.calls),
+            "products": float(calls),
         },
     )
 
