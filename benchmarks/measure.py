@@ -50,10 +50,15 @@ def relative_l2(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def write(path: Path, rows: Sequence[DataclassInstance]) -> None:
-    """Add rows to a table, which begins with the names of their fields."""
+    """Add rows to a table, which begins with the names of their fields; a table of other fields stays as it is."""
+    names = [f.name for f in fields(rows[0])]
     new = not path.exists()
+    if not new and (found := path.open().readline().rstrip("\n").split(",")) != names:
+        raise SystemExit(
+            f"{path}: found columns {', '.join(found)}; expected {', '.join(names)}, or another --output"
+        )
     with path.open("a", newline="") as file:
-        table = csv.DictWriter(file, [f.name for f in fields(rows[0])], lineterminator="\n")
+        table = csv.DictWriter(file, names, lineterminator="\n")
         if new:
             table.writeheader()
         table.writerows({name: _short(value) for name, value in asdict(row).items()} for row in rows)
