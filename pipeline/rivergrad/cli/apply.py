@@ -243,12 +243,6 @@ def _route(
         DischargeWriter(path, rivers.reach_id, attributes=provenance) as writer,
         track(len(source.time), "route") as progress,
     ):
-
-        def sink(start: int, discharge: NDArray[Any]) -> None:
-            stop = start + discharge.shape[0]
-            writer.append(source.time[start:stop], discharge)
-            progress.update(stop)
-
         simulate(
             network=rivers,
             runoff=source,
@@ -259,7 +253,7 @@ def _route(
             engine=config.compute.engine,
             device=_device(config),
             dtype=config.compute.dtype,
-            sink=sink,
+            sink=writer.along(source.time, progress.update),
         )
 
 

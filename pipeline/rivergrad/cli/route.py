@@ -134,12 +134,6 @@ def route(
         DischargeWriter(output, rivers.reach_id) as writer,
         track(len(source.time), "route") as progress,
     ):
-
-        def sink(start: int, discharge: NDArray[Any]) -> None:
-            stop = start + discharge.shape[0]
-            writer.append(source.time[start:stop], discharge)
-            progress.update(stop)
-
         simulate(
             network=rivers,
             runoff=source,
@@ -152,7 +146,7 @@ def route(
             cluster=workers,
             device=device.value,
             dtype=dtype.value,
-            sink=sink,
+            sink=writer.along(source.time, progress.update),
             chunk_steps=chunk_steps,
         )
     typer.echo(output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +100,23 @@ class DischargeWriter:
                 self._open_netcdf(temporary, stack)
             self._stack = stack.pop_all()
         return self
+
+    def along(
+        self, time: NDArray[np.datetime64], told: Callable[[int], object] | None = None
+    ) -> Callable[[int, NDArray[Any]], None]:
+        """What appends discharge (time, reach) from a given step of a record on, as `simulate` hands it over.
+
+        Args:
+            time: of the record; told: hears how many of its steps are done.
+        """
+
+        def sink(start: int, discharge: NDArray[Any]) -> None:
+            stop = start + discharge.shape[0]
+            self.append(time[start:stop], discharge)
+            if told is not None:
+                told(stop)
+
+        return sink
 
     def _open_zarr(self, temporary: Path) -> None:
         count = len(self._reach_id)

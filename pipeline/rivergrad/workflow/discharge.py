@@ -86,5 +86,5 @@ def write_every_discharge(work: Estimation, shared: Float, values: dict[str, Flo
             device=config.compute.device,
             dtype=config.compute.dtype,
             cut=work.cut,
-            sink=lambda start, q: writer.append(inputs.runoff.time[start : start + q.shape[0]], q),
+            sink=writer.along(inputs.runoff.time),
         )
