@@ -66,7 +66,7 @@ class Sweep:
                     (self._home[p.part] + 0.5) / len(room),
                     ResidentPiece,
                     setup,
-                    self._cut and not p.sources and not p.outlets.size,
+                    self._cut and p.whole,
                 )
                 for p, setup in zip(self.pieces, setups, strict=True)
             ]
@@ -195,13 +195,13 @@ class Sweep:
         ends: list[Call] = []
         for piece, beside in zip(self.pieces, self._neighbours, strict=True):
             p = piece.number
-            if not piece.sources and not piece.outlets.size:
+            if piece.whole:
                 args = (after, rate, shared, windows, beside)
                 ends.append(Call(("end", p), p, "both", args, gives=True, label=len(groups)))
                 continue
             judge.append(Call(("judge", p), p, "judge", (windows, beside), wanted=False, label=len(groups)))
             ends.append(Call(("end", p), p, "finish", (after, rate), label=2 * len(groups) + 1))
-        apart = [p for p in self.pieces if p.sources or p.outlets.size]
+        apart = [p for p in self.pieces if not p.whole]
         for g, members in enumerate(groups):
             mine = [windows[w] for w in members]
             for piece in apart:
@@ -247,7 +247,7 @@ class Sweep:
                 calls.append(Call(("forward", p), p, "forward", args, takes, gives=True, wanted=False))
             else:
                 turned[p] = ("both", p)
-                aside = self._on_gpu and self._cut and not piece.sources
+                aside = self._on_gpu and self._cut and piece.whole
                 calls.append(Call(turned[p], p, "both", (after, rate, *args), takes, gives=True, aside=aside))
         for piece in reversed(self.pieces):
             if piece.number not in turned:

@@ -40,6 +40,11 @@ class Piece:
     sources: tuple[tuple[int, int], ...]
     outlets: Index
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is whole basins, which nothing flows into or out of."""
+        return not self.sources and not self.outlets.size
+
 
 def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...]:
     """The pieces of a partition, in an order in which each comes after those it needs."""
