@@ -300,6 +300,11 @@ def test_override_mistakes(tmp_path: Path, override: str, expected: str | None) 
             {"name": "hayami", "convention": "rapid"},
             "w.yaml: scheme: found convention rapid with hayami",
         ),
+        (
+            "partition",
+            {"spread": True, "shallow": True},
+            "w.yaml: partition: found spread and shallow; expected one of them",
+        ),
         ("scheme.name", "muskingham", "did you mean muskingum?"),
         (
             "parameters.spreading",

@@ -487,6 +487,12 @@ class PartitionSection(Section):
         "does so where parts are computed on GPUs.",
     )
 
+    @model_validator(mode="after")
+    def _one_way_to_cut(self) -> Self:
+        if self.spread and self.shallow is True:
+            raise InputError("found spread and shallow; expected one of them")
+        return self
+
 
 class TlsSection(Section):
     """The certificates of Dask's connections, PEM files that every process can read."""
