@@ -22,7 +22,11 @@ _REPORTS: dict[tuple[str, int], Report] = {}
 """Results of sweeps that are not over yet, by run and sweep."""
 
 
-class WorkerLostError(InputError):
+class ClusterError(InputError):
+    """Something is wrong with the processes of a cluster; their logs may tell what."""
+
+
+class WorkerLostError(ClusterError):
     """A worker ended before its task; what it held is gone, and the run goes on from its last checkpoint."""
 
 
