@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.distributed.links import link_workers
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
-from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.options import ClusterOptions, Ucx
 from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
     Report,
@@ -72,8 +73,8 @@ class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
     `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results, `do` is
-    both, and asks the workers without tasks where none waits for another. After a worker was lost, `renew` makes ready
-    to set everything up again.
+    both, and asks the workers without tasks where none waits for another. `link` gets ready for series on a device that
+    go from worker to worker. After a worker was lost, `renew` makes ready to set everything up again.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -89,6 +90,8 @@ class Executor(Protocol):
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
+
+    def link(self, device: str) -> None: ...
 
     def renew(self) -> None: ...
 
@@ -120,7 +123,7 @@ class SerialExecutor:
         self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
     ) -> Pending:
         batch = Batch(0, 0, 0, list(calls))
-        outcome = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total)
+        outcome = carry_out(self._run, next(self._sweeps), 0, 0, calls, {}, True, total)
         return Pending([batch], [outcome.report], total)
 
     def finish(self, pending: Pending) -> Answer:
@@ -134,6 +137,9 @@ class SerialExecutor:
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
         return [function(*args)]
+
+    def link(self, device: str) -> None:
+        """Nothing goes anywhere."""
 
     def renew(self) -> None:
         self.close()
@@ -149,8 +155,8 @@ class DaskExecutor:
     or gives no sign of life for `patience` seconds, the client notices and raises instead of waiting for ever.
     """
 
-    def __init__(self, client: Any, patience: float = PATIENCE) -> None:
-        self._client = client
+    def __init__(self, client: Any, patience: float = PATIENCE, ucx: Ucx = "auto") -> None:
+        self._client, self._ucx = client, ucx
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
@@ -204,8 +210,9 @@ class DaskExecutor:
                 self._run,
                 sweep,
                 b,
+                batch.home,
                 batch.calls,
-                tuple(batch.exports),
+                batch.exports,
                 reports,
                 total,
                 *before,
@@ -259,6 +266,11 @@ class DaskExecutor:
         workers = self._workers
         found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
         return [found[address] for address in workers]
+
+    def link(self, device: str) -> None:
+        """Connect the workers by UCX, as `ClusterOptions` has it."""
+        if len(self._workers) > 1:
+            link_workers(self.everywhere, self._run, device, self._ucx)
 
     def renew(self) -> None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
@@ -332,7 +344,7 @@ def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | Da
             serial.close()
         return
     with ExitStack() as stack:
-        yield DaskExecutor(_opened(stack, options), options.patience)
+        yield DaskExecutor(_opened(stack, options), options.patience, options.ucx)
 
 
 def _opened(stack: ExitStack, options: ClusterOptions) -> Any:

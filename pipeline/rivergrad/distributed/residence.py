@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from rivergrad.distributed.boundary import arrived, expect, sent_off
 from rivergrad.distributed.calls import Call, Series
+from rivergrad.distributed.links import close_links
+from rivergrad.distributed.lost import WorkerLostError as WorkerLostError
 from rivergrad.distributed.totals import Total
-from rivergrad.errors import InputError
 
 _RESIDENT: dict[tuple[str, int], Any] = {}
 """What lives here, by run and piece."""
@@ -22,10 +24,6 @@ _ASIDE = ThreadPoolExecutor(1, "rivergrad-aside")
 
 _REPORTS: dict[tuple[str, int], Report] = {}
 """Results of sweeps that are not over yet, by run and sweep."""
-
-
-class WorkerLostError(InputError):
-    """A worker ended before its task; what it held is gone, and the run goes on from its last checkpoint."""
 
 
 @dataclass
@@ -42,10 +40,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch leaves: series for other batches, and after a worker's last one its report."""
+    """What a batch leaves: series for batches of other workers, and after a worker's last one its report.
+
+    `here` are series for later batches of the same worker, which go nowhere.
+    """
 
     series: dict[Series, Any]
     report: Report | None = None
+    here: dict[Series, Any] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Outcome, (self.series, self.report)
 
 
 def create(run: str, key: int, factory: Callable[..., Any], *args: Any) -> None:
@@ -58,6 +63,7 @@ def forget(run: str) -> None:
     for store in (_RESIDENT, _REPORTS):
         for at in [at for at in store if at[0] == run]:
             del store[at]
+    close_links(run)
 
 
 def resident(run: str, key: int) -> Any:
@@ -75,8 +81,9 @@ def carry_out(
     run: str,
     sweep: int,
     batch: int,
+    home: int,
     calls: Sequence[Call],
-    exports: Sequence[Series],
+    exports: Mapping[Series, Collection[int]],
     last: bool,
     total: Total | None,
     *before: Outcome | Mapping[Series, Any],
@@ -85,8 +92,9 @@ def carry_out(
 
     Args:
         run, sweep, batch: which.
+        home: this worker's number.
         calls: in order.
-        exports: series that other batches take.
+        exports: series that other batches take, with the workers those are on.
         last: whether the worker's report is due after it.
         total: how results are added up.
         before: outcomes of earlier batches, or picked from them.
@@ -94,14 +102,15 @@ def carry_out(
     began = time.perf_counter()
     series: dict[Series, Any] = {}
     for earlier in before:
-        series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
+        series.update(earlier.series | earlier.here if isinstance(earlier, Outcome) else earlier)
+    expect(run, (series[taken] for call in calls for taken in call.takes if taken in series))
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         method = getattr(resident(run, call.key), call.method)
         if call.aside:
             report.aside[call.key] = _ASIDE.submit(method, *call.args)
             continue
-        result = method(*call.args, *(series[taken] for taken in call.takes))
+        result = method(*call.args, *(arrived(run, series[taken]) for taken in call.takes))
         if call.gives:
             result, leaving = result
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
@@ -109,8 +118,10 @@ def carry_out(
             report.results[call.key] = result
     if last:
         _wait_aside(report)
+    going = sent_off(run, home, exports, series)
+    staying = {name: series[name] for name, homes in exports.items() if home in homes}
     report.seconds[batch] = time.perf_counter() - began
-    return Outcome({name: series[name] for name in exports}, collect(run, sweep, total) if last else None)
+    return Outcome(going, collect(run, sweep, total) if last else None, staying)
 
 
 def _wait_aside(report: Report) -> None:
@@ -130,7 +141,7 @@ async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report
 
     def make() -> Report:
         for batch, calls in batches.items():
-            carry_out(run, sweep, batch, calls, (), False, total)
+            carry_out(run, sweep, batch, 0, calls, {}, False, total)
         return collect(run, sweep, total)
 
     return await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], make)

@@ -56,6 +56,8 @@ class Sweep:
         self._setups = setups
         self._cut = any(piece.sources for piece in self.pieces)
         self._on_gpu = setups[0].device.startswith("cuda")
+        if self._cut:
+            executor.link(setups[0].device)
         part = [piece.part for piece in self.pieces]
         room = executor.everywhere(free_memory, setups[0].device)
         self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
