@@ -14,7 +14,7 @@ import torch
 from sweep_problems import Problem, cuts, prepare, small_problem
 
 from rivergrad.distributed import links
-from rivergrad.distributed.boundary import arrived, sent_off
+from rivergrad.distributed.boundary import arrived, pack, unpack
 from rivergrad.distributed.executor import DaskExecutor, open_executor
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.residence import Outcome
@@ -22,24 +22,23 @@ from rivergrad.errors import InputError
 from rivergrad.estimate.series import apart, side_by_side
 
 
-def test_series_go_over_the_host_in_one_bundle_for_each_worker() -> None:
+def test_series_are_packed_and_unpacked() -> None:
     rng = np.random.default_rng(5)
-    values = torch.from_numpy(rng.standard_normal((2, 4, 30)))  # (window, place, routing step)
-    series: dict[Any, Any] = {("a", i): one for i, one in enumerate(apart(values))}
-    series["b", 0] = rng.standard_normal((2, 30))
-    exports = {("a", 0): {1}, ("a", 1): {0}, ("a", 2): {0, 1}, ("a", 3): {2}, ("b", 0): {1}}
-    going = sent_off("run", 0, exports, series)
-    assert set(going) == set(exports) - {("a", 1)}  # which is taken on the worker itself
-    found = pickle.loads(pickle.dumps(Outcome(going, here={("a", 1): series["a", 1]})))
-    assert found.here == {}
-    for name, row in found.series.items():
-        np.testing.assert_array_equal(arrived("run", row), series[name])
-    assert found.series["a", 0].bundle is not found.series["a", 3].bundle
-    # as the next piece takes them: some from its own process, some from others
-    taken = [arrived("run", found.series["a", 0]), series["a", 1], arrived("run", found.series["a", 3])]
-    taken[0].flags.writeable = False
-    mixed = side_by_side(taken, "cpu", torch.float64)
-    np.testing.assert_array_equal(mixed, values[:, [0, 1, 3]])
+    values = torch.from_numpy(rng.standard_normal((2, 3, 30)))  # (window, place, routing step)
+    other = rng.standard_normal((2, 30))
+    series = [*apart(values[:, :2]), other, *apart(values[:, 2:])]
+    bundles = pickle.loads(pickle.dumps(pack("run", "tcp://there", series)))
+    assert [bundle.places for bundle in bundles] == [(0, 1, 3), (2,)]
+    found = [arrived("run", value) for value in unpack(bundles)]
+    for mine, theirs in zip(series, found, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    outcome = pickle.loads(pickle.dumps(Outcome({("a", 0): series[0], ("b", 0): other})))
+    assert isinstance(outcome.series["a", 0], np.ndarray)
+    np.testing.assert_array_equal(outcome.series["a", 0], series[0])
+    # as the next piece takes them: some from its own process, some from others, which must not be written to
+    found[0].flags.writeable = False
+    mixed = side_by_side([found[0], series[1], found[3]], "cpu", torch.float64)
+    np.testing.assert_array_equal(mixed, values)
 
 
 class Workers:
@@ -60,7 +59,7 @@ def test_what_is_said_of_ucx(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
 
     def said(workers: Workers, device: str, ucx: Any) -> str:
         caplog.clear()
-        links.link_workers(workers, "run", device, ucx)
+        links.link_workers(workers, "run", ["tcp://a", "tcp://b"], device, ucx)
         return "\n".join(caplog.messages)
 
     monkeypatch.setattr(links, "find_spec", lambda name: None)
@@ -104,10 +103,3 @@ def test_workers_that_send_each_other_series_by_ucx() -> None:
         assert sum(sent) == sum(received) > 0
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def _wait_for_nothing(run: str) -> None:
-    """A message that nobody sends, on links that are closed meanwhile."""
-    mine = links.links_of(run, sure=True)
-    mine.close()
-    mine.take(links.Parcel(1 << 40 | 999_999, (1, 2, 3), "float64"))

@@ -1,16 +1,17 @@
-"""Boundary series on their way to other workers: by Dask over the host, or by UCX from device to device.
+"""Boundary series on their way to another worker: by Dask over the host, or by UCX from device to device.
 
-The series that a batch of calls sends to one worker travel as one bundle; what Dask moves in their place are its rows.
-A bundle over the host has the values with it, a bundle by UCX (`rivergrad.distributed.links`) the name of a message
-that was posted. Both are copies: the numbers are the same either way.
+What one worker has for another at one time is packed into one bundle. A bundle by Dask has the values with it, one by
+UCX (`rivergrad.distributed.links`) the name of a message that was posted. Both are copies: the numbers are the same
+either way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,55 +20,67 @@ from rivergrad.distributed.links import Parcel, links_of
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """One series of a bundle.
+class Bundle:
+    """Series of one shape, packed.
 
     Attributes:
-        bundle: (series, window, routing step), or the message that brings them.
-        index: which.
+        places: which of all that were packed at the time.
+        content: (series, window, routing step), or the message that brings them.
     """
 
-    bundle: NDArray[Any] | Parcel
+    places: tuple[int, ...]
+    content: NDArray[Any] | Parcel
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A series that a message brings, by its number there."""
+
+    parcel: Parcel
     index: int
 
 
-def sent_off(
-    run: str, home: int, exports: Mapping[Any, Collection[int]], series: Mapping[Any, Any]
-) -> dict[Any, Any]:
-    """What goes to other workers of the series of a batch: those that are tensors in bundles, sent off where UCX is.
+def pack(run: str, address: str, series: Sequence[Any]) -> list[Bundle]:
+    """Series as they go to a worker; what UCX moves is on its way then.
 
     Args:
-        run: whose they are; home: the number of this worker.
-        exports: series that later batches take, with the workers those are on.
-        series: by name.
+        run: whose they are.
+        address: of the worker, Dask's.
+        series: tensors or arrays, (window, routing step).
     """
-    going: dict[Any, Any] = {}
-    bundles: dict[Any, list[Any]] = {}
-    for name, homes in exports.items():
-        abroad = tuple(sorted(set(homes) - {home}))
-        one = series[name]
-        if abroad and isinstance(one, Tensor):
-            bundles.setdefault((abroad, one.shape, one.dtype, one.device), []).append(name)
-        elif abroad:
-            going[name] = one
+    alike: dict[Any, list[int]] = {}
+    for place, one in enumerate(series):
+        alike.setdefault((type(one), one.shape, one.dtype, getattr(one, "device", None)), []).append(place)
     links = links_of(run)
-    for (abroad, _, _, device), names in bundles.items():
-        values = torch.stack([series[name] for name in names])
-        bundle: NDArray[Any] | Parcel
-        if links is not None and len(abroad) == 1 and device == links.device:
-            bundle = links.send(abroad[0], values)
+    bundles = []
+    for places in alike.values():
+        these = [series[place] for place in places]
+        content: NDArray[Any] | Parcel
+        if not isinstance(these[0], Tensor):
+            content = np.stack(these)
+        elif links is not None and links.reaches(address) and these[0].device == links.device:
+            content = links.send(address, torch.stack(these))
         else:
-            bundle = values.cpu().numpy()
-        going.update({name: Row(bundle, k) for k, name in enumerate(names)})
-    return going
+            content = torch.stack(these).cpu().numpy()
+        bundles.append(Bundle(tuple(places), content))
+    return bundles
+
+
+def unpack(bundles: Iterable[Bundle]) -> list[Any]:
+    """The series of bundles that came together, in their order: arrays, or what is `Expected`."""
+    found: dict[int, Any] = {}
+    for bundle in bundles:
+        for k, place in enumerate(bundle.places):
+            content = bundle.content
+            found[place] = Expected(content, k) if isinstance(content, Parcel) else content[k]
+    return [found[place] for place in range(len(found))]
 
 
 def expect(run: str, values: Iterable[Any]) -> None:
-    """Get ready for the messages that bring some of these."""
-    links = links_of(run)
+    """Get ready for what some of these are brought by."""
     for value in values:
-        if links is not None and isinstance(value, Row) and isinstance(value.bundle, Parcel):
-            links.expect(value.bundle)
+        if isinstance(value, Expected):
+            links_of(run, sure=True).expect(value.parcel)
 
 
 def arrived(run: str, value: Any) -> Any:
@@ -76,8 +89,11 @@ def arrived(run: str, value: Any) -> Any:
     Raises:
         WorkerLostError: it does not come.
     """
-    if not isinstance(value, Row):
-        return value
-    if isinstance(value.bundle, Parcel):
-        return links_of(run, sure=True).take(value.bundle)[value.index]
-    return value.bundle[value.index]
+    if isinstance(value, Expected):
+        return links_of(run, sure=True).take(value.parcel)[value.index]
+    return value
+
+
+def on_host(value: Any) -> Any:
+    """A series as an array."""
+    return value.cpu().numpy() if isinstance(value, Tensor) else value

@@ -123,7 +123,7 @@ class SerialExecutor:
         self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
     ) -> Pending:
         batch = Batch(0, 0, 0, list(calls))
-        outcome = carry_out(self._run, next(self._sweeps), 0, 0, calls, {}, True, total)
+        outcome = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total)
         return Pending([batch], [outcome.report], total)
 
     def finish(self, pending: Pending) -> Answer:
@@ -210,9 +210,8 @@ class DaskExecutor:
                 self._run,
                 sweep,
                 b,
-                batch.home,
                 batch.calls,
-                batch.exports,
+                tuple(batch.exports),
                 reports,
                 total,
                 *before,
@@ -270,7 +269,7 @@ class DaskExecutor:
     def link(self, device: str) -> None:
         """Connect the workers by UCX, as `ClusterOptions` has it."""
         if len(self._workers) > 1:
-            link_workers(self.everywhere, self._run, device, self._ucx)
+            link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
 
     def renew(self) -> None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.

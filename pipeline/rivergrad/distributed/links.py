@@ -12,7 +12,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, overload
@@ -83,7 +83,7 @@ class Links:
         self._worker.set_progress_thread_start_callback(self._use_device)
         self._worker.start_progress_thread(polling_mode=False, epoll_timeout=1)
         self.address = bytes(libucxx.UCXAddress.create_from_worker(self._worker).tobytes())
-        self._others: dict[int, Any] = {}
+        self._others: dict[str, Any] = {}
         self._number = 0
         self._names = itertools.count(1)
         self._going: list[tuple[Any, Tensor]] = []
@@ -104,43 +104,48 @@ class Links:
     def _buffer(self, values: Tensor) -> Any:
         return self._array(values if values.is_cuda else values.numpy())
 
-    def connect(self, addresses: Sequence[bytes]) -> None:
+    def connect(self, workers: Mapping[str, bytes]) -> None:
         """Open ways to the other workers, and exchange a message with each.
 
         Args:
-            addresses: of all workers, in the order of their numbers.
+            workers: UCX's address of each, this one too, by Dask's.
 
         Raises:
             RuntimeError: a message arrives as something else.
             WorkerLostError: one does not arrive.
         """
         ucx = self._ucx
-        self._number = addresses.index(self.address)
+        self._number = list(workers.values()).index(self.address)
         values = torch.arange(TRY_VALUES, dtype=torch.float32, device=self.device)[None]
-        for number, address in enumerate(addresses):
-            if number != self._number:
+        for worker, address in workers.items():
+            if address != self.address:
                 there = ucx.UCXAddress.create_from_buffer(np.frombuffer(address, np.uint8).copy())
-                self._others[number] = ucx.UCXEndpoint.create_from_worker_address(self._worker, there, False)
-                self._post(number, self._tag(self._number, 0), values + self._number)
-        for number in self._others:
-            found = self.take(Parcel(self._tag(number, 0), (1, TRY_VALUES), "float32"), TRY_SECONDS)
-            if not torch.equal(found, values + number):
-                raise RuntimeError(f"what worker {number} sent arrived as something else")
+                self._others[worker] = ucx.UCXEndpoint.create_from_worker_address(self._worker, there, False)
+                self._post(worker, self._tag(self._number, 0), values + self._number)
+        for number, worker in enumerate(workers):
+            if worker in self._others:
+                found = self.take(Parcel(self._tag(number, 0), (1, TRY_VALUES), "float32"), TRY_SECONDS)
+                if not torch.equal(found, values + number):
+                    raise RuntimeError(f"what worker {number} sent arrived as something else")
         self.sent = self.received = 0
+
+    def reaches(self, worker: str) -> bool:
+        """Whether there is a way to the worker of this address."""
+        return worker in self._others
 
     @staticmethod
     def _tag(sender: int, name: int) -> int:
         return sender << 40 | name
 
-    def _post(self, home: int, tag: int, values: Tensor) -> None:
+    def _post(self, worker: str, tag: int, values: Tensor) -> None:
         self._wait_for_stream()
         self._going = [(request, kept) for request, kept in self._going if not request.completed]
-        request = self._others[home].tag_send(self._buffer(values), self._ucx.UCXXTag(tag))
+        request = self._others[worker].tag_send(self._buffer(values), self._ucx.UCXXTag(tag))
         self._going.append((request, values))
         self.sent += values.nbytes
 
-    def send(self, home: int, values: Tensor) -> Parcel:
-        """Send some series of one shape, (series, ...), to a worker.
+    def send(self, worker: str, values: Tensor) -> Parcel:
+        """Send some series of one shape, (series, ...), to the worker of this address.
 
         Returns:
             What the other worker has to be told.
@@ -150,7 +155,7 @@ class Links:
             tuple(values.shape),
             str(values.dtype).removeprefix("torch."),
         )
-        self._post(home, parcel.tag, values)
+        self._post(worker, parcel.tag, values)
         return parcel
 
     def expect(self, parcel: Parcel) -> None:
@@ -218,10 +223,10 @@ def open_links(run: str, device: str) -> tuple[bytes, str] | str:
     return links.address, links.version
 
 
-def connect_links(run: str, addresses: Sequence[bytes]) -> str | None:
+def connect_links(run: str, workers: Mapping[str, bytes]) -> str | None:
     """Connect this worker to the others; what is wrong, if anything is."""
     try:
-        links_of(run, sure=True).connect(addresses)
+        links_of(run, sure=True).connect(workers)
     except Exception as error:
         return _said(error)
     return None
@@ -243,12 +248,15 @@ def _said(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
-def link_workers(everywhere: Callable[..., list[Any]], run: str, device: str, ucx: Ucx) -> None:
+def link_workers(
+    everywhere: Callable[..., list[Any]], run: str, workers: Sequence[str], device: str, ucx: Ucx
+) -> None:
     """Connect the workers by UCX where that is wanted, and say in the log how boundary series go.
 
     Args:
         everywhere: calls a function on every worker.
         run: whose series; device: where they are.
+        workers: their addresses, in that order.
         ucx: see `ClusterOptions`.
 
     Raises:
@@ -259,7 +267,7 @@ def link_workers(everywhere: Callable[..., list[Any]], run: str, device: str, uc
         if on_gpus:
             log.info("boundary series go from worker to worker over the host, by Dask (UCX is off)")
         return
-    version, problem = _linked(everywhere, run, device)
+    version, problem = _linked(everywhere, run, workers, device)
     if problem is None:
         log.info("boundary series go from worker to worker by UCX %s, from device to device", version)
     elif ucx is True:
@@ -268,15 +276,17 @@ def link_workers(everywhere: Callable[..., list[Any]], run: str, device: str, uc
         log.info("boundary series go from worker to worker over the host, by Dask (%s)", problem)
 
 
-def _linked(everywhere: Callable[..., list[Any]], run: str, device: str) -> tuple[str, str | None]:
+def _linked(
+    everywhere: Callable[..., list[Any]], run: str, workers: Sequence[str], device: str
+) -> tuple[str, str | None]:
     """UCX's version, and what is wrong with it."""
     if find_spec("ucxx") is None:
         return "", "the package ucxx is not installed: pip install 'rivergrad[ucx]'"
     opened = everywhere(open_links, run, device)
     problems = [found for found in opened if isinstance(found, str)]
     if not problems:
-        addresses = [address for address, _ in opened]
-        problems = [found for found in everywhere(connect_links, run, addresses) if found is not None]
+        ways = {worker: address for worker, (address, _) in zip(workers, opened, strict=True)}
+        problems = [found for found in everywhere(connect_links, run, ways) if found is not None]
     if problems:
         everywhere(close_links, run)
         return "", f"UCX does not work here: {problems[0]}"

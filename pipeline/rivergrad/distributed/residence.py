@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from rivergrad.distributed.boundary import arrived, expect, sent_off
+from rivergrad.distributed.boundary import arrived, expect, on_host
 from rivergrad.distributed.calls import Call, Series
 from rivergrad.distributed.links import close_links
 from rivergrad.distributed.lost import WorkerLostError as WorkerLostError
@@ -40,17 +40,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch leaves: series for batches of other workers, and after a worker's last one its report.
-
-    `here` are series for later batches of the same worker, which go nowhere.
-    """
+    """What a batch leaves: series for other batches, and after a worker's last one its report."""
 
     series: dict[Series, Any]
     report: Report | None = None
-    here: dict[Series, Any] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Outcome, (self.series, self.report)
+        """To another worker they go as arrays."""
+        return Outcome, ({name: on_host(value) for name, value in self.series.items()}, self.report)
 
 
 def create(run: str, key: int, factory: Callable[..., Any], *args: Any) -> None:
@@ -81,9 +78,8 @@ def carry_out(
     run: str,
     sweep: int,
     batch: int,
-    home: int,
     calls: Sequence[Call],
-    exports: Mapping[Series, Collection[int]],
+    exports: Sequence[Series],
     last: bool,
     total: Total | None,
     *before: Outcome | Mapping[Series, Any],
@@ -92,9 +88,8 @@ def carry_out(
 
     Args:
         run, sweep, batch: which.
-        home: this worker's number.
         calls: in order.
-        exports: series that other batches take, with the workers those are on.
+        exports: series that other batches take.
         last: whether the worker's report is due after it.
         total: how results are added up.
         before: outcomes of earlier batches, or picked from them.
@@ -102,7 +97,7 @@ def carry_out(
     began = time.perf_counter()
     series: dict[Series, Any] = {}
     for earlier in before:
-        series.update(earlier.series | earlier.here if isinstance(earlier, Outcome) else earlier)
+        series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
     expect(run, (series[taken] for call in calls for taken in call.takes if taken in series))
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
@@ -118,10 +113,8 @@ def carry_out(
             report.results[call.key] = result
     if last:
         _wait_aside(report)
-    going = sent_off(run, home, exports, series)
-    staying = {name: series[name] for name, homes in exports.items() if home in homes}
     report.seconds[batch] = time.perf_counter() - began
-    return Outcome(going, collect(run, sweep, total) if last else None, staying)
+    return Outcome({name: series[name] for name in exports}, collect(run, sweep, total) if last else None)
 
 
 def _wait_aside(report: Report) -> None:
@@ -141,7 +134,7 @@ async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report
 
     def make() -> Report:
         for batch, calls in batches.items():
-            carry_out(run, sweep, batch, 0, calls, {}, False, total)
+            carry_out(run, sweep, batch, calls, (), False, total)
         return collect(run, sweep, total)
 
     return await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], make)
@@ -161,4 +154,4 @@ def reported(run: str, sweep: int, total: Total | None, *before: Outcome) -> Out
 
 def pick(names: Sequence[Series], outcome: Outcome) -> dict[Series, Any]:
     """The series of an outcome that one other worker takes: no other ones travel there."""
-    return {name: outcome.series[name] for name in names}
+    return {name: on_host(outcome.series[name]) for name in names}
