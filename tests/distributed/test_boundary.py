@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sweep_problems import Problem, cuts, prepare, small_problem
+from sweep_problems import moved, small_problem
 
 from rivergrad.distributed import links
 from rivergrad.distributed.boundary import arrived, pack, unpack
@@ -75,17 +75,6 @@ def test_what_is_said_of_ucx(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
         assert workers.closed
     with pytest.raises(InputError, match=r"compute.ucx: found true, but .* no such device; expected UCX to"):
         said(Workers("no such device"), "cpu", True)
-
-
-def moved(one: Problem, executor: Any, device: str = "cpu") -> dict[str, np.ndarray]:
-    """Parameters after some steps, on pieces that are cut wherever they can be."""
-    sweep = prepare(
-        one, cuts(one.network, 60)["7 parts, basins cut"], executor, "float64", device=device
-    ).sweep
-    for _ in range(3):
-        sweep.step(one.shared, one.windows)
-    sweep.keep_best()
-    return sweep.collect(one.network.n_reaches)
 
 
 @pytest.mark.distributed
