@@ -33,6 +33,8 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
         "distributed.admin.large-graph-warning-threshold": "1GB",
         # a lost worker holds what cannot be made again from the graph: do not try
         "distributed.scheduler.allowed-failures": 0,
+        # what is asked of all workers goes over connections that stay, not over new ones each time
+        "distributed.scheduler.reuse-broadcast-comm": True,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

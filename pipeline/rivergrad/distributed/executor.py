@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.distributed.exchange import ask, open_exchange, share_out
 from rivergrad.distributed.links import link_workers
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
 from rivergrad.distributed.options import ClusterOptions, Ucx
@@ -20,7 +20,6 @@ from rivergrad.distributed.residence import (
     Report,
     WorkerLostError,
     carry_out,
-    carry_out_alone,
     create,
     forget,
     pick,
@@ -37,9 +36,6 @@ Handle = Any
 
 REPLACEMENT_SECONDS = 60.0
 """How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
-
-MESSAGE_BYTES = 4_000_000
-"""What is said to the workers at once without tasks, at most."""
 
 _run_numbers = itertools.count()
 
@@ -72,9 +68,9 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results, `do` is
-    both, and asks the workers without tasks where none waits for another. `link` gets ready for series on a device that
-    go from worker to worker. After a worker was lost, `renew` makes ready to set everything up again.
+    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results. After
+    a worker was lost, `renew` makes ready to set everything up again.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -157,6 +153,7 @@ class DaskExecutor:
 
     def __init__(self, client: Any, patience: float = PATIENCE, ucx: Ucx = "auto") -> None:
         self._client, self._ucx = client, ucx
+        self._linked = ""  # the run that is
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
@@ -166,6 +163,7 @@ class DaskExecutor:
         self._run = f"dask-{self._client.id}-{next(self._runs)}"
         self._workers = workers
         self._home: dict[int, int] = {}
+        self.everywhere(open_exchange)
 
     def _needed(self) -> list[str]:
         """The workers that hold something."""
@@ -240,21 +238,9 @@ class DaskExecutor:
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
         batches = make_batches(calls, self._home)
-        mine: dict[int, dict[int, list[Call]]] = {}
-        for b, batch in enumerate(batches):
-            mine.setdefault(batch.home, {})[b] = batch.calls
-        sweep = next(self._sweeps)
-        work = {
-            self._workers[home]: pickle.dumps((self._run, sweep, of_batch, total))
-            for home, of_batch in mine.items()
-        }
-        size = sum(len(pickled) for pickled in work.values()) * len(work)  # each worker is sent all of it
-        if any(batch.needs for batch in batches) or size > MESSAGE_BYTES:
-            return self.finish(self.start(calls, total))
-        found = self._watch.patiently(
-            lambda: self._client.run(carry_out_alone, work, workers=list(work)), list(work)
-        )
-        return _answer(Pending(batches, [], total), [found[address] for address in work])
+        shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
+        found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
+        return _answer(Pending(batches, [], total), found)
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
@@ -268,8 +254,9 @@ class DaskExecutor:
 
     def link(self, device: str) -> None:
         """Connect the workers by UCX, as `ClusterOptions` has it."""
-        if len(self._workers) > 1:
+        if len(self._workers) > 1 and self._linked != self._run:
             link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
+            self._linked = self._run
 
     def renew(self) -> None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.

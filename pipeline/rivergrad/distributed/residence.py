@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -122,22 +120,6 @@ def _wait_aside(report: Report) -> None:
     for key, going_on in report.aside.items():
         report.results[key], _ = going_on.result()
     report.aside = {}
-
-
-async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report:
-    """Make all calls that a worker has in a sweep in which it waits for no other, where it makes those of tasks.
-
-    Args:
-        work: by the workers' addresses, pickled: run, sweep, calls by batch, and how results are added up.
-    """
-    run, sweep, batches, total = pickle.loads(work[dask_worker.address])
-
-    def make() -> Report:
-        for batch, calls in batches.items():
-            carry_out(run, sweep, batch, calls, (), False, total)
-        return collect(run, sweep, total)
-
-    return await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], make)
 
 
 def collect(run: str, sweep: int, total: Total | None, *before: Outcome) -> Report:

@@ -56,8 +56,6 @@ class Sweep:
         self._setups = setups
         self._cut = any(piece.sources for piece in self.pieces)
         self._on_gpu = setups[0].device.startswith("cuda")
-        if self._cut:
-            executor.link(setups[0].device)
         part = [piece.part for piece in self.pieces]
         room = executor.everywhere(free_memory, setups[0].device)
         self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
@@ -89,6 +87,8 @@ class Sweep:
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
+        if self._cut:
+            self.executor.link(self._setups[0].device)
         self._each("prepare_fit", [(fit,) for fit in fits])
 
     def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
