@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rivergrad.distributed.boundary import pack
 from rivergrad.distributed.calls import Call, make_batches
 from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
 from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor
-from rivergrad.distributed.residence import WorkerLostError, create, forget
+from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.distributed.residence import create, forget
 from rivergrad.distributed.totals import Total
 from rivergrad.errors import InputError
 
@@ -76,7 +78,7 @@ def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
         )
         open_exchange(worker)
         here: Exchange = worker.handlers["rivergrad_work"].__self__
-        mail = here.mail("early", 3, pickle.dumps([(("at", 0), 0)]), [np.arange(4.0)])
+        mail = here.mail("early", 3, pickle.dumps([(("at", 0), 0)]), pack("early", "b", [np.arange(4.0)]))
         await here.mail("other run", 9, pickle.dumps([]), [])
         if mail_first:
             await mail

@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rivergrad.distributed.boundary import pack, unpack
 from rivergrad.distributed.calls import Batch, Call, Series
-from rivergrad.distributed.residence import Report, WorkerLostError, carry_out, collect, forget
+from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.distributed.residence import Report, carry_out, collect, forget
 from rivergrad.distributed.totals import Total
 
 TICK_SECONDS = 2.0
@@ -134,7 +136,8 @@ class Exchange:
         """Take series that another worker sends."""
         with self._news:
             if (run, None) not in self._abandoned:
-                self._mail.setdefault((run, sweep), {}).update(zip(pickle.loads(names), values, strict=True))
+                mail = zip(pickle.loads(names), unpack(values), strict=True)
+                self._mail.setdefault((run, sweep), {}).update(mail)
                 self._news.notify_all()
         return "OK"
 
@@ -176,7 +179,7 @@ class Exchange:
                 del here[series]
             here |= outcome.series
             for address, names in portion.sends.items():
-                send(address, names, [here[name] for name in names])
+                send(address, names, pack(share.run, address, [here[name] for name in names]))
             todo.remove(portion)
             done.add(portion.number)
         return collect(share.run, share.sweep, share.total)

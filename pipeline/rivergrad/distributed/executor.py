@@ -13,13 +13,13 @@ from typing import Any, Protocol, TypeVar
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
 from rivergrad.distributed.clusters import Started, no_others
 from rivergrad.distributed.exchange import ask, leave, open_exchange, share_out
+from rivergrad.distributed.links import link_workers
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
-from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.lost import ClusterError, WorkerLostError
+from rivergrad.distributed.options import ClusterOptions, Ucx
 from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
-    ClusterError,
     Report,
-    WorkerLostError,
     carry_out,
     create,
     forget,
@@ -71,9 +71,9 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `do` carries out a sweep of calls whose series go from worker to worker. `start` sends one off as tasks, behind
-    those of an earlier one that may not be over yet, and `finish` waits for its results. After a worker was lost,
-    `renew` makes ready to set everything up again, and tells with what.
+    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
+    After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -89,6 +89,8 @@ class Executor(Protocol):
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
+
+    def link(self, device: str) -> None: ...
 
     def renew(self) -> str | None: ...
 
@@ -135,6 +137,9 @@ class SerialExecutor:
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
         return [function(*args)]
 
+    def link(self, device: str) -> None:
+        """Nothing goes anywhere."""
+
     def renew(self) -> str | None:
         self.close()
         return None
@@ -153,6 +158,7 @@ class DaskExecutor:
         client: of the cluster; ask: see `Started`.
         patience: seconds.
         wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
+        ucx: whether workers are connected by UCX; see `ClusterOptions`.
     """
 
     def __init__(
@@ -161,8 +167,10 @@ class DaskExecutor:
         patience: float = PATIENCE,
         ask: Callable[[int], None] = no_others,
         wait: float = 0.0,
+        ucx: Ucx = "auto",
     ) -> None:
-        self._client, self._ask, self._wait = client, ask, wait
+        self._client, self._ask, self._wait, self._ucx = client, ask, wait, ucx
+        self._linked = ""  # the run that is
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
@@ -261,6 +269,12 @@ class DaskExecutor:
         found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
         return [found[address] for address in workers]
 
+    def link(self, device: str) -> None:
+        """Connect the workers by UCX, as `ClusterOptions` has it."""
+        if len(self._workers) > 1 and self._linked != self._run:
+            link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
+            self._linked = self._run
+
     def renew(self) -> str | None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
 
@@ -343,7 +357,7 @@ def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | Da
         return
     with ExitStack() as stack:
         client, started = _opened(stack, options)
-        yield DaskExecutor(client, options.patience, started.ask, options.wait)
+        yield DaskExecutor(client, options.patience, started.ask, options.wait, options.ucx)
 
 
 def _opened(stack: ExitStack, options: ClusterOptions) -> tuple[Any, Started]:

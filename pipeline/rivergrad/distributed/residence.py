@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from rivergrad.distributed.boundary import arrived, expect, on_host
 from rivergrad.distributed.calls import Call, Series
+from rivergrad.distributed.links import close_links
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.distributed.totals import Total
-from rivergrad.errors import InputError
 
 _RESIDENT: dict[tuple[str, int], Any] = {}
 """What lives here, by run and piece."""
@@ -20,14 +22,6 @@ _ASIDE = ThreadPoolExecutor(1, "rivergrad-aside")
 
 _REPORTS: dict[tuple[str, int], Report] = {}
 """Results of sweeps that are not over yet, by run and sweep."""
-
-
-class ClusterError(InputError):
-    """Something is wrong with the processes of a cluster; their logs may tell what."""
-
-
-class WorkerLostError(ClusterError):
-    """A worker ended before its task; what it held is gone, and the run goes on from its last checkpoint."""
 
 
 @dataclass
@@ -49,6 +43,10 @@ class Outcome:
     series: dict[Series, Any]
     report: Report | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another worker they go as arrays."""
+        return Outcome, ({name: on_host(value) for name, value in self.series.items()}, self.report)
+
 
 def create(run: str, key: int, factory: Callable[..., Any], *args: Any) -> None:
     """Make something that stays here."""
@@ -60,6 +58,7 @@ def forget(run: str) -> None:
     for store in (_RESIDENT, _REPORTS):
         for at in [at for at in store if at[0] == run]:
             del store[at]
+    close_links(run)
 
 
 def resident(run: str, key: int) -> Any:
@@ -97,13 +96,14 @@ def carry_out(
     series: dict[Series, Any] = {}
     for earlier in before:
         series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
+    expect(run, (series[taken] for call in calls for taken in call.takes if taken in series))
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         method = getattr(resident(run, call.key), call.method)
         if call.aside:
             report.aside[call.key] = _ASIDE.submit(method, *call.args)
             continue
-        result = method(*call.args, *(series[taken] for taken in call.takes))
+        result = method(*call.args, *(arrived(run, series[taken]) for taken in call.takes))
         if call.gives:
             result, leaving = result
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
@@ -136,4 +136,4 @@ def reported(run: str, sweep: int, total: Total | None, *before: Outcome) -> Out
 
 def pick(names: Sequence[Series], outcome: Outcome) -> dict[Series, Any]:
     """The series of an outcome that one other worker takes: no other ones travel there."""
-    return {name: outcome.series[name] for name in names}
+    return {name: on_host(outcome.series[name]) for name in names}

@@ -55,9 +55,10 @@ class Sweep:
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
         self.seconds = 0.0
         self._cut = any(piece.sources for piece in self.pieces)
-        self._on_gpu = setups[0].device.startswith("cuda")
+        self._device = setups[0].device
+        self._on_gpu = self._device.startswith("cuda")
         part = [piece.part for piece in self.pieces]
-        room = executor.everywhere(room_here, setups[0].device)
+        room = executor.everywhere(room_here, self._device)
         of_part = [Needs()] * (max(part) + 1)
         for p, need in zip(part, needs or (), strict=False):
             of_part[p] += need
@@ -81,6 +82,8 @@ class Sweep:
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
+        if self._cut:
+            self.executor.link(self._device)
         self._each("prepare_fit", [(fit,) for fit in fits])
 
     def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:

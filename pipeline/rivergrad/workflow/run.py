@@ -24,7 +24,7 @@ from rich.table import Table
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
-from rivergrad.distributed.residence import ClusterError
+from rivergrad.distributed.lost import ClusterError
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
