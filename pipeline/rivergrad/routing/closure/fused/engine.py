@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,15 +13,23 @@ import torch
 from torch import Tensor
 
 from rivercut import graph
-from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.fused.lasting import (
+    growth_of_recurrence,
+    growth_of_response,
+    rates_of_recurrence,
+    rates_of_responses,
+    seconds_left,
+)
 from rivergrad.routing.closure.fused.points import Points, Tiling
-from rivergrad.routing.closure.fused.solve import Coefficients, Source, Table, Work, solve
+from rivergrad.routing.closure.fused.sampled import LEAST_MISSING, Sampled, differentiable, sample
+from rivergrad.routing.closure.fused.solve import Coefficients, Source, Work, solve
 from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
 from rivergrad.routing.closure.fused.transforms import lengths, passes
-from rivergrad.routing.closure.kernels import transfer_functions
 from rivergrad.routing.closure.window import tolerance
 from rivergrad.routing.recurrence.problem import Index, Problem
-from rivergrad.routing.schemes.base import Moments, Recurrence, Scheme
+from rivergrad.routing.schemes.base import Recurrence, Scheme
+
+log = logging.getLogger(__name__)
 
 LONGEST_PAD = 8
 """A record far shorter than the responses is followed by at most as many times its length, and damped."""
@@ -84,6 +93,7 @@ class FusedClosure:
         self.downstream = torch.cat([torch.where(down >= 0, down, n), torch.tensor([n])]).to(device)
         self.deepest = _deepest(problem.downstream)
         self._points: dict[tuple[int, float, int], Points] = {}
+        self._warned = False
 
     @cached_property
     def _wide(self) -> Net:
@@ -96,18 +106,10 @@ class FusedClosure:
         scheme = self.scheme if scheme is None else scheme
         parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
         recurrence = scheme.recurrence(parameters, self.routing_step)
-        with torch.no_grad():
-            lead, sharp = self._lead(scheme, parameters, recurrence)
-        source: Source
-        values: tuple[Tensor, ...]
         if recurrence is not None:
-            values = ((1 - recurrence.a) / recurrence.b, recurrence.b)
-            if recurrence.jump is not None:
-                values = (*values, values[0] * (1 - recurrence.jump))
-            source = Coefficients(recurrence.sections, recurrence.delay, sharp)
+            source, values, lead = self._rational(recurrence)
         else:
-            values = tuple(parameters.values())
-            source = Table(self._spectrum(scheme, parameters), tuple(parameters))
+            source, values, lead = self._sampled(scheme, parameters, horizon)
         if lead < horizon:
             return Spectra(source, values, lead, lead, horizon, 0, 0.0, scheme.output_delay)
         length, digits = horizon + lead + 1, 0.0
@@ -115,56 +117,48 @@ class FusedClosure:
             length, digits = LONGEST_PAD * horizon + 8, DIGITS
         return Spectra(source, values, lead, None, horizon, lengths(length)[0], digits, scheme.output_delay)
 
-    def _spectrum(
-        self, scheme: Scheme, parameters: dict[str, Tensor]
-    ) -> Callable[[dict[str, Tensor], Contour], Tensor]:
-        """Transfer functions of reaches at all points, differentiable; responses no longer than they need be."""
+    def _rational(self, recurrence: Recurrence) -> tuple[Source, tuple[Tensor, ...], int]:
+        """Responses as coefficients, and the forcing steps for which they last."""
         with torch.no_grad():
-            moments = scheme.moments(parameters, self.routing_step)
-            last = _steps(
-                float(moments.mean.max()),
-                float(moments.deviation.max()) ** 2,
-                float(moments.slowest.max()),
-                1e-12,
-            )
-        steps = math.ceil(last / self.routing_step) + 2
+            rate = rates_of_recurrence(recurrence, self.routing_step)
+            growth = growth_of_recurrence(recurrence, self.routing_step, rate)
+            seconds, b = torch.stack([self._seconds(growth, rate), recurrence.b.max()]).tolist()
+        values: tuple[Tensor, ...] = ((1 - recurrence.a) / recurrence.b, recurrence.b)
+        if recurrence.jump is not None:
+            values = (*values, values[0] * (1 - recurrence.jump))
+        return Coefficients(recurrence.sections, recurrence.delay, b > 1.5), values, self._lead(seconds)
 
-        def spectrum(some: dict[str, Tensor], contour: Contour) -> Tensor:
-            if (
-                scheme.transfer({k: v[:1] for k, v in some.items()}, self.routing_step, contour.z[:1])
-                is not None
-            ):
-                return transfer_functions(scheme, some, self.routing_step, contour)[0]
-            response = scheme.response(some, self.routing_step, min(steps, contour.bins))
-            return contour.spectrum(response)
+    def _sampled(
+        self, scheme: Scheme, parameters: dict[str, Tensor], horizon: int
+    ) -> tuple[Source, tuple[Tensor, ...], int]:
+        """Responses as series, and the forcing steps for which they last."""
+        step = self.routing_step
+        allowed = max(LEAST_MISSING, tolerance(torch.float32) / self.deepest)
+        with torch.no_grad():
+            lengths, responses = sample(scheme, parameters, step, self.ratio, horizon, allowed)
+            rate = rates_of_responses(lengths.steps[-1], step, self.device)
+            growth = torch.empty(self.n_columns, rate.numel(), dtype=torch.float64, device=self.device)
+            for reaches, response in zip(lengths.reaches, responses, strict=True):
+                growth[reaches] = growth_of_response(response, step, rate)
+            lead = self._lead(float(self._seconds(growth, rate)))
+        longest = lengths.steps[-1]
+        if not lengths.whole and longest == horizon * self.ratio:
+            lead = max(lead, horizon)  # what comes after the record may be cut, but goes on
+        elif not lengths.whole and not self._warned:
+            self._warned = True
+            days = longest * step / 86400
+            log.warning(
+                "scheme %s: responses are cut after %g days, when %.1e of a reach's water has not left it yet",
+                scheme.name, days, lengths.missing,
+            )  # fmt: skip
+        return Sampled(lengths), differentiable(scheme, parameters, step, lengths, responses), lead
 
-        return spectrum
+    def _seconds(self, growth: Tensor, rate: Tensor) -> Tensor:
+        return seconds_left(growth, rate, self.downstream, self.deepest, tolerance(torch.float32))
 
-    def _lead(
-        self, scheme: Scheme, parameters: dict[str, Tensor], recurrence: Recurrence | None
-    ) -> tuple[int, bool]:
-        """Forcing steps after which the longest path's response has ended, and whether any section alternates."""
-        moments = scheme.moments(parameters, self.routing_step)
-        slowest = moments.slowest.max()
-        b = torch.zeros_like(slowest)
-        if recurrence is not None:
-            # k far below the routing step: each step overshoots the last, for long
-            b = recurrence.b.max()
-            left = (b - 1).clamp(1e-300, 1 - 1e-12)
-            slowest = torch.maximum(slowest, -self.routing_step / torch.log(left))
-        numbers = torch.stack([*self._longest(moments), slowest, b]).tolist()
-        seconds = _steps(numbers[0], numbers[1], numbers[2], tolerance(torch.float32))
-        return math.ceil(min(seconds / self.forcing_step, 1e6)) + 2, numbers[3] > 1.5
-
-    def _longest(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Largest mean and variance of a path: sums down the tree, by doubling the distance looked ahead."""
-        total = torch.zeros(self.n_columns + 1, dtype=torch.complex128, device=self.device)
-        total[:-1] = torch.complex(moments.mean, moments.deviation**2)
-        ahead = self.downstream
-        for _ in range(self.deepest.bit_length()):
-            total = total + total[ahead]
-            ahead = ahead[ahead]
-        return total.real.max(), total.imag.max()
+    def _lead(self, seconds: float) -> int:
+        """Forcing steps after which the longest path's response has ended."""
+        return math.ceil(min(seconds / self.forcing_step, 1e6)) + 2
 
     # ---- memory
 
@@ -189,6 +183,7 @@ class FusedClosure:
         stack = 8 * net.programs(DOWN.programs) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
+        table += prepared.source.work_bytes(gradient)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
         if not gradient:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
@@ -310,12 +305,6 @@ class FusedClosure:
         series = cut.points.contour.to_routing(values)[:, cut.lead * ratio : (cut.lead + cut.hop) * ratio]
         series = series.reshape(n_outlets, batch, cut.n_segments * cut.hop * ratio)[..., : time * ratio]
         return series.transpose(0, 1).to(torch.float32)
-
-
-def _steps(mean: float, variance: float, slowest: float, allowed: float) -> float:
-    """Seconds after which a response of these moments has ended but for `allowed`; see `window.first_guess`."""
-    decades = -math.log(allowed)
-    return mean + math.sqrt(2 * decades * variance) + 0.7 * decades * slowest
 
 
 def _deepest(downstream: Index) -> int:

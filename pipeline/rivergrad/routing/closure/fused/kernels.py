@@ -821,3 +821,53 @@ def scatter_series(
     if ADD:
         value_t += tl.load(out + at, mask=good_t, other=0.0)
     tl.store(out + at, value_t, mask=good_t)
+
+
+# ---- tables of responses
+
+
+@triton.jit
+def pack_table(
+    values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
+    ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,
+):  # fmt: skip
+    """1 - H of some reaches into their rows of a table: from (part, alias, frequency, reach) float64."""
+    band = tl.program_id(1)
+    alias = tl.program_id(2)
+    r = tl.program_id(0) * BR + tl.arange(0, BR)
+    f = band * BF + tl.arange(0, BF)
+    good = (r < n_reaches)[None, :] & (alias < RATIO) & (first_f + f < n_freq)[:, None]
+    at = (alias * bands * BF + f).to(tl.int64)[:, None] * n_reaches + r[None, :]
+    half = RATIO * bands * BF * n_reaches.to(tl.int64)
+    real = 1.0 - tl.load(values + at, mask=good, other=1.0)
+    imag = 0.0 - tl.load(values + half + at, mask=good, other=0.0)
+    word = _word(real.to(tl.float32), imag.to(tl.float32))
+    row = tl.load(rows + r, mask=r < n_reaches, other=0)
+    to = (row * bands + band) * (ALIASES * BF) + alias * BF
+    tl.store(table + to[:, None] + tl.arange(0, BF)[None, :], tl.trans(word), mask=(r < n_reaches)[:, None])
+
+
+@triton.jit
+def unpack_table(
+    values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
+    ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,
+):  # fmt: skip
+    """Its adjoint: gradients of a table, summed over the series of each frequency tile."""
+    band = tl.program_id(1)
+    alias = tl.program_id(2)
+    r = tl.program_id(0) * BR + tl.arange(0, BR)
+    f = band * BF + tl.arange(0, BF)
+    if alias < RATIO:
+        row = tl.load(rows + r, mask=r < n_reaches, other=0)
+        real = tl.zeros([BR, BF], tl.float64)
+        imag = tl.zeros([BR, BF], tl.float64)
+        known = (r < n_reaches)[:, None] & (first_f + f < n_freq)[None, :]
+        for series in range(n_series):
+            start = ((row * bands + band) * n_series + series) * (ALIASES * BF) + alias * BF
+            word = tl.load(table + start[:, None] + tl.arange(0, BF)[None, :], mask=known, other=0)
+            real -= _real(word).to(tl.float64)
+            imag -= _imag(word).to(tl.float64)
+        at = (alias * bands * BF + f).to(tl.int64)[:, None] * n_reaches + r[None, :]
+        half = RATIO * bands * BF * n_reaches.to(tl.int64)
+        tl.store(values + at, tl.trans(real), mask=(r < n_reaches)[None, :])
+        tl.store(values + half + at, tl.trans(imag), mask=(r < n_reaches)[None, :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.sweeps import (
     DELAY,
@@ -31,6 +30,9 @@ class Source(Protocol):
 
     def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         """Bytes of the responses in one frequency tile, made anew for each chunk of them; 0 where they are few."""
+
+    def work_bytes(self, gradient: bool) -> int:
+        """Bytes that making them takes beside, whatever the tiles."""
 
     def transfer(
         self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
@@ -64,6 +66,9 @@ class Coefficients:
     _made: dict[tuple[Net, bool], Rational] = field(default_factory=dict, repr=False, compare=False)
 
     def tile_bytes(self, net: Net, tiling: Tiling) -> int:
+        return 0
+
+    def work_bytes(self, gradient: bool) -> int:
         return 0
 
     def transfer(
@@ -111,66 +116,6 @@ class Coefficients:
 def _apart_from_zero(p: Tensor) -> Tensor:
     """Sums for the gradients are taken times p; at 1e-10 a reach is as good as not there."""
     return torch.where(p.abs() < 1e-10, 1e-10, p)
-
-
-TABLE_BYTES = 1 << 30
-"""Temporary memory for making tabulated responses, about."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Responses of any other scheme, tabulated; the tensors are its parameters, (reach,) float64 each."""
-
-    spectrum: Callable[[dict[str, Tensor], Contour], Tensor]
-    names: tuple[str, ...]
-
-    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
-        return net.n_slots * tiling.groups * tiling.points * 8
-
-    def _groups(self, net: Net, points: Points) -> list[slice]:
-        size = max(1, TABLE_BYTES // (6 * 16 * points.bins))
-        return [slice(a, a + size) for a in range(0, net.n_slots, size)]
-
-    def _some(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
-    ) -> Tensor:
-        """(row, tile, point) 1 − H."""
-        w = 1 - self.spectrum(dict(zip(self.names, values, strict=True)), points.contour)
-        w = w.view(-1, 1, points.ratio, points.n_freq)
-        return tiling.pack(w, first, last)
-
-    def transfer(
-        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
-    ) -> Tabulated:
-        size = tiling.groups * tiling.points
-        table = torch.empty(net.n_slots, last - first, size, dtype=torch.complex64, device=net.device)
-        with torch.no_grad():
-            for some in self._groups(net, points):
-                here = net.index[some]
-                table[some] = self._some([v[here] for v in values], points, tiling, first, last)
-        return Tabulated(table)
-
-    def gradients(
-        self,
-        net: Net,
-        values: Sequence[Tensor],
-        points: Points,
-        tiling: Tiling,
-        first: int,
-        last: int,
-        found: Tensor,
-    ) -> list[Tensor]:
-        out = [torch.zeros_like(value) for value in values]
-        for some in self._groups(net, points):
-            here = net.index[some]
-            leaves = [value[here].detach().requires_grad_() for value in values]
-            with torch.enable_grad():
-                w = self._some(leaves, points, tiling, first, last)
-            grads = torch.autograd.grad(w, leaves, found[some].to(w), allow_unused=True)
-            for total, grad in zip(out, grads, strict=True):
-                if grad is not None:
-                    total[here] = grad
-        return out
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ class Net:
         record[:n, :3] = np.stack([layout.op, row_of[layout.column], layout.column], axis=1)
         self.record = self._put(record)
         self.index = self._put(layout.column).to(torch.int64)
+        self.place = torch.empty_like(self.index)
+        self.place[self.index] = torch.arange(self.index.numel(), device=device)
         self.enter, self.leave = self._put(layout.enter), self._put(layout.leave)
         inlet, outlet = self.n_crossings, self.n_crossings + self.n_inlets
         self.enter_flow = self._put(self._flow(layout.enter_flow, inlet))
@@ -316,7 +318,7 @@ class Sweeps:
 
         Returns:
             tiles of the gradient of the inflows; and sums for `Coefficients`, (number, slot), or the
-            gradient of the table.
+            gradient of the table, of each series.
         """
         net = self.net
         room = UP_HEAVY if self._heavy(transfer) else UP
@@ -360,7 +362,7 @@ class Sweeps:
         entered = from_flow[net.n_crossings :][: net.n_inlets]
         if isinstance(transfer, Rational):
             return entered, found.to(torch.float64).sum(dim=2)
-        return entered, found.view(net.n_slots, tiles // self.n_series, self.n_series, -1).sum(dim=2)
+        return entered, found
 
 
 @dataclass(frozen=True)
