@@ -350,6 +350,22 @@ def _pass_all(
     return zr, zi, tl.sum(qr, axis=0)[None, :], tl.sum(qi, axis=0)[None, :]
 
 
+@triton.jit
+def _item(item, block, start, gain, n_tiles, first_tile, n_series, n_freq, BF: tl.constexpr):
+    """Of an item: its tile among those of the launch, the series and frequency tile, the frequencies and which of them
+    there are, the slots of the block, and the weights of runoff."""
+    local = item % n_tiles
+    tile = first_tile + local
+    band = tile // n_series
+    f = band * BF + tl.arange(0, BF)[None, :]
+    there = f < n_freq
+    begin = tl.load(start + block)
+    end = tl.load(start + block + 1)
+    gains = tl.load(gain + f, mask=there, other=0.0)
+    series = (tile % n_series).to(tl.int64)
+    return local, series, band - first_tile // n_series, f, there, begin, end, gains
+
+
 # ---- sweeps
 
 SIZES = [
@@ -471,22 +487,14 @@ def sweep_down(
 ):  # fmt: skip
     """Discharge's spectra from runoff's, block by block, and the series between blocks."""
     TILE: tl.constexpr = AT * BF
-    across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
-    inside = tl.arange(0, AT)[:, None] * BF + across
+    inside = tl.arange(0, AT)[:, None] * BF + tl.arange(0, BF)[None, :]
     waiting = stack + tl.program_id(0).to(tl.int64) * depth * SETS * TILE + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
-        block = item // n_tiles
-        local = item % n_tiles
-        tile = first_tile + local
-        series = (tile % n_series).to(tl.int64)
-        band = tile // n_series
-        f = band * BF + across
-        there = f < n_freq
-        begin = tl.load(start + block)
-        end = tl.load(start + block + 1)
-        gains = tl.load(gain + f, mask=there, other=0.0)
+        local, series, band, f, there, begin, end, gains = _item(
+            item, item // n_tiles, start, gain, n_tiles, first_tile, n_series, n_freq, BF
+        )
         for g in range(PASSES):
             first_alias = g * SETS * AT
             nr, ni, er, ei, lr, li = _points(
@@ -494,7 +502,7 @@ def sweep_down(
                 AT, SETS, RATIO, REAL, PLAIN,
             )  # fmt: skip
             _down(
-                begin, end, g, local, band - first_tile // n_series, f, there, lanes, first_alias, inside, waiting,
+                begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting,
                 stack, gains, nr, ni, er, ei, lr, li,
                 record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest,
                 runoff + (series * n_slots * width + f), discharge + (series * n_rows * width + f), flow,
@@ -527,28 +535,20 @@ def sweep_up(
     """
     TILE: tl.constexpr = AT * BF
     ALL: tl.constexpr = SETS * TILE
-    across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
-    inside = tl.arange(0, AT)[:, None] * BF + across
+    inside = tl.arange(0, AT)[:, None] * BF + tl.arange(0, BF)[None, :]
     waiting = stack + tl.program_id(0).to(tl.int64) * depth * ALL + inside
     mine = kept + tl.program_id(0).to(tl.int64) * most * ALL + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
         block = tl.load(back + item // n_tiles)
-        local = item % n_tiles
-        tile = first_tile + local
-        series = (tile % n_series).to(tl.int64)
-        band = tile // n_series
-        f = band * BF + across
-        band -= first_tile // n_series
-        there = f < n_freq
+        local, series, band, f, there, begin, end, gains = _item(
+            item, block, start, gain, n_tiles, first_tile, n_series, n_freq, BF
+        )
         from_runoff = runoff + (series * n_slots * width + f)
         back_to_runoff = to_runoff + (series * n_slots * width + f)
         from_q = from_discharge + (series * n_rows * width + f)
-        begin = tl.load(start + block)
-        end = tl.load(start + block + 1)
         counts = tl.load(weight + f, mask=there, other=0.0)
-        gains = tl.load(gain + f, mask=there, other=0.0)
         undone = tl.load(undo + f, mask=there, other=0.0)
         for g in range(PASSES):
             first_alias = g * SETS * AT

@@ -195,7 +195,9 @@ class Points:
         if key not in self._waves:
             if len(self._waves) > 64:
                 self._waves.clear()
-            frequency = torch.arange(first * tiling.frequencies, last * tiling.frequencies, device=self.device)
+            frequency = torch.arange(
+                first * tiling.frequencies, last * tiling.frequencies, device=self.device
+            )
             step = torch.arange(blocks * self.ratio, device=self.device).view(blocks, self.ratio).T
             turn = torch.remainder(frequency[:, None] * step[:, None, :], self.bins).to(torch.float64)
             angle = turn * (-2 * torch.pi / self.bins)

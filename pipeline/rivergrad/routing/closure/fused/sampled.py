@@ -71,7 +71,7 @@ def sample(
     reaches, lengths, responses = [], [], []
     while True:
         here = {name: value[rest] for name, value in parameters.items()}
-        response = _in_pieces(lambda p, s=steps: scheme.response(p, step, s), here, steps)
+        response = _in_pieces(scheme, here, step, steps)
         left = _left(response, scheme.conserves_mass)
         on = left > allowed
         going = int(on.sum()) if steps < limit else 0
@@ -100,11 +100,12 @@ def _pieces(count: int, each: int) -> list[slice]:
     return [slice(a, a + size) for a in range(0, count, size)]
 
 
-def _in_pieces(
-    respond: Callable[[dict[str, Tensor]], Tensor], values: dict[str, Tensor], steps: int
-) -> Tensor:
-    pieces = _pieces(next(iter(values.values())).shape[0], 8 * VALUES * steps)
-    found = [respond({name: value[some] for name, value in values.items()}) for some in pieces]
+def _in_pieces(scheme: Scheme, parameters: dict[str, Tensor], step: float, steps: int) -> Tensor:
+    count = next(iter(parameters.values())).shape[0]
+    found = [
+        scheme.response({name: value[some] for name, value in parameters.items()}, step, steps)
+        for some in _pieces(count, 8 * VALUES * steps)
+    ]
     return found[0] if len(found) == 1 else torch.cat(found)
 
 
