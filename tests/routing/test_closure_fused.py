@@ -179,6 +179,22 @@ def test_scheme_of_a_user(device: torch.device) -> None:
     check(c, in_chunks(c.engine(), leaves[1], leaves[0], [4]), leaves)
 
 
+def test_tables_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three classes of lengths, a reach and a frequency tile at a time, two records at once."""
+    monkeypatch.setattr(points, "POINTS", 64)
+    monkeypatch.setattr(sampled, "SHORTEST", 3)
+    monkeypatch.setattr(sampled, "LONGER", 2)
+    monkeypatch.setattr(sampled, "WORK_BYTES", 1)
+    c = case(random_forest(np.random.default_rng(6), 4, 2, 0.0), "hayami", 2, 7, 4, slow=0.4)
+    engine = c.engine(keep_bytes=1)
+    runoff, p = c.leaves(torch.float32)
+    prepared = engine.prepare(p, 7)
+    assert len(prepared.source.lengths.steps) >= 3
+    out = engine.apply(prepared, torch.stack([runoff.flip(0), runoff]))[0]
+    check(c, out[1] + 0 * out[0], (runoff, p))
+    assert off(out[0].cpu(), c.reference(c.runoff.flip(0))) <= SINGLE
+
+
 def pareto(parameters: Any, times: torch.Tensor) -> torch.Tensor:
     """What is left of an impulse falls with the third power of time: no exponential, however slow, is below it."""
     left = (1 + torch.cat([times, times[-1:] + times[1]]) / parameters["delay"]) ** -3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,13 +15,13 @@ from torch import Tensor
 from rivercut import graph
 from rivergrad.routing.closure.fused.lasting import (
     growth_of_recurrence,
-    growth_of_response,
+    growth_of_responses,
     rates_of_recurrence,
     rates_of_responses,
     seconds_left,
 )
 from rivergrad.routing.closure.fused.points import Points, Tiling
-from rivergrad.routing.closure.fused.sampled import LEAST_MISSING, Sampled, differentiable, sample
+from rivergrad.routing.closure.fused.sampled import Sampled, differentiable, sample
 from rivergrad.routing.closure.fused.solve import Coefficients, Source, Work, solve
 from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
 from rivergrad.routing.closure.fused.transforms import lengths, passes
@@ -121,8 +121,8 @@ class FusedClosure:
         """Responses as coefficients, and the forcing steps for which they last."""
         with torch.no_grad():
             rate = rates_of_recurrence(recurrence, self.routing_step)
-            growth = growth_of_recurrence(recurrence, self.routing_step, rate)
-            seconds, b = torch.stack([self._seconds(growth, rate), recurrence.b.max()]).tolist()
+            grow = partial(growth_of_recurrence, recurrence, self.routing_step)
+            seconds, b = torch.stack([self._seconds(grow, rate), recurrence.b.max()]).tolist()
         values: tuple[Tensor, ...] = ((1 - recurrence.a) / recurrence.b, recurrence.b)
         if recurrence.jump is not None:
             values = (*values, values[0] * (1 - recurrence.jump))
@@ -133,14 +133,11 @@ class FusedClosure:
     ) -> tuple[Source, tuple[Tensor, ...], int]:
         """Responses as series, and the forcing steps for which they last."""
         step = self.routing_step
-        allowed = max(LEAST_MISSING, tolerance(torch.float32) / self.deepest)
         with torch.no_grad():
-            lengths, responses = sample(scheme, parameters, step, self.ratio, horizon, allowed)
+            lengths, responses = sample(scheme, parameters, step, self.ratio, horizon)
             rate = rates_of_responses(lengths.steps[-1], step, self.device)
-            growth = torch.empty(self.n_columns, rate.numel(), dtype=torch.float64, device=self.device)
-            for reaches, response in zip(lengths.reaches, responses, strict=True):
-                growth[reaches] = growth_of_response(response, step, rate)
-            lead = self._lead(float(self._seconds(growth, rate)))
+            grow = partial(growth_of_responses, lengths.reaches, responses, step)
+            lead = self._lead(float(self._seconds(grow, rate)))
         longest = lengths.steps[-1]
         if not lengths.whole and longest == horizon * self.ratio:
             lead = max(lead, horizon)  # what comes after the record may be cut, but goes on
@@ -151,10 +148,14 @@ class FusedClosure:
                 "scheme %s: responses are cut after %g days, when %.1e of a reach's water has not left it yet",
                 scheme.name, days, lengths.missing,
             )  # fmt: skip
-        return Sampled(lengths), differentiable(scheme, parameters, step, lengths, responses), lead
+        return (
+            Sampled(lengths),
+            differentiable(scheme, parameters, step, self.ratio, lengths, responses),
+            lead,
+        )
 
-    def _seconds(self, growth: Tensor, rate: Tensor) -> Tensor:
-        return seconds_left(growth, rate, self.downstream, self.deepest, tolerance(torch.float32))
+    def _seconds(self, grow: Callable[[Tensor], Tensor], rate: Tensor) -> Tensor:
+        return seconds_left(grow, rate, self.downstream, self.deepest, tolerance(torch.float32))
 
     def _lead(self, seconds: float) -> int:
         """Forcing steps after which the longest path's response has ended."""
@@ -183,7 +184,7 @@ class FusedClosure:
         stack = 8 * net.programs(DOWN.programs) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
-        table += prepared.source.work_bytes(gradient)
+        table += prepared.source.work_bytes(table, gradient)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
         if not gradient:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)

@@ -184,12 +184,12 @@ class Points:
         rounded = exact.to(torch.complex64)
         return rounded, (exact - rounded).to(torch.complex64)
 
-    def waves(self, blocks: int, tiling: Tiling, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """What turns series of `blocks` forcing steps into their values at the points, two factors in float64.
+    def waves(self, blocks: int, tiling: Tiling, first: int, last: int) -> Tensor:
+        """What turns series of `blocks` forcing steps into their values at the points, but for `aliases`; float64.
 
         Returns:
             (routing step s, part · frequency, forcing step d): z^-(dS + s) at the frequencies of tiles first to last,
-            its real and its imaginary part; and (part · alias, s · part): what the alias turns that by.
+            its real and its imaginary part.
         """
         key = blocks, first, last
         if key not in self._waves:
@@ -204,10 +204,11 @@ class Points:
             size = torch.exp(-self.contour.log_radius * step.to(torch.float64))
             wave = torch.polar(size[:, None, :].expand_as(angle), angle)
             self._waves[key] = torch.cat([wave.real, wave.imag], dim=1).contiguous()
-        return self._waves[key], self._aliases
+        return self._waves[key]
 
     @cached_property
-    def _aliases(self) -> Tensor:
+    def aliases(self) -> Tensor:
+        """The rest of z^-(dS + s), (part · alias, s · part): what the alias turns that by, whatever the frequency."""
         number = torch.arange(self.ratio, device=self.device)
         turn = torch.remainder(number[:, None] * number, self.ratio).to(torch.float64)
         real, imag = (

@@ -152,12 +152,15 @@ class Sweeps:
     def programs_up(self) -> int:
         return max(1, min(self.net.programs(UP.programs), self.budget // self.block_bytes))
 
-    def chunks(self, gradient: bool, table_bytes: int = 0) -> list[tuple[int, int]]:
-        """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles."""
+    def chunks(self, gradient: bool, table_bytes: int = 0, tables: int = 0) -> list[tuple[int, int]]:
+        """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles.
+
+        `tables` bounds their bytes, `table_bytes` for each frequency tile.
+        """
         along = self.n_series
         most = max(1, self.budget // (self.tile_bytes * (2 if gradient else 1)))
         if table_bytes:
-            bands = max(1, self.budget // (table_bytes * (2 if gradient else 1)))
+            bands = max(1, tables // (table_bytes * (2 if gradient else 1)))
             most = max(1, min(most // along, bands)) * along
         count = -(-self.n_tiles // most)
         size = -(-self.n_tiles // count)
