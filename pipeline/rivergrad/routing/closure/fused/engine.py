@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rivercut import graph
 from rivergrad.routing.closure.fused.lasting import (
+    Paths,
     growth_of_recurrence,
     growth_of_responses,
     rates_of_recurrence,
     rates_of_responses,
-    seconds_left,
 )
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.sampled import Sampled, differentiable, sample
@@ -26,7 +25,7 @@ from rivergrad.routing.closure.fused.solve import Coefficients, Source, Work, so
 from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
 from rivergrad.routing.closure.fused.transforms import lengths, passes
 from rivergrad.routing.closure.window import tolerance
-from rivergrad.routing.recurrence.problem import Index, Problem
+from rivergrad.routing.recurrence.problem import Problem
 from rivergrad.routing.schemes.base import Recurrence, Scheme
 
 log = logging.getLogger(__name__)
@@ -88,10 +87,9 @@ class FusedClosure:
         self.net = Net(problem, device)
         self.plain = bool(problem.inlets.size or problem.outlets.size)
         self.n_columns = problem.n_reaches
-        down = torch.from_numpy(np.array(problem.downstream, dtype=np.int64))
-        n = problem.n_reaches
-        self.downstream = torch.cat([torch.where(down >= 0, down, n), torch.tensor([n])]).to(device)
-        self.deepest = _deepest(problem.downstream)
+        index, place = self.net.index.cpu().numpy(), self.net.place.cpu().numpy()
+        down = np.asarray(problem.downstream)[index]
+        self.paths = Paths(np.where(down >= 0, place[np.maximum(down, 0)], -1), device)
         self._points: dict[tuple[int, float, int], Points] = {}
         self._warned = False
 
@@ -121,8 +119,11 @@ class FusedClosure:
         """Responses as coefficients, and the forcing steps for which they last."""
         with torch.no_grad():
             rate = rates_of_recurrence(recurrence, self.routing_step)
-            grow = partial(growth_of_recurrence, recurrence, self.routing_step)
-            seconds, b = torch.stack([self._seconds(grow, rate), recurrence.b.max()]).tolist()
+            index, delay = self.net.index, recurrence.delay
+            late = None if delay is None else delay[index]
+            one = replace(recurrence, a=recurrence.a[index], b=recurrence.b[index], delay=late)
+            left = self._left(partial(growth_of_recurrence, one, self.routing_step), rate)
+            seconds, b = torch.stack([left, recurrence.b.max()]).tolist()
         values: tuple[Tensor, ...] = ((1 - recurrence.a) / recurrence.b, recurrence.b)
         if recurrence.jump is not None:
             values = (*values, values[0] * (1 - recurrence.jump))
@@ -136,26 +137,24 @@ class FusedClosure:
         with torch.no_grad():
             lengths, responses = sample(scheme, parameters, step, self.ratio, horizon)
             rate = rates_of_responses(lengths.steps[-1], step, self.device)
-            grow = partial(growth_of_responses, lengths.reaches, responses, step)
-            lead = self._lead(float(self._seconds(grow, rate)))
-        longest = lengths.steps[-1]
-        if not lengths.whole and longest == horizon * self.ratio:
-            lead = max(lead, horizon)  # what comes after the record may be cut, but goes on
-        elif not lengths.whole and not self._warned:
-            self._warned = True
-            days = longest * step / 86400
-            log.warning(
-                "scheme %s: responses are cut after %g days, when %.1e of a reach's water has not left it yet",
-                scheme.name, days, lengths.missing,
-            )  # fmt: skip
-        return (
-            Sampled(lengths),
-            differentiable(scheme, parameters, step, self.ratio, lengths, responses),
-            lead,
-        )
+            places = [self.net.place[reaches] for reaches in lengths.reaches]
+            lead = self._lead(float(self._left(partial(growth_of_responses, places, responses, step), rate)))
+        longest, allowed = lengths.steps[-1], tolerance(torch.float32)
+        if self.paths.deepest * lengths.missing > allowed:
+            if longest == horizon * self.ratio:
+                lead = max(lead, horizon)  # nothing that the record sees is cut, but responses go on
+            elif not self._warned:
+                self._warned = True
+                days = longest * step / 86400
+                log.warning(
+                    "scheme %s: responses are cut after %g days, when %.1e of a reach's water has not left it yet",
+                    scheme.name, days, lengths.missing,
+                )  # fmt: skip
+        values = differentiable(scheme, parameters, step, self.ratio, lengths, responses)
+        return Sampled(lengths), values, lead
 
-    def _seconds(self, grow: Callable[[Tensor], Tensor], rate: Tensor) -> Tensor:
-        return seconds_left(grow, rate, self.downstream, self.deepest, tolerance(torch.float32))
+    def _left(self, grow: Callable[[Tensor], Tensor], rate: Tensor) -> Tensor:
+        return self.paths.seconds_left(grow, rate, tolerance(torch.float32))
 
     def _lead(self, seconds: float) -> int:
         """Forcing steps after which the longest path's response has ended."""
@@ -306,9 +305,3 @@ class FusedClosure:
         series = cut.points.contour.to_routing(values)[:, cut.lead * ratio : (cut.lead + cut.hop) * ratio]
         series = series.reshape(n_outlets, batch, cut.n_segments * cut.hop * ratio)[..., : time * ratio]
         return series.transpose(0, 1).to(torch.float32)
-
-
-def _deepest(downstream: Index) -> int:
-    """Reaches on the longest path."""
-    down = graph.as_index(downstream)
-    return int(graph.levels(down, graph.topological_order(down)).max(initial=0)) + 1

@@ -825,8 +825,10 @@ def scatter_series(
 
 # ---- tables of responses
 
+TABLE_SIZES = ["n_reaches", "n_freq", "first_f", "bands", "n_series"]
 
-@triton.jit
+
+@triton.jit(do_not_specialize=TABLE_SIZES)
 def pack_table(
     values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
     ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,
@@ -847,7 +849,7 @@ def pack_table(
     tl.store(table + to[:, None] + tl.arange(0, BF)[None, :], tl.trans(word), mask=(r < n_reaches)[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=TABLE_SIZES)
 def unpack_table(
     values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
     ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,

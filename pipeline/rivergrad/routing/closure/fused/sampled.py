@@ -47,13 +47,11 @@ class Lengths:
         reaches: of each class, int64.
         steps: routing steps of each class, whole forcing steps.
         missing: largest share of a reach's water that leaves later.
-        whole: whether no reach has more of that than is allowed.
     """
 
     reaches: list[Tensor]
     steps: list[int]
     missing: float
-    whole: bool
 
     @property
     def bounds(self) -> list[int]:
@@ -95,8 +93,7 @@ def sample(
             reaches.append(rest_done)
             responses.append(response)
         if not going.numel():
-            missing = float(left.max())
-            return Lengths(reaches, lengths, missing, missing <= allowed), responses
+            return Lengths(reaches, lengths, float(left.max())), responses
         here = {name: value[going] for name, value in here.items()}
         rest, steps = rest[going], min(limit, LONGER * steps)
 
