@@ -49,8 +49,8 @@ def growth_of_recurrence(recurrence: Recurrence, step: float, rate: Tensor) -> T
     1 − p d / (b + (1 − b) d) with d = 1 − 1/z.
     """
     p, b, rate = 1 - recurrence.a, recurrence.b, rate[:, None]
-    back = torch.exp(rate * step)
-    near, far = (torch.abs(1 - p * d / (b + (1 - b) * d)) for d in (1 - back, 1 + back))
+    less = torch.expm1(rate * step)
+    near, far = (torch.abs(1 - p * d / (b + (1 - b) * d)) for d in (-less, 2 + less))
     found = recurrence.sections * torch.log(torch.maximum(near, far))
     if recurrence.delay is not None:
         found = found + recurrence.delay * (rate * step)
