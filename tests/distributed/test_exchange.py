@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from rivergrad.distributed.boundary import pack
 from rivergrad.distributed.calls import Call, make_batches
-from rivergrad.distributed.exchange import Exchange, open_exchange, share_out
+from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
 from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor
 from rivergrad.distributed.residence import WorkerLostError, create, forget
 from rivergrad.distributed.totals import Total
@@ -86,12 +87,21 @@ def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
             assert not working.done()
             await mail
         found = await working
+        assert list(here._mail) == [("other run", 9)]
+        for _ in range(2):  # nothing is kept of a run that is over, nor of what comes late
+            await leave("other run", worker)
+            await here.mail("other run", 9, pickle.dumps([]), [])
         assert here._mail == {}
+        await leave("early", worker)
+        create("early", 1, Reach, 1)
+        given_up = await here.work(replace(share, sweep=4))
+        assert "given up" in given_up["exception_text"]
         return found["report"].data.results[1]["sum"]
 
-    create("early", 1, Reach, 1)
     with ThreadPoolExecutor(1) as pool:
-        assert asyncio.run(receive(True)) == asyncio.run(receive(False)) == 10.0
+        for mail_first in (True, False):
+            create("early", 1, Reach, 1)
+            assert asyncio.run(receive(mail_first)) == 10.0
     forget("early")
 
 

@@ -16,6 +16,7 @@ from rivergrad.distributed.clusters import Ground, Started
 from rivergrad.distributed.liveness import Watch
 from rivergrad.distributed.network import address_of, check_port
 from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.residence import ClusterError
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
 
@@ -48,8 +49,8 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
 
 
 @contextmanager
-def open_client(options: ClusterOptions) -> Iterator[Any]:
-    """A client of a new cluster whose workers have all come; the cluster is gone at the end.
+def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
+    """A client of a new cluster whose workers have all come, and the cluster, which is gone at the end.
 
     Every worker process runs one task at a time; `threads` is what torch computes with inside it.
 
@@ -92,7 +93,7 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
         _record(client, options)
         if options.report is not None:
             stack.enter_context(_performance_report(options.report))
-        yield client
+        yield client, started
 
 
 def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
@@ -104,7 +105,7 @@ def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
             problem = f"{found} of {started.workers} workers came within {options.wait:g} s"
         if problem is not None:
             where = "" if options.logs is None else f" and the logs in {options.logs}"
-            raise InputError(
+            raise ClusterError(
                 f"compute.kind {options.kind}: {problem}; expected {started.workers} workers that reach "
                 f"{client.scheduler.address} (see compute.interface, compute.wait{where})"
             )

@@ -8,6 +8,7 @@ to them, and what it takes comes into its mail, if need be before it has heard o
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from rivergrad.distributed.boundary import pack, unpack
 from rivergrad.distributed.calls import Batch, Call, Series
-from rivergrad.distributed.residence import Report, WorkerLostError, carry_out, collect
+from rivergrad.distributed.residence import Report, WorkerLostError, carry_out, collect, forget
 from rivergrad.distributed.totals import Total
 
 TICK_SECONDS = 2.0
@@ -101,7 +102,7 @@ class Exchange:
     def __init__(self, worker: Any) -> None:
         self._worker = worker
         self._mail: dict[tuple[str, int], dict[Series, Any]] = {}
-        self._abandoned: set[tuple[str, int]] = set()
+        self._abandoned: set[tuple[str, int | None]] = set()
         self._news = threading.Condition()
 
     async def work(self, share: Share) -> dict[str, Any]:
@@ -133,16 +134,19 @@ class Exchange:
     async def mail(self, run: str, sweep: int, names: bytes, values: Sequence[Any]) -> str:
         """Take series that another worker sends."""
         with self._news:
-            self._mail.setdefault((run, sweep), {}).update(
-                zip(pickle.loads(names), unpack(values), strict=True)
-            )
-            self._news.notify_all()
+            if (run, None) not in self._abandoned:
+                self._mail.setdefault((run, sweep), {}).update(
+                    zip(pickle.loads(names), unpack(values), strict=True)
+                )
+                self._news.notify_all()
         return "OK"
 
-    async def abandon(self, run: str, sweep: int) -> str:
-        """Wait no more for series of a sweep."""
+    async def abandon(self, run: str, sweep: int | None) -> str:
+        """Wait no more for series of a sweep, of no sweep of this run without one."""
         with self._news:
             self._abandoned.add((run, sweep))
+            if sweep is None:
+                self._drop_mail(run, math.inf)
             self._news.notify_all()
         return "OK"
 
@@ -185,7 +189,7 @@ class Exchange:
         at = share.run, share.sweep
         with self._news:
             while True:
-                if at in self._abandoned:
+                if not self._abandoned.isdisjoint((at, (share.run, None))):
                     raise AbandonedError("given up, as another worker could not go on")
                 mail = self._mail.get(at, {})
                 for portion in todo:
@@ -199,9 +203,13 @@ class Exchange:
     def _close(self, run: str, sweep: int) -> None:
         """Nothing of this sweep and earlier ones is waited for any more."""
         with self._news:
-            for store in (self._mail, self._abandoned):
-                for at in [at for at in store if at[0] != run or at[1] <= sweep]:
-                    store.pop(at) if isinstance(store, dict) else store.discard(at)
+            self._drop_mail(run, sweep)
+            self._abandoned -= {
+                at for at in self._abandoned if at[0] == run and at[1] is not None and at[1] <= sweep
+            }
+
+    def _drop_mail(self, run: str, sweep: float) -> None:
+        self._mail = {at: mail for at, mail in self._mail.items() if at[0] != run or at[1] > sweep}
 
 
 def open_exchange(dask_worker: Any) -> None:
@@ -209,6 +217,13 @@ def open_exchange(dask_worker: Any) -> None:
     if _WORK not in dask_worker.handlers:
         here = Exchange(dask_worker)
         dask_worker.handlers |= {_WORK: here.work, _MAIL: here.mail, _ABANDON: here.abandon}
+
+
+async def leave(run: str, dask_worker: Any) -> None:
+    """Forget a run on a worker, which may still wait in it for one that is lost."""
+    if _WORK in dask_worker.handlers:
+        await dask_worker.handlers[_ABANDON](run, None)
+    forget(run)
 
 
 async def ask(client: Any, shares: Mapping[str, Share]) -> list[Report]:

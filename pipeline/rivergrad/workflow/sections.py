@@ -529,6 +529,14 @@ class SlurmSection(Section):
         description="The template of the job script; job.sh.j2 in the folder of the profile if not given.",
     )
 
+    @model_validator(mode="after")
+    def _notice_is_before_the_end(self) -> Self:
+        if self.notice >= self.time:
+            raise InputError(
+                f"found notice {self.notice:g} s with time {self.time:g} s; expected a shorter notice"
+            )
+        return self
+
 
 class ComputeSection(Section):
     """Where and how the arithmetic is done. A profile's keys stand in for those not given here."""
