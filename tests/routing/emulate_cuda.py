@@ -68,6 +68,8 @@ template <class T> T from_lane(T value, int lane) {  // CUDA leaves a lane out o
 }
 template <class T> T from(T value, int lane) { return from_lane(value, lane); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline int __clz(int bits) { return __builtin_clz((unsigned)bits); }
+template <class T> T streamed(const T* from) { return *from; }
 inline unsigned place(const void* of) { return (unsigned)((const char*)of - (const char*)cuda_shared); }
 template <class T> T* at_place(unsigned at) { return (T*)((char*)cuda_shared + at); }
 inline unsigned votes(bool value) {

@@ -8,6 +8,11 @@
 #define ENTER 16  // series from elsewhere enter
 #define LEAVE 32  // the series is wanted elsewhere
 #define ROOT 64   // nothing downstream in this block
+#define KEPT 128    // `adjoint.cu` keeps the errors of this reach
+#define SETTLE 256  // and centres the series after it
+
+#define WIDTH ((int)(16 / sizeof(real)))
+struct alignas(16) Quad { real c[WIDTH]; };  // numbers read or written at once
 
 struct alignas(16) Slot { real c[COLUMNS]; };  // coefficients
 
@@ -96,6 +101,13 @@ __device__ __forceinline__ double passed(const double* from) {
     double value;
     asm volatile("ld.relaxed.gpu.global.f64 %0, [%1];" : "=d"(value) : "l"(from) : "memory");
     return value;
+}
+// Numbers that are read once, past the first-level cache.
+__device__ __forceinline__ Quad streamed(const Quad* from) {
+    int4 raw;
+    asm volatile("ld.global.cg.v4.s32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(from));
+    return reinterpret_cast<const Quad&>(raw);
 }
 // The lanes for which this holds; the compiler sees that it is the same in all of them.
 __device__ __forceinline__ unsigned votes(bool mine) { return __ballot_sync(0xffffffffu, mine); }

@@ -14,8 +14,8 @@ from rivergrad.routing.recurrence.problem import Index, Problem
 
 Int32 = NDArray[np.int32]
 
-LEAF, FRESH, PUSH, POP, ENTER, LEAVE, ROOT = (1 << k for k in range(7))
-"""What to do at a reach; the same numbers stand in `sweep.cu`."""
+LEAF, FRESH, PUSH, POP, ENTER, LEAVE, ROOT, KEPT, SETTLE = (1 << k for k in range(9))
+"""What to do at a reach; the same numbers stand in `common.cu`."""
 
 DEPTH = 10
 """Branches that may wait at once. A branch that waits is at least as large as the one worked on, so blocks of
@@ -69,6 +69,21 @@ class Layout:
         ends = after[self.start[1:] - 1] if self.n_slots else np.zeros(0, np.int64)
         return place.astype(np.int32), int((ends - begin).max(initial=1))
 
+    def kept(self, panel: int, rows: int) -> tuple[Int32, Int32, int]:
+        """What `adjoint.cu` keeps of each reach: a row, and `rows` of errors where they can't be made again.
+
+        Args:
+            panel: reaches that it holds in shared memory at once; errors are made again from within a panel.
+            rows: that the errors of a reach take.
+
+        Returns:
+            (slot,) what to do, with KEPT and SETTLE; (slot,) first row of the errors in the block's scratch; and the
+            rows of the block that takes most.
+        """
+        op, place = self.op.copy(), np.zeros_like(self.op)
+        most = _keep(self.start, op, place, panel, rows)
+        return op, place, most
+
 
 SMALLEST_BLOCK, USUAL_BLOCK, LARGEST_BLOCK = 8, 128, 512
 """Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
@@ -76,6 +91,9 @@ BLOCKS_WANTED = 3072
 """Blocks get smaller than usual where there would be fewer of them than this."""
 BLOCKS_ENOUGH = 3400
 """Blocks get larger than usual where there would be more of them than this."""
+
+CENTRED = 12
+"""Reaches other than headwaters after which `adjoint.cu` makes a series small again."""
 
 LAST_BLOCK = 4
 """Small basins are put together in blocks of this part of a block: a few more blocks, but none that has to wait."""
@@ -201,6 +219,42 @@ def _back(above: Index, below: Index, n_blocks: int) -> Index:
     height = np.zeros(n_blocks, np.int64)
     _heights(above[order], below[order], height)
     return np.argsort(-height, kind="stable")
+
+
+@njit(cache=True)
+def _keep(start: Int32, op: Int32, place: Int32, panel: int, rows: int) -> int:  # pragma: no cover - compiled
+    """Set KEPT, SETTLE and the places of errors; the rows of the largest block.
+
+    Errors are made again at a reach whose inflow is that of headwaters right before it in the panel, and of at most
+    one reach before those, whose errors are kept and whose series goes on as it is."""
+    most = 1
+    for block in range(start.size - 1):
+        begin, end = start[block], start[block + 1]
+        row = end - begin
+        first = begin  # slot from which on the inflow can be made again; -1 where it can't
+        number = 0
+        for slot in range(begin, end):
+            what = op[slot]
+            if what & FRESH:
+                first = slot
+            if what & LEAF:
+                continue
+            number += 1
+            centred = number % CENTRED == 0
+            whole = first >= 0 and first < slot and (first - begin) // panel == (slot - begin) // panel
+            if whole and not what & ENTER:
+                first = -1
+            else:
+                op[slot] |= KEPT
+                place[slot] = row
+                row += rows
+                first = slot
+            if centred:
+                op[slot] |= SETTLE
+            if centred or what & POP:
+                first = -1
+        most = max(most, row)
+    return most
 
 
 @njit(cache=True)
