@@ -21,6 +21,7 @@
 #define QUADS ((STEPS + WIDTH - 1) / WIDTH)  // of the errors of a reach
 #define POWERS ((REST + WIDTH - 1) / WIDTH)  // of the powers of decay in half a day
 #define WAITS ((STEPS + 2 + WIDTH - 1) / WIDTH)  // of a series that waits
+#define HELD ((int)(sizeof(real) == 4) + 1)  // such series in registers
 
 // columns of the coefficients (see `CudaSweep._coefficients`)
 enum { A, B, W, G, D, K, H, C };
@@ -35,8 +36,8 @@ struct alignas(16) Work {  // a reach
 struct alignas(16) Room {  // of a warp, in shared memory
     Work work[PANEL];
     real cell[LANES * PITCH];  // runoff by day and reach, or the gradient of discharge, then that of runoff
-    real lead[PANEL * ROW];    // by reach and day; in its place, when the reach is done, ga
-    real part[PANEL * ROW];    // gb
+    real lead[PANEL * ROW];    // by reach and day; in its place, when the reach is done, parts of ga and then of gb
+    Quad ahead[QUADS * LANES];  // the errors that are wanted next, each lane's own
 };
 
 struct Series {
@@ -62,31 +63,48 @@ struct Series {
     }
 };
 
-// Series that wait: the first in registers, the rest in the thread's own memory.
+// Series that wait: the first two in registers, the rest in the thread's own memory.
 struct Stack {
     int depth = 0;
-    real first[STEPS + 2];
+    real first[STEPS + 2], second[STEPS + 2];
 
+    __device__ __forceinline__ static void store(real* to, const real* x, real R, real low) {
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) to[e] = x[e];
+        to[STEPS] = R;
+        to[STEPS + 1] = low;
+    }
+    template <bool ADD>
+    __device__ __forceinline__ static void load(const real* from, real* x, real& R, real& low) {
+#pragma unroll
+        for (int e = 0; e < STEPS; ++e) x[e] = ADD ? x[e] + from[e] : from[e];
+        if (!ADD) return;
+        const real sum = R + from[STEPS];
+        low += (from[STEPS] - (sum - R)) + from[STEPS + 1];
+        R = sum;
+    }
     __device__ __forceinline__ void push(const real* x, real R, real low, Quad (*deep)[WAITS]) {
-        HOLD(depth);
+        HOLD(depth);  // nothing for this before its branch
         int at = depth++;
         if (at == 0) {
             BRANCH;
-#pragma unroll
-            for (int e = 0; e < STEPS; ++e) first[e] = x[e];
-            first[STEPS] = R;
-            first[STEPS + 1] = low;
+            store(first, x, R, low);
             return;
         }
-        Quad* waits = deep[at - 1];
+        HOLD(at);  // or this becomes a jump by a table
+        if (HELD > 1 && at == 1) {
+            BRANCH;
+            store(second, x, R, low);
+            return;
+        }
+        real all[WAITS * WIDTH] = {};
+        store(all, x, R, low);
+        Quad* waits = deep[at - HELD];
 #pragma unroll
         for (int k = 0; k < WAITS; ++k) {
             Quad quad;
 #pragma unroll
-            for (int i = 0; i < WIDTH; ++i) {
-                const int e = k * WIDTH + i;
-                quad.c[i] = e < STEPS ? x[e < STEPS ? e : 0] : e == STEPS ? R : low;
-            }
+            for (int i = 0; i < WIDTH; ++i) quad.c[i] = all[k * WIDTH + i];
             waits[k] = quad;
         }
     }
@@ -95,27 +113,26 @@ struct Stack {
     __device__ __forceinline__ void pop(real* x, real& R, real& low, const Quad (*deep)[WAITS]) {
         HOLD(depth);
         int at = --depth;
-        real all[WAITS * WIDTH];
         if (at == 0) {
             BRANCH;
-#pragma unroll
-            for (int e = 0; e < STEPS + 2; ++e) all[e] = first[e];
-        } else {
-            const Quad* waits = deep[at - 1];
-#pragma unroll
-            for (int k = 0; k < WAITS; ++k) {
-                const Quad quad = waits[k];
-#pragma unroll
-                for (int i = 0; i < WIDTH; ++i) all[k * WIDTH + i] = quad.c[i];
-            }
+            load<ADD>(first, x, R, low);
+            return;
         }
-#pragma unroll
-        for (int e = 0; e < STEPS; ++e) x[e] = ADD ? x[e] + all[e] : all[e];
-        if (ADD) {
-            const real sum = R + all[STEPS];
-            low += (all[STEPS] - (sum - R)) + all[STEPS + 1];
-            R = sum;
+        HOLD(at);
+        if (HELD > 1 && at == 1) {
+            BRANCH;
+            load<ADD>(second, x, R, low);
+            return;
         }
+        real all[WAITS * WIDTH];
+        const Quad* waits = deep[at - HELD];
+#pragma unroll
+        for (int k = 0; k < WAITS; ++k) {
+            const Quad quad = waits[k];
+#pragma unroll
+            for (int i = 0; i < WIDTH; ++i) all[k * WIDTH + i] = quad.c[i];
+        }
+        load<ADD>(all, x, R, low);
     }
 };
 
@@ -352,49 +369,46 @@ __device__ __forceinline__ void down(const Net& net, int begin, int end, const T
     }
 }
 
-// The errors of a reach.
-struct Errors {
-    Quad quad[QUADS];
-    __device__ __forceinline__ real operator[](int e) const { return quad[e / WIDTH].c[e % WIDTH]; }
-};
-__device__ __forceinline__ const Quad* errors_of(const real* scratch, const Work& work, int day) {
-    return reinterpret_cast<const Quad*>(scratch + (long long)work.place * LANES) + day;
+// The errors of a reach, on their way to shared memory while others are worked on.
+__device__ __forceinline__ void fetch(Room& room, const real* scratch, int slot, int day, int lane) {
+    const Quad* from = reinterpret_cast<const Quad*>(scratch + (long long)room.work[slot].place * LANES) + day;
+#pragma unroll
+    for (int k = 0; k < QUADS; ++k) copy_async<16>(room.ahead + k * LANES + lane, from + k * LANES, true);
 }
-// The turn of the two halves after which all of a quad has been used.
-constexpr __device__ int last_turn(int quad) {
-    int last = 0;
-    for (int e = quad * WIDTH; e < (quad + 1) * WIDTH && e < STEPS; ++e) {
-        const int turn = e >= HALF ? STEPS - 1 - e : HALF - 1 - e;
-        last = turn > last ? turn : last;
+__device__ __forceinline__ void fetched(real* error, const Room& room, int lane) {
+    copies_done();
+#pragma unroll
+    for (int k = 0; k < QUADS; ++k) {
+        const Quad quad = room.ahead[k * LANES + lane];
+#pragma unroll
+        for (int i = 0; i < WIDTH; ++i)
+            if (k * WIDTH + i < STEPS) error[k * WIDTH + i] = quad.c[i];
     }
-    return last;
 }
-
 // Back through a day: g from that of outflow to that of inflow. `late` and `early` are mu at the end of each half, early
-// then what it is at the start of the day. `used(turn)` after each step of the halves.
-template <class Given, class Used>
-__device__ __forceinline__ void back(real* g, const Given& error, real a, real b, real late, real& early, real& part_a,
-                                     real& part_b, const Used& used) {
+// then what it is at the start of the day.
+__device__ __forceinline__ void back(real* g, const real* error, real a, real b, real late, real& early, real& part_a,
+                                     real& part_b) {
+    const real rest = 1 - a;
     real sum_a[2] = {0, 0}, sum_b[2] = {0, 0};
 #pragma unroll
     for (int turn = 0; turn < REST; ++turn) {
         {
             const int e = STEPS - 1 - turn;
-            const real into = a * g[e] + b * late;
+            const real stays = rest * g[e] - b * late;
             sum_a[0] += g[e] * error[e];
             sum_b[0] += late * error[e];
-            late += g[e] - into;
-            g[e] = into;
+            late += stays;
+            g[e] -= stays;
         }
         if (turn < HALF) {
             const int e = HALF - 1 - turn;
-            const real into = a * g[e] + b * early;
+            const real stays = rest * g[e] - b * early;
             sum_a[1] += g[e] * error[e];
             sum_b[1] += early * error[e];
-            early += g[e] - into;
-            g[e] = into;
+            early += stays;
+            g[e] -= stays;
         }
-        used(turn);
     }
     part_a = sum_a[0] + sum_a[1];
     part_b = sum_b[0] + sum_b[1];
@@ -420,7 +434,6 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
 #pragma unroll
     for (int e = 0; e < STEPS; ++e) g[e] = 0;
     Stack waiting;
-    Errors errors;
     int panel = begin + (end - 1 - begin) / PANEL * PANEL;
     Ahead next = look(net, panel, end, lane);
     for (; panel >= begin; panel -= PANEL) {
@@ -448,11 +461,7 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
         plan.make(room, n_here, lane);
         const int op = lane < n_here ? room.work[mine].op : 0;
         const unsigned root = votes(op & ROOT), leaves = votes(op & LEAVE);
-        if (plan.kept) {
-            const Quad* from = errors_of(scratch, room.work[31 - __clz((int)plan.kept)], day);
-#pragma unroll
-            for (int k = 0; k < QUADS; ++k) errors.quad[k] = streamed(from + k * LANES);
-        }
+        if (plan.kept) fetch(room, scratch, 31 - __clz((int)plan.kept), day, lane);
 #pragma unroll 1
         for (int s = n_here - 1; s >= 0; --s) {
             const unsigned here = 1u << s;
@@ -537,13 +546,11 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
                 const real mu = scan(risen(made, mu0, lane), w, near, more, lane);
                 early = (STEPS % 2 ? h * decay : h) * mu + (1 - a) * late;
                 if (plan.kept & here) {
+                    real error[STEPS];
+                    fetched(error, room, lane);
+                    back(g, error, a, b, mu, early, part_a, part_b);
                     const unsigned below = plan.kept & (here - 1);
-                    const Quad* from = errors_of(scratch, room.work[below ? 31 - __clz((int)below) : s], day);
-                    back(g, errors, a, b, mu, early, part_a, part_b, [&](int turn) {
-#pragma unroll
-                        for (int k = 0; k < QUADS; ++k)
-                            if (last_turn(k) == turn) errors.quad[k] = streamed(from + k * LANES);
-                    });
+                    if (below) fetch(room, scratch, 31 - __clz((int)below), day, lane);
                 } else {
                     // what flows in: from a reach with errors, if there is one, and from headwaters
                     real x[STEPS];
@@ -558,12 +565,13 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
                         if (headwater) {
                             fall<true>(x, other, room.lead[k * ROW + lane]);
                         } else {
-                            real m = room.lead[k * ROW + lane];
+                            real m = room.lead[k * ROW + lane], error[STEPS];
+                            fetched(error, room, lane);
                             const real a_of = other.slot.c[A], b_of = other.slot.c[B];
 #pragma unroll
                             for (int e = 0; e < STEPS; ++e) {
-                                x[e] += m + a_of * errors[e];
-                                m += b_of * errors[e];
+                                x[e] += m + a_of * error[e];
+                                m += b_of * error[e];
                             }
                         }
                     } while (headwater && !(plan.fresh >> k & 1));
@@ -573,7 +581,7 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
                         x[e] -= m;
                         m += b * x[e];
                     }
-                    back(g, x, a, b, mu, early, part_a, part_b, [](int) {});
+                    back(g, x, a, b, mu, early, part_a, part_b);
                 }
                 if (lane == n_rows - 1) work.m = early;
                 if (g_runoff) rained = sum_of_steps(g);
@@ -596,8 +604,11 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
                     }
                 }
             }
-            lead = live ? part_a : real(0);
-            room.part[s * ROW + lane] = live ? part_b : real(0);
+            // half of the lanes take the sums of two of ga, the others of gb
+            if (!live) part_a = part_b = 0;
+            const bool first_half = lane < LANES / 2;
+            const real given = from(first_half ? part_b : part_a, lane ^ (LANES / 2));
+            lead = (first_half ? part_a : part_b) + given;
             if (g_runoff) room.cell[lane * PITCH + s] = rained;
             if (plan.pushed & here) waiting.pop<false>(g, none, none, deep);
         }
@@ -605,9 +616,9 @@ __device__ __forceinline__ void up(const Net& net, int begin, int end, const Tim
         if (lane < n_here) {
             real sum_a[4] = {0, 0, 0, 0}, sum_b[4] = {0, 0, 0, 0};
 #pragma unroll
-            for (int k = 0; k < LANES; ++k) {
+            for (int k = 0; k < LANES / 2; ++k) {
                 sum_a[k % 4] += room.lead[lane * ROW + k];
-                sum_b[k % 4] += room.part[lane * ROW + k];
+                sum_b[k % 4] += room.lead[lane * ROW + LANES / 2 + k];
             }
             g_a[now.column] += (double)((sum_a[0] + sum_a[1]) + (sum_a[2] + sum_a[3]));
             g_b[now.column] += (double)((sum_b[0] + sum_b[1]) + (sum_b[2] + sum_b[3]));
@@ -636,7 +647,7 @@ backward(const int* start, const int* op, const int* column, const int* target, 
     const Net net = {start, op, column, target, place, enter, enter_flow, leave, leave_flow, n_slots};
     const long long n_steps = (long long)n_days * STEPS;
     real* mine = scratch + (blockIdx.x * WARPS + warp) * scratch_rows * LANES;
-    Quad deep[DEPTH - 1][WAITS];
+    Quad deep[DEPTH - HELD][WAITS];
     for (;;) {
         int item = 0;
         if (lane == 0) item = atomicAdd(ticket, 1);

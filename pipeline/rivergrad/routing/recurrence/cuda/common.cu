@@ -102,13 +102,6 @@ __device__ __forceinline__ double passed(const double* from) {
     asm volatile("ld.relaxed.gpu.global.f64 %0, [%1];" : "=d"(value) : "l"(from) : "memory");
     return value;
 }
-// Numbers that are read once, past the first-level cache.
-__device__ __forceinline__ Quad streamed(const Quad* from) {
-    int4 raw;
-    asm volatile("ld.global.cg.v4.s32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(from));
-    return reinterpret_cast<const Quad&>(raw);
-}
 // The lanes for which this holds; the compiler sees that it is the same in all of them.
 __device__ __forceinline__ unsigned votes(bool mine) { return __ballot_sync(0xffffffffu, mine); }
 // An address in shared memory as a number, and back: the compiler takes it as it is.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numba import njit
@@ -29,7 +31,7 @@ class Layout:
     Attributes:
         start: (block + 1,) first slot of each block. A block comes after those that it waits for, and those with
             the longest way still to go come first, so that short ways are left to fill the end.
-        back: (block,) the same the other way, for the adjoint.
+        back: (block,) the other way, for the adjoint: after those that it waits for, see `_back`.
         op: (slot,) what to do there.
         column: (slot,) position of the reach.
         enter, enter_flow: (slot + 1,) and what they point into: series between blocks, or ~i for inlet i.
@@ -91,6 +93,9 @@ BLOCKS_WANTED = 3072
 """Blocks get smaller than usual where there would be fewer of them than this."""
 BLOCKS_ENOUGH = 3400
 """Blocks get larger than usual where there would be more of them than this."""
+
+APART = 64
+"""Blocks that the adjoint begins between a block and one that waits for it, so that it has not to wait long."""
 
 CENTRED = 12
 """Reaches other than headwaters after which `adjoint.cu` makes a series small again."""
@@ -214,11 +219,37 @@ def _place(down: Index, block_reaches: int) -> tuple[Index, Index, Index, Index,
 
 
 def _back(above: Index, below: Index, n_blocks: int) -> Index:
-    """Blocks by how many lie above them one after the other, most first, given the blocks of each crossing."""
+    """Blocks in an order for the adjoint, given the blocks of each crossing: those with most blocks above them one
+    after the other first, but each, where there are others, well after the one that it waits for."""
     order = np.argsort(below, kind="stable")  # blocks are numbered downstream
     height = np.zeros(n_blocks, np.int64)
     _heights(above[order], below[order], height)
-    return np.argsort(-height, kind="stable")
+    apart = min(APART, 4 * n_blocks // (5 * (int(height.max(initial=0)) + 1)))
+    upstream = above[order].tolist()
+    pointer = np.searchsorted(below[order], np.arange(n_blocks + 1)).tolist()
+    waits_for = np.bincount(above, minlength=n_blocks)
+    key = (-height).tolist()
+    ready = [(key[b], b) for b in np.flatnonzero(waits_for == 0).tolist()]
+    heapify(ready)
+    left = waits_for.tolist()
+    later: deque[tuple[int, int, int]] = deque()
+    found: list[int] = []
+    while ready or later:
+        while later and (later[0][0] <= len(found) or not ready):
+            heappush(ready, later.popleft()[1:])
+        block = heappop(ready)[1]
+        for above_it in upstream[pointer[block] : pointer[block + 1]]:
+            left[above_it] -= 1
+            if left[above_it] == 0:
+                later.append((len(found) + apart, key[above_it], above_it))
+        found.append(block)
+    return np.array(found, np.int64)
+
+
+@njit(cache=True)
+def _heights(above: Index, below: Index, height: Index) -> None:  # pragma: no cover - compiled
+    for k in range(above.size):
+        height[below[k]] = max(height[below[k]], height[above[k]] + 1)
 
 
 @njit(cache=True)
@@ -255,12 +286,6 @@ def _keep(start: Int32, op: Int32, place: Int32, panel: int, rows: int) -> int: 
                 first = -1
         most = max(most, row)
     return most
-
-
-@njit(cache=True)
-def _heights(above: Index, below: Index, height: Index) -> None:  # pragma: no cover - compiled
-    for k in range(above.size):
-        height[below[k]] = max(height[below[k]], height[above[k]] + 1)
 
 
 @njit(cache=True)

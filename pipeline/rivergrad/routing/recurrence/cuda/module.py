@@ -58,9 +58,11 @@ class Case:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        return {"sweep": ("forward", "backward"), "simulate": ("simulate",), "adjoint": ("backward",)}[
-            self.source
-        ]
+        if self.source == "simulate":
+            return ("simulate",)
+        if self.source == "adjoint":
+            return ("backward",)
+        return ("forward",) if self.plain else ("forward", "backward")
 
     @property
     def steps(self) -> int:
@@ -101,7 +103,7 @@ class Case:
     def error_rows(self) -> int:
         """Rows of lanes that the errors of a reach take in scratch memory."""
         width = 16 // self.dtype.itemsize  # numbers that `adjoint.cu` writes at once
-        return -(-self.steps // width) * width if self.source == "adjoint" else self.sections * self.steps
+        return -(-self.steps // width) * width if self.plain else self.sections * self.steps
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -120,6 +122,7 @@ class Case:
             "LATE": str(int(self.late)),
             "DELAY": str(int(self.delay)),
             "GRID": str(int(self.grid)),
+            "PLAIN": str(int(self.plain)),
             "BLOCKS": str(BLOCKS[self.dtype]),
             "COLUMNS": str(COLUMNS if self.source == "simulate" else 8),
         }

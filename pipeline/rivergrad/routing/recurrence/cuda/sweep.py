@@ -22,7 +22,7 @@ SLOW = 0.01
 """A b below which it keeps its own digits rather than those of 1 − b."""
 LEG = 50
 """Tiles of time for which a warp keeps a block in `simulate.cu`."""
-SCRATCH_BYTES = 1 << 27
+SCRATCH_BYTES = 1 << 30
 """Scratch memory of the backward pass, about."""
 
 
@@ -116,25 +116,23 @@ class CudaSweep:
         """How the network lies on warps, here and on the device."""
         if leaves not in self._layouts:
             layout = make_layout(self.problem, self.block_reaches, leaves)
-            names = ("start", "back", "op", "column", "enter", "enter_flow", "leave", "leave_flow")
+            names = ("start", "back", "column", "enter", "enter_flow", "leave", "leave_flow")
             arrays = {name: self._put(getattr(layout, name)) for name in names}
             arrays["target"] = self._put(self._row_of[layout.column])
-            arrays["index"] = arrays["column"].to(torch.int64)
             self._layouts[leaves] = layout, arrays
         return self._layouts[leaves]
 
     def _place(self, case: module.Case) -> tuple[Tensor, Tensor, int]:
         """What to do at each slot, where its errors stand in scratch memory, and the rows of the largest block."""
-        plain = case.source == "adjoint"
-        key = (case.panel, case.error_rows) if plain else (case.leaves, case.error_rows, -1)
+        key = case.leaves, case.plain and case.panel, case.error_rows
         if key not in self._places:
-            layout, arrays = self.layout(case.leaves)
-            if plain:
+            layout, _ = self.layout(case.leaves)
+            op = layout.op
+            if case.plain:
                 op, place, most = layout.kept(case.panel, case.error_rows)
-                self._places[key] = self._put(op), self._put(place), most
             else:
                 place, most = layout.places(case.error_rows)
-                self._places[key] = arrays["op"], self._put(place), most
+            self._places[key] = self._put(op), self._put(place), most
         return self._places[key]
 
     def forward(
@@ -325,8 +323,8 @@ class CudaSweep:
                 arguments = (*start, delay, delay_at, *series, *lines, *results, *size, ticket)
             self._launch(case, self.device.index, "backward", blocks, arguments)
         return Gradients(
-            a=g_a.sum(0),
-            b=g_b.sum(0),
+            a=_summed(g_a),
+            b=_summed(g_b),
             jump=None if g_jump is None else g_jump.sum(0),
             runoff=g_runoff,
             inflow=g_inflow,
@@ -339,10 +337,9 @@ class CudaSweep:
         room = 0 if case.plain else case.steps  # for a tile in the order of time
         one = module.WARPS * (rows + room) * case.lanes
         blocks = self._blocks(case, "backward", items)
-        # fewer than fit would leave the device idle for less than the memory is worth
-        least = blocks if case.plain else blocks // 2
+        # fewer than half of what fits would leave the device idle for less than the memory is worth
         affordable = max(1, SCRATCH_BYTES // (one * self.dtype.itemsize))
-        blocks = min(blocks, max(affordable, least))
+        blocks = min(blocks, max(affordable, blocks // 2))
         return blocks, torch.empty(blocks * one, dtype=self.dtype, device=self.device), rows
 
     def _blocks(self, case: module.Case, name: str, items: int) -> int:
@@ -392,7 +389,7 @@ class CudaSweep:
             decay ** (steps // 2),
             torch.where(b > 0, (1 - a) / torch.where(b > 0, b, 1.0), torch.inf),
         ]
-        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, arrays["index"])
+        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, arrays["column"])
 
     def _delays(self, filter_: Filter) -> tuple[Tensor | None, Tensor | None, int]:
         """Steps each reach delays by, where its line begins, and the length of all lines."""
@@ -415,3 +412,8 @@ class CudaSweep:
         first = state.shape[1] - back.size
         state[:, first:] = state[:, first + self._put(back)]
         return state
+
+
+def _summed(series: Tensor) -> Tensor:
+    """The sum over the batch; memory is tight here, and most batches are of one."""
+    return series[0] if series.shape[0] == 1 else series.sum(0)
