@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -17,12 +18,17 @@ from typing import Any
 import pytest
 import torch
 from cluster_runs import COMMAND, ENVIRONMENT, ROOT, estimate, same_results, write_workflow
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from distributed import LocalCluster
 
 from rivergrad.distributed import handshake, ranks
 from rivergrad.distributed.cluster import open_cluster
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions, Tls
+from rivergrad.distributed.security import make_security
 from rivergrad.errors import InputError
 
 
@@ -218,11 +224,57 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "compute.tls.ca:" in refused(tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key"))
     for name in ("ca", "cert", "key"):
         (tmp_path / name).write_text("nothing of the kind\n")
+    (tmp_path / "key").chmod(0o600)
     assert "PEM files that belong together" in refused(
         tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "slurm needs sbatch" in refused(kind="slurm")
+
+
+def certificate(folder: Path, name: str, issuer: str, days: tuple[int, int]) -> None:
+    """A key and a certificate valid from and until days from now, signed by that of another name, or by itself."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption())
+    (folder / f"{name}-key.pem").write_bytes(pem)
+    (folder / f"{name}-key.pem").chmod(0o600)
+    signs = serialization.load_pem_private_key((folder / f"{issuer}-key.pem").read_bytes(), None)
+    assert isinstance(signs, ec.EllipticCurvePrivateKey)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.BasicConstraints(ca=name == issuer, path_length=None), critical=True)
+        .sign(signs, hashes.SHA256())
+    )
+    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+
+def test_certificates_that_do_not_serve(tmp_path: Path) -> None:
+    """What is wrong with them is said before any process is started."""
+    certificate(tmp_path, "ca", "ca", (-9, 9))
+    certificate(tmp_path, "stranger", "stranger", (-9, 9))
+    certificate(tmp_path, "good", "ca", (-9, 9))
+    certificate(tmp_path, "old", "ca", (-9, -1))
+
+    def tls(ca: str, name: str) -> Tls:
+        return Tls(tmp_path / f"{ca}.pem", tmp_path / f"{name}.pem", tmp_path / f"{name}-key.pem")
+
+    assert make_security(tls("ca", "good")).require_encryption
+    assert re.search(
+        r"compute\.tls\.cert: .*old\.pem: certificate has expired; expected", refused(tls=tls("ca", "old"))
+    )
+    said = refused(tls=tls("stranger", "good"))
+    assert re.search(r"good\.pem: unable to get local issuer .* signed by .*stranger\.pem", said)
+    assert "belong together" in refused(tls=Tls(*(tmp_path / f"{n}.pem" for n in ("ca", "good", "old-key"))))
+    (tmp_path / "good-key.pem").chmod(0o640)
+    assert "good-key.pem has mode 0640, which others may use; expected 0600" in refused(tls=tls("ca", "good"))
 
 
 def test_ranks_without_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
