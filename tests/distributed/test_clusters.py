@@ -26,6 +26,7 @@ from distributed import LocalCluster
 
 from rivergrad.distributed import handshake, ranks
 from rivergrad.distributed.cluster import open_cluster
+from rivergrad.distributed.clusters import slurm as slurm_jobs
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions, Tls
 from rivergrad.distributed.security import make_security
@@ -230,6 +231,30 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "slurm needs sbatch" in refused(kind="slurm")
+
+
+def test_jobs_that_cannot_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not waited for: ended ones, and those of other machines where the scheduler is on loopback."""
+
+    def pretend(name: str, does: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setattr(slurm_jobs, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cluster = types.SimpleNamespace(workers={0: types.SimpleNamespace(job_id="7")})
+    here = socket.gethostname().partition(".")[0]
+    running = 'case "$*" in *Format*) echo N/A RUNNING 0 None ;; *) echo n1 ;; esac'
+    for squeue, host, interface, said in (
+        (running, f"{here}.cluster", "lo", None),
+        (running, "node7.cluster", "ib0", None),
+        (running, "node7.cluster", "lo", f"job 7 runs on node7, which cannot reach interface lo of {here}"),
+        ("echo N/A TIMEOUT 0 None", here, "lo", "job 7 is TIMEOUT"),
+        ("exit 1", here, "lo", None),  # it does not answer
+    ):
+        pretend("squeue", squeue)
+        pretend("scontrol", f"echo NodeName=n1 NodeAddr=10.0.0.7 NodeHostName={host} Version=23")
+        assert slurm_jobs._Watch(cluster, interface).problem() == said
 
 
 def certificate(folder: Path, name: str, issuer: str, days: tuple[int, int]) -> None:
