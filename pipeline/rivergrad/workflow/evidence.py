@@ -13,6 +13,7 @@ from rivergrad.estimate.evidence import update_tau
 from rivergrad.estimate.gaugewise import NEGLIGIBLE, gauge_stems
 from rivergrad.estimate.gaussnewton import Prior
 from rivergrad.estimate.posterior import Posterior, gauge_posterior, laplace_posterior
+from rivergrad.estimate.timing import TangentProblem
 from rivergrad.workflow.leastsquares import LeastSquares
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def regressors(work: Estimation, shared: Float) -> Float:
 
 def posterior(
     work: Estimation,
-    problem: LeastSquares,
+    problem: TangentProblem,
     weight: Float,
     prior: Prior,
     shared: Float,
