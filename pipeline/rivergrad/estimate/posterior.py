@@ -105,27 +105,20 @@ def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> 
         pulled: (F, n) Jᵀ W d; square: dᵀ W d.
 
     Returns:
-        The posterior whatever t may be (`effective` and the draws stay those of a known t), and the standard
-        deviation of t after the data. What the low rank lacks makes it larger, at most sd.
+        The posterior with the variance of z whatever t may be; what is said of u where b is known stays that where t
+        is known as well. And the standard deviation of t after the data, at most sd: what the low rank lacks makes it
+        larger.
     """
     basis, prior = found.basis, found.prior
     white = prior.colour_transposed(pulled)
     gain = basis.values / (1 + basis.values)
     inner = white - basis.groups.unpack(basis.combine(gain * basis.project(basis.groups.pack(white))))
-    alone = 1 / sd**2 + max(square - float((white * inner).sum()), 0.0)  # precision of t where b is known
-    follow = -prior.colour(inner)  # of u on t
     cross = np.einsum("pfn,fn->p", found._follow, pulled)
     taken = found.shared_covariance @ cross
-    precision = max(alone - float(cross @ taken), 1 / sd**2)
-    total = follow - np.einsum("pfn,p->fn", found._follow, taken)
-    conditional = np.minimum(found.conditional_variance + follow**2 / alone, found.prior_variance)
-    posterior = replace(
-        found,
-        variance=found.variance + total**2 / precision,
-        conditional_variance=conditional,
-        identifiability=np.clip(1 - conditional / found.prior_variance, 0.0, 1.0),
-    )
-    return posterior, precision**-0.5
+    told = square - float((white * inner).sum()) - float(cross @ taken)
+    precision = 1 / sd**2 + max(told, 0.0)
+    follow = prior.colour(inner) + np.einsum("pfn,p->fn", found._follow, taken)  # −dz/dt
+    return replace(found, variance=found.variance + follow**2 / precision), precision**-0.5
 
 
 def laplace_posterior(

@@ -135,6 +135,7 @@ def _beside_learned(
 
     - All runoff may come too early or too late (`Delayed`), and celerities that suit it make up for that. Intervals
       lie about the most probable celerities whatever the delay, where the estimate is the most probable without one.
+      Identifiability is for a known delay, as it is for a known trend.
     - Deviations take up errors of the runoff of a part of a basin: a reach that is too slow by them looks well known,
       as discharge depends on ln(celerity) the more the longer water takes. So a reach counts as known only as well as
       it does both as it was found and as the trend has it: the larger of both variances, the lesser identifiability.
