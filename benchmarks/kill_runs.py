@@ -1,18 +1,22 @@
 """Runs whose workers are killed at random moments: each has to end by itself with the estimate of an undisturbed run.
 
-    python benchmarks/kill_runs.py                   20 runs, a worker of each killed by SIGKILL
-    python benchmarks/kill_runs.py --runs 4 --hang   workers that hang (SIGSTOP) instead
-    python benchmarks/kill_runs.py --scheduler       the scheduler killed: a clear end, and a correct resume
-    python benchmarks/kill_runs.py --learned hbv     runs that learn their runoff, by hbv or lstm
+    python benchmarks/kill_runs.py                     20 runs, a worker of each killed by SIGKILL
+    python benchmarks/kill_runs.py --runs 4 --hang     workers that hang (SIGSTOP) instead
+    python benchmarks/kill_runs.py --scheduler         the scheduler killed: a clear end, and a correct resume
+    python benchmarks/kill_runs.py --case hbv --runs 4
 
-Moments go round: while workers set up, in the middle of a sweep, while a checkpoint is written, in the evaluation.
-Writes benchmarks/kill_runs.csv, a row a run; ends with 1 unless all runs ended as they should.
+Cases: `plain`; `hbv` and `lstm`, learned runoff in stages, the last of them by Gauss-Newton; `gauss_newton`; `shallow`,
+basins cut for few rounds; `uncertainty`, whose moments are in what follows the fit: uncertainty, and discharge of all
+reaches. Moments of the others go round: while workers set up, in the middle of a sweep, while a checkpoint is written,
+in the evaluation. Within these they are random. Writes benchmarks/kill_runs.csv, a row a run; ends with 1 unless all
+runs ended as they should.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import random
 import signal
@@ -23,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -53,9 +58,14 @@ WORKFLOW = {
 STAGES = [
     {"name": "lumped", "train": ["runoff"], "unrouted": True, "steps": 6},
     {"name": "two_step", "train": ["routing"], "steps": 6},
-    {"name": "joint", "train": ["runoff", "routing"], "steps": 24, "start": "scratch"},
+    {"name": "joint", "train": ["runoff", "routing"], "steps": 12, "start": "scratch"},
+    {"name": "rivers", "train": ["routing"], "method": "gauss_newton", "steps": 6},
 ]
 PHASES = ("setup", "sweep", "checkpoint", "evaluation")
+AFTERWARDS = ("uncertainty", "discharge")
+BEFORE = {"evaluation": "estimate", "uncertainty": "evaluation", "discharge": "uncertainty"}
+"""What a run tells the end of in its log when a phase begins."""
+CASES = ("plain", "hbv", "lstm", "gauss_newton", "shallow", "uncertainty")
 LIMIT = 600.0
 """Seconds after which a run counts as hanging."""
 
@@ -81,14 +91,28 @@ def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def learn(model: str) -> None:
-    """Let the workflow learn its runoff; moments of the sweep and of checkpoints are those of its last stage."""
-    spec: dict[str, object] = WORKFLOW["world"]["spec"]  # type: ignore[index]
-    spec |= {"weather": True, "reach_length": 50000.0, "celerity": 0.5}
-    WORKFLOW["runoff"] = {"kind": "learned", "model": model, "attributes": ["soil_depth_mm", "clay_fraction"]}
+def prepare(case: str) -> None:
+    """Make the workflow one of a case."""
     estimate: dict[str, object] = WORKFLOW["estimate"]  # type: ignore[assignment]
-    del estimate["steps"]
-    estimate["stages"] = STAGES
+    if case in ("hbv", "lstm"):
+        spec: dict[str, object] = WORKFLOW["world"]["spec"]  # type: ignore[index]
+        spec |= {"weather": True, "reach_length": 50000.0, "celerity": 0.5}
+        WORKFLOW["runoff"] = {
+            "kind": "learned",
+            "model": case,
+            "attributes": ["soil_depth_mm", "clay_fraction"],
+        }
+        del estimate["steps"]
+        estimate["stages"] = STAGES
+    elif case == "gauss_newton":
+        estimate |= {"method": "gauss_newton", "steps": 9, "evaluate_every": 3, "checkpoint_every": 1}
+    elif case == "shallow":
+        WORKFLOW["partition"] = {"parts": 4, "block_reaches": 60, "shallow": True}
+    elif case == "uncertainty":
+        WORKFLOW["partition"] = {"parts": 4}
+        WORKFLOW["parameters"]["deviation_sd"] = 0.4  # type: ignore[index]
+        WORKFLOW["uncertainty"] = {"enabled": True, "products": 20}
+        WORKFLOW["report"] = {"hydrographs": 2, "discharge": True}
 
 
 def write_workflow(folder: Path, name: str) -> tuple[Path, Path]:
@@ -103,7 +127,21 @@ def log_of(run: Path) -> str:
 
 
 def newest(run: Path) -> int:
-    return max((int(p.stem.removeprefix("step-")) for p in run.glob("checkpoints/step-*.npz")), default=0)
+    """Steps up to the newest checkpoint, over all stages."""
+    steps: dict[Path, int] = {}
+    for path in run.glob("checkpoints/**/step-*.npz"):
+        steps[path.parent] = max(steps.get(path.parent, 0), int(path.stem.removeprefix("step-")))
+    return sum(steps.values())
+
+
+def planned() -> int:
+    estimate: dict[str, Any] = WORKFLOW["estimate"]  # type: ignore[assignment]
+    return int(estimate.get("steps") or sum(stage["steps"] for stage in STAGES))
+
+
+def lasts(whole: Path, phase: str) -> float:
+    """Seconds that a phase took in the undisturbed run."""
+    return float(json.loads((whole / "run.json").read_text())["timings"][phase])
 
 
 def until(done: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -114,22 +152,22 @@ def until(done: Callable[[], object], process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
-def wait_for(phase: str, process: subprocess.Popen[str], run: Path, rng: random.Random) -> None:
+def wait_for(phase: str, process: subprocess.Popen[str], run: Path, rng: random.Random, whole: Path) -> None:
     """Come to a random moment of a phase."""
+    every = int(WORKFLOW["estimate"]["checkpoint_every"])  # type: ignore[index]
+    at = rng.randrange(every, planned() - every, every)
     if phase == "setup":
-        until(lambda: len(workers_of(process.pid)) >= 2, process)
-        time.sleep(rng.uniform(0.0, 6.0))
+        until(lambda: "partition took" in log_of(run), process)
+        time.sleep(rng.uniform(0.0, lasts(whole, "setup")))
     elif phase == "sweep":
-        at = rng.randrange(3, 22, 3)
         until(lambda: newest(run) >= at, process)
         time.sleep(rng.uniform(0.0, 0.3))
     elif phase == "checkpoint":
-        at = rng.randrange(3, 19, 3)
         until(lambda: newest(run) >= at, process)
-        until(lambda: [*run.glob("checkpoints/.tmp-*")] or newest(run) > at, process)
+        until(lambda: [*run.glob("checkpoints/**/.tmp-*")] or newest(run) > at, process)
     else:
-        until(lambda: "estimate took" in log_of(run), process)
-        time.sleep(rng.uniform(0.0, 0.5))
+        until(lambda: f"{BEFORE[phase]} took" in log_of(run), process)
+        time.sleep(rng.uniform(0.0, 0.9 * lasts(whole, phase)))
 
 
 def difference(run: Path, whole: Path) -> float:
@@ -150,13 +188,14 @@ def difference(run: Path, whole: Path) -> float:
     return worst
 
 
-def disturb(folder: Path, number: int, phase: str, hang: bool, whole: Path) -> dict[str, object]:
-    rng = random.Random(number)
+def disturb(folder: Path, number: int, phase: str, case: str, hang: bool, whole: Path) -> dict[str, object]:
+    rng = random.Random(f"{case} {number}")
     path, run = write_workflow(folder, f"run-{number}")
     process = start(path)
     began = time.monotonic()
     try:
-        wait_for(phase, process, run, rng)
+        wait_for(phase, process, run, rng, whole)
+        until(lambda: workers_of(process.pid), process)
         victim = rng.choice(workers_of(process.pid))
         at = newest(run)
         victim.send_signal(signal.SIGSTOP if hang else signal.SIGKILL)
@@ -183,9 +222,9 @@ def disturb(folder: Path, number: int, phase: str, hang: bool, whole: Path) -> d
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def scheduler(folder: Path, number: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler and two workers in processes of their own."""
-    file = folder / "scheduler.json"
+    file = folder / f"scheduler-{number}.json"  # that of one killed before would be read
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     first = subprocess.Popen(
@@ -203,18 +242,19 @@ def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield str(file), first
     finally:
         for process in (first, *others):
-            process.terminate()
+            process.kill()  # workers would look for their scheduler for a while
         for process in (first, *others):
             process.wait(30)
 
 
-def lose_the_scheduler(folder: Path, number: int, whole: Path) -> dict[str, object]:
+def lose_the_scheduler(folder: Path, number: int, phase: str, case: str, whole: Path) -> dict[str, object]:
+    rng = random.Random(f"{case} scheduler {number}")
     path, run = write_workflow(folder, f"scheduler-{number}")
     began = time.monotonic()
-    with scheduler(folder) as (file, process_of_scheduler):
+    with scheduler(folder, number) as (file, process_of_scheduler):
         process = start(path, __file__, "--on", file)
-        at = random.Random(number).randrange(6, 20, 3)
-        until(lambda: newest(run) >= at, process)
+        wait_for(phase, process, run, rng, whole)
+        at = newest(run)
         process_of_scheduler.kill()
         killed = time.monotonic()
         _, errors = process.communicate(timeout=LIMIT)
@@ -227,9 +267,9 @@ def lose_the_scheduler(folder: Path, number: int, whole: Path) -> dict[str, obje
     return {
         "run": number,
         "what": "scheduler killed",
-        "phase": "sweep",
+        "phase": phase,
         "after_s": round(killed - began, 2),
-        "checkpoint": newest(run) if again.returncode else at,
+        "checkpoint": at,
         "exit_code": process.returncode,
         "restarts": 0,
         "largest_difference": off,
@@ -264,26 +304,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--hang", action="store_true")
     parser.add_argument("--scheduler", action="store_true")
-    parser.add_argument("--learned", choices=("hbv", "lstm"))
+    parser.add_argument("--case", choices=CASES, default="plain")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--append", action="store_true")
     parser.add_argument("--on", nargs=2, metavar=("SCHEDULER_FILE", "WORKFLOW"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.on:
         run_on(*given.on)
-    if given.learned:
-        learn(given.learned)
+    prepare(given.case)
+    phases = AFTERWARDS if given.case == "uncertainty" else PHASES
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, whole = write_workflow(folder, "undisturbed")
         assert start(path).wait(LIMIT) == 0
         for number in range(given.runs):
+            phase = phases[number % len(phases)]
             if given.scheduler:
-                row = lose_the_scheduler(folder, number, whole)
+                row = lose_the_scheduler(folder, number, phase, given.case, whole)
             else:
-                row = disturb(folder, number, PHASES[number % len(PHASES)], given.hang, whole)
-            row["what"] = f"{row['what']}, {given.learned}" if given.learned else row["what"]
+                row = disturb(folder, number, phase, given.case, given.hang, whole)
+            row["what"] = row["what"] if given.case == "plain" else f"{row['what']}, {given.case}"
             print(row, flush=True)
             rows.append({**row, "machine": machine(torch.device("cpu"))})
             new = not (given.append and given.output.exists()) and len(rows) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import rivergrad.report
 from rivercut import store
 from rivergrad.cli import app
 from rivergrad.errors import InputError
+from rivergrad.workflow.claim import alone_in
 from rivergrad.workflow.schema import Workflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,21 +234,59 @@ def test_submit_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "configs/local.yaml",
     )
     assert "--folds: found gauges.folds 0; expected" in refused(*words)
-    (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho 7\n')
-    (tmp_path / "sbatch").chmod(0o755)
+    pretend(tmp_path, "sbatch", f'cat > /dev/null; echo "$*" >> {tmp_path}/calls; echo 7')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     words = (*words, "--set", "gauges.folds=5", "--set", "gauges.holdout=0.0")
     assert call(*words).stdout == "7\n"
     script = tmp_path / "run" / "job.sh"
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"--parsable {script}",
-        f"--parsable --dependency=afterok:7 --kill-on-invalid-dep=yes {script}",
+        "--parsable",
+        "--parsable --dependency=afterok:7 --kill-on-invalid-dep=yes",
     ]
     array, whole = call(*words, "--dry-run").stdout.split("\n#!/usr/bin/env bash\n")
     assert "#SBATCH --array=1-5" in array
     assert "--fold $SLURM_ARRAY_TASK_ID &" in array
     assert "requeue ${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" in array
     assert script.read_text() == "#!/usr/bin/env bash\n" + whole
+    assert (tmp_path / "run" / "job-array.sh").read_text() == array
+
+    pretend(
+        tmp_path, "sbatch", 'cat > /dev/null; case "$*" in *afterok*) echo no >&2; exit 1 ;; esac; echo 8'
+    )
+    pretend(tmp_path, "scancel", f'echo "$*" > {tmp_path}/cancelled')
+    assert "Slurm refused the job (--dry-run prints its script): no" in refused(
+        *words, "--set", f"output={tmp_path}/2/x"
+    )
+    assert (tmp_path / "cancelled").read_text() == "8\n"  # all of it or none
+    assert not (tmp_path / "2").exists()
+
+
+def test_a_job_goes_on_only_from_new_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop it queues again; but where all of its time brought no checkpoint, the next time would not either."""
+    run, late = tmp_path / "a run", "compute.slurm.prologue=[SECONDS=100000]"
+    pretend(tmp_path, "squeue", "echo RUNNING")
+    pretend(tmp_path, "scontrol", f'echo "$*" > {tmp_path}/asked')
+    pretend(tmp_path, "go", "exit 75")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    words = ("submit", DEMO, "--dry-run", "--profile", "configs/mpi.yaml", "--set", "compute.workers=2")
+    words = (*words, "--set", "compute.slurm.launcher=go", "--set", f"output={run}")
+    for setting, works, queues in (
+        ("seed=2", "", True),
+        (late, "", False),
+        (late, "echo > c/step-000004.npz", True),
+    ):
+        script = call(*words, "--set", setting).stdout
+        (run / "c").mkdir(parents=True, exist_ok=True)
+        pretend(tmp_path, "go", f"cd '{run}'; {works}\nexit 75")
+        done = subprocess.run(["bash"], input=script, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 75, done.stderr
+        assert (tmp_path / "asked").exists() == queues
+        assert ("stopped; queueing again" if queues else "no checkpoint within the time limit") in done.stdout
+        (tmp_path / "asked").unlink(missing_ok=True)
+    assert "compute.slurm: found notice 7200 s with time 3600 s" in refused(
+        *words, "--set", "compute.slurm.notice=2h"
+    )
 
 
 def test_submit_takes_another_template(tmp_path: Path) -> None:
@@ -259,6 +299,12 @@ def test_submit_takes_another_template(tmp_path: Path) -> None:
     assert call(*words).stdout == "#!/bin/sh\n# demo\n"
 
 
+def pretend(programs: Path, name: str, does: str) -> None:
+    """Put a program of a queue into a folder."""
+    (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+    (programs / name).chmod(0o755)
+
+
 def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What Slurm's own commands say is told: here, of ones that only pretend."""
     run, programs = tmp_path / "run", tmp_path / "bin"
@@ -268,19 +314,92 @@ def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.Monk
     assert "sbatch is not in PATH" in refused(*words)
     assert not run.exists()
 
-    def pretend(name: str, does: str) -> None:
-        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
-        (programs / name).chmod(0o755)
-
-    pretend("sbatch", "echo 'Invalid account' >&2; exit 1")
-    assert "job.sh: Slurm refused it: Invalid account" in refused(*words)
-    pretend("sbatch", "echo '17;cluster'")
-    assert call(*words).stdout == "17\n"
+    pretend(programs, "sbatch", "echo 'Invalid account' >&2; exit 1")
+    assert "Slurm refused the job (--dry-run prints its script): Invalid account" in refused(*words)
+    assert not run.exists()
+    pretend(programs, "sbatch", "echo '17;cluster'; echo 'budget is low' >&2")
+    submitted = call(*words)
+    assert (submitted.stdout, submitted.stderr) == ("17\n", f"budget is low\nrivergrad status {run}\n")
     assert (run / "job.sh").read_text().startswith("#!/usr/bin/env bash")
-    pretend("squeue", "echo PENDING")
-    assert call("status", run).stdout.splitlines() == ["run: queued, step 0", "Slurm job 17: PENDING"]
-    (programs / "squeue").unlink()
+
+    def status(queue: str) -> list[str]:
+        pretend(programs, "squeue", f"echo {queue}")
+        return call("status", run).stdout.splitlines()
+
+    assert status("'N/A PENDING 0 Resources'") == ["run: queued, step 0", "Slurm job 17: PENDING (Resources)"]
+    assert (
+        f"{run}: Slurm job 17 of this run is PENDING (Resources); expected it to end (scancel 17)"
+        in refused(*words)
+    )
+    assert status("N/A RUNNING 0 None")[0] == "run: starting, step 0"
+    assert status("N/A CANCELLED 0 None") == ["run: cancelled, step 0", "Slurm job 17: CANCELLED"]
+    (run / "run.json").write_text('{"name": "demo", "status": "running"}')
+    assert status("N/A RUNNING 0 None")[0] == "demo: running, step 0"
+    assert status("N/A PENDING 1 BeginTime") == [
+        "demo: requeued, step 0", "Slurm job 17: PENDING (BeginTime), queued again once"
+    ]  # fmt: skip
+    for slurm, said in (
+        ("OUT_OF_MEMORY", "out of memory"),
+        ("TIMEOUT", "timeout"),
+        ("NODE_FAIL", "node fail"),
+    ):
+        assert status(f"N/A {slurm} 2 None") == [
+            f"demo: {said}, step 0", f"Slurm job 17: {slurm}, queued again 2 times"
+        ]  # fmt: skip
+    pretend(programs, "squeue", "exit 1")  # it has forgotten the job: the accounting may know it
+    pretend(programs, "sacct", "echo '17|CANCELLED by 1000'")
+    assert call("status", run).stdout.splitlines()[0] == "demo: cancelled, step 0"
+    (programs / "sacct").unlink()
     assert "Slurm job 17: no longer in the queue" in call("status", run).stdout
+
+    lock = {"host": socket.gethostname(), "process": 1, "job": None}
+    (run / ".lock").write_text(json.dumps(lock))
+    assert call("status", run).stdout.splitlines()[0] == "demo: killed, step 0"  # nobody holds it
+    with alone_in(run):
+        assert call("status", run).stdout.splitlines()[0] == "demo: running, step 0"
+        assert (
+            f"{run}: process {os.getpid()} of {socket.gethostname()} works there; expected it to end"
+            in refused(*words)
+        )
+        assert f"{run}: process {os.getpid()} of" in refused(
+            "estimate", DEMO, "--fresh", "--set", f"output={run}"
+        )
+    assert (run / "run.json").exists()
+    # seen from another machine, where no lock may be seen: its Slurm job tells
+    (run / ".lock").write_text(json.dumps({"host": "elsewhere", "process": 1, "job": "9"}))
+    pretend(programs, "squeue", "echo N/A RUNNING 0 None")
+    assert f"{run}: process 1 of elsewhere, Slurm job 9 works there" in refused(*words)
+
+
+def test_status_of_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    pretend(tmp_path, "sbatch", "echo 17")
+    pretend(tmp_path, "squeue", "exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = (
+        "submit",
+        DEMO,
+        "--set",
+        f"output={run}",
+        "--profile",
+        "configs/local.yaml",
+        "--seeds",
+        "0,2-3%2",
+    )
+    assert call(*words).exit_code == 0
+    (run / "seed-0").mkdir()
+    (run / "seed-0" / "run.json").write_text('{"name": "demo", "status": "done"}')
+    pretend(
+        tmp_path,
+        "squeue",
+        "echo 0 COMPLETED 0 None; echo 2 RUNNING 1 None; echo 3 PENDING 0 JobArrayTaskLimit",
+    )
+    assert call("status", run).stdout.splitlines() == [
+        "run: seeds 0,2-3%2 in Slurm job 17: 1 done, 1 starting, 1 queued",
+        "  seed 0: done, step 0, Slurm job 17_0: COMPLETED",
+        "  seed 2: starting, step 0, Slurm job 17_2: RUNNING, queued again once",
+        "  seed 3: queued, step 0, Slurm job 17_3: PENDING (JobArrayTaskLimit)",
+    ]
 
 
 def test_doctor() -> None:

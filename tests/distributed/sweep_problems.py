@@ -295,3 +295,14 @@ def cuts(network: RiverNetwork, block: int) -> dict[str, Partition]:
         assert summary.cut_edges > 0, name
         assert summary.cut_basins > 0, name
     return one | forced
+
+
+def moved(one: Problem, executor: Executor, device: str = "cpu") -> dict[str, Float]:
+    """Parameters after some steps, on pieces that are cut wherever they can be."""
+    sweep = prepare(
+        one, cuts(one.network, 60)["7 parts, basins cut"], executor, "float64", device=device
+    ).sweep
+    for _ in range(3):
+        sweep.step(one.shared, one.windows)
+    sweep.keep_best()
+    return sweep.collect(one.network.n_reaches)

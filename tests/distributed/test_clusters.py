@@ -20,7 +20,7 @@ from cluster_runs import COMMAND, ENVIRONMENT, ROOT, estimate, same_results, wri
 from distributed import LocalCluster
 
 from rivergrad.distributed import handshake, ranks
-from rivergrad.distributed.cluster import open_client
+from rivergrad.distributed.cluster import open_cluster
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions, Tls
 from rivergrad.errors import InputError
@@ -118,8 +118,8 @@ def test_submitted_and_preempted(serial: Path, tmp_path: Path) -> None:
         wait_until("a checkpoint", lambda: json.loads((run / "run.json").read_text())["status"] == "stopped")
         assert re.search(r"stopped by SIGTERM after step \d+, with a checkpoint", log.read_text())
         lines = rivergrad("status", run).splitlines()
-        assert re.fullmatch(r"small: (stopped|running), step 1?\d of 20", lines[0])
-        assert re.fullmatch(rf"2 workers \(mpi\), Slurm job {job}: \w+", lines[-1])
+        assert re.fullmatch(r"small: (starting|requeued|running), step 1?\d of 20.*", lines[0])
+        assert re.fullmatch(rf"2 workers \(mpi\), Slurm job {job}: .+", lines[-1])
         wait_until("the end", lambda: json.loads((run / "run.json").read_text())["status"] == "done")
     finally:
         subprocess.run(["scancel", job], check=False)
@@ -140,7 +140,7 @@ class _OtherSource:
 
 @pytest.mark.distributed
 def test_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_client(ClusterOptions(workers=1)) as client:
+    with open_cluster(ClusterOptions(workers=1)) as (client, _):
         monkeypatch.setattr(handshake, "code_digest", _OtherSource())
         with pytest.raises(
             InputError, match=r"has rivergrad 0\S+, source \w{8}, .* rivergrad 0\S+, source other"

@@ -21,7 +21,7 @@ from distributed import Client
 from rivergrad.distributed.calls import Call
 from rivergrad.distributed.executor import DaskExecutor, open_executor, with_restarts
 from rivergrad.distributed.liveness import SchedulerLostError
-from rivergrad.distributed.residence import WorkerLostError
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.errors import InputError
 
 draw = Call(0, 0, "random_sample", (3,))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
+from cluster_runs import write_workflow
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rivergrad.distributed.placement import check_room, place_parts, worker_order
+from rivercut.partition import partition
+from rivergrad.distributed import sweep
+from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.placement import Room, fit_parts, place_parts, room_here, worker_order
+from rivergrad.distributed.simulate import PieceRunoff
 from rivergrad.errors import InputError
+from rivergrad.estimate.needs import Needs
+from rivergrad.workflow.estimation import Estimation
+from rivergrad.workflow.inputs import prepare_inputs
+from rivergrad.workflow.load import load_workflow
+from rivergrad.workflow.periods import periods_of
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 12))
@@ -35,17 +49,63 @@ def test_workers_in_the_order_of_their_names() -> None:
     ]
 
 
+GB = 10**9
+
+
+def test_parts_go_where_there_is_room() -> None:
+    """Workers of other sizes get what fits; with room enough, memory changes nothing."""
+    weight, needs = [3.0, 2.0, 4.0, 1.0], [Needs(w * GB) for w in (3, 2, 4, 1)]
+    plenty = [Room("one", 20 * GB), Room("two", 20 * GB)]
+    assert fit_parts(weight, needs, plenty).tolist() == place_parts(weight, 2).tolist() == [1, 1, 0, 0]
+    assert fit_parts(weight, needs, [Room("one", 4 * GB), Room("two", 6 * GB)]).tolist() == [1, 1, 0, 1]
+    needs, room = [Needs(GB), Needs(4 * GB)], [Room("one", 5 * GB), Room("two", 2 * GB)]
+    assert fit_parts([2.0, 1.0], needs, room).tolist() == [1, 0]
+    # by weight the first two would leave no room for the third
+    needs, room = [Needs(3 * GB), Needs(3 * GB), Needs(5 * GB)], [Room("one", 6 * GB), Room("two", 5 * GB)]
+    assert fit_parts([9.0, 8.0, 1.0], needs, room).tolist() == [0, 0, 1]
+    assert fit_parts([5.0, 5.0], [Needs(2 * GB)] * 2, [Room("same", 4 * GB)] * 2).tolist() == [0, 1]
+
+
 def test_a_part_without_room() -> None:
-    home = np.array([0, 1, 1])
-    needed = np.array([3, 2, 4]) * 10**9
-    one_host = [("here", 10 * 10**9), ("here", 9 * 10**9)]
-    check_room(needed, home, one_host, "cpu")
+    needs = [Needs(3 * GB), Needs(2 * GB), Needs(1 * GB, 2 * GB, 1 * GB)]
+    one_host = [Room("here", 9 * GB)] * 2
+    assert fit_parts([3, 2, 4], needs, one_host).tolist() == place_parts([3, 2, 4], 2).tolist()
     with pytest.raises(
-        InputError, match=r"part 2 needs 4 GB .* other 2 parts of its machine 9 GB; .* is 8.5 GB"
+        InputError,
+        match=r"part \d needs .*, and there is no room for it beside the others, which need \d GB; free for all "
+        r"workers are 8.5 GB; expected more workers \(with as many parts\)",
     ):
-        check_room(needed, home, [("here", 10 * 10**9), ("here", 85 * 10**8)], "cpu")
-    check_room(needed, home, [("here", 5 * 10**9), ("there", 7 * 10**9)], "cpu")
+        fit_parts([3, 2, 4], needs, [Room("here", 85 * 10**8)] * 2)
     with pytest.raises(
-        InputError, match=r"part 2 needs 4 GB .* other 1 parts of its worker 6 GB; the GPU memory"
+        InputError,
+        match=r"part 2 needs 4 GB \(runoff 1 GB, what is kept for gradients 2 GB, .* optimiser 1 GB\); the most memory "
+        r"that is free for a worker is 3.5 GB; expected more parts",
     ):
-        check_room(needed, home, [("here", 5 * 10**9), ("here", 5 * 10**9)], "cuda")
+        fit_parts([3, 2, 4], needs, [Room("here", 35 * 10**8), Room("there", 35 * 10**8)])
+
+
+def test_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A workflow whose part does not fit ends with the part's name and what it needs, and no runoff was read."""
+    path = write_workflow(tmp_path)
+    config = load_workflow(path, [f"output={tmp_path / 'run'}", "estimate.windows_per_step=3"])
+    inputs = prepare_inputs(config, tmp_path)
+    network, steps = inputs.network, inputs.runoff.time.size
+    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    monkeypatch.setattr(PieceRunoff, "__call__", lambda *_: pytest.fail("it was read"))
+    asked: list[Needs] = []
+
+    def fit(weight: object, needs: Sequence[Needs], room: Sequence[Room]) -> object:
+        asked.extend(needs)
+        return fit_parts([1.0], needs, [Room("here", 1000)])
+
+    monkeypatch.setattr(sweep, "fit_parts", fit)
+    with (
+        open_executor(0) as executor,
+        pytest.raises(InputError, match=r"part 0 needs .* free for a worker is 1e-06 GB"),
+    ):
+        Estimation(config, inputs, periods, partition(network, 1), executor, "closure", tmp_path)
+    n, gauges = network.n_reaches, inputs.observations.gauge.size
+    # float32; three windows of 60 days and 20 before; one feature, celerity and spreading of every reach
+    assert asked == [Needs(4 * steps * n, 4 * 9 * 3 * 80 * n, 8 * n * (1 + 3 + 6 * 2) + 4 * steps * gauges)]
+    room = room_here("cpu")
+    assert 0 < room.free <= psutil.virtual_memory().total

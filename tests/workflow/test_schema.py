@@ -312,6 +312,11 @@ def test_override_mistakes(tmp_path: Path, override: str, expected: str | None) 
             "found parameters.spreading.bounds up to 0.7; expected muskingum's x within 0..0.5",
         ),
         ("compute", {"kind": "serial", "workers": 2}, "found kind serial with 2 workers; expected workers 0"),
+        (
+            "compute",
+            {"kind": "mpi", "ucx": True},
+            "found ucx true with kind mpi; expected kind cuda or local",
+        ),
     ],
 )
 def test_mistakes(tmp_path: Path, key: str, value: Any, expected: str) -> None:

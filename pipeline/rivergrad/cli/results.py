@@ -21,10 +21,10 @@ class ExportFormat(StrEnum):
 
 
 def status(run: RunPath) -> None:
-    """Say how far a run is: state, step, loss, rate, time left."""
-    from rivergrad.workflow.status import read_status
+    """Say how far a run is: state, step, loss, rate, time left, workers, Slurm job; of a job array, each element."""
+    from rivergrad.workflow.status import status_lines
 
-    for line in read_status(run).lines():
+    for line in status_lines(run):
         typer.echo(line)
 
 

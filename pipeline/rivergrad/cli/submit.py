@@ -44,24 +44,21 @@ def submit(
     merged = given if profile is None else (f"compute.profile={profile}", *given)
     config = load_workflow(workflow, merged)
     require_files(config, str(workflow))
+    if folds and (seeds is not None or config.gauges.folds == 0):
+        found = "--seeds too" if config.gauges.folds else "gauges.folds 0"
+        raise InputError(f"--folds: found {found}; expected a workflow with gauges.folds, and --folds alone")
+    several: Ensemble | None = None
+    if seeds is not None:
+        several = Ensemble("seeds", seeds)
+    elif folds:
+        several = Ensemble("folds", f"1-{config.gauges.folds}")
     with naming(workflow, merged):
-        whole = write_script(config, workflow, profile, given)
-        scripts = [whole]
-        if seeds is not None:
-            scripts = [write_script(config, workflow, profile, given, Ensemble("seeds", seeds))]
-        if folds:
-            count = config.gauges.folds
-            if seeds is not None or count == 0:
-                found = "--seeds too" if count else "gauges.folds 0"
-                raise InputError(
-                    f"--folds: found {found}; expected a workflow with gauges.folds, and --folds alone"
-                )
-            scripts = [write_script(config, workflow, profile, given, Ensemble("folds", f"1-{count}")), whole]
+        scripts = [write_script(config, workflow, profile, given, several)]
+        if folds:  # and what waits for them
+            scripts.append(write_script(config, workflow, profile, given))
     if dry_run:
         typer.echo("\n".join(scripts), nl=False)
         return
-    job: str | None = None
-    for script in scripts:
-        job = hand_over(script, config.output, after=job)
+    job = hand_over(scripts, config.output, several)
     typer.echo(f"rivergrad status {config.output}", err=True)
     typer.echo(job)

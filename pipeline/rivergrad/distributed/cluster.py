@@ -14,6 +14,7 @@ from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
 from rivergrad.distributed.liveness import Watch
+from rivergrad.distributed.lost import ClusterError
 from rivergrad.distributed.network import address_of, check_port
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.errors import InputError
@@ -33,6 +34,8 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
         "distributed.admin.large-graph-warning-threshold": "1GB",
         # a lost worker holds what cannot be made again from the graph: do not try
         "distributed.scheduler.allowed-failures": 0,
+        # what is asked of all workers goes over connections that stay, not over new ones each time
+        "distributed.scheduler.reuse-broadcast-comm": True,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
@@ -46,8 +49,8 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
 
 
 @contextmanager
-def open_client(options: ClusterOptions) -> Iterator[Any]:
-    """A client of a new cluster whose workers have all come; the cluster is gone at the end.
+def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
+    """A client of a new cluster whose workers have all come, and the cluster, which is gone at the end.
 
     Every worker process runs one task at a time; `threads` is what torch computes with inside it.
 
@@ -90,7 +93,7 @@ def open_client(options: ClusterOptions) -> Iterator[Any]:
         _record(client, options)
         if options.report is not None:
             stack.enter_context(_performance_report(options.report))
-        yield client
+        yield client, started
 
 
 def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
@@ -102,7 +105,7 @@ def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
             problem = f"{found} of {started.workers} workers came within {options.wait:g} s"
         if problem is not None:
             where = "" if options.logs is None else f" and the logs in {options.logs}"
-            raise InputError(
+            raise ClusterError(
                 f"compute.kind {options.kind}: {problem}; expected {started.workers} workers that reach "
                 f"{client.scheduler.address} (see compute.interface, compute.wait{where})"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,21 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.distributed.clusters import Started, no_others
+from rivergrad.distributed.exchange import ask, leave, open_exchange, share_out
+from rivergrad.distributed.links import link_workers
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
-from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.lost import ClusterError, WorkerLostError
+from rivergrad.distributed.options import ClusterOptions, Ucx
 from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
     Report,
-    WorkerLostError,
     carry_out,
-    carry_out_alone,
     create,
     forget,
     pick,
     reported,
 )
 from rivergrad.distributed.totals import Total
-from rivergrad.errors import InputError
 
 log = logging.getLogger("rivergrad")
 
@@ -37,8 +37,8 @@ Handle = Any
 REPLACEMENT_SECONDS = 60.0
 """How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
 
-MESSAGE_BYTES = 4_000_000
-"""What is said to the workers at once without tasks, at most."""
+ASK_SECONDS = 5.0
+"""How often the cluster is asked to see to it."""
 
 _run_numbers = itertools.count()
 
@@ -71,9 +71,9 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `start` sends off a sweep of calls whose series go from worker to worker, `finish` waits for its results, `do` is
-    both, and asks the workers without tasks where none waits for another. After a worker was lost, `renew` makes ready
-    to set everything up again.
+    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
+    After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -90,7 +90,9 @@ class Executor(Protocol):
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
 
-    def renew(self) -> None: ...
+    def link(self, device: str) -> None: ...
+
+    def renew(self) -> str | None: ...
 
 
 def _answer(pending: Pending, reports: Sequence[Report]) -> Answer:
@@ -135,8 +137,12 @@ class SerialExecutor:
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
         return [function(*args)]
 
-    def renew(self) -> None:
+    def link(self, device: str) -> None:
+        """Nothing goes anywhere."""
+
+    def renew(self) -> str | None:
         self.close()
+        return None
 
     def close(self) -> None:
         forget(self._run)
@@ -147,10 +153,24 @@ class DaskExecutor:
 
     A task names its worker and is never moved or repeated: what it works on is only there. If that worker is lost,
     or gives no sign of life for `patience` seconds, the client notices and raises instead of waiting for ever.
+
+    Args:
+        client: of the cluster; ask: see `Started`.
+        patience: seconds.
+        wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
+        ucx: whether workers are connected by UCX; see `ClusterOptions`.
     """
 
-    def __init__(self, client: Any, patience: float = PATIENCE) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: Any,
+        patience: float = PATIENCE,
+        ask: Callable[[int], None] = no_others,
+        wait: float = 0.0,
+        ucx: Ucx = "auto",
+    ) -> None:
+        self._client, self._ask, self._wait, self._ucx = client, ask, wait, ucx
+        self._linked = ""  # the run that is
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
@@ -160,6 +180,7 @@ class DaskExecutor:
         self._run = f"dask-{self._client.id}-{next(self._runs)}"
         self._workers = workers
         self._home: dict[int, int] = {}
+        self.everywhere(open_exchange)
 
     def _needed(self) -> list[str]:
         """The workers that hold something."""
@@ -234,21 +255,9 @@ class DaskExecutor:
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
         batches = make_batches(calls, self._home)
-        mine: dict[int, dict[int, list[Call]]] = {}
-        for b, batch in enumerate(batches):
-            mine.setdefault(batch.home, {})[b] = batch.calls
-        sweep = next(self._sweeps)
-        work = {
-            self._workers[home]: pickle.dumps((self._run, sweep, of_batch, total))
-            for home, of_batch in mine.items()
-        }
-        size = sum(len(pickled) for pickled in work.values()) * len(work)  # each worker is sent all of it
-        if any(batch.needs for batch in batches) or size > MESSAGE_BYTES:
-            return self.finish(self.start(calls, total))
-        found = self._watch.patiently(
-            lambda: self._client.run(carry_out_alone, work, workers=list(work)), list(work)
-        )
-        return _answer(Pending(batches, [], total), [found[address] for address in work])
+        shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
+        found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
+        return _answer(Pending(batches, [], total), found)
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
@@ -260,11 +269,17 @@ class DaskExecutor:
         found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
         return [found[address] for address in workers]
 
-    def renew(self) -> None:
+    def link(self, device: str) -> None:
+        """Connect the workers by UCX, as `ClusterOptions` has it."""
+        if len(self._workers) > 1 and self._linked != self._run:
+            link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
+            self._linked = self._run
+
+    def renew(self) -> str | None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
 
         Raises:
-            InputError: there is none.
+            ClusterError: there is none.
             WorkerLostError: another one was lost meanwhile.
         """
         hung = self._watch.hung()
@@ -278,19 +293,28 @@ class DaskExecutor:
                 stimulus_id="rivergrad-renew",
                 callback_timeout=self._watch.patience + 10,
             )
-        deadline = time.monotonic() + REPLACEMENT_SECONDS
+        began = asked = time.monotonic()
         present = set(self._watch.workers()) - set(hung)
-        while len(present) < len(self._workers) and time.monotonic() < deadline:
+        while len(present) < len(self._workers):
+            waited = time.monotonic() - began
+            if waited > (REPLACEMENT_SECONDS if present else max(REPLACEMENT_SECONDS, self._wait)):
+                break
+            if time.monotonic() - asked > ASK_SECONDS:
+                self._ask(len(self._workers))
+                asked = time.monotonic()
             time.sleep(0.2)
             present = set(self._watch.workers()) - set(hung)
         if not present:
-            raise InputError(f"no worker is left, and none came in {REPLACEMENT_SECONDS:g} s; {AGAIN}")
+            raise ClusterError(f"no worker is left, and none came in {waited:.0f} s; {AGAIN}")
+        said = None
         if len(present) < len(self._workers):
-            log.warning("going on with %d of %d workers", len(present), len(self._workers))
+            said = f"going on with {len(present)} of {len(self._workers)} workers"
+            self._ask(len(present))
         run, kept = self._run, [address for address in self._workers if address in present]
         self._settle_on([address for address in worker_order(self._watch.workers()) if address in present])
         if kept:
-            self._watch.patiently(lambda: self._client.run(forget, run, workers=kept), kept)
+            self._watch.patiently(lambda: self._client.run(leave, run, workers=kept), kept)
+        return said
 
 
 def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say: Callable[[str], None]) -> T:
@@ -307,8 +331,8 @@ def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say:
     """
     for lost in itertools.count(1):
         try:
-            if lost > 1:
-                executor.renew()
+            if lost > 1 and (told := executor.renew()) is not None:
+                say(told)
             return work()
         except WorkerLostError as error:
             if lost > restarts:
@@ -332,16 +356,17 @@ def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | Da
             serial.close()
         return
     with ExitStack() as stack:
-        yield DaskExecutor(_opened(stack, options), options.patience)
+        client, started = _opened(stack, options)
+        yield DaskExecutor(client, options.patience, started.ask, options.wait, options.ucx)
 
 
-def _opened(stack: ExitStack, options: ClusterOptions) -> Any:
+def _opened(stack: ExitStack, options: ClusterOptions) -> tuple[Any, Started]:
     """A client of a new cluster, which closes with `stack`; when a worker is lost on the way, of another new one."""
-    from rivergrad.distributed.cluster import open_client
+    from rivergrad.distributed.cluster import open_cluster
 
     for lost in itertools.count(1):
         try:
-            return stack.enter_context(open_client(options))
+            return stack.enter_context(open_cluster(options))
         except WorkerLostError as error:
             if lost > options.restarts:
                 raise

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from rivergrad.distributed.residence import WorkerLostError
-from rivergrad.errors import InputError
+from rivergrad.distributed.lost import ClusterError, WorkerLostError
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ SETTLE_SECONDS = 10.0
 AGAIN = "run the same command again to go on from the last checkpoint"
 
 
-class SchedulerLostError(InputError):
+class SchedulerLostError(ClusterError):
     """The scheduler of the cluster is gone; a run cannot go on without it, but it can be resumed."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["serial", "local", "cuda", "slurm", "mpi"]
+Ucx = Literal["auto", True, False]
 LOOPBACK = "lo"
 
 
@@ -34,7 +35,8 @@ class ClusterOptions:
     `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
     report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
     `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
-    the scheduler counts as lost; `restarts`, how many lost workers are borne; `queue`, what a Slurm job asks for.
+    the scheduler counts as lost; `restarts`, how many lost workers are borne; `queue`, what a Slurm job asks for;
+    `ucx`, whether boundary series go from worker to worker by UCX, where auto is between GPUs where it works.
     """
 
     kind: Kind = "local"
@@ -51,6 +53,7 @@ class ClusterOptions:
     patience: float = 120.0
     restarts: int = 3
     queue: Mapping[str, Any] = field(default_factory=dict)
+    ucx: Ucx = "auto"
 
     @property
     def serial(self) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError
+from rivergrad.estimate.needs import Needs
 
 
 def place_parts(weight: ArrayLike, workers: int) -> NDArray[np.int64]:
@@ -46,43 +49,107 @@ def worker_order(workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return sorted(workers, key=key)
 
 
-def check_room(
-    needed: NDArray[np.int64], home: NDArray[np.int64], room: Sequence[tuple[str, int]], device: str
-) -> None:
-    """Raise an InputError naming a part and sizes where the parts of a worker are more than it can hold.
+@dataclass(frozen=True)
+class Room:
+    """Where a worker computes. **Arguments**: `place`, which may be shared with others; `free`, bytes there."""
+
+    place: str
+    free: int
+
+
+def fit_parts(weight: ArrayLike, needs: Sequence[Needs], room: Sequence[Room]) -> NDArray[np.int64]:
+    """The worker of each part: by weight, as `place_parts` has it, where there is room for what the parts need.
+
+    Where some place has too little, parts go from the heaviest to the lightest to the worker with least among those
+    with room; and where that leaves no room for one, from the neediest to the least to where they fit most tightly.
 
     Args:
-        needed: (part,) bytes that stay on its worker.
-        home: (part,) its worker.
-        room: (worker,) the host, and bytes free: on the host, which its workers share, or on the worker's own device.
-        device: `cpu` or `cuda`.
+        weight: (part,) what a part costs in time; needs: (part,) what it takes.
+        room: (worker,) what is free.
+
+    Returns:
+        (part,) numbers of workers.
+
+    Raises:
+        InputError: a part that nobody has room for, by itself or beside the others.
     """
-    places: list[Any] = [host if device == "cpu" else number for number, (host, _) in enumerate(room)]
-    for place in dict.fromkeys(places):
-        members = [number for number, other in enumerate(places) if other == place]
-        mine = np.flatnonzero(np.isin(home, members))
-        free = min(room[number][1] for number in members)
-        if mine.size and (total := int(needed[mine].sum())) > free:
-            largest = int(mine[needed[mine].argmax()])
-            what = "the memory" if device == "cpu" else "the GPU memory"
-            raise InputError(
-                f"part {largest} needs {_size(int(needed[largest]))} for its runoff, and with the other "
-                f"{mine.size - 1} parts of its {'machine' if device == 'cpu' else 'worker'} {_size(total)}; "
-                f"{what} free there is {_size(free)}; expected more workers (with as many parts), or dtype float32"
-            )
+    weights, need = np.asarray(weight, np.float64), np.array([one.total for one in needs], np.int64)
+    names = list(dict.fromkeys(one.place for one in room))
+    place = np.array([names.index(one.place) for one in room])
+    free = np.array([min(one.free for one in room if one.place == name) for name in names], np.int64)
+
+    def left(home: NDArray[np.int64]) -> NDArray[np.int64]:
+        taken = np.zeros(len(names), np.int64)
+        placed = home >= 0
+        np.add.at(taken, place[home[placed]], need[placed])
+        return free - taken
+
+    home = place_parts(weights, len(room))
+    if (left(home) >= 0).all():
+        return home
+    largest = int(need.argmax())
+    if need[largest] > free.max():
+        raise InputError(
+            f"part {largest} needs {_text(needs[largest])}; the most memory that is free for a worker is "
+            f"{_size(int(free.max()))}; expected more parts (partition.parts), {_LESS}"
+        )
+    for order, by_load in (
+        (np.lexsort((np.arange(need.size), -weights)), True),
+        (np.argsort(-need, kind="stable"), False),
+    ):
+        home = np.full(need.size, -1, np.int64)
+        load = np.zeros(len(room))
+        for part in order:
+            here = left(home)[place]
+            fits = np.flatnonzero(here >= need[part])
+            if fits.size == 0:
+                break
+            tight, light = here[fits], load[fits]
+            best = fits[np.lexsort((tight, light) if by_load else (light, tight))[0]]
+            home[part] = best
+            load[best] += weights[part]
+        else:
+            return home
+    raise InputError(
+        f"part {part} needs {_text(needs[part])}, and there is no room for it beside the others, which need "
+        f"{_size(int(need.sum() - need[part]))}; free for all workers are {_size(int(free.sum()))}; "
+        f"expected more workers (with as many parts), {_LESS}"
+    )
 
 
-def free_memory(device: str) -> tuple[str, int]:
-    """This process's host, and the bytes free on it or on its GPU."""
+_LESS = "a smaller compute.memory_budget, shorter windows, or dtype float32"
+
+
+def room_here(device: str) -> Room:
+    """What is free for this process: on its GPU, or in the machine and in what its job may take of it."""
+    import os
     import socket
 
-    if device == "cuda":
+    host = socket.gethostname()
+    if device.startswith("cuda"):
         import torch
 
-        return socket.gethostname(), int(torch.cuda.mem_get_info()[0])
+        return Room(f"{host} {os.getpid()}", int(torch.cuda.mem_get_info()[0]))
     import psutil
+    from distributed.system import MEMORY_LIMIT
 
-    return socket.gethostname(), int(psutil.virtual_memory().available)
+    job = re.sub(r"/task_\d+.*", "", _control_group())  # ranks of a step share what their job may take
+    mine = MEMORY_LIMIT - psutil.Process().memory_info().rss
+    return Room(f"{host} {job}", max(0, min(int(psutil.virtual_memory().available), int(mine))))
+
+
+def _control_group() -> str:
+    try:
+        return Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _text(needs: Needs) -> str:
+    return (
+        f"{_size(needs.total)} (runoff {_size(needs.runoff)}, what is kept for gradients {_size(needs.kept)}, "
+        f"observations, parameters and optimiser {_size(needs.state)})"
+    )
 
 
 def _size(count: int) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from rivergrad.distributed.boundary import arrived, expect, on_host
 from rivergrad.distributed.calls import Call, Series
+from rivergrad.distributed.links import close_links
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.distributed.totals import Total
-from rivergrad.errors import InputError
 
 _RESIDENT: dict[tuple[str, int], Any] = {}
 """What lives here, by run and piece."""
@@ -22,10 +22,6 @@ _ASIDE = ThreadPoolExecutor(1, "rivergrad-aside")
 
 _REPORTS: dict[tuple[str, int], Report] = {}
 """Results of sweeps that are not over yet, by run and sweep."""
-
-
-class WorkerLostError(InputError):
-    """A worker ended before its task; what it held is gone, and the run goes on from its last checkpoint."""
 
 
 @dataclass
@@ -47,6 +43,10 @@ class Outcome:
     series: dict[Series, Any]
     report: Report | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another worker they go as arrays."""
+        return Outcome, ({name: on_host(value) for name, value in self.series.items()}, self.report)
+
 
 def create(run: str, key: int, factory: Callable[..., Any], *args: Any) -> None:
     """Make something that stays here."""
@@ -58,6 +58,7 @@ def forget(run: str) -> None:
     for store in (_RESIDENT, _REPORTS):
         for at in [at for at in store if at[0] == run]:
             del store[at]
+    close_links(run)
 
 
 def resident(run: str, key: int) -> Any:
@@ -95,13 +96,14 @@ def carry_out(
     series: dict[Series, Any] = {}
     for earlier in before:
         series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
+    expect(run, (series[taken] for call in calls for taken in call.takes if taken in series))
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         method = getattr(resident(run, call.key), call.method)
         if call.aside:
             report.aside[call.key] = _ASIDE.submit(method, *call.args)
             continue
-        result = method(*call.args, *(series[taken] for taken in call.takes))
+        result = method(*call.args, *(arrived(run, series[taken]) for taken in call.takes))
         if call.gives:
             result, leaving = result
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
@@ -120,22 +122,6 @@ def _wait_aside(report: Report) -> None:
     report.aside = {}
 
 
-async def carry_out_alone(work: Mapping[str, bytes], dask_worker: Any) -> Report:
-    """Make all calls that a worker has in a sweep in which it waits for no other, where it makes those of tasks.
-
-    Args:
-        work: by the workers' addresses, pickled: run, sweep, calls by batch, and how results are added up.
-    """
-    run, sweep, batches, total = pickle.loads(work[dask_worker.address])
-
-    def make() -> Report:
-        for batch, calls in batches.items():
-            carry_out(run, sweep, batch, calls, (), False, total)
-        return collect(run, sweep, total)
-
-    return await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], make)
-
-
 def collect(run: str, sweep: int, total: Total | None, *before: Outcome) -> Report:
     """A worker's report of a sweep, after the batches `before`."""
     report = _REPORTS.pop((run, sweep), Report({}, {}))
@@ -150,4 +136,4 @@ def reported(run: str, sweep: int, total: Total | None, *before: Outcome) -> Out
 
 def pick(names: Sequence[Series], outcome: Outcome) -> dict[Series, Any]:
     """The series of an outcome that one other worker takes: no other ones travel there."""
-    return {name: outcome.series[name] for name in names}
+    return {name: on_host(outcome.series[name]) for name in names}

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from rivergrad.distributed.calls import Call, Node
 from rivergrad.distributed.executor import Answer, Executor, Pending
-from rivergrad.distributed.placement import check_room, free_memory, place_parts
+from rivergrad.distributed.placement import fit_parts, room_here
 from rivergrad.distributed.totals import Total
+from rivergrad.estimate.needs import Needs
 from rivergrad.estimate.resident import After, FitSetup, Given, PieceSetup, ResidentPiece
 from rivergrad.estimate.smoothing import Neighbours
 from rivergrad.routing.pieces import Piece
@@ -27,24 +28,24 @@ ADDED = ("loss", "shared", "square")
 """What a step adds up over all pieces."""
 
 
-def runoff_bytes(setup: PieceSetup) -> int:
-    """What the runoff of a piece takes, which stays on its worker for the whole run."""
-    columns = setup.piece.reaches.size if setup.grid is None else setup.grid.n_cells
-    return setup.steps * columns * (8 if setup.dtype == "float64" else 4)
-
-
 class Sweep:
     """The pieces of a network on an executor.
 
     Args:
         executor: where they live.
         setups: one a piece, in the order of their numbers.
+        needs: what each takes where it lives; by default nothing is asked for.
+
+    Raises:
+        InputError: a part will not fit anywhere; it is named.
 
     Attributes:
         seconds: what all sweeps so far would have taken if nothing cost time but the pieces' own work.
     """
 
-    def __init__(self, executor: Executor, setups: Sequence[PieceSetup]) -> None:
+    def __init__(
+        self, executor: Executor, setups: Sequence[PieceSetup], needs: Sequence[Needs] | None = None
+    ) -> None:
         self.executor = executor
         self.pieces: list[Piece] = [setup.piece for setup in setups]
         # which (piece, inlet) takes each outlet's series: the gradient comes back from there
@@ -53,12 +54,15 @@ class Sweep:
         }
         self._neighbours: list[Neighbours | None] = [None] * len(self.pieces)
         self.seconds = 0.0
-        self._setups = setups
         self._cut = any(piece.sources for piece in self.pieces)
-        self._on_gpu = setups[0].device.startswith("cuda")
+        self._device = setups[0].device
+        self._on_gpu = self._device.startswith("cuda")
         part = [piece.part for piece in self.pieces]
-        room = executor.everywhere(free_memory, setups[0].device)
-        self._home = place_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), len(room))
+        room = executor.everywhere(room_here, self._device)
+        of_part = [Needs()] * (max(part) + 1)
+        for p, need in zip(part, needs or (), strict=False):
+            of_part[p] += need
+        self._home = fit_parts(np.bincount(part, [p.reaches.size for p in self.pieces]), of_part, room)
         executor.gather(
             [
                 executor.create(
@@ -73,20 +77,13 @@ class Sweep:
         )
 
     def load(self) -> None:
-        """Every worker reads the runoff of its pieces.
-
-        Raises:
-            InputError: it will not fit there; the part is named.
-        """
-        device = self._setups[0].device
-        needed = np.zeros(self._home.size, np.int64)
-        for setup in self._setups:
-            needed[setup.piece.part] += runoff_bytes(setup)
-        check_room(needed, self._home, self.executor.everywhere(free_memory, device), device)
+        """Every worker reads the runoff of its pieces."""
         self._everywhere("load")
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
+        if self._cut:
+            self.executor.link(self._device)
         self._each("prepare_fit", [(fit,) for fit in fits])
 
     def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.estimate.series import Series, apart, side_by_side
+
 if TYPE_CHECKING:
     from rivergrad.estimate.resident import ResidentPiece
 
@@ -41,7 +43,7 @@ class PieceInformation:
         resident: ResidentPiece,
         shared: Float,
         windows: Sequence[tuple[int, int, int]],
-        inflows: Sequence[Array],
+        inflows: Sequence[Series],
     ) -> None:
         setup = resident.setup
         self._resident, self._windows = resident, windows
@@ -59,12 +61,12 @@ class PieceInformation:
         self._toward: Tensor | None = None
         self._weight: Tensor | None = None
         self.discharge: Array = found.detach().cpu().numpy()
-        self.outflow: list[Array] = list(self._outflow.detach().cpu().numpy().swapaxes(0, 1))
+        self.outflow: list[Series] = apart(self._outflow)
 
-    def _series(self, inflows: Sequence[Array]) -> Tensor:
+    def _series(self, inflows: Sequence[Series]) -> Tensor:
         if not self._cut:
             return torch.zeros(0)
-        return torch.from_numpy(np.stack(inflows, axis=1)).to(torch.float64)
+        return side_by_side(inflows, self._engine.device, torch.float64)
 
     def _route(self, shared: Tensor, free: Tensor, inflow: Tensor) -> tuple[Tensor, Tensor]:
         resident = self._resident
@@ -74,7 +76,7 @@ class PieceInformation:
         return discharge[:, self._warmup :], outflow
 
     @torch.no_grad()
-    def tangent(self, shared: Float, free: Float, step: float, inflows: Sequence[Array]) -> list[Array]:
+    def tangent(self, shared: Float, free: Float, step: float, inflows: Sequence[Series]) -> list[Series]:
         """Route at z + step · direction, for `pull` to take the difference quotient.
 
         Args:
@@ -91,7 +93,7 @@ class PieceInformation:
             self._series(inflows),
         )
         self._toward = (moved - self._found) / step
-        return list(outflow.cpu().numpy().swapaxes(0, 1))
+        return apart(outflow)
 
     def toward(self) -> Array:
         """J v of the last `tangent`, (window, time that counts, target)."""
@@ -103,7 +105,7 @@ class PieceInformation:
         """Keep W, (window, time, target), for products Jᵀ W J v."""
         self._weight = torch.from_numpy(weight).to(self._found)
 
-    def pull(self, seed: Array | None, gradients: Sequence[Array]) -> tuple[dict[str, Any], list[Array]]:
+    def pull(self, seed: Array | None, gradients: Sequence[Series]) -> tuple[dict[str, Any], list[Series]]:
         """Jᵀ of this piece and of all downstream of it.
 
         Args:
@@ -122,7 +124,7 @@ class PieceInformation:
         roots, seeds = [self._found], [toward]
         if gradients:
             roots.append(self._outflow)
-            seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(self._outflow))
+            seeds.append(side_by_side(gradients, self._outflow.device, self._outflow.dtype))
         leaves = [self._leaf, self._free] + ([self._inflow] if self._cut else [])
         # of a piece without gauges an engine may have routed nothing
         heard = [k for k, root in enumerate(roots) if root.requires_grad]
@@ -136,5 +138,5 @@ class PieceInformation:
                 allow_unused=True,
             )
         found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, grads, strict=True)]
-        into = list(found[2].cpu().numpy().swapaxes(0, 1)) if self._cut else []
+        into = apart(found[2]) if self._cut else []
         return {"shared": found[0].cpu().numpy(), "free": found[1].cpu().numpy()}, into

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.estimate.series import Series, apart, side_by_side
 from rivergrad.estimate.smoothing import Neighbours
 
 if TYPE_CHECKING:
     from rivergrad.estimate.resident import ResidentPiece
 
-Array = NDArray[Any]
 Window = tuple[int, int, int]
 
 
@@ -40,13 +40,13 @@ class RoutedWindows:
     leaf: Tensor
     free: Tensor
 
-    def leaving(self) -> list[Array]:
+    def leaving(self) -> list[Series]:
         """The series of each outlet, (window, routing step)."""
-        return list(self.outflow.detach().cpu().numpy().swapaxes(0, 1))
+        return apart(self.outflow)
 
     def pull(
-        self, root: Tensor, seed: Tensor, gradients: Sequence[Array]
-    ) -> tuple[Tensor, Tensor, list[Array]]:
+        self, root: Tensor, seed: Tensor, gradients: Sequence[Series]
+    ) -> tuple[Tensor, Tensor, list[Series]]:
         """Gradients of shared coefficients, deviations and inflows.
 
         Args:
@@ -56,7 +56,7 @@ class RoutedWindows:
         roots, seeds = [root], [seed]
         if gradients:
             roots.append(self.outflow)
-            seeds.append(torch.from_numpy(np.stack(gradients, axis=1)).to(self.outflow))
+            seeds.append(side_by_side(gradients, self.outflow.device, self.outflow.dtype))
         # of a piece without gauges an engine may have routed nothing
         heard = [k for k, one in enumerate(roots) if one.requires_grad]
         if heard:
@@ -65,7 +65,7 @@ class RoutedWindows:
         shared, deviations, incoming = (
             torch.zeros_like(t) if t.grad is None else t.grad for t in (self.leaf, self.free, self.inflow)
         )
-        into = list(incoming.cpu().numpy().swapaxes(0, 1)) if self.inflow.numel() else []
+        into = apart(incoming) if self.inflow.numel() else []
         return shared, deviations, into
 
 
@@ -84,8 +84,8 @@ class PipelinedStep:
         piece: ResidentPiece,
         shared: NDArray[np.float64],
         windows: Sequence[Window],
-        inflows: Sequence[Array],
-    ) -> list[Array]:
+        inflows: Sequence[Series],
+    ) -> list[Series]:
         """Route the next group; the series of each outlet."""
         routed = piece.routed_windows(shared, windows, inflows)
         self._groups.append(routed)
@@ -104,7 +104,7 @@ class PipelinedStep:
         self._penalty = torch.zeros_like(free) if free.grad is None else free.grad
         self._loss = float(loss.detach()) - elsewhere
 
-    def backward(self, group: int, gradients: Sequence[Array]) -> list[Array]:
+    def backward(self, group: int, gradients: Sequence[Series]) -> list[Series]:
         """Gradients of each inflow's series by way of a group, whose graph is freed."""
         routed = self._groups[group]
         assert routed is not None

@@ -18,6 +18,7 @@ from rivergrad.estimate.learned import PieceRunoffModel, RunoffSetup
 from rivergrad.estimate.loss import GaugeStatistics, LossSpec, gauge_loss
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.pipelined import PipelinedStep, RoutedWindows
+from rivergrad.estimate.series import Series, apart, side_by_side
 from rivergrad.estimate.smoothing import Neighbours, river_penalty
 from rivergrad.estimate.volume import VolumeModel
 from rivergrad.routing import GridWeights, Prepared, RouterState, choose_engine, make_engine
@@ -274,15 +275,14 @@ class ResidentPiece:
         values = max(1, self._columns, self.setup.piece.reaches.size)
         return max(16, self.setup.memory // 4 // (values * self.dtype.itemsize * 4))
 
-    def _inflow(self, inflows: Sequence[Array], start: int, stop: int) -> Tensor | None:
+    def _inflow(self, inflows: Sequence[Series], start: int, stop: int) -> Tensor | None:
         if not self.setup.piece.sources:
             return None
-        ratio = self.engine.ratio
-        series = np.stack([np.atleast_2d(q)[:, start * ratio : stop * ratio] for q in inflows], axis=1)
-        return torch.from_numpy(series)
+        first, last = start * self.engine.ratio, stop * self.engine.ratio
+        return side_by_side([q[:, first:last] for q in inflows], self.engine.device, self.dtype)
 
     @torch.no_grad()
-    def simulate(self, given: Given, start: int, stop: int, *inflows: Array) -> tuple[Array, list[Array]]:
+    def simulate(self, given: Given, start: int, stop: int, *inflows: Series) -> tuple[Array, list[Array]]:
         """Route steps start..stop of the record from rest.
 
         Returns:
@@ -327,7 +327,9 @@ class ResidentPiece:
         return torch.from_numpy(self.setup.read(start, stop)).to(self.engine.device, self.dtype)
 
     @torch.no_grad()
-    def route_chunk(self, given: Given, start: int, stop: int, *inflows: Array) -> tuple[Array, list[Array]]:
+    def route_chunk(
+        self, given: Given, start: int, stop: int, *inflows: Series
+    ) -> tuple[Array, list[Series]]:
         """Route the next steps of the record, going on from the last call (from rest where start is 0).
 
         Returns:
@@ -344,7 +346,7 @@ class ResidentPiece:
             state,
         )
         self._route = (prepared, state)
-        return q[0].cpu().numpy(), [series[None] for series in out[0].cpu().numpy()]
+        return q[0].cpu().numpy(), apart(out)
 
     # -- estimation -----------------------------------------------------------------------------------------
 
@@ -353,8 +355,8 @@ class ResidentPiece:
         shared: NDArray[np.float64],
         windows: Sequence[tuple[int, int, int]],
         neighbours: Neighbours | None,
-        *inflows: Array,
-    ) -> tuple[None, list[Array]]:
+        *inflows: Series,
+    ) -> tuple[None, list[Series]]:
         """Route some windows of the record and keep the graph for `backward`.
 
         Args:
@@ -372,7 +374,7 @@ class ResidentPiece:
         return None, routed.leaving()
 
     def routed_windows(
-        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], inflows: Sequence[Array]
+        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], inflows: Sequence[Series]
     ) -> RoutedWindows:
         """Route some windows and keep the graph; arguments as for `forward`."""
         leaf = self._put(shared).requires_grad_()
@@ -380,7 +382,7 @@ class ResidentPiece:
         runoff = self.rained(leaf, windows, self.dtype)
         inflow = torch.zeros(0)
         if self.setup.piece.sources:
-            inflow = torch.from_numpy(np.stack(inflows, axis=1)).to(self.dtype).requires_grad_()
+            inflow = side_by_side(inflows, self.engine.device, self.dtype).requires_grad_()
         if self.routed:
             prepared = self.engine.prepare(self.parameters(leaf, free), runoff.shape[1])
         else:
@@ -413,8 +415,8 @@ class ResidentPiece:
         return loss, elsewhere
 
     def backward(
-        self, after: After, rate: float | None, *gradients: Array
-    ) -> tuple[dict[str, Any], list[Array]]:
+        self, after: After, rate: float | None, *gradients: Series
+    ) -> tuple[dict[str, Any], list[Series]]:
         """Finish a step: gradients of everything, and Adam's step for the deviations.
 
         Args:
@@ -469,8 +471,8 @@ class ResidentPiece:
         shared: NDArray[np.float64],
         windows: Sequence[tuple[int, int, int]],
         neighbours: Neighbours | None,
-        *inflows: Array,
-    ) -> tuple[dict[str, Any], list[Array]]:
+        *inflows: Series,
+    ) -> tuple[dict[str, Any], list[Series]]:
         """`forward` and `backward` in one, for a piece that nothing flows out of."""
         with self._beside():
             self.forward(shared, windows, neighbours, *inflows)
@@ -498,8 +500,8 @@ class ResidentPiece:
         group: int,
         shared: NDArray[np.float64],
         windows: Sequence[tuple[int, int, int]],
-        *inflows: Array,
-    ) -> tuple[None, list[Array]]:
+        *inflows: Series,
+    ) -> tuple[None, list[Series]]:
         """Route the windows of a group; as `forward`, without the loss."""
         if group == 0:
             self._step = PipelinedStep()
@@ -509,7 +511,7 @@ class ResidentPiece:
         """The loss of all groups' windows."""
         self._step.judge(self, windows, neighbours)
 
-    def backward_group(self, group: int, *gradients: Array) -> tuple[None, list[Array]]:
+    def backward_group(self, group: int, *gradients: Series) -> tuple[None, list[Series]]:
         """Gradients by way of a group's windows, from those of its outlets' series to those of its inflows."""
         return None, self._step.backward(group, gradients)
 
@@ -520,15 +522,15 @@ class ResidentPiece:
     # -- sensitivities, see `PieceInformation` --------------------------------------------------------------
 
     def linearise(
-        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Array
-    ) -> tuple[Array, list[Array]]:
+        self, shared: NDArray[np.float64], windows: Sequence[tuple[int, int, int]], *inflows: Series
+    ) -> tuple[Array, list[Series]]:
         """Route windows in double precision at the present deviations; (window, time, target) of what counts."""
         self._information = PieceInformation(self, shared, windows, inflows)
         return self._information.discharge, self._information.outflow
 
     def tangent(
-        self, shared: NDArray[np.float64], free: NDArray[np.float64], step: float, *inflows: Array
-    ) -> tuple[None, list[Array]]:
+        self, shared: NDArray[np.float64], free: NDArray[np.float64], step: float, *inflows: Series
+    ) -> tuple[None, list[Series]]:
         """Route again, a small step along a direction; see `PieceInformation.tangent`."""
         assert self._information is not None
         return None, self._information.tangent(shared, free, step, inflows)
@@ -543,7 +545,7 @@ class ResidentPiece:
         assert self._information is not None
         self._information.weigh(weight)
 
-    def pull(self, seed: Array | None, *gradients: Array) -> tuple[dict[str, Any], list[Array]]:
+    def pull(self, seed: Array | None, *gradients: Series) -> tuple[dict[str, Any], list[Series]]:
         """Pull something about discharge back to coefficients; see `PieceInformation.pull`."""
         assert self._information is not None
         return self._information.pull(seed, gradients)

@@ -19,6 +19,7 @@ from rivergrad.distributed.simulate import piece_runoff, targets_of
 from rivergrad.distributed.sweep import Sweep
 from rivergrad.errors import InputError
 from rivergrad.estimate.loss import LossSpec, gauge_loss, gauge_statistics, values_needed
+from rivergrad.estimate.needs import Needs, piece_needs
 from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
 from rivergrad.estimate.screening import ScreeningSettings
 from rivergrad.estimate.volume import VolumeModel, increment_areas, make_volume
@@ -107,7 +108,7 @@ class Estimation:
                     grid=grid,
                 )
             )
-        self.sweep = Sweep(self.executor, setups)
+        self.sweep = Sweep(self.executor, setups, [self._needs(setup) for setup in setups])
         self.sweep.load()
         if inputs.runoff_is_given:
             self.unrouted = self.discharge(Given("unrouted"))
@@ -115,6 +116,31 @@ class Estimation:
             self.unrouted = np.full(inputs.observed.shape, np.nan)
         self.inputs = screen_inputs(inputs, self.unrouted, config, self.run_dir)
         self._prepare()
+
+    def _needs(self, setup: PieceSetup) -> Needs:
+        """What a piece will take of its worker's memory."""
+        estimate = self.config.estimate
+        by_adam = estimate.method == "adam" or self.learned is not None  # whose last stage is by Gauss-Newton
+        squares = not by_adam or self.learned is not None or self.config.uncertainty.enabled
+        return piece_needs(
+            setup,
+            self.model,
+            stepped=(estimate.windows_per_step, self.periods.warmup + self._window()) if by_adam else (0, 0),
+            linearised=self._windows() if squares else (),
+            forcings=0 if self.learned is None else max(1, len(self.learned.spec.forcings)),
+            errors=self.inputs.observed_error is not None,
+        )
+
+    def _window(self) -> int:
+        """Forcing steps of a window that count."""
+        first, last = self.periods.fit
+        return min(max(1, round(self.config.estimate.window / self.inputs.runoff.step)), last - first)
+
+    def _windows(self) -> list[tuple[int, int, int]]:
+        """What is routed of the training record as a least-squares problem."""
+        width = max(max(piece.reaches.size for piece in self.pieces), 1)
+        most = int(self.config.compute.memory_budget // (KEPT_BYTES * width))
+        return covering_windows(self.periods.fit, self.periods.warmup, self._window(), most)
 
     def _prepare(self) -> None:
         """What the pieces need for estimation."""
@@ -335,13 +361,9 @@ class Estimation:
 
     def least_squares(self) -> tuple[LeastSquares, Float]:
         """The training record as a least-squares problem; its observations (window, time, gauge), NaN elsewhere."""
-        width = max(max(piece.reaches.size for piece in self.pieces), 1)
-        most = int(self.config.compute.memory_budget // (KEPT_BYTES * width))
-        length = max(1, round(self.config.estimate.window / self.inputs.runoff.step))
-        windows = covering_windows(self.periods.fit, self.periods.warmup, length, most)
         n_shared = self.n_routing + (0 if self.learned is None else self.learned.size)
         problem = LeastSquares(
-            self.sweep, windows, self.inputs.network.n_reaches, n_shared, self.split, self.join
+            self.sweep, self._windows(), self.inputs.network.n_reaches, n_shared, self.split, self.join
         )
         observed = np.where(self.trains > 0, problem.observed(self.record), np.nan)
         return problem, observed

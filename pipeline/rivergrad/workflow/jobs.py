@@ -10,18 +10,24 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rivergrad.distributed.clusters.slurm import job_state, slurm_time
+from rivergrad.distributed.slurmqueue import job_states, slurm_time
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
+from rivergrad.workflow.claim import working_in
 from rivergrad.workflow.schema import Workflow
 
 TEMPLATE = "job.sh.j2"
-SCRIPT, RECORD = "job.sh", "job.json"
+SCRIPT, ARRAY_SCRIPT, RECORD = "job.sh", "job-array.sh", "job.json"
 """What `submit` leaves in the run directory."""
+SIGNAL_SECONDS = 60.0
+"""How much earlier than it was asked to Slurm may send a signal (sbatch --signal)."""
+SBATCH_SECONDS = 120
+"""How long sbatch may take to answer."""
 _ARRAY = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*(%\d+)?")
 
 
@@ -39,11 +45,20 @@ class Ensemble:
         if not _ARRAY.fullmatch(self.numbers):
             raise InputError(f"--{self.key}: found {self.numbers!r}; expected numbers such as 0-4 or 1,3,7")
 
+    @property
+    def folder(self) -> str:
+        """What the name of an element's run directory begins with, below the run's; its number follows."""
+        return "folds/" if self.key == "folds" else "seed-"
+
+    def folders(self, run_dir: Path) -> dict[int, Path]:
+        """The run directory of each element."""
+        return {number: run_dir / f"{self.folder}{number}" for number in _expanded(self.numbers)}
+
     def words(self, output: Path) -> list[str]:
         """What an element adds to the command of the run."""
         if self.key == "folds":
             return ["--fold", "$SLURM_ARRAY_TASK_ID"]
-        folder = shlex.quote(f"output={output}/seed-")
+        folder = shlex.quote(f"output={output}/{self.folder}")
         return ["--set", "seed=$SLURM_ARRAY_TASK_ID", "--set", f"{folder}$SLURM_ARRAY_TASK_ID"]
 
 
@@ -85,6 +100,8 @@ def write_script(
         "memory_per_core_mb": max(1, round(memory / 1e6)),
         "time": slurm_time(slurm.time),
         "notice": round(slurm.notice),
+        "in_vain": round(max(slurm.time - slurm.notice - SIGNAL_SECONDS, (slurm.time - slurm.notice) / 2)),
+        "run": _run_word(config.output, ensemble),
         "array": None if ensemble is None else ensemble.numbers,
         "partition": slurm.partition,
         "account": slurm.account,
@@ -102,6 +119,13 @@ def write_script(
         raise InputError(
             f"{path}: {error}; expected a template of these names: {', '.join(values)}"
         ) from None
+
+
+def _run_word(output: Path, ensemble: Ensemble | None) -> str:
+    """The run directory of a job, as a word of its script."""
+    if ensemble is None:
+        return shlex.quote(str(output))
+    return shlex.quote(f"{output}/{ensemble.folder}") + "$SLURM_ARRAY_TASK_ID"
 
 
 def _log(config: Workflow, ensemble: Ensemble | None) -> Path:
@@ -131,61 +155,144 @@ def _command(
     return " \\\n  ".join([launcher, " ".join(words)])
 
 
-def submit(script: str, run_dir: Path, after: str | None = None) -> str:
-    """Hand a job script to Slurm; it and the job's id are kept in the run directory.
+def submit(scripts: Sequence[str], run_dir: Path, several: Ensemble | None = None) -> str:
+    """Hand job scripts to Slurm, each to begin once the one before has ended well; all of them, or none.
+
+    The scripts and the jobs' ids are kept in the run directory.
 
     Args:
-        script: see `write_script`.
+        scripts: see `write_script`.
         run_dir: of the workflow.
-        after: a job that has to have ended well before this one begins.
+        several: what the first one is a job array of.
 
     Returns:
-        The job's id.
+        The id of the last job.
 
     Raises:
-        InputError: there is no Slurm here, or it refuses the job.
+        InputError: there is no Slurm here, it refuses a job, or the run directory is in use; nothing is left then.
     """
     if shutil.which("sbatch") is None:
         raise InputError(
             "sbatch is not in PATH; expected a machine of a Slurm cluster (--dry-run prints the job's script)"
         )
-    run_dir.mkdir(parents=True, exist_ok=True)
-    depends = [] if after is None else [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
-    path = run_dir / SCRIPT
-    with atomic_path(path) as temporary:
-        temporary.write_text(script, encoding="utf-8")
+    _require_idle(run_dir)
+    new = _make_folders(run_dir)  # a job's output goes there from its beginning
+    jobs: list[str] = []
+    try:
+        for script in scripts:
+            after = [f"--dependency=afterok:{jobs[-1]}", "--kill-on-invalid-dep=yes"] if jobs else []
+            jobs.append(_sbatch(script, after))
+    except InputError:
+        for job in jobs:
+            with suppress(OSError, subprocess.SubprocessError):
+                subprocess.run(["scancel", job], timeout=SBATCH_SECONDS, check=False)
+        for folder in new:
+            with suppress(OSError):  # what a job has written meanwhile
+                folder.rmdir()
+        raise
+    for name, script in zip([SCRIPT] if len(scripts) == 1 else [ARRAY_SCRIPT, SCRIPT], scripts, strict=True):
+        with atomic_path(run_dir / name) as temporary:
+            temporary.write_text(script, encoding="utf-8")
+    array = None if several is None else Array(jobs[0], several)
+    _write_record(run_dir, Record(jobs[-1], array))
+    return jobs[-1]
+
+
+def _sbatch(script: str, options: Sequence[str]) -> str:
+    """The id of a new job; what Slurm says besides goes to standard error."""
+    refused = "Slurm refused the job (--dry-run prints its script)"
     try:
         found = subprocess.run(
-            ["sbatch", "--parsable", *depends, str(path)],
-            capture_output=True, text=True, timeout=120, check=True,
+            ["sbatch", "--parsable", *options],
+            input=script, capture_output=True, text=True, timeout=SBATCH_SECONDS, check=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         text = " ".join((error.stderr or "").split()) or f"sbatch ended with {error.returncode}"
-        raise InputError(f"{path}: Slurm refused it: {text}") from None
+        raise InputError(f"{refused}: {text}") from None
     except subprocess.TimeoutExpired:
-        raise InputError(f"{path}: sbatch did not answer within 120 s; expected a job id") from None
-    job = found.stdout.strip().partition(";")[0]
-    with atomic_path(run_dir / RECORD) as temporary:
-        temporary.write_text(json.dumps({"slurm_job": job}) + "\n", encoding="utf-8")
-    return job
+        raise InputError(
+            f"sbatch did not answer within {SBATCH_SECONDS} s; expected a job id (see squeue --me)"
+        ) from None
+    sys.stderr.write(found.stderr)
+    return found.stdout.strip().partition(";")[0]
 
 
-def job_text(run_dir: Path) -> str | None:
-    """The Slurm job of a run and its state, if it is known to have one."""
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; those that were not there, the lowest first."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+@dataclass(frozen=True)
+class Array:
+    """The job array of a run's seeds or folds. **Arguments**: its `job`, and what it is an array of."""
+
+    job: str
+    several: Ensemble
+
+
+@dataclass(frozen=True)
+class Record:
+    """The Slurm jobs of a run. **Arguments**: the `job` of the run itself, and its `array` if it has one."""
+
+    job: str
+    array: Array | None = None
+
+
+def read_record(run_dir: Path) -> Record | None:
+    """Which Slurm jobs a run is of, if it is known to be of any."""
     try:
-        job = json.loads((run_dir / RECORD).read_text(encoding="utf-8"))["slurm_job"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads((run_dir / RECORD).read_text(encoding="utf-8"))
+        array = found.get("array")
+        known = None if array is None else Array(str(array["job"]), Ensemble(array["key"], array["numbers"]))
+        return Record(str(found["slurm_job"]), known)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None
-    return f"Slurm job {job}: {job_state(str(job)) or 'no longer in the queue'}"
+
+
+def _write_record(run_dir: Path, record: Record) -> None:
+    content: dict[str, Any] = {"slurm_job": record.job}
+    if record.array is not None:
+        several = record.array.several
+        content["array"] = {"job": record.array.job, "key": several.key, "numbers": several.numbers}
+    with atomic_path(run_dir / RECORD) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def _require_idle(run_dir: Path) -> None:
+    """Raise an `InputError` where a process or a Slurm job works in a run directory, or waits to."""
+    worker = working_in(run_dir)
+    if worker is not None:
+        raise InputError(f"{run_dir}: {worker} works there; expected it to end, or another output")
+    record = read_record(run_dir)
+    if record is None:
+        return
+    for job in dict.fromkeys([record.job, *([] if record.array is None else [record.array.job])]):
+        going = [one for one in job_states(job) if not one.ended]
+        if going:
+            raise InputError(
+                f"{run_dir}: Slurm job {job} of this run is {going[0].text}; expected it to end (scancel {job}), or "
+                "another output"
+            )
 
 
 def note_job(run_dir: Path) -> None:
-    """Record the Slurm job that this process is part of, or that it is part of none, for `job_text`."""
+    """Record the Slurm job that this process is part of, or that it is part of none, for `rivergrad status`."""
     job = os.environ.get("SLURM_JOB_ID")
+    before = read_record(run_dir)
     if job is None:
         (run_dir / RECORD).unlink(missing_ok=True)  # of an earlier one
         return
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    with atomic_path(run_dir / RECORD) as temporary:
-        name = job if array is None else f"{array}_{task}"
-        temporary.write_text(json.dumps({"slurm_job": name}) + "\n", encoding="utf-8")
+    name = job if array is None else f"{array}_{task}"
+    _write_record(run_dir, Record(name, None if before is None else before.array))
+
+
+def _expanded(numbers: str) -> list[int]:
+    """The numbers of an array: `0-2,7%2` is 0, 1, 2, 7."""
+    found: list[int] = []
+    for span in numbers.partition("%")[0].split(","):
+        first, _, last = span.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found

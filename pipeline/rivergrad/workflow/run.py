@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
@@ -25,12 +24,14 @@ from rich.table import Table
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
+from rivergrad.distributed.lost import ClusterError
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.workflow.checkpoint import read_newest
+from rivergrad.workflow.claim import alone_in, one_after_the_other
 from rivergrad.workflow.discharge import write_every_discharge
 from rivergrad.workflow.estimation import Estimation
 from rivergrad.workflow.folds import carry_out_fold, cross_validate, interval_text, print_folds
@@ -58,6 +59,8 @@ log = logging.getLogger("rivergrad")
 
 HISTORY = ("step", "loss", "validation_nse", "seconds")
 FOLDS_LOCK = ".folds.lock"
+FOLDS_SECONDS = 3600.0
+"""How long a fold may wait for another one that generates or reads the input."""
 FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
          "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
          "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
@@ -90,6 +93,11 @@ def run_workflow(
     Raises:
         InputError: whatever the user can mend.
     """
+    with alone_in(config.output):
+        return _run_alone(config, fresh, report, show_scores)
+
+
+def _run_alone(config: Workflow, fresh: bool, report: bool, show_scores: bool) -> Path:
     run_dir = config.output
     began = time.perf_counter()
     if fresh:
@@ -120,9 +128,7 @@ def run_workflow(
         mendable = isinstance(error, InputError | OSError)
         if mendable and not began_before and not _has_checkpoints(run_dir):
             # nothing of worth yet: leave nothing that stands in the way of the mended workflow
-            _remove(run_dir)
-            with suppress(OSError):
-                run_dir.rmdir()
+            _remove(run_dir, keep="workers" if isinstance(error, ClusterError) else None)  # why it failed
         else:
             info["status"] = _how_it_ended(error)
             info["error"] = str(error) or type(error).__name__
@@ -166,8 +172,9 @@ def run_fold(config: Workflow, fold: int) -> Path:
     run_dir = config.output
     run_dir.mkdir(parents=True, exist_ok=True)
     _settle(config)
-    with (run_dir / FOLDS_LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # generated input is made once, by the first
+    with one_after_the_other(
+        run_dir / FOLDS_LOCK, FOLDS_SECONDS
+    ):  # generated input is made once, by the first
         began_before = (run_dir / "config.yaml").exists()
         _claim(run_dir, dump_resolved(config))
         try:
@@ -245,6 +252,9 @@ class _Timer:
 
     def note(self, name: str) -> None:
         now = time.perf_counter()
+        self._info["timings"].pop(
+            name, None
+        )  # of before a worker was lost: the last one tells how far the run is
         self._info["timings"][name] = round(now - self._last, 3)
         self._last = now
         log.info("%s took %.1f s", name, self._info["timings"][name])
@@ -506,6 +516,11 @@ def evaluate_run(run_dir: Path) -> Path:
     Raises:
         InputError: the run has no checkpoint yet.
     """
+    with alone_in(run_dir):
+        return _evaluate_alone(run_dir)
+
+
+def _evaluate_alone(run_dir: Path) -> Path:
     config = load_workflow(run_dir / "config.yaml")
     checkpoint = read_newest(run_dir / "checkpoints")
     if checkpoint is None:

@@ -1,4 +1,4 @@
-"""How far a run is, read from what it wrote: run.json, history.csv and config.yaml."""
+"""How far a run is, read from what it wrote (run.json, history.csv, config.yaml) and from what Slurm says of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,29 @@ import csv
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rivergrad.distributed.slurmqueue import JobState, job_states
 from rivergrad.errors import InputError
-from rivergrad.workflow.jobs import job_text
+from rivergrad.workflow.claim import is_abandoned
+from rivergrad.workflow.jobs import Array, read_record
 from rivergrad.workflow.progress import time_text
+
+NEXT = {
+    "inputs": "cutting the network",
+    "partition": "setting up",
+    "folds": "setting up",
+    "estimate": "evaluating",
+    "evaluation": "uncertainty",
+    "runoff": "uncertainty",
+    "uncertainty": "writing discharge",
+    "discharge": "writing results",
+    "results": "writing the report",
+}
+"""What a run does after each part that it has noted in run.json; while it makes steps, these say how far it is."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +45,36 @@ class Status:
     seconds_since_written: float
     workers: str | None = None
     job: str | None = None
+    doing: str | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """How long the remaining steps take at the present rate; None when finished or not known."""
-        if self.state != "running" or self.steps is None or self.seconds_per_step is None:
+        if self.state != "running" or self.steps is None or self.seconds_per_step is None or self.doing:
             return None
         return max(0, self.steps - self.step) * self.seconds_per_step
 
-    def lines(self) -> list[str]:
-        """The state for people, a line or three."""
+    @property
+    def line(self) -> str:
+        """The state in a line."""
+        return ", ".join([self._head, *self._scores, *([] if self.job is None else [self.job])])
+
+    @property
+    def _head(self) -> str:
         of = f" of {self.steps}" if self.steps is not None else ""
-        lines = [f"{self.name}: {self.state}, step {self.step}{of}"]
-        scores = [
-            f"{name} {value:.4g}"
-            for name, value in (("loss", self.loss), ("validation NSE", self.validation))
-            if value is not None
-        ]
-        if scores:
-            lines.append(", ".join(scores))
+        doing = f", {self.doing}" if self.doing and self.state == "running" else ""
+        return f"{self.name}: {self.state}, step {self.step}{of}{doing}"
+
+    @property
+    def _scores(self) -> list[str]:
+        scores = (("loss", self.loss), ("validation NSE", self.validation))
+        return [f"{name} {value:.4g}" for name, value in scores if value is not None]
+
+    def lines(self) -> list[str]:
+        """The state for people, a line or four."""
+        lines = [self._head]
+        if self._scores:
+            lines.append(", ".join(self._scores))
         where = [text for text in (self.workers, self.job) if text is not None]
         pace = [] if self.seconds_per_step is None else [f"{self.seconds_per_step:.3g} s a step"]
         if self.seconds_left is not None:
@@ -55,6 +82,35 @@ class Status:
         if self.state == "running":
             pace.append(f"last sign of life {time_text(self.seconds_since_written)} ago")
         return [*lines, *([", ".join(pace)] if pace else []), *([", ".join(where)] if where else [])]
+
+
+def status_lines(run: Path) -> list[str]:
+    """How far a run is, for people; of a job array, a line for each element too.
+
+    **Raises:** `InputError` as `read_status`.
+    """
+    record = read_record(run)
+    if record is None or record.array is None:
+        return read_status(run).lines()
+    elements = _elements(run, record.array)
+    counts = Counter(one.state for one in elements)
+    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    array, several = record.array, record.array.several
+    lines = [f"{run.name}: {several.key} {several.numbers} in Slurm job {array.job}: {said}"]
+    if array.job != record.job:  # what waits for them
+        lines = [*read_status(run).lines(), *lines]
+    return [*lines, *(f"  {one.line}" for one in elements)]
+
+
+def _elements(run: Path, array: Array) -> list[Status]:
+    found = {one.element: one for one in job_states(array.job)}
+    return [
+        replace(
+            _status(folder, f"{array.job}_{number}", found.get(number)),
+            name=f"{array.several.key[:-1]} {number}",
+        )
+        for number, folder in array.several.folders(run).items()
+    ]
 
 
 def require_run(run: Path) -> None:
@@ -70,22 +126,37 @@ def read_status(run: Path) -> Status:
 
     **Raises:** `InputError` where the folder is not a run directory or its files are damaged.
     """
-    job = job_text(run)
+    record = read_record(run)
+    if record is None:
+        require_run(run)
+        return _status(run)
+    states = job_states(record.job)
+    return _status(run, record.job, states[0] if states else None)
+
+
+def _status(run: Path, job: str | None = None, queued: JobState | None = None) -> Status:
+    """See `read_status`; `job` and `queued` are of the run, where it is of a job."""
+    told = (
+        None
+        if job is None
+        else f"Slurm job {job}: {'no longer in the queue' if queued is None else queued.text}"
+    )
     if job is not None and not (run / "run.json").exists():  # submitted, and not begun
-        return Status(run.name, "queued", 0, None, None, None, None, 0.0, None, job)
-    require_run(run)
+        state = _state(None, queued, run)
+        return Status(run.name, state, 0, None, None, None, None, 0.0, None, told)
     info = read_json(run / "run.json")
-    name, state = str(info.get("name") or run.name), str(info.get("status", "unknown"))
+    name, state = str(info.get("name") or run.name), _state(str(info.get("status", "unknown")), queued, run)
     fold = _fold_at(run)
     if fold is not None:
         of = _setting(run, "gauges", "folds")
-        return replace(read_status(fold), name=f"{name}, fold {fold.name} of {of}", state=state, job=job)
+        return replace(_status(fold), name=f"{name}, fold {fold.name} of {of}", state=state, job=told)
     history = _read_history(run / "history.csv")
     last = history[-1] if history else {}
     validations = [
         row["validation_nse"] for row in history if not math.isnan(row.get("validation_nse", math.nan))
     ]
     written = max(path.stat().st_mtime for path in (run / "run.json", run / "history.csv") if path.exists())
+    timings = info.get("timings")
     return Status(
         name=name,
         state=state,
@@ -96,8 +167,31 @@ def read_status(run: Path) -> Status:
         seconds_per_step=_pace(history),
         seconds_since_written=max(0.0, time.time() - written),
         workers=_workers(run),
-        job=job,
+        job=told,
+        doing=NEXT.get(next(reversed(timings), "")) if isinstance(timings, dict) else None,
     )
+
+
+def _state(own: str | None, job: JobState | None, run: Path) -> str:
+    """The state of a run in a word or two.
+
+    Args:
+        own: what the run has written last, None before it has begun.
+        job: of the run, as far as Slurm knows it.
+    """
+    if own == "done":
+        return own
+    if job is not None and job.waits:
+        return "requeued" if job.restarts else "queued"
+    if job is not None and job.ended and (own in (None, "running") or job.state == "CANCELLED"):
+        return job.state.replace("_", " ").lower()  # cancelled, timeout, out of memory, node fail, failed
+    if own is None:
+        return "not begun" if job is None else "starting"
+    if own == "stopped" and job is not None and not job.ended:
+        return "starting"
+    if own == "running" and is_abandoned(run):
+        return "killed"
+    return own
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -142,13 +236,28 @@ def _read_history(path: Path) -> list[dict[str, float]]:
 
 
 def _planned_steps(run: Path, info: dict[str, Any]) -> int | None:
-    planned = _setting(run, "estimate", "steps")
+    planned = _steps_of_stages(run) or _setting(run, "estimate", "steps")
     if planned is not None:
         return planned
     summary = info.get("summary")
     return (
         int(summary["steps"]) if isinstance(summary, dict) and isinstance(summary.get("steps"), int) else None
     )
+
+
+def _steps_of_stages(run: Path) -> int | None:
+    """The steps of all stages of a run that learns its runoff."""
+    if not (run / "config.yaml").is_file():
+        return None
+    from rivergrad.workflow.documents import read_document
+
+    runoff = read_document(run / "config.yaml").get("runoff")
+    if not isinstance(runoff, dict) or runoff.get("kind") != "learned":
+        return None
+    from rivergrad.workflow.load import load_workflow
+    from rivergrad.workflow.stages import stages_of
+
+    return sum(stage.steps for stage in stages_of(load_workflow(run / "config.yaml")))
 
 
 def _setting(run: Path, section: str, key: str) -> int | None:

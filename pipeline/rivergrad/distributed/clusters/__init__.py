@@ -25,14 +25,20 @@ def no_problem() -> str | None:
     return None
 
 
+def no_others(workers: int) -> None:
+    """What a cluster does about lost workers that whoever watches over them starts again."""
+
+
 @dataclass(frozen=True)
 class Started:
     """A cluster that was started.
 
     **Arguments**: `cluster`, Dask's; `workers`, how many will come; `problem`, asked while they are waited for: why
-    they will not come, if that is known.
+    they will not come, if that is known; `ask`, called again and again while some are waited for in the place of lost
+    ones, and once with a smaller number that the run goes on with: see to it that there are so many.
     """
 
     cluster: Any
     workers: int
     problem: Callable[[], str | None] = no_problem
+    ask: Callable[[int], None] = no_others

@@ -15,13 +15,9 @@ from rivergrad.errors import InputError
 def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     """A `LocalCUDACluster`: each worker sees its own GPU first, and is bound to the cores near it.
 
-    Boundary series go over UCX where that is installed (ucxx) and connections are not encrypted.
-
     Raises:
         InputError: no GPU, fewer than workers, or no dask-cuda.
     """
-    from importlib.util import find_spec
-
     import torch
 
     found = torch.cuda.device_count()
@@ -44,11 +40,5 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     del settings["processes"]  # there is no other way, and dask-cuda says so itself
     # what lives on a worker is not Dask's to move from the GPU to the host
     settings |= {"device_memory_limit": None, "memory_limit": None}
-    if (
-        ground.security is None
-        and find_spec("ucxx") is not None
-        and find_spec("distributed_ucxx") is not None
-    ):
-        settings["protocol"] = "ucxx"
     with started(lambda: LocalCUDACluster(n_workers=workers, **settings)) as cluster:
         yield Started(cluster, workers)

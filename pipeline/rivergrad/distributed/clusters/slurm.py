@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
 from rivergrad.distributed.options import ClusterOptions
+from rivergrad.distributed.slurmqueue import job_state, slurm_time
 from rivergrad.errors import InputError
 
 LOOK_SECONDS = 5.0
@@ -70,7 +70,10 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     )
     with cluster:
         cluster.scale(jobs=options.workers)
-        yield Started(cluster, options.workers, _Watch(cluster).problem)
+        # once Dask has given a lost job's worker up, which takes it a while, another job takes its place
+        yield Started(
+            cluster, options.workers, _Watch(cluster).problem, lambda workers: cluster.scale(jobs=workers)
+        )
 
 
 def job_settings(queue: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,13 +90,6 @@ def job_settings(queue: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def slurm_time(seconds: float) -> str:
-    """A time limit as Slurm takes it, in full minutes at least as long: days-hours:minutes:seconds."""
-    minutes = max(1, -int(-seconds // 60))
-    days, minutes = divmod(minutes, 24 * 60)
-    return f"{days}-{minutes // 60:02d}:{minutes % 60:02d}:00"
-
-
 class _Watch:
     """Says when jobs end that should be workers."""
 
@@ -107,21 +103,5 @@ class _Watch:
         self._next = time.monotonic() + LOOK_SECONDS
         jobs = [str(job.job_id) for job in self._cluster.workers.values() if job.job_id]
         states = {job: job_state(job) for job in jobs}
-        ended = [
-            f"job {job} is {state}" for job, state in states.items() if state not in (None, "PENDING", "RUNNING",
-                                                                                 "CONFIGURING", "COMPLETING")
-        ]  # fmt: skip
+        ended = [f"job {job} is {one.state}" for job, one in states.items() if one is not None and one.ended]
         return ", ".join(ended) or None
-
-
-def job_state(job: str) -> str | None:
-    """A job's state in Slurm's words, None where Slurm does not say (it forgets jobs after a while)."""
-    try:
-        found = subprocess.run(
-            ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"],
-            capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    states = sorted(set(found.stdout.split()))
-    return "/".join(states) or None

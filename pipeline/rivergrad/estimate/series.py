@@ -1,0 +1,33 @@
+"""Boundary series, where a piece ends and the next begins: discharge going down, its gradient coming up.
+
+They stay where they were computed, tensors on the piece's own device, for pieces of the same process; from elsewhere
+they may come as tensors of this process's device, or as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Series = NDArray[Any] | Tensor
+"""(window, routing step)."""
+
+
+def apart(values: Tensor) -> list[Series]:
+    """The series of each place in values (window, place, routing step): no copies, and without their graph."""
+    return list(values.detach().unbind(1))
+
+
+def side_by_side(series: Sequence[Series], device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    """Series of as many places as one tensor (window, place, routing step), always a copy."""
+    arrays = [one for one in series if not isinstance(one, Tensor)]
+    if len(arrays) == len(series):
+        return torch.from_numpy(np.stack(arrays, axis=1)).to(device, dtype)
+    # an array that came by Dask may be read-only, which from_numpy does not like
+    tensors = [one if isinstance(one, Tensor) else torch.tensor(one, device=device) for one in series]
+    return torch.stack(tensors, dim=1).to(device, dtype)

@@ -1,0 +1,140 @@
+"""Workers that send each other series: what each has to do, and what becomes of those that wait when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rivergrad.distributed.boundary import pack
+from rivergrad.distributed.calls import Call, make_batches
+from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
+from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor
+from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.distributed.residence import create, forget
+from rivergrad.distributed.totals import Total
+from rivergrad.errors import InputError
+
+
+class Reach:
+    """Adds a number to what flows in."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def add(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
+        flow = np.full(4, float(self.number)) + sum(inflows)
+        return {"sum": float(flow.sum()), "process": os.getpid()}, [flow]
+
+    def refuse(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
+        raise InputError(f"reach {self.number} is dry")
+
+    def stop(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def chain(*methods: str) -> list[Call]:
+    """A call on each of pieces 0, 1, ..., each of which takes the series of the one before."""
+    return [
+        Call(("at", k), k, method, takes=((("at", k - 1), 0),) if k else (), gives=True)
+        for k, method in enumerate(methods)
+    ]
+
+
+def test_each_is_told_what_it_does_and_to_whom_it_sends() -> None:
+    calls = chain("add", "add", "add", "add")
+    batches = make_batches(calls, {0: 0, 1: 1, 2: 0, 3: 0})
+    shares = share_out("run", 7, batches, None, ["tcp://a", "tcp://b"])
+    first, last = shares["tcp://a"].portions
+    (middle,) = shares["tcp://b"].portions
+    assert [call.key for call in first.calls + middle.calls + last.calls] == [0, 1, 2, 3]
+    assert first.sends == {"tcp://b": ((("at", 0), 0),)}
+    assert middle.takes == {(("at", 0), 0)}
+    assert middle.sends == {"tcp://a": ((("at", 1), 0),)}
+    assert last.takes == {(("at", 1), 0)}
+    assert not first.takes | first.after | last.after
+    assert not last.sends
+
+
+def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
+    calls = chain("add", "add")
+    share = share_out("early", 3, make_batches(calls, {0: 0, 1: 1}), None, ["a", "b"])["b"]
+
+    async def receive(mail_first: bool) -> Any:
+        worker = SimpleNamespace(
+            executors={"default": pool}, status=SimpleNamespace(name="running"), handlers={}
+        )
+        open_exchange(worker)
+        here: Exchange = worker.handlers["rivergrad_work"].__self__
+        mail = here.mail("early", 3, pickle.dumps([(("at", 0), 0)]), pack("early", "b", [np.arange(4.0)]))
+        await here.mail("other run", 9, pickle.dumps([]), [])
+        if mail_first:
+            await mail
+        working = asyncio.ensure_future(here.work(share))
+        if not mail_first:
+            await asyncio.sleep(0.1)
+            assert not working.done()
+            await mail
+        found = await working
+        assert list(here._mail) == [("other run", 9)]
+        for _ in range(2):  # nothing is kept of a run that is over, nor of what comes late
+            await leave("other run", worker)
+            await here.mail("other run", 9, pickle.dumps([]), [])
+        assert here._mail == {}
+        await leave("early", worker)
+        create("early", 1, Reach, 1)
+        given_up = await here.work(replace(share, sweep=4))
+        assert "given up" in given_up["exception_text"]
+        return found["report"].data.results[1]["sum"]
+
+    with ThreadPoolExecutor(1) as pool:
+        for mail_first in (True, False):
+            create("early", 1, Reach, 1)
+            assert asyncio.run(receive(mail_first)) == 10.0
+    forget("early")
+
+
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")  # of connections that broke
+@pytest.mark.timeout(120)
+def test_who_waits_gives_up_when_another_fails() -> None:
+    total = Total(("sum",), 4)
+    alone = SerialExecutor()
+    alone.gather([alone.create(k, 0.0, Reach, k) for k in range(4)])
+    expected = alone.do(chain(*["add"] * 4), total)
+    with open_executor(2) as executor:
+        assert isinstance(executor, DaskExecutor)
+
+        def set_up() -> None:
+            executor.gather([executor.create(k, 0.5 * (k % 2), Reach, k) for k in range(4)])
+
+        set_up()
+        found = executor.do(chain(*["add"] * 4), total)
+        assert found.sums == expected.sums
+        processes = {k: result["process"] for k, result in found.results.items()}
+        assert processes[0] == processes[2] != processes[1] == processes[3]
+        began = time.monotonic()
+        with pytest.raises(InputError, match="reach 1 is dry"):
+            executor.do(chain("add", "refuse", "add", "add"))  # piece 2 waits on the other worker
+        assert time.monotonic() - began < 2
+        assert executor.do(chain(*["add"] * 4), total).sums == expected.sums
+        began = time.monotonic()
+        with pytest.raises(WorkerLostError, match="1 of 2 workers ended unexpectedly"):
+            executor.do(chain("add", "stop", "add", "add"))
+        assert time.monotonic() - began < 20
+        executor.renew()
+        set_up()
+        assert executor.do(chain(*["add"] * 4), total).sums == expected.sums
+        assert threading.active_count() < 40  # nobody waits on
