@@ -1,9 +1,8 @@
 """Ways between workers of one machine by UCX: from the memory of one GPU into that of another.
 
 A worker posts a message as soon as what it brings is there; the other takes it under a name that Dask told. UCX copies
-between GPUs over NVLink where there is one, and from process to process where the device is the CPU. It has no part
-in Dask's own connections and listens on no port: by Dask the workers tell each other where they are, so that nobody
-else reaches them.
+between GPUs over NVLink where there is one. It has no part in Dask's own connections: its listeners would be open on
+all interfaces. By Dask the workers tell each other where they are, and UCX keeps to the loopback.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from rivergrad.errors import InputError
 
 log = logging.getLogger("rivergrad")
 
-TRANSPORTS = {"cuda": "cuda_ipc,cuda_copy,posix,sysv,cma,self", "cpu": "posix,sysv,cma,self"}
-"""UCX's by device, all within a machine: none of them opens a port."""
+SETTINGS = {"cuda": {"TLS": "tcp,cuda_ipc,cuda_copy"}, "cpu": {"TLS": "tcp"}}
+"""UCX's by device. Between processes it talks over the loopback: of its shared memory it would take the end of another
+process for its own, and abort."""
 GIVE_UP_SECONDS = 60.0
 """After how long a message that was announced counts as lost."""
 TRY_SECONDS = 20.0
@@ -78,7 +78,8 @@ class Links:
         self._ucx, self._array = libucxx, arr.Array
         self._use_device()
         features = (libucxx.Feature.TAG, libucxx.Feature.WAKEUP)
-        self._context = libucxx.UCXContext({"TLS": TRANSPORTS[self.device.type]}, feature_flags=features)
+        settings = SETTINGS[self.device.type] | {"NET_DEVICES": "lo"}
+        self._context = libucxx.UCXContext(settings, feature_flags=features)
         self._worker = libucxx.UCXWorker(self._context, enable_delayed_submission=True)
         self._worker.set_progress_thread_start_callback(self._use_device)
         self._worker.start_progress_thread(polling_mode=False, epoll_timeout=1)
@@ -120,7 +121,7 @@ class Links:
         for worker, address in workers.items():
             if address != self.address:
                 there = ucx.UCXAddress.create_from_buffer(np.frombuffer(address, np.uint8).copy())
-                self._others[worker] = ucx.UCXEndpoint.create_from_worker_address(self._worker, there, False)
+                self._others[worker] = ucx.UCXEndpoint.create_from_worker_address(self._worker, there, True)
                 self._post(worker, self._tag(self._number, 0), values + self._number)
         for number, worker in enumerate(workers):
             if worker in self._others:
@@ -179,9 +180,13 @@ class Links:
         last = time.monotonic() + patience
         while not request.completed and time.monotonic() < last:
             time.sleep(LOOK_SECONDS)
+        lost = WorkerLostError(f"boundary series of worker {parcel.tag >> 40} did not come")
         if self._closed or not request.completed:
-            raise WorkerLostError(f"boundary series of worker {parcel.tag >> 40} did not come")
-        request.check_error()
+            raise lost
+        try:
+            request.check_error()
+        except Exception as error:  # of many kinds, all of which say this
+            raise lost from error
         self._taken[parcel.tag] = self._taken.get(parcel.tag, 0) + 1
         if self._taken[parcel.tag] == parcel.shape[0]:
             del self._taken[parcel.tag], self._coming[parcel.tag]
