@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -17,12 +18,18 @@ from typing import Any
 import pytest
 import torch
 from cluster_runs import COMMAND, ENVIRONMENT, ROOT, estimate, same_results, write_workflow
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from distributed import LocalCluster
 
 from rivergrad.distributed import handshake, ranks
 from rivergrad.distributed.cluster import open_cluster
+from rivergrad.distributed.clusters import slurm as slurm_jobs
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions, Tls
+from rivergrad.distributed.security import make_security
 from rivergrad.errors import InputError
 
 
@@ -218,11 +225,81 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "compute.tls.ca:" in refused(tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key"))
     for name in ("ca", "cert", "key"):
         (tmp_path / name).write_text("nothing of the kind\n")
+    (tmp_path / "key").chmod(0o600)
     assert "PEM files that belong together" in refused(
         tls=Tls(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "slurm needs sbatch" in refused(kind="slurm")
+
+
+def test_jobs_that_cannot_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not waited for: ended ones, and those of other machines where the scheduler is on loopback."""
+
+    def pretend(name: str, does: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setattr(slurm_jobs, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cluster = types.SimpleNamespace(workers={0: types.SimpleNamespace(job_id="7")})
+    here = socket.gethostname().partition(".")[0]
+    running = 'case "$*" in *Format*) echo N/A RUNNING 0 None ;; *) echo n1 ;; esac'
+    for squeue, host, interface, said in (
+        (running, f"{here}.cluster", "lo", None),
+        (running, "node7.cluster", "ib0", None),
+        (running, "node7.cluster", "lo", f"job 7 runs on node7, which cannot reach interface lo of {here}"),
+        ("echo N/A TIMEOUT 0 None", here, "lo", "job 7 is TIMEOUT"),
+        ("exit 1", here, "lo", None),  # it does not answer
+    ):
+        pretend("squeue", squeue)
+        pretend("scontrol", f"echo NodeName=n1 NodeAddr=10.0.0.7 NodeHostName={host} Version=23")
+        assert slurm_jobs._Watch(cluster, interface).problem() == said
+
+
+def certificate(folder: Path, name: str, issuer: str, days: tuple[int, int]) -> None:
+    """A key and a certificate valid from and until days from now, signed by that of another name, or by itself."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption())
+    (folder / f"{name}-key.pem").write_bytes(pem)
+    (folder / f"{name}-key.pem").chmod(0o600)
+    signs = serialization.load_pem_private_key((folder / f"{issuer}-key.pem").read_bytes(), None)
+    assert isinstance(signs, ec.EllipticCurvePrivateKey)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.BasicConstraints(ca=name == issuer, path_length=None), critical=True)
+        .sign(signs, hashes.SHA256())
+    )
+    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+
+def test_certificates_that_do_not_serve(tmp_path: Path) -> None:
+    """What is wrong with them is said before any process is started."""
+    certificate(tmp_path, "ca", "ca", (-9, 9))
+    certificate(tmp_path, "stranger", "stranger", (-9, 9))
+    certificate(tmp_path, "good", "ca", (-9, 9))
+    certificate(tmp_path, "old", "ca", (-9, -1))
+
+    def tls(ca: str, name: str) -> Tls:
+        return Tls(tmp_path / f"{ca}.pem", tmp_path / f"{name}.pem", tmp_path / f"{name}-key.pem")
+
+    assert make_security(tls("ca", "good")).require_encryption
+    assert re.search(
+        r"compute\.tls\.cert: .*old\.pem: certificate has expired; expected", refused(tls=tls("ca", "old"))
+    )
+    said = refused(tls=tls("stranger", "good"))
+    assert re.search(r"good\.pem: unable to get local issuer .* signed by .*stranger\.pem", said)
+    assert "belong together" in refused(tls=Tls(*(tmp_path / f"{n}.pem" for n in ("ca", "good", "old-key"))))
+    (tmp_path / "good-key.pem").chmod(0o640)
+    assert "good-key.pem has mode 0640, which others may use; expected 0600" in refused(tls=tls("ca", "good"))
 
 
 def test_ranks_without_mpi(monkeypatch: pytest.MonkeyPatch) -> None:

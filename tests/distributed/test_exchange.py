@@ -20,7 +20,8 @@ from rivergrad.distributed.boundary import pack
 from rivergrad.distributed.calls import Call, make_batches
 from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
 from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor
-from rivergrad.distributed.residence import WorkerLostError, create, forget
+from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.distributed.residence import create, forget
 from rivergrad.distributed.totals import Total
 from rivergrad.errors import InputError
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from distributed import Client
 
+from rivergrad.distributed import executor as module
 from rivergrad.distributed.calls import Call
 from rivergrad.distributed.executor import DaskExecutor, open_executor, with_restarts
 from rivergrad.distributed.liveness import SchedulerLostError
-from rivergrad.distributed.residence import WorkerLostError
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.errors import InputError
 
 draw = Call(0, 0, "random_sample", (3,))
@@ -77,20 +78,25 @@ def test_killed_between_two_calls() -> None:
         assert time.monotonic() - began < 20
 
 
+def external_worker(file: str, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
+    return subprocess.Popen(
+        [*command, "--no-nanny", "--scheduler-file", file, "--local-directory", str(folder)],
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @contextmanager
-def external_cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler and a worker in processes of their own."""
+def external_cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
+    """A scheduler and a worker in processes of their own, which nobody watches over."""
     file = str(folder / "scheduler.json")
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     scheduler = subprocess.Popen(
         [*command, "--no-dashboard", "--scheduler-file", file], stderr=subprocess.DEVNULL
     )
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
-    worker = subprocess.Popen(
-        [*command, "--scheduler-file", file, "--local-directory", str(folder)], stderr=subprocess.DEVNULL
-    )
+    worker = external_worker(file, folder)
     try:
-        yield file, scheduler
+        yield file, scheduler, worker
     finally:
         for process in (worker, scheduler):
             process.send_signal(signal.SIGCONT)
@@ -104,7 +110,7 @@ def external_cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
 @pytest.mark.timeout(200)
 def test_the_scheduler_hangs_and_is_killed(tmp_path: Path) -> None:
     """Both end soon, with a line that says so; no restart could help."""
-    with external_cluster(tmp_path) as (file, scheduler):
+    with external_cluster(tmp_path) as (file, scheduler, _):
         for how in (signal.SIGSTOP, signal.SIGKILL):
             with Client(scheduler_file=file) as client:
                 client.wait_for_workers(1, timeout=60)
@@ -123,6 +129,42 @@ def test_the_scheduler_hangs_and_is_killed(tmp_path: Path) -> None:
                 assert time.monotonic() - began < 20
                 timer.join()
                 scheduler.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(200)
+def test_another_worker_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody starts a lost one again, as with a job that is cancelled in a queue, the cluster is asked to."""
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.5)
+    others: list[subprocess.Popen[bytes]] = []
+    said: list[str] = []
+    with external_cluster(tmp_path) as (file, _, worker), Client(scheduler_file=file) as client:
+        client.wait_for_workers(1, timeout=60)
+
+        def ask(workers: int) -> None:
+            assert workers == 1
+            if not others:
+                others.append(external_worker(file, tmp_path))
+
+        executor = DaskExecutor(client, 20.0, ask, 60.0)
+
+        def work() -> list[int]:
+            executor.gather([executor.create(0, 0, importlib.import_module, "os")])
+            if not others:
+                worker.kill()
+            answer = executor.finish(executor.start([Call(0, 0, "getpid")]))
+            return [answer.results[0], *executor.everywhere(os.getpid)]
+
+        try:
+            assert with_restarts(executor, 1, work, said.append) == [others[0].pid] * 2
+        finally:
+            for other in others:
+                other.kill()
+                other.wait(30)
+    assert len(said) == 1
+    assert said[0].startswith("1 of 1 worker ended unexpectedly")
 
 
 def test_an_error_on_the_way_is_told_as_it_is() -> None:

@@ -23,6 +23,7 @@ EVERYTHING = {
     "UNIT": False, "PADDED": True,
 }  # fmt: skip
 COMPLEX = {*kernels.WORDS, "turn", "rest", "kept", "from_discharge", "to_runoff", "from_flow", "to_table"}
+TABLES = {"values": "*fp64", "rows": "*i64", "table": "*i64"}
 REAL = {"first", "second", "gain", "weight", "undo", "to_coefficient"}
 
 
@@ -49,6 +50,10 @@ def main() -> None:
             source = ASTSource(kernel, signature, given)
             found = triton.compile(source, target=TARGET, options={"num_warps": 1})
             print(kernel.fn.__name__, found.asm["ttgir"].count("convert_layout"))
+    sizes = {"ALIASES": 24, "BF": 16, "RATIO": 24, "BR": 64}
+    for kernel in (kernels.pack_table, kernels.unpack_table):
+        signature = {name: TABLES.get(name, "i32") for name in kernel.arg_names if name not in sizes}
+        triton.compile(ASTSource(kernel, signature, sizes), target=TARGET, options={"num_warps": 4})
 
 
 if __name__ == "__main__":

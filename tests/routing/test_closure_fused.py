@@ -33,7 +33,7 @@ from rivergrad.routing import ClosureEngine, schemes
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 from rivergrad.routing.closure.fused import engine as fused_engine
-from rivergrad.routing.closure.fused import points, sweeps, transforms
+from rivergrad.routing.closure.fused import points, sampled, sweeps, transforms
 from rivergrad.routing.schemes.base import Parameter
 
 CUDA = torch.cuda.is_available()
@@ -177,6 +177,76 @@ def test_scheme_of_a_user(device: torch.device) -> None:
     c.scheme = scheme
     leaves = c.leaves(torch.float32)
     check(c, in_chunks(c.engine(), leaves[1], leaves[0], [4]), leaves)
+
+
+def test_tables_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three classes of lengths, a reach and a frequency tile at a time, two records at once."""
+    monkeypatch.setattr(points, "POINTS", 64)
+    monkeypatch.setattr(sampled, "SHORTEST", 3)
+    monkeypatch.setattr(sampled, "LONGER", 2)
+    monkeypatch.setattr(sampled, "WORK_BYTES", 1)
+    c = case(random_forest(np.random.default_rng(6), 4, 2, 0.0), "hayami", 2, 7, 4, slow=0.4)
+    engine = c.engine(keep_bytes=1)
+    runoff, p = c.leaves(torch.float32)
+    prepared = engine.prepare(p, 7)
+    assert len(prepared.source.lengths.steps) >= 3
+    out = engine.apply(prepared, torch.stack([runoff.flip(0), runoff]))[0]
+    check(c, out[1] + 0 * out[0], (runoff, p))
+    assert off(out[0].cpu(), c.reference(c.runoff.flip(0))) <= SINGLE
+
+
+def pareto(parameters: Any, times: torch.Tensor) -> torch.Tensor:
+    """What is left of an impulse falls with the third power of time: no exponential, however slow, is below it."""
+    left = (1 + torch.cat([times, times[-1:] + times[1]]) / parameters["delay"]) ** -3
+    return left[:, :-1] - left[:, 1:]
+
+
+def heavy_tailed(n: int, days: int, short: float) -> Case:
+    c = case(chain(n), "triangle", 4, days, 7)
+    c.scheme = schemes.register(
+        "pareto", pareto, (Parameter("delay", "s", 9e3, 1.0, 1e9, "Scale of delays."),)
+    )
+    c.parameters = {"delay": torch.full((n,), short * c.step)}
+    return c
+
+
+def test_heavy_tail() -> None:
+    """Half of the water leaves in the first routing step, but a share of 4e-5 only after fourteen."""
+    c = heavy_tailed(4, 30, 0.5)
+    leaves = c.leaves(torch.float32)
+    check(c, in_chunks(c.engine(), leaves[1], leaves[0], [11]), leaves)
+
+
+def test_tail_that_is_cut(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Said once, in one line, with what is left; not where the record ends first, as nothing is cut then."""
+    c = heavy_tailed(2, 40, 5.0)
+    monkeypatch.setattr(sampled, "MOST_STEPS", 80)
+    engine = c.engine()
+    engine.prepare(c.parameters, 20)
+    assert not caplog.text
+    for _ in range(2):
+        engine.prepare(c.parameters, 40)
+    (record,) = caplog.records
+    missing = (1 + 80 / 5.0) ** -3.0
+    assert (
+        f"scheme pareto: responses are cut after 20 days, when {missing:.1e} of a reach's" in record.message
+    )
+
+
+@pytest.mark.parametrize("slow", [0.3, 20.0])
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_responses_last_as_long_as_is_said(name: str, slow: float) -> None:
+    """By the reference no path has more than 1e-8 of a unit input left then; the bound is not far off, but where
+    flows alternate."""
+    c = case(chain(12), name, 4, 1, 8, slow=slow)
+    one = c.engine()._fused
+    assert one is not None
+    lead = one.prepare(c.parameters, 10**4).lead
+    impulse = torch.zeros(3 * lead, 12, dtype=torch.float64)
+    impulse[0] = 1.0
+    left = c.reference(impulse).abs().flip(0).cumsum(0).flip(0).amax(dim=1)
+    assert left[lead] <= 12e-8
+    assert slow < 1 or left[int(0.6 * lead) - 2] > 1e-8
 
 
 def test_kept_in_bfloat16() -> None:

@@ -41,11 +41,13 @@ from rivergrad.routing.recurrence.cuda.layout import (
     DEPTH,
     ENTER,
     FRESH,
+    KEPT,
     LEAF,
     LEAVE,
     POP,
     PUSH,
     ROOT,
+    SETTLE,
     Index,
     Layout,
     make_layout,
@@ -120,6 +122,32 @@ def test_blocks_come_after_those_they_wait_for(problem: Problem, most: int) -> N
     assert np.array_equal(np.sort(layout.back), np.arange(layout.n_blocks))
     turn = np.argsort(layout.back)
     assert (turn[block[down[crossing]]] < turn[block[crossing]]).all()
+
+
+@given(networks(), BLOCKS, st.sampled_from([2, 5, 32]))
+@SEARCH
+def test_errors_are_kept_or_can_be_made_again(problem: Problem, most: int, panel: int) -> None:
+    """From what is kept of the reaches just before in the panel: all that flows into a reach where nothing is kept."""
+    layout = make_layout(problem, most, True)
+    op, place, rows = layout.kept(panel, 24)
+    slot, block = slot_of_reach(layout), block_of_slot(layout)
+    begin, down = layout.start[block], problem.downstream[layout.column]
+    below = np.where(down >= 0, slot[down], -1)
+    below[(below >= 0) & (block[below] != block)] = -1
+    leaf, kept = (op & LEAF) > 0, (op & KEPT) > 0
+    assert np.array_equal(op & ~(KEPT | SETTLE), layout.op)
+    assert not (leaf & (kept | ((op & SETTLE) > 0))).any()
+    for s in np.flatnonzero(~leaf & ~kept):
+        above = np.flatnonzero(below == s)
+        assert not op[s] & ENTER
+        assert np.array_equal(above, np.arange(s - above.size, s))
+        assert ((above - begin[s]) // panel == (s - begin[s]) // panel).all()
+        assert leaf[above[1:]].all()
+        assert leaf[above[0]] or (kept[above[0]] and not op[above[0]] & SETTLE)
+    number = np.cumsum(kept) - kept
+    number -= number[begin]
+    assert np.array_equal(place[kept], (np.diff(layout.start)[block] + 24 * number)[kept])
+    assert rows == (np.diff(layout.start) + 24 * np.bincount(block, kept, layout.n_blocks)).max()
 
 
 @given(networks(), BLOCKS, st.booleans())
@@ -608,6 +636,21 @@ def test_simulation_prepares_itself_once_for_the_same_parameters() -> None:
             made.append(one.backend._simulated[1])
     assert made[0] is made[1]
     assert made[1] is not made[2]
+
+
+@emulated
+@pytest.mark.parametrize("shape", ["chain", "forest"])
+def test_adjoint_that_makes_errors_again(shape: str) -> None:
+    """Long rivers in one block: every second reach from the one before, and series centred on the way."""
+    down = chain(30) if shape == "chain" else random_forest(np.random.default_rng(3), 60, 2, 0.02)
+    c = case(down, "muskingum", 24, TIMES[24], 3)
+    one = on_host(c, block_reaches=1000)
+    assert isinstance(one.backend, emulate_cuda.EmulatedSweep)
+    op, _, _ = one.backend.layout(True)[0].kept(4, 24)
+    assert 0.2 < ((op & (KEPT | LEAF)) == 0).mean() < 0.5
+    assert ((op & SETTLE) > 0).sum() >= 2
+    leaves = c.leaves()
+    compare(c, in_chunks(one, leaves[1], leaves[0], [5]), leaves, one.targets, EXACT)
 
 
 @emulated

@@ -119,6 +119,24 @@ def test_agrees_with_the_cpu(name: str, shape: str, dtype: torch.dtype, allowed:
 
 
 @PRECISIONS
+@pytest.mark.parametrize("ratio", [13, 24])
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_adjoint_of_days(shape: str, ratio: int, dtype: torch.dtype, allowed: float) -> None:
+    """Where a lane holds a forcing step and a reach is one section the adjoint is of its own."""
+    down = SHAPES[shape]
+    c = case(down, "muskingum", ratio, 40, 3)
+    rng = np.random.default_rng(4)
+    inlets, outlets, targets = (rng.integers(0, down.size, count) for count in (5, 4, 60))
+    # (gradients of repeated targets are added up in any order: no same bytes)
+    options = {"inlets": np.append(inlets, inlets[0]), "outlets": outlets, "targets": np.unique(targets)}
+    found = everything(c, dtype, CUDA, options)
+    expected = everything(c, torch.float64, torch.device("cpu"), options)
+    agree(found, expected, allowed)
+    again = everything(c, dtype, CUDA, options)
+    assert all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
+
+
+@PRECISIONS
 @pytest.mark.parametrize("name", ["muskingum", "rapid", "pure_lag"])
 def test_cells_of_a_grid(name: str, dtype: torch.dtype, allowed: float) -> None:
     c = case(SHAPES["forest"], name, 6, 20, 1)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import resource
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from rivercut.store import read_network
 from rivergrad.cli import app
+from rivergrad.errors import InputError
 from rivergrad.io import open_runoff, write_runoff
 from rivergrad.workflow.checkpoint import Checkpoint, read_newest
 
@@ -46,23 +51,71 @@ def no_more_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_up(
+@contextmanager
+def no_room_left(disk: Path) -> Iterator[None]:
+    """A file takes all that is left of a disk."""
+    filler = disk / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own: nothing but the system itself can say that it is full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode:
+        pytest.skip(f"no disk to fill: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], timeout=30, check=True)
+
+
+def test_a_disk_that_is_full(
+    finished: Path, small_disk: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_at_a_checkpoint(
+        finished, small_disk, tiny, monkeypatch, lambda: no_room_left(small_disk), "no space left on the disk"
+    )
+
+
+def test_a_file_that_may_not_grow(
     finished: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, path = tmp_path / "run", tiny(tmp_path / "tiny.yaml", tmp_path / "run")
+    full_at_a_checkpoint(finished, tmp_path, tiny, monkeypatch, lambda: no_more_than(5000), "file too large")
+
+
+def full_at_a_checkpoint(
+    finished: Path,
+    disk: Path,
+    tiny: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    full: Callable[[], AbstractContextManager[None]],
+    what: str,
+) -> None:
+    """The run ends with a line, keeps what was there, and goes on to the same bytes once there is room."""
+    run, path = disk / "run", tiny(disk / "tiny.yaml", disk / "run")
     write = Checkpoint.write
 
     def write_until_full(self: Checkpoint, folder: Path, keep: int) -> Path:
         if self.step < 8:
             return write(self, folder, keep)
-        with no_more_than(5000):
+        with full():
             return write(self, folder, keep)
 
     monkeypatch.setattr(Checkpoint, "write", write_until_full)
     said = ends_with_2("estimate", path)
     monkeypatch.undo()
     assert "checkpoints" in said
-    assert "file too large" in said
+    assert what in said
     assert said.endswith("run the same command again to go on from the last checkpoint")
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-000004.npz"]
     newest = read_newest(run / "checkpoints")
@@ -139,3 +192,39 @@ def test_a_chunk_that_is_cut_off(finished: Path, tmp_path: Path, tiny: Any) -> N
     assert str(store) in said
     assert "cannot be read" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_store_that_would_run_code(finished: Path, tmp_path: Path) -> None:
+    """A Zarr store can name pickle as its codec; it is refused before it is read."""
+    network = read_network(finished / "network.zarr")
+    store, mark = tmp_path / "runoff.zarr", tmp_path / "mark"
+
+    class Harm:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (mark,)
+
+    def array(name: str, data: bytes, dtype: str, shape: list[int], dims: list[str], **more: Any) -> None:
+        (store / name).mkdir(parents=True)
+        meta = {"zarr_format": 2, "shape": shape, "chunks": shape, "dtype": dtype, "compressor": None,
+                "filters": None, "fill_value": None, "order": "C"}  # fmt: skip
+        units = {"time": "days since 2000-01-01", "runoff": "m3 s-1"}
+        (store / name / ".zarray").write_text(json.dumps({**meta, **more}))
+        (store / name / ".zattrs").write_text(
+            json.dumps({"_ARRAY_DIMENSIONS": dims, "units": units.get(name, "1")})
+        )
+        (store / name / ".".join("0" * len(shape))).write_bytes(data)
+
+    n = network.n_reaches
+    array("time", np.arange(3).tobytes(), "<i8", [3], ["time"])
+    array("reach_id", network.reach_id.tobytes(), "<i8", [n], ["reach"])
+    (store / ".zgroup").write_text('{"zarr_format": 2}')
+    array("runoff", np.ones((3, n)).tobytes(), "<f8", [3, n], ["time", "reach"])
+    assert open_runoff(store, network).read(None, 0, 3).shape == (3, n)
+    for codec in ({"filters": [{"id": "pickle"}]}, {"compressor": {"id": "pickle"}}):
+        shutil.rmtree(store / "runoff")
+        array("runoff", pickle.dumps(Harm()), "<f8", [3, n], ["time", "reach"], **codec)
+        with pytest.raises(InputError, match=r"runoff\.zarr: cannot be read as Zarr.*pickle"):
+            open_runoff(store, network).read(None, 0, 3)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Harm()))  # which it does where it is let
+    assert mark.exists()

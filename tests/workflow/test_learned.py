@@ -176,6 +176,17 @@ def test_a_reach_is_known_as_well_as_where_the_trend_has_it(learned: Path) -> No
             assert np.array_equal(data[name].values, careful[name])
 
 
+def test_intervals_lie_about_what_celerities_are_whatever_the_delay_of_runoff(learned: Path) -> None:
+    late, sd = (SURE[True].summary[name] for name in ("runoff_late_s", "runoff_late_sd_s"))
+    assert 0 < sd <= 0.5 * 86400
+    assert abs(late) > 0
+    middle = [np.log(one.columns["celerity_lower"] * one.columns["celerity_upper"]) for one in SURE.values()]
+    assert np.abs(middle[1] - middle[0]).max() > 1e-4  # this run's deviations and their intervals hardly move
+    assert "runoff_late_s" not in SURE[False].summary
+    with xr.open_zarr(learned / "parameters.zarr", consolidated=False) as data:
+        assert np.array_equal(data["celerity_lower"].values, SURE[True].columns["celerity_lower"])
+
+
 def test_the_saved_model_gives_the_runoff_of_the_run(learned: Path) -> None:
     module, spec = load_runoff_model(learned)
     network = read_network(learned / "world" / "network.parquet")

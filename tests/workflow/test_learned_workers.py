@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
+from processes import workers_of
 
 from rivergrad.workflow import fit
 from rivergrad.workflow.load import load_workflow
@@ -59,15 +58,6 @@ LEFT = (
 )
 
 
-def a_worker() -> psutil.Process:
-    """A worker process of this one: what multiprocessing has spawned."""
-    for below in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if any("spawn_main" in word for word in below.cmdline()):
-                return below
-    raise AssertionError("found no worker")
-
-
 @pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")  # of connections that broke
@@ -88,7 +78,7 @@ def test_workers_that_are_lost_or_fewer_change_nothing(
         found = write(self, folder, *keep)
         where = folder.name if folder.name != "checkpoints" else "joint"
         if not harmed and where == killed and self.step == 2:
-            harmed.append(a_worker())
+            harmed.append(workers_of()[0])
             harmed[0].kill()
         elif where == "joint" and self.step == 4:
             raise KeyboardInterrupt

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from processes import alive, children, workers_of
 
 from rivergrad.workflow.load import load_workflow
 from rivergrad.workflow.run import run_workflow
@@ -35,17 +35,6 @@ def same_estimate(run: Path, whole: Path) -> None:
     for name in ("celerity", "k", "x", "diffusivity"):
         assert contents(run / "parameters.zarr" / name) == contents(whole / "parameters.zarr" / name)
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
-
-
-def children(pid: int) -> list[psutil.Process]:
-    """Processes below one."""
-    return psutil.Process(pid).children(recursive=True)
-
-
-def alive(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def start(path: Path) -> subprocess.Popen[str]:
@@ -148,16 +137,6 @@ def test_stopped_by_a_signal_to_all_its_processes(whole: Path, tmp_path: Path, t
     same_estimate(stopped, whole)
 
 
-def workers_of(pid: int) -> list[psutil.Process]:
-    """Worker processes below one: those that multiprocessing has spawned, but for what keeps its books."""
-    found = []
-    for below in children(pid):
-        with suppress(psutil.NoSuchProcess):
-            if any("spawn_main" in word for word in below.cmdline()):
-                found.append(below)
-    return sorted(found, key=lambda one: one.pid)
-
-
 @pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")  # of connections that broke
@@ -172,7 +151,7 @@ def test_a_worker_killed_and_one_that_hangs(whole: Path, tmp_path: Path, tiny: A
         for step, number in ((8, signal.SIGKILL), (16, signal.SIGSTOP)):
             while newest(folder) < step:
                 time.sleep(0.002)
-            harmed.append(workers_of(os.getpid())[-1])
+            harmed.append(workers_of()[-1])
             harmed[-1].send_signal(number)
 
     thread = threading.Thread(target=harm, daemon=True)

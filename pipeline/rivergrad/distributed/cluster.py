@@ -14,9 +14,9 @@ from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
 from rivergrad.distributed.liveness import Watch
+from rivergrad.distributed.lost import ClusterError
 from rivergrad.distributed.network import address_of, check_port
 from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.residence import ClusterError
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
 

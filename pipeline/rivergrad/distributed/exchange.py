@@ -17,7 +17,8 @@ from typing import Any
 
 from rivergrad.distributed.boundary import pack, unpack
 from rivergrad.distributed.calls import Batch, Call, Series
-from rivergrad.distributed.residence import Report, WorkerLostError, carry_out, collect, forget
+from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.distributed.residence import Report, carry_out, collect, forget
 from rivergrad.distributed.totals import Total
 
 TICK_SECONDS = 2.0
@@ -135,9 +136,8 @@ class Exchange:
         """Take series that another worker sends."""
         with self._news:
             if (run, None) not in self._abandoned:
-                self._mail.setdefault((run, sweep), {}).update(
-                    zip(pickle.loads(names), unpack(values), strict=True)
-                )
+                mail = zip(pickle.loads(names), unpack(values), strict=True)
+                self._mail.setdefault((run, sweep), {}).update(mail)
                 self._news.notify_all()
         return "OK"
 

@@ -15,12 +15,11 @@ from rivergrad.distributed.clusters import Started, no_others
 from rivergrad.distributed.exchange import ask, leave, open_exchange, share_out
 from rivergrad.distributed.links import link_workers
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
+from rivergrad.distributed.lost import ClusterError, WorkerLostError
 from rivergrad.distributed.options import ClusterOptions, Ucx
 from rivergrad.distributed.placement import worker_order
 from rivergrad.distributed.residence import (
-    ClusterError,
     Report,
-    WorkerLostError,
     carry_out,
     create,
     forget,
@@ -72,9 +71,9 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` gets ready. `start` sends
-    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results. After
-    a worker was lost, `renew` makes ready to set everything up again, and tells with what.
+    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
+    After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -159,7 +158,7 @@ class DaskExecutor:
         client: of the cluster; ask: see `Started`.
         patience: seconds.
         wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
-        ucx: see `ClusterOptions`.
+        ucx: whether workers are connected by UCX; see `ClusterOptions`.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class DaskExecutor:
         ucx: Ucx = "auto",
     ) -> None:
         self._client, self._ask, self._wait, self._ucx = client, ask, wait, ucx
-        self._linked = ""  # the run whose workers are
+        self._linked = ""  # the run that is
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()

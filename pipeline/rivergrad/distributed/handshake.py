@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.distributed.liveness import AGAIN, PATIENCE, Watch
-from rivergrad.distributed.residence import WorkerLostError
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.errors import InputError
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from rivergrad.distributed.residence import ClusterError, WorkerLostError
+from rivergrad.distributed.lost import ClusterError, WorkerLostError
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""What is raised when processes of a cluster are gone."""
+"""What is raised when something is wrong with the processes of a cluster."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,12 +13,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from rivergrad.distributed.liveness import AGAIN
 from rivergrad.errors import InputError
 
 ORDERS, REPLIES = 7101, 7102
 """Tags of messages from and to the leader."""
 POLL_SECONDS = 0.05
 """How often a rank looks for a message: MPI's own waiting would keep a core busy."""
+LOOK_SECONDS = 10.0
+"""How often a rank with a worker looks whether the leader's scheduler is there."""
+GONE_SECONDS = 60.0
+"""How long the leader may be out of reach before a rank ends the job: not everything that starts ranks ends all with
+one (srun does not by itself)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,9 @@ class World:
             if isinstance(order, Join):
                 try:
                     asyncio.run(self._work(order))
+                except LeaderGoneError as error:
+                    print(f"rivergrad: error: rank {self.rank}: {error}", file=sys.stderr, flush=True)
+                    self._comm.Abort(1)
                 except Exception as error:
                     text = f"rank {self.rank}: {error or type(error).__name__}"
                     self._comm.send(text.splitlines()[0], dest=0, tag=REPLIES)
@@ -97,8 +107,33 @@ class World:
                 dashboard_address=None,
                 silence_logs=40,
             ):
+                seen = looked = time.monotonic()
                 while not self._ordered():
                     await asyncio.sleep(POLL_SECONDS)
+                    if time.monotonic() - looked < LOOK_SECONDS:
+                        continue
+                    looked = time.monotonic()
+                    if await _answers(order):
+                        seen = looked
+                    elif looked - seen > GONE_SECONDS:
+                        raise LeaderGoneError(f"rank 0 is gone (killed, or out of reach); {AGAIN}")
+
+
+class LeaderGoneError(Exception):
+    """The rank that carries out the command does not answer any more."""
+
+
+async def _answers(order: Join) -> bool:
+    """Whether a scheduler can be reached."""
+    from distributed.comm.core import connect
+
+    arguments = {} if order.security is None else order.security.get_connection_args("worker")
+    try:
+        comm = await connect(order.address, timeout=LOOK_SECONDS, **arguments)
+    except OSError:
+        return False
+    comm.abort()
+    return True
 
 
 @cache

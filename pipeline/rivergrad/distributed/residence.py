@@ -11,8 +11,7 @@ from typing import Any
 from rivergrad.distributed.boundary import arrived, expect, on_host
 from rivergrad.distributed.calls import Call, Series
 from rivergrad.distributed.links import close_links
-from rivergrad.distributed.lost import ClusterError as ClusterError
-from rivergrad.distributed.lost import WorkerLostError as WorkerLostError
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.distributed.totals import Total
 
 _RESIDENT: dict[tuple[str, int], Any] = {}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from contextlib import suppress
 from typing import Any
 
 from rivergrad.distributed.options import Tls
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, os_error_text
+
+MESSAGES = 3
+"""Turns that each end of a handshake takes at most."""
 
 
 def make_security(tls: Tls | None) -> Any:
@@ -33,6 +38,17 @@ def make_security(tls: Tls | None) -> Any:
         path = getattr(tls, name)
         if not path.is_file():
             raise InputError(f"compute.tls.{name}: {path} is not a file; expected a PEM file")
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise InputError(
+                f"compute.tls.{name}: {os_error_text(error)}; expected a file you can read"
+            ) from None
+    mode = tls.key.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise InputError(
+            f"compute.tls.key: {tls.key} has mode {mode:04o}, which others may use; expected 0600 (chmod 600)"
+        )
     ca, cert, key = str(tls.ca.absolute()), str(tls.cert.absolute()), str(tls.key.absolute())
     security = Security(
         require_encryption=True,
@@ -47,7 +63,24 @@ def make_security(tls: Tls | None) -> Any:
     try:
         for role in ("scheduler", "worker", "client"):
             security.get_connection_args(role)
-        security.get_listen_args("scheduler")
+        _shake_hands(
+            security.get_listen_args("scheduler")["ssl_context"],
+            security.get_connection_args("worker")["ssl_context"],
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise InputError(
+            f"compute.tls.cert: {tls.cert}: {error.verify_message}; expected one in its time, signed by {tls.ca}"
+        ) from None
     except OSError as error:  # ssl.SSLError is one
         raise InputError(f"compute.tls: {error}; expected PEM files that belong together") from None
     return security
+
+
+def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    """Let both ends of a connection meet in memory: what does not fit is known before any process waits for another."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
+    for _ in range(MESSAGES):
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -59,6 +60,13 @@ def job_state(job: str) -> JobState | None:
     """A job, or that element of an array which is worst off; None where Slurm does not say."""
     found = job_states(job)
     return min(found, key=lambda one: (not one.ended, one.state == "COMPLETED", one.waits), default=None)
+
+
+def job_hosts(job: str) -> set[str]:
+    """The machines that a job runs on, by their names without a domain; none where it does not run."""
+    nodes = _ask("squeue", "--noheader", f"--jobs={job}", "--states=RUNNING", "--format=%N")
+    told = "\n".join(_ask("scontrol", "--oneliner", "show", "node", nodes[0].strip()) if nodes else [])
+    return {name.partition(".")[0] for name in re.findall(r"NodeHostName=(\S+)", told)}
 
 
 def slurm_time(seconds: float) -> str:

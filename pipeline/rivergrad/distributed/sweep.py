@@ -58,7 +58,7 @@ class Sweep:
         self._device = setups[0].device
         self._on_gpu = self._device.startswith("cuda")
         part = [piece.part for piece in self.pieces]
-        room = executor.everywhere(room_here, setups[0].device)
+        room = executor.everywhere(room_here, self._device)
         of_part = [Needs()] * (max(part) + 1)
         for p, need in zip(part, needs or (), strict=False):
             of_part[p] += need

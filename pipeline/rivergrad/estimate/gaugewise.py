@@ -1,19 +1,23 @@
-"""Low-rank approximation of the information gauge by gauge, from products with the Jacobian and its transpose.
+"""Low-rank approximation of the information river by river, from products with the Jacobian and its transpose.
 
 A basin with a hundred gauges has more than a hundred directions that they inform, and a search that takes one
-direction of a basin from each product with Jᵀ W J needs as many products. But a gauge sees only what lies
-upstream of it. Of gauges none of which lies upstream of another, no two see the same reach, so that one product
-with Jᵀ serves all of them and still tells them apart; and gauges fall into as many such levels as lie on the
-longest way down a river (five, for a thousand random gauges of the world at half a degree).
+direction of a basin from each product with Jᵀ W J needs as many products. But a gauge sees only what lies upstream
+of it. So gauges are put together into stems, as rivers are into a main stem and its tributaries: each gauge goes
+with the one upstream of it that has most gauges above, and the others begin stems of their own. A stem's level is
+above those of all that flow into it; stems of one level see no reach in common, so that one product with Jᵀ serves
+all of them and still tells them apart. There are at most log₂(gauges) + 1 levels. Gauges one below the other, which
+see much the same, are one stem, and share its directions; tributaries have directions each.
 
-For each gauge g, with H_g its rows of √W J C, a few orthonormal series U_g are found by a Krylov iteration
-(Golub & Kahan 1965, doi:10.1137/0702016), and Σ_g (U_gᵀ H_g)ᵀ (U_gᵀ H_g) never exceeds Σ_g H_gᵀ H_g = Cᵀ F C,
-however inexact the products with J are: they only choose the series.
+For each stem s, with H_s the rows of its gauges in √W J C, orthonormal series U_s are found by a Krylov iteration
+(Golub & Kahan 1965, doi:10.1137/0702016), and Σ_s (U_sᵀ H_s)ᵀ (U_sᵀ H_s) never exceeds Σ_s H_sᵀ H_s = Cᵀ F C,
+however inexact the products with J are: they only choose the series. What further products add is only ever more:
+the series of fewer are among those of more, and each basin takes in turn the level that last told most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -30,25 +34,55 @@ NEGLIGIBLE = 1e-9  # information, against the prior's 1, that is not kept
 
 
 @njit(cache=True)
-def _levels(downstream: Int, order: Int, first: Int, following: Int) -> Int:  # pragma: no cover - compiled
-    """How many gauges lie upstream of each on the way with most of them; those at one reach count in turn."""
-    level = np.zeros(following.size, np.int64)
-    height = np.zeros(downstream.size, np.int64)
+def _stems(
+    downstream: Int, order: Int, first: Int, following: Int
+) -> tuple[Int, Int]:  # pragma: no cover - compiled
+    """The stem of each gauge (−1 for none), and the level of each stem; gauges at one reach follow in turn."""
+    near = np.full(downstream.size, -1, np.int64)  # the first gauge on the way down
+    below = np.full(following.size, -1, np.int64)
+    for a in range(order.size - 1, -1, -1):
+        i = order[a]
+        further = near[downstream[i]] if downstream[i] >= 0 else -1
+        near[i] = first[i] if first[i] >= 0 else further
+        g = first[i]
+        while g >= 0:
+            below[g] = following[g] if following[g] >= 0 else further
+            g = following[g]
+    count = np.ones(following.size, np.int64)  # gauges upstream, itself included
+    main = np.full(following.size, -1, np.int64)  # the gauge that it goes with
     for i in order:
         g = first[i]
         while g >= 0:
-            level[g] = height[i]
-            height[i] += 1
+            b = below[g]
+            if b >= 0:
+                count[b] += count[g]
+                if main[b] < 0 or count[g] > count[main[b]]:
+                    main[b] = g
             g = following[g]
-        d = downstream[i]
-        if d >= 0:
-            height[d] = max(height[d], height[i])
-    return level
+    stem = np.full(following.size, -1, np.int64)
+    level = np.zeros(following.size, np.int64)
+    least = np.zeros(following.size, np.int64)  # level of a gauge's stem, for those that flow in there
+    stems = 0
+    for i in order:
+        g = first[i]
+        while g >= 0:
+            if main[g] >= 0:
+                stem[g] = stem[main[g]]
+            else:
+                stem[g] = stems
+                stems += 1
+            s = stem[g]
+            level[s] = max(level[s], least[g])
+            b = below[g]
+            if b >= 0 and main[b] != g:
+                least[b] = max(least[b], level[s] + 1)
+            g = following[g]
+    return stem, level[:stems]
 
 
 @njit(cache=True)
 def _owners(
-    downstream: Int, order: Int, first: Int, following: Int, level: Int, levels: int
+    downstream: Int, order: Int, first: Int, following: Int, stem: Int, level: Int, levels: int
 ) -> Int:  # pragma: no cover - compiled
     owner = np.full((levels, downstream.size), -1, np.int64)
     for a in range(order.size - 1, -1, -1):
@@ -57,40 +91,107 @@ def _owners(
             owner[:, i] = owner[:, downstream[i]]
         g = first[i]
         while g >= 0:
-            owner[level[g], i] = g
+            owner[level[stem[g]], i] = stem[g]
             g = following[g]
     return owner
 
 
-def gauge_levels(downstream: Int, order: Int, gauge: Int, active: Bool) -> tuple[Int, Int]:
-    """Levels of gauges none of which lies upstream of another of its level.
+def gauge_stems(downstream: Int, order: Int, gauge: Int, active: Bool) -> tuple[Int, Int, Int]:
+    """Stems of gauges, and their levels, in each of which no two stems see the same reach.
 
     Args:
         downstream, order: as in `TreePrior`; gauge: (G,) position of each gauge's reach.
         active: (G,) the gauges that count.
 
     Returns:
-        level (G,), and owner (levels, n): the gauge of each level that sees the reach, −1 for none.
+        stem (G,), −1 for gauges that do not count; level (S,); and owner (levels, n): the stem of each level that
+        sees the reach, −1 for none.
     """
     first = np.full(downstream.size, -1, np.int64)
     following = np.full(gauge.size, -1, np.int64)
     for g in np.flatnonzero(active)[::-1]:
         following[g], first[gauge[g]] = first[gauge[g]], g
-    level = _levels(downstream, order, first, following)
-    levels = int(level[active].max(initial=-1)) + 1
-    return level, _owners(downstream, order, first, following, level, levels)
+    stem, level = _stems(downstream, order, first, following)
+    levels = int(level.max(initial=-1)) + 1
+    return stem, level, _owners(downstream, order, first, following, stem, level, levels)
 
 
-def by_gauge(
+@dataclass(eq=False)
+class _Turn:
+    """One pull: the series of some stems, and what Jᵀ makes of them.
+
+    Attributes:
+        stems: (k,) whose turn it was.
+        column: (G,) where a gauge's series stands in `series` (values, …), −1 for gauges of other stems.
+        row: (F, n) Jᵀ √W of them; owner: (n,) the stem that each reach's numbers belong to, −1 for none.
+    """
+
+    stems: Int
+    column: Int
+    series: Float
+    row: Float
+    owner: Int
+
+
+class _Stems:
+    """The stems at work: whose turn it is, what each was last told, and the orthonormal series of all."""
+
+    def __init__(self, prior: TreePrior, basin: Int, gauge: Int, active: Bool) -> None:
+        self.stem, self.level, self.owner = gauge_stems(prior.downstream, prior.order, gauge, active)
+        count = self.level.size
+        home = np.zeros(count, np.int64)
+        home[self.stem[active]] = basin[gauge[active]]
+        self.label, self.group = np.unique(
+            home, return_inverse=True
+        )  # basins with gauges; (S,) that of each stem
+        self.live = np.ones(count, np.bool_)
+        self.gain = np.full(count, np.inf)  # information of the last direction; none was looked at yet
+        self.turns: list[_Turn] = []
+        place = np.minimum(np.searchsorted(self.label, basin), max(self.label.size - 1, 0))
+        self.place = np.where(np.isin(basin, self.label), place, -1)  # (n,) the group of each reach
+
+    def length(self, series: Float, columns: Int) -> Float:
+        """Length of each stem's part of `series` (values, columns), (S,)."""
+        square = np.einsum("tg,tg->g", series, series)
+        return np.sqrt(np.bincount(self.stem[columns], square, minlength=self.level.size))
+
+    def without(self, series: Float, columns: Int) -> Float:
+        """What of each stem's series lies outside of its own; twice, which is orthogonal to rounding."""
+        stem = self.stem[columns]
+        for _ in range(2):
+            for turn in self.turns:
+                at = turn.column[columns]
+                if (at >= 0).any():
+                    known = np.where(at >= 0, turn.series[:, at], 0.0)
+                    share = np.bincount(stem, np.einsum("tg,tg->g", known, series), minlength=self.level.size)
+                    series = series - known * share[stem]
+        return series
+
+    def choose(self) -> tuple[Bool, Int]:
+        """The stems whose turn it is, (S,), and the level at which each group is, (groups,).
+
+        Each basin's is the level whose stems were told most when last asked, those that were not asked yet before.
+        """
+        worth = np.full((self.label.size, self.owner.shape[0]), -1.0)
+        told = np.where(np.isinf(self.gain), 1e9, np.log1p(np.where(np.isinf(self.gain), 0.0, self.gain)))
+        live = np.flatnonzero(self.live)
+        worth[self.group[live], self.level[live]] = 0.0
+        np.add.at(worth, (self.group[live], self.level[live]), told[live])
+        level = worth.argmax(axis=1)
+        return self.live & (self.level == level[self.group]), level
+
+
+def by_stem(
     tangent: Callable[[Float], Float],
     pull: Callable[[Float], Float],
     prior: TreePrior,
     basin: Int,
     gauge: ArrayLike,
-    steps: int,
+    products: int,
     rng: np.random.Generator,
     start: Float,
     checks: int = 0,
+    least: float = NEGLIGIBLE,
     progress: Callable[[int, int], None] | None = None,
 ) -> LowRank:
     """Approximate Cᵀ Jᵀ W J C in each basin.
@@ -101,23 +202,24 @@ def by_gauge(
         prior: gives C.
         basin: (n,) the tree of each reach.
         gauge: (G,) position of each gauge's reach.
-        steps: directions sought for each gauge, 1 or more; exact for a gauge that informs no more.
+        products: pulls, and as many tangents, 1 or more. It ends early where there is nothing more to find.
         rng: for the checks.
         start: (F, n), a change of the latent values that every gauge which has a say responds to; random.
         checks: more products, to estimate what was left out.
+        least: a stem of which the last direction held less information than this is looked at no more.
         progress: is told the pulls done and the pulls in all.
 
     Raises:
-        ValueError: fewer than one step, products that are not finite, or a gauge that sees a reach which is not
+        ValueError: fewer than one product, products that are not finite, or a gauge that sees a reach which is not
             upstream of it.
     """
-    if steps < 1 or checks < 0:
-        raise ValueError(f"Must have steps >= 1 and checks >= 0, we instead got {steps} and {checks}")
+    if products < 1 or checks < 0:
+        raise ValueError(f"Must have products >= 1 and checks >= 0, we instead got {products} and {checks}")
     at = np.asarray(gauge, np.int64)
     series = np.asarray(tangent(start), np.float64)
     active = np.linalg.norm(series, axis=0) > 0
-    level, owner = gauge_levels(prior.downstream, prior.order, at, active)
-    total, done = steps * owner.shape[0] + checks, 0
+    stems = _Stems(prior, basin, at, active)
+    total, done = products + checks, 0
 
     def pulled(seed: Float) -> Float:
         nonlocal done
@@ -129,50 +231,59 @@ def by_gauge(
             progress(done, total)
         return found
 
-    rows = np.zeros((steps, owner.shape[0], *prior.shape))  # Jᵀ √W u of each gauge, where it sees anything
-    kept: list[Float] = []
-    live = active
-    for step in range(steps):
-        length = np.linalg.norm(series, axis=0)
-        series = _without(series, kept)
-        left = np.linalg.norm(series, axis=0)
-        live = live & (left > DEPENDENT * length)
-        series = np.where(live, series / np.where(live, left, 1.0), 0.0)
-        kept.append(series)
-        following = np.zeros_like(series)
-        for k in range(owner.shape[0]):
-            mine = live & (level == k)
-            if not mine.any():
-                continue
-            row = pulled(np.where(mine, series, 0.0))
-            if (row[:, owner[k] < 0] != 0).any():
-                raise ValueError(
-                    "Must have gauges that see only reaches upstream, we instead got one that sees others"
-                )
-            rows[step, k] = row
-            if step + 1 < steps:
-                image = np.asarray(tangent(prior.colour(prior.colour_transposed(row))), np.float64)
-                following[:, mine] = image[:, mine]
-        series = following
+    while done < products and stems.live.any():
+        mine, level = stems.choose()
+        columns = np.flatnonzero(active & mine[stems.stem])
+        before = stems.length(series[:, columns], columns)
+        new = stems.without(series[:, columns], columns)
+        left = stems.length(new, columns)
+        stems.live &= ~(mine & (left <= DEPENDENT * before))
+        mine &= stems.live
+        if not mine.any():
+            continue
+        chosen = mine[stems.stem[columns]]
+        columns, new = columns[chosen], new[:, chosen]
+        new /= left[stems.stem[columns]]
+        seed = np.zeros_like(series)
+        seed[:, columns] = new
+        row = pulled(seed)
+        owner = np.where(stems.place >= 0, stems.owner[level[stems.place], np.arange(basin.size)], -1)
+        if (row[:, owner < 0] != 0).any():
+            raise ValueError(
+                "Must have gauges that see only reaches upstream, we instead got one that sees others"
+            )
+        column = np.full(at.size, -1, np.int64)
+        column[columns] = np.arange(columns.size)
+        stems.turns.append(_Turn(np.flatnonzero(mine), column, new, row, owner))
+        white = prior.colour_transposed(row)
+        told = np.bincount(owner[owner >= 0], (white**2).sum(axis=0)[owner >= 0], minlength=mine.size)
+        stems.gain[mine] = told[mine]
+        stems.live &= ~(mine & (told <= least))
+        if done < products:
+            image = np.asarray(tangent(prior.colour(white)), np.float64)
+            series[:, columns] = image[:, columns]
     basis_groups = Groups.of(basin, prior.shape[0])
-    with_gauges = np.isin(basis_groups.label, basin[at[active]])
-    groups = basis_groups.select(with_gauges)
-    columns, count = _columns(rows, level, owner, active, at, basin, prior, groups)
-    values, vectors = eigen_columns(columns, groups, count)
+    groups = basis_groups.select(np.isin(basis_groups.label, stems.label))
+    found, count = _columns(stems, prior, groups)
+    values, vectors = eigen_columns(found, groups, count)
     dropped = np.where(values > NEGLIGIBLE, 0.0, values).sum(axis=1)
     rank = max(1, int((values > NEGLIGIBLE).sum(axis=1).max(initial=1)))
     values = np.where(values > NEGLIGIBLE, values, 0.0)[:, :rank]
-    of_group = np.searchsorted(groups.label, basin[at])  # of active gauges
-    unfinished = np.bincount(of_group[live & active], minlength=groups.label.size + 1)[: groups.label.size]
+    unfinished = np.bincount(stems.group[stems.live], minlength=groups.label.size)
     left_out = np.full(groups.label.size, np.nan)
     variance = left_out.copy()
     if checks:
         left_out, variance = dropped, np.zeros_like(left_out)
+        those = np.flatnonzero(active)
+        of_group = stems.group[stems.stem[those]]
         for _ in range(checks):
             signs = rng.choice([-1.0, 1.0], prior.shape)
-            rest = _without(np.asarray(tangent(prior.colour(signs)), np.float64), kept)
-            square = (rest**2).sum(axis=0)[active]
-            left_out = left_out + np.bincount(of_group[active], square, minlength=left_out.size) / checks
+            rest = np.zeros_like(series)
+            rest[:, those] = stems.without(
+                np.asarray(tangent(prior.colour(signs)), np.float64)[:, those], those
+            )
+            square = (rest[:, those] ** 2).sum(axis=0)
+            left_out = left_out + np.bincount(of_group, square, minlength=left_out.size) / checks
             image = groups.pack(prior.colour_transposed(pulled(rest)))
             # as in `low_rank`: vᵀRv has variance 2 (‖R‖² − Σ R_ii²) at most twice the mean of ‖R v‖²
             variance = variance + 2 * groups.sum(image**2) / checks**2
@@ -181,43 +292,26 @@ def by_gauge(
     )
 
 
-def _without(series: Float, kept: list[Float]) -> Float:
-    """What of each gauge's series lies outside of those kept; twice, which is orthogonal to rounding."""
-    for _ in range(2):
-        for u in kept:
-            series = series - u * np.einsum("tg,tg->g", u, series)
-    return series
-
-
-def _columns(
-    rows: Float,
-    level: Int,
-    owner: Int,
-    active: Bool,
-    at: Int,
-    basin: Int,
-    prior: TreePrior,
-    groups: Groups,
-) -> tuple[Float, Int]:
-    """Whitened rows of all gauges of a basin side by side, (N, q), and how many each basin has, (groups,)."""
-    steps = rows.shape[0]
-    members = np.flatnonzero(active)
-    group = np.searchsorted(groups.label, basin[at[members]])
-    by_group = np.argsort(group, kind="stable")
-    number = np.bincount(group, minlength=groups.label.size)
-    begin = np.concatenate([[0], np.cumsum(number)])
-    turn = np.empty(members.size, np.int64)
-    turn[by_group] = np.arange(members.size) - np.repeat(begin[:-1], number)
-    columns = np.zeros((groups.slot.size, int(number.max(initial=0)) * steps))
-    reach = np.arange(basin.size)
-    place = np.minimum(np.searchsorted(groups.label, basin), max(groups.label.size - 1, 0))
-    for k in range(int(number.max(initial=0))):
-        chosen = np.full(groups.label.size, -1, np.int64)  # the gauge of each basin whose turn it is
-        chosen[group[turn == k]] = members[turn == k]
-        mine = chosen[place]
-        its_level = level[np.maximum(mine, 0)]
-        sees = (mine >= 0) & (owner[its_level, reach] == mine)
-        parts = np.where(sees[:, None, None], rows[:, its_level, :, reach], 0.0)  # (n, steps, F)
-        white = prior.colour_transposed(np.ascontiguousarray(parts.transpose(1, 2, 0)))
-        columns[:, k * steps : (k + 1) * steps] = groups.pack(white).T
-    return columns, number * steps
+def _columns(stems: _Stems, prior: TreePrior, groups: Groups) -> tuple[Float, Int]:
+    """Whitened rows of all stems of a basin side by side, (N, q), and how many each basin has, (groups,)."""
+    groups_of = [stems.group[turn.stems] for turn in stems.turns]
+    number = [np.bincount(group, minlength=groups.label.size) for group in groups_of]
+    count = np.zeros(groups.label.size, np.int64)
+    for several in number:
+        count += several
+    columns = np.zeros((groups.slot.size, int(count.max(initial=0))))
+    slots, filled = np.arange(groups.slot.size), np.zeros(groups.label.size, np.int64)
+    for turn, group, several in zip(stems.turns, groups_of, number, strict=True):
+        order = np.argsort(group, kind="stable")
+        begin = np.cumsum(several) - several
+        for k in range(int(several.max(initial=0))):
+            has = several > k
+            chosen = np.full(groups.label.size, -2, np.int64)  # the k-th stem of each basin
+            chosen[has] = turn.stems[order[begin[has] + k]]
+            # whitening carries numbers downstream, beyond what the stem sees: each stem's by itself
+            seen = turn.owner == np.where(stems.place >= 0, chosen[stems.place], -2)
+            white = groups.pack(prior.colour_transposed(np.where(seen, turn.row, 0.0)))
+            mine = groups.spread(has)
+            columns[slots[mine], groups.spread(filled)[mine]] = white[mine]
+            filled += has
+    return columns, count

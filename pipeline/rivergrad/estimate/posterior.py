@@ -19,13 +19,13 @@ number of parameters).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError, ids_text
-from rivergrad.estimate.gaugewise import by_gauge
+from rivergrad.estimate.gaugewise import NEGLIGIBLE, by_stem
 from rivergrad.estimate.lowrank import Groups, LowRank, low_rank
 from rivergrad.estimate.treeprior import TreePrior
 
@@ -97,6 +97,30 @@ class Posterior:
         return draws
 
 
+def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> tuple[Posterior, float]:
+    """The posterior where discharge also depends on one number t ~ N(0, sd²) that all gauges share, q(z) + t d.
+
+    Args:
+        found: as if t were known.
+        pulled: (F, n) Jᵀ W d; square: dᵀ W d.
+
+    Returns:
+        The posterior with the variance of z whatever t may be; what is said of u where b is known stays that where t
+        is known as well. And the standard deviation of t after the data, at most sd: what the low rank lacks makes it
+        larger.
+    """
+    basis, prior = found.basis, found.prior
+    white = prior.colour_transposed(pulled)
+    gain = basis.values / (1 + basis.values)
+    inner = white - basis.groups.unpack(basis.combine(gain * basis.project(basis.groups.pack(white))))
+    cross = np.einsum("pfn,fn->p", found._follow, pulled)
+    taken = found.shared_covariance @ cross
+    told = square - float((white * inner).sum()) - float(cross @ taken)
+    precision = 1 / sd**2 + max(told, 0.0)
+    follow = prior.colour(inner) + np.einsum("pfn,p->fn", found._follow, taken)  # −dz/dt
+    return replace(found, variance=found.variance + follow**2 / precision), precision**-0.5
+
+
 def laplace_posterior(
     information: Callable[[Float], Float],
     prior: TreePrior,
@@ -157,23 +181,25 @@ def gauge_posterior(
     gauge: ArrayLike,
     regressors: Float | Sequence[Float] | None,
     b_sd: ArrayLike,
-    steps: int,
+    products: int,
     seed: int,
     *,
     checks: int = 2,
+    least: float = NEGLIGIBLE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
     """The same from products with the Jacobian and its transpose, which tell gauges apart: see `gaugewise`.
 
-    It takes steps × levels + checks pulls and hardly more tangents, levels being the most gauges on one way down
-    a river; `laplace_posterior` takes as many products as the basin with most gauges has informed directions.
+    More products never find less, and a product finds about as much as one of `laplace_posterior` where gauges lie
+    one below the other, and far more where a basin has many tributaries with gauges.
 
     Args:
         tangent: √W J v, (values, G), for v (F, n); exactly 0 at a gauge that has no say.
         pull: Jᵀ √W s, (F, n), for s (values, G).
         basin: (n,) the tree of each reach.
         gauge: (G,) position of each gauge's reach.
-        steps: directions sought for each gauge, 1 or more: 3 or 4 hold nearly everything.
+        products: pulls, and as many tangents, 1 or more. It ends early where nothing more is to be found.
+        least: information of a direction, against the prior's 1, below which its gauges are looked at no more.
         prior, regressors, b_sd, seed, checks, progress: as for `laplace_posterior`.
 
     Raises:
@@ -185,7 +211,7 @@ def gauge_posterior(
     start = prior.sample(rng, 1)[0]
     for column, scale in zip(columns, sd, strict=True):
         start += scale * rng.standard_normal() * column
-    basis = by_gauge(tangent, pull, prior, group, gauge, steps, rng, start, checks, progress)
+    basis = by_stem(tangent, pull, prior, group, gauge, products, rng, start, checks, least, progress)
     return _assemble(basis, prior, columns, [prior.whiten(column) for column in columns], sd, group)
 
 

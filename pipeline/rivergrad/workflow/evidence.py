@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.estimate.evidence import update_tau
-from rivergrad.estimate.gaugewise import gauge_levels
+from rivergrad.estimate.gaugewise import NEGLIGIBLE, gauge_stems
 from rivergrad.estimate.gaussnewton import Prior
 from rivergrad.estimate.posterior import Posterior, gauge_posterior, laplace_posterior
+from rivergrad.estimate.timing import TangentProblem
 from rivergrad.workflow.leastsquares import LeastSquares
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ FEW = 300
 """Numbers in the largest gauged basin up to which as many products are taken, which leaves nothing out."""
 EVIDENCE_SHARE = 1.0
 """Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
-DIRECTIONS = 8
-"""Directions in which a gauge tells anything to speak of, at most."""
+TELLING = 1e-3
+"""Gauges of which a direction holds less information than this, against the prior's 1, are looked at no more."""
 SEEN_BEFORE = 10.0
 """The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
 
@@ -41,7 +42,7 @@ def regressors(work: Estimation, shared: Float) -> Float:
 
 def posterior(
     work: Estimation,
-    problem: LeastSquares,
+    problem: TangentProblem,
     weight: Float,
     prior: Prior,
     shared: Float,
@@ -52,8 +53,8 @@ def posterior(
 ) -> Posterior:
     """Laplace's approximation where `problem` is linearised.
 
-    By the search that finds more of what can be told with so many products: basin by basin, each product one
-    direction in every basin, or gauge by gauge, one direction at every gauge of a level.
+    With each product as many directions as stems of gauges lie side by side (see `rivergrad.estimate.gaugewise`), or
+    where what is kept for that does not fit into `compute.memory_budget`, one in every basin.
 
     Args:
         weight: (window, time, gauge) of the squared residuals.
@@ -72,10 +73,12 @@ def posterior(
     reaches = work.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
     largest = int(np.bincount(basin)[basin[reaches]].max(initial=0)) * model.n_free
-    if largest < FEW:  # exact at a price that nobody minds
-        products = max(products, largest + 1)
-    steps = _steps(work, reaches, products)
-    if steps == 0:
+    exact = largest < FEW  # at a price that nobody minds
+    levels, side_by_side = _breadth(work, reaches)
+    if exact:  # it ends where nothing is left to find
+        products = max(products, levels * (largest + 1))
+    held = np.isin(basin, basin[reaches]).sum() * model.n_free * products * max(side_by_side, 1) * 8.0
+    if held > work.config.compute.memory_budget:
         problem.weigh(weight)
         none = np.zeros(shared.size)
         return laplace_posterior(
@@ -107,25 +110,21 @@ def posterior(
         reaches,
         each,
         sd,
-        steps,
+        products,
         work.config.seed,
         checks=checks,
+        least=NEGLIGIBLE if exact else TELLING,
         progress=progress,
     )
 
 
-def _steps(work: Estimation, reaches: NDArray[np.int64], products: int) -> int:
-    """Directions to seek for each of the gauges on `reaches`; 0 where basin by basin more is found."""
+def _breadth(work: Estimation, reaches: NDArray[np.int64]) -> tuple[int, int]:
+    """Levels of the stems of gauges on `reaches`, and the most stems that one level of a basin has."""
     network = work.inputs.network
-    basin = np.asarray(network.basin)
-    level, _ = gauge_levels(network.downstream, network.order, reaches, np.ones(reaches.size, np.bool_))
-    levels = int(level.max(initial=0)) + 1
-    steps = min(products // levels, DIRECTIONS)
-    gauges = np.bincount(basin[reaches])
-    by_basin = np.minimum(products, DIRECTIONS * gauges).sum()
-    held = np.isin(basin, basin[reaches]).sum() * work.model.n_free * gauges.max(initial=0) * steps * 8.0
-    fits = held <= work.config.compute.memory_budget
-    return steps if steps * reaches.size > by_basin and fits else 0
+    stem, level, _ = gauge_stems(network.downstream, network.order, reaches, np.ones(reaches.size, np.bool_))
+    _, one = np.unique(stem, return_index=True)  # a gauge of each
+    _, count = np.unique([np.asarray(network.basin)[reaches[one]], level], axis=1, return_counts=True)
+    return int(level.max(initial=-1)) + 1, int(count.max(initial=0))
 
 
 def retuned(

@@ -152,6 +152,8 @@ def _command(
     launcher = config.compute.slurm.launcher if config.compute.kind == "mpi" else "srun --ntasks=1"
     if launcher.split()[0] == "srun":  # which does not take it from the job
         launcher += f" --cpus-per-task={cores}"
+        if config.compute.kind == "mpi" and "bad-exit" not in launcher:
+            launcher += " --kill-on-bad-exit=1"  # else ranks would wait for one that is lost
     return " \\\n  ".join([launcher, " ".join(words)])
 
 

@@ -58,11 +58,11 @@ class LeastSquares:
             return np.zeros_like(shared), np.zeros_like(free)
         return self._sweep.information(shared, free, DIFFERENCE / size)
 
-    def tangent(self, free: Float) -> Float:
-        """J of a direction of the deviations, (window, time, gauge)."""
-        size = float(np.abs(free).max(initial=0.0))
-        step = DIFFERENCE / size if size > 0.0 else 1.0
-        return self._join(self._sweep.tangent(np.zeros(self.n_shared), free, step))
+    def tangent(self, free: Float, shared: Float | None = None) -> Float:
+        """J of a direction of the deviations, and of the shared coefficients, (window, time, gauge)."""
+        along = np.zeros(self.n_shared) if shared is None else shared
+        size = max(float(np.abs(along).max(initial=0.0)), float(np.abs(free).max(initial=0.0)))
+        return self._join(self._sweep.tangent(along, free, DIFFERENCE / size if size > 0.0 else 1.0))
 
     def observed(self, record: Float) -> Float:
         """The windows of a record (time, …) that count, (window, time, …)."""

@@ -24,7 +24,7 @@ from rich.table import Table
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.distributed.executor import Executor, open_executor, with_restarts
-from rivergrad.distributed.residence import ClusterError
+from rivergrad.distributed.lost import ClusterError
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.io.rundir import LEARNED_METHODS, methods_in
@@ -172,9 +172,8 @@ def run_fold(config: Workflow, fold: int) -> Path:
     run_dir = config.output
     run_dir.mkdir(parents=True, exist_ok=True)
     _settle(config)
-    with one_after_the_other(
-        run_dir / FOLDS_LOCK, FOLDS_SECONDS
-    ):  # generated input is made once, by the first
+    # generated input is made once, by the first
+    with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
         began_before = (run_dir / "config.yaml").exists()
         _claim(run_dir, dump_resolved(config))
         try:
@@ -252,9 +251,8 @@ class _Timer:
 
     def note(self, name: str) -> None:
         now = time.perf_counter()
-        self._info["timings"].pop(
-            name, None
-        )  # of before a worker was lost: the last one tells how far the run is
+        # the last one tells how far the run is, also after a worker was lost
+        self._info["timings"].pop(name, None)
         self._info["timings"][name] = round(now - self._last, 3)
         self._last = now
         log.info("%s took %.1f s", name, self._info["timings"][name])

@@ -811,7 +811,7 @@ class UncertaintySection(Section):
     products: Count = Field(
         default=40,
         description="The number of products with the Jacobian and its transpose, each a routing forward and one "
-        "backward: directions that are looked at in every basin, or at every gauge of a level of nested ones.",
+        "backward: one direction more for the gauges along a river, and for those along each of its tributaries.",
     )
     checks: NonNegativeCount = Field(
         default=2, description="The number of further products by which what was left out is told."

@@ -136,11 +136,8 @@ def read_status(run: Path) -> Status:
 
 def _status(run: Path, job: str | None = None, queued: JobState | None = None) -> Status:
     """See `read_status`; `job` and `queued` are of the run, where it is of a job."""
-    told = (
-        None
-        if job is None
-        else f"Slurm job {job}: {'no longer in the queue' if queued is None else queued.text}"
-    )
+    in_queue = "no longer in the queue" if queued is None else queued.text
+    told = None if job is None else f"Slurm job {job}: {in_queue}"
     if job is not None and not (run / "run.json").exists():  # submitted, and not begun
         state = _state(None, queued, run)
         return Status(run.name, state, 0, None, None, None, None, 0.0, None, told)

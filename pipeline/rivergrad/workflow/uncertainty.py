@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.gaussnewton import Prior, newton_direction
+from rivergrad.estimate.gaussnewton import Prior, gauss_newton_step, newton_direction
 from rivergrad.estimate.noise import measure
+from rivergrad.estimate.posterior import Posterior, with_nuisance
+from rivergrad.estimate.timing import DELAY_SD, Delayed
 from rivergrad.workflow.ensemble import spread_of_members
 from rivergrad.workflow.evidence import MOST_REGRESSORS, posterior, regressors, retuned
 from rivergrad.workflow.leastsquares import LeastSquares
@@ -30,6 +32,8 @@ Float = NDArray[np.float64]
 
 TOLERANCE = 0.01
 """Of the conjugate gradients that look for the most probable deviations."""
+DELAY_STEPS = 2
+"""Gauss-Newton steps from the estimate to the most probable celerities where runoff may be late: they lie near."""
 NORMAL_90 = 1.6448536269514722
 """Half the width of a 90 % interval of a normal distribution, in standard deviations."""
 
@@ -53,11 +57,7 @@ def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool =
 
     Args:
         work, result: the estimate.
-        learned: the runoff was learned with it. Its errors last, so that no residuals show them, and deviations take
-            them up: a reach that is too slow by them looks well known, as discharge depends on ln(celerity) the more
-            the longer water takes. So a reach counts as known only as well as it does both as it was found and as the
-            trend has it: the larger of both variances, the lesser identifiability. By `laplace`, for models with
-            deviations.
+        learned: the runoff was learned with it, by `laplace`, for models with deviations: see `_beside_learned`.
     """
     problem, observed = work.least_squares()
     free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
@@ -74,7 +74,7 @@ def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool =
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
-            found = _of_reaches(work, problem, weight, residual, result, free, learned)
+            found = _of_reaches(work, problem, weight, residual, result, free, observed if learned else None)
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
@@ -88,24 +88,23 @@ def _of_reaches(
     residual: Float,
     result: FitResult,
     free: Float,
-    learned: bool,
+    learned_from: Float | None,
 ) -> Uncertainty:
     section, shared = work.config.uncertainty, result.shared
     prior = _prior(work, problem, weight, residual, result, free)
     assert prior.tree is not None
-    with _bar() as show:
-        found = posterior(
-            work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
-        )
-    variance, told, calls = found.variance, found.identifiability, found.calls
-    if learned:
-        problem.linearise(shared, np.zeros_like(free))
+    more: dict[str, float] = {}
+    about = None
+    if learned_from is None:
         with _bar() as show:
-            trend = posterior(work, problem, weight, prior, shared, section.products, progress=show)
-        variance, told = np.maximum(variance, trend.variance), np.minimum(told, trend.identifiability)
-        calls += trend.calls
+            found = posterior(
+                work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
+            )
+    else:
+        found, about, more = _beside_learned(work, problem, weight, prior, shared, free, learned_from)
         work.sweep.place(free)
-    columns = _columns(work, shared, free, np.sqrt(variance))
+    told = found.identifiability
+    columns = _columns(work, shared, free, np.sqrt(found.variance), about)
     columns["identifiability"] = told[0]
     if work.model.spreading is not None:
         columns["identifiability_spreading"] = told[1]
@@ -117,8 +116,65 @@ def _of_reaches(
             "identified_reaches": float((told[0] > 0.5).sum()),
             "left_out": found.left_out,
             "left_out_error": found.left_out_error,
-            "products": float(calls),
+            "products": float(found.calls),
+            **more,
         },
+    )
+
+
+def _beside_learned(
+    work: Estimation,
+    problem: LeastSquares,
+    weight: Float,
+    prior: Prior,
+    shared: Float,
+    free: Float,
+    observed: Float,
+) -> tuple[Posterior, Float, dict[str, float]]:
+    """Uncertainty of celerities beside learned runoff, whose errors last, so that no residuals show them.
+
+    - All runoff may come too early or too late (`Delayed`), and celerities that suit it make up for that. Intervals
+      lie about the most probable celerities whatever the delay, where the estimate is the most probable without one.
+      Identifiability is for a known delay, as it is for a known trend.
+    - Deviations take up errors of the runoff of a part of a basin: a reach that is too slow by them looks well known,
+      as discharge depends on ln(celerity) the more the longer water takes. So a reach counts as known only as well as
+      it does both as it was found and as the trend has it: the larger of both variances, the lesser identifiability.
+
+    Returns:
+        The posterior; (n_free, reach) what intervals lie about, see `Estimation.latent`; and numbers for the summary.
+    """
+    section, inner = work.config.uncertainty, work.config.estimate.inner
+    timed, here = Delayed(problem), np.append(shared, 0.0)
+
+    def about(deviations: Float, checks: int) -> tuple[Posterior, float]:
+        timed.linearise(here, deviations)
+        with _bar() as show:
+            found = posterior(
+                work, timed, weight, prior, here, section.products, checks=checks, progress=show
+            )
+        pulled = timed.pull(weight * timed.slope)[1]
+        return with_nuisance(found, pulled, float((weight * timed.slope**2).sum()), DELAY_SD)
+
+    trend, _ = about(np.zeros_like(free), 0)
+    found, delay_sd = about(free, section.checks)
+    at, around = here, free
+    if work.config.estimate.method == "gauss_newton":
+        wide = replace(prior, mean=np.append(prior.mean, 0.0), sd=np.append(prior.sd, DELAY_SD))
+        discharge = timed.linearise(at, around)
+        for _ in range(DELAY_STEPS):
+            at, around, discharge, _ = gauss_newton_step(
+                timed, wide, at, around, discharge, observed, lambda r, q: weight, TOLERANCE, inner
+            )
+    step = work.inputs.runoff.step
+    return (
+        replace(
+            found,
+            variance=np.maximum(found.variance, trend.variance),
+            identifiability=np.minimum(found.identifiability, trend.identifiability),
+            calls=found.calls + trend.calls,
+        ),
+        work.latent(at[:-1], around),
+        {"runoff_late_s": float(-at[-1] * step), "runoff_late_sd_s": delay_sd * step},
     )
 
 
@@ -219,16 +275,24 @@ def _middle(work: Estimation, shared: Float) -> float:
     return work.model.celerity.value_of(float(shared[0]))
 
 
-def _columns(work: Estimation, shared: Float, free: Float, sd: Float) -> dict[str, Float]:
-    """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep."""
+def _columns(
+    work: Estimation, shared: Float, free: Float, sd: Float, about: Float | None = None
+) -> dict[str, Float]:
+    """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep.
+
+    Args:
+        sd: (n_free, reach) of what the bounded curves take.
+        about: (n_free, reach) what intervals lie about, where that is not the estimate.
+    """
     model, latent = work.model, work.latent(shared, free)
-    columns = _interval("celerity", model.celerity, latent[0], sd[0])
+    about = latent if about is None else about
+    columns = _interval("celerity", model.celerity, about[0], sd[0])
     middle = model.celerity.value(torch.from_numpy(latent[0])).numpy()
     slope = _slope(model.celerity, latent[0]) / middle
     columns["celerity_log_sd"] = slope * sd[0]
     if model.spreading is not None and model.scheme.spreading is not None:
         name = model.scheme.spreading.name
-        columns |= _interval(name, model.spreading, latent[1], sd[1])
+        columns |= _interval(name, model.spreading, about[1], sd[1])
         columns[f"{name}_sd"] = _slope(model.spreading, latent[1]) * sd[1]
     return columns
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
 from rivergrad.distributed.liveness import AGAIN
+from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.residence import WorkerLostError
 
 
 def local_settings(options: ClusterOptions, ground: Ground) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.distributed.clusters import Ground, Started
-from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.slurmqueue import job_state, slurm_time
+from rivergrad.distributed.options import LOOPBACK, ClusterOptions
+from rivergrad.distributed.slurmqueue import job_hosts, job_state, slurm_time
 from rivergrad.errors import InputError
 
 LOOK_SECONDS = 5.0
@@ -72,7 +73,10 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
         cluster.scale(jobs=options.workers)
         # once Dask has given a lost job's worker up, which takes it a while, another job takes its place
         yield Started(
-            cluster, options.workers, _Watch(cluster).problem, lambda workers: cluster.scale(jobs=workers)
+            cluster,
+            options.workers,
+            _Watch(cluster, options.interface).problem,
+            lambda workers: cluster.scale(jobs=workers),
         )
 
 
@@ -91,10 +95,10 @@ def job_settings(queue: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Watch:
-    """Says when jobs end that should be workers."""
+    """Says when jobs end that should be workers, or begin where they cannot reach this machine."""
 
-    def __init__(self, cluster: Any) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Any, interface: str) -> None:
+        self._cluster, self._interface = cluster, interface
         self._next = time.monotonic() + LOOK_SECONDS
 
     def problem(self) -> str | None:
@@ -104,4 +108,10 @@ class _Watch:
         jobs = [str(job.job_id) for job in self._cluster.workers.values() if job.job_id]
         states = {job: job_state(job) for job in jobs}
         ended = [f"job {job} is {one.state}" for job, one in states.items() if one is not None and one.ended]
-        return ", ".join(ended) or None
+        if ended or self._interface != LOOPBACK:
+            return ", ".join(ended) or None
+        here = socket.gethostname().partition(".")[0]
+        for job in jobs:
+            if others := job_hosts(job) - {here}:
+                return f"job {job} runs on {min(others)}, which cannot reach interface {LOOPBACK} of {here}"
+        return None

@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
+
+
+class _FirstPassage(torch.autograd.Function):
+    """See `first_passage_cdf`. With P = exp(−a²)/√(πDt) and G its second term, dF = P (L dD/(2D) − dL) + G d(cL/D)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(t: Tensor, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> Tensor:
+        a, second = _terms(t, celerity, diffusivity, length)
+        return 0.5 * torch.erfc(-a) + second
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        t, c, d, length = ctx.saved_tensors
+        a, second = _terms(t, c, d, length)
+        spread = (grad * torch.exp(-a * a) / torch.sqrt(torch.pi * d * t)).sum_to_size(
+            torch.broadcast_shapes(c.shape, d.shape, length.shape)
+        )
+        passed = (grad * second).sum_to_size(spread.shape)
+        passed = passed / d
+        by_c, by_length = passed * length, passed * c - spread
+        by_d = (spread / 2 - passed * c) * length / d
+        return None, by_c.sum_to_size(c.shape), by_d.sum_to_size(d.shape), by_length.sum_to_size(length.shape)
+
+
+def _terms(t: Tensor, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    scale = 2 * torch.sqrt(diffusivity * t)
+    a = (celerity * t - length) / scale
+    b = (celerity * t + length) / scale
+    return a, torch.exp(torch.log(torch.special.erfcx(b)) - a * a) / 2
 
 
 def first_passage_cdf(t: Tensor, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> Tensor:
@@ -19,10 +55,8 @@ def first_passage_cdf(t: Tensor, celerity: Tensor, diffusivity: Tensor, length: 
 
     Source: Folks & Chhikara (1978), doi:10.1111/j.2517-6161.1978.tb01039.x.
     """
-    scale = 2 * torch.sqrt(diffusivity * t)
-    a = (celerity * t - length) / scale
-    b = (celerity * t + length) / scale
-    return 0.5 * torch.erfc(-a) + torch.exp(torch.log(torch.special.erfcx(b)) - a * a) / 2
+    found: Tensor = _FirstPassage.apply(t, celerity, diffusivity, length)
+    return found
 
 
 @dataclass(frozen=True)

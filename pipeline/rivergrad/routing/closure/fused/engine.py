@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rivercut import graph
-from rivergrad.routing.closure.contour import Contour
+from rivergrad.routing.closure.fused.lasting import (
+    Paths,
+    growth_of_recurrence,
+    growth_of_responses,
+    rates_of_recurrence,
+    rates_of_responses,
+)
 from rivergrad.routing.closure.fused.points import Points, Tiling
-from rivergrad.routing.closure.fused.solve import Coefficients, Source, Table, Work, solve
+from rivergrad.routing.closure.fused.sampled import Sampled, differentiable, sample
+from rivergrad.routing.closure.fused.solve import Coefficients, Source, Work, solve
 from rivergrad.routing.closure.fused.sweeps import DOWN, WIDE_BLOCK, Cut, Net
 from rivergrad.routing.closure.fused.transforms import lengths, passes
-from rivergrad.routing.closure.kernels import transfer_functions
 from rivergrad.routing.closure.window import tolerance
-from rivergrad.routing.recurrence.problem import Index, Problem
-from rivergrad.routing.schemes.base import Moments, Recurrence, Scheme
+from rivergrad.routing.recurrence.problem import Problem
+from rivergrad.routing.schemes.base import Recurrence, Scheme
+
+log = logging.getLogger(__name__)
 
 LONGEST_PAD = 8
 """A record far shorter than the responses is followed by at most as many times its length, and damped."""
@@ -79,11 +87,11 @@ class FusedClosure:
         self.net = Net(problem, device)
         self.plain = bool(problem.inlets.size or problem.outlets.size)
         self.n_columns = problem.n_reaches
-        down = torch.from_numpy(np.array(problem.downstream, dtype=np.int64))
-        n = problem.n_reaches
-        self.downstream = torch.cat([torch.where(down >= 0, down, n), torch.tensor([n])]).to(device)
-        self.deepest = _deepest(problem.downstream)
+        index, place = self.net.index.cpu().numpy(), self.net.place.cpu().numpy()
+        down = np.asarray(problem.downstream)[index]
+        self.paths = Paths(np.where(down >= 0, place[np.maximum(down, 0)], -1), device)
         self._points: dict[tuple[int, float, int], Points] = {}
+        self._warned = False
 
     @cached_property
     def _wide(self) -> Net:
@@ -96,18 +104,10 @@ class FusedClosure:
         scheme = self.scheme if scheme is None else scheme
         parameters = {name: value.to(self.device, torch.float64) for name, value in parameters.items()}
         recurrence = scheme.recurrence(parameters, self.routing_step)
-        with torch.no_grad():
-            lead, sharp = self._lead(scheme, parameters, recurrence)
-        source: Source
-        values: tuple[Tensor, ...]
         if recurrence is not None:
-            values = ((1 - recurrence.a) / recurrence.b, recurrence.b)
-            if recurrence.jump is not None:
-                values = (*values, values[0] * (1 - recurrence.jump))
-            source = Coefficients(recurrence.sections, recurrence.delay, sharp)
+            source, values, lead = self._rational(recurrence)
         else:
-            values = tuple(parameters.values())
-            source = Table(self._spectrum(scheme, parameters), tuple(parameters))
+            source, values, lead = self._sampled(scheme, parameters, horizon)
         if lead < horizon:
             return Spectra(source, values, lead, lead, horizon, 0, 0.0, scheme.output_delay)
         length, digits = horizon + lead + 1, 0.0
@@ -115,56 +115,50 @@ class FusedClosure:
             length, digits = LONGEST_PAD * horizon + 8, DIGITS
         return Spectra(source, values, lead, None, horizon, lengths(length)[0], digits, scheme.output_delay)
 
-    def _spectrum(
-        self, scheme: Scheme, parameters: dict[str, Tensor]
-    ) -> Callable[[dict[str, Tensor], Contour], Tensor]:
-        """Transfer functions of reaches at all points, differentiable; responses no longer than they need be."""
+    def _rational(self, recurrence: Recurrence) -> tuple[Source, tuple[Tensor, ...], int]:
+        """Responses as coefficients, and the forcing steps for which they last."""
         with torch.no_grad():
-            moments = scheme.moments(parameters, self.routing_step)
-            last = _steps(
-                float(moments.mean.max()),
-                float(moments.deviation.max()) ** 2,
-                float(moments.slowest.max()),
-                1e-12,
-            )
-        steps = math.ceil(last / self.routing_step) + 2
+            rate = rates_of_recurrence(recurrence, self.routing_step)
+            index, delay = self.net.index, recurrence.delay
+            late = None if delay is None else delay[index]
+            one = replace(recurrence, a=recurrence.a[index], b=recurrence.b[index], delay=late)
+            left = self._left(partial(growth_of_recurrence, one, self.routing_step), rate)
+            seconds, b = torch.stack([left, recurrence.b.max()]).tolist()
+        values: tuple[Tensor, ...] = ((1 - recurrence.a) / recurrence.b, recurrence.b)
+        if recurrence.jump is not None:
+            values = (*values, values[0] * (1 - recurrence.jump))
+        return Coefficients(recurrence.sections, recurrence.delay, b > 1.5), values, self._lead(seconds)
 
-        def spectrum(some: dict[str, Tensor], contour: Contour) -> Tensor:
-            if (
-                scheme.transfer({k: v[:1] for k, v in some.items()}, self.routing_step, contour.z[:1])
-                is not None
-            ):
-                return transfer_functions(scheme, some, self.routing_step, contour)[0]
-            response = scheme.response(some, self.routing_step, min(steps, contour.bins))
-            return contour.spectrum(response)
+    def _sampled(
+        self, scheme: Scheme, parameters: dict[str, Tensor], horizon: int
+    ) -> tuple[Source, tuple[Tensor, ...], int]:
+        """Responses as series, and the forcing steps for which they last."""
+        step = self.routing_step
+        with torch.no_grad():
+            lengths, responses = sample(scheme, parameters, step, self.ratio, horizon)
+            rate = rates_of_responses(lengths.steps[-1], step, self.device)
+            places = [self.net.place[reaches] for reaches in lengths.reaches]
+            lead = self._lead(float(self._left(partial(growth_of_responses, places, responses, step), rate)))
+        longest, allowed = lengths.steps[-1], tolerance(torch.float32)
+        if self.paths.deepest * lengths.missing > allowed:
+            if longest == horizon * self.ratio:
+                lead = max(lead, horizon)  # nothing that the record sees is cut, but responses go on
+            elif not self._warned:
+                self._warned = True
+                days = longest * step / 86400
+                log.warning(
+                    "scheme %s: responses are cut after %g days, when %.1e of a reach's water has not left it yet",
+                    scheme.name, days, lengths.missing,
+                )  # fmt: skip
+        values = differentiable(scheme, parameters, step, self.ratio, lengths, responses)
+        return Sampled(lengths), values, lead
 
-        return spectrum
+    def _left(self, grow: Callable[[Tensor], Tensor], rate: Tensor) -> Tensor:
+        return self.paths.seconds_left(grow, rate, tolerance(torch.float32))
 
-    def _lead(
-        self, scheme: Scheme, parameters: dict[str, Tensor], recurrence: Recurrence | None
-    ) -> tuple[int, bool]:
-        """Forcing steps after which the longest path's response has ended, and whether any section alternates."""
-        moments = scheme.moments(parameters, self.routing_step)
-        slowest = moments.slowest.max()
-        b = torch.zeros_like(slowest)
-        if recurrence is not None:
-            # k far below the routing step: each step overshoots the last, for long
-            b = recurrence.b.max()
-            left = (b - 1).clamp(1e-300, 1 - 1e-12)
-            slowest = torch.maximum(slowest, -self.routing_step / torch.log(left))
-        numbers = torch.stack([*self._longest(moments), slowest, b]).tolist()
-        seconds = _steps(numbers[0], numbers[1], numbers[2], tolerance(torch.float32))
-        return math.ceil(min(seconds / self.forcing_step, 1e6)) + 2, numbers[3] > 1.5
-
-    def _longest(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Largest mean and variance of a path: sums down the tree, by doubling the distance looked ahead."""
-        total = torch.zeros(self.n_columns + 1, dtype=torch.complex128, device=self.device)
-        total[:-1] = torch.complex(moments.mean, moments.deviation**2)
-        ahead = self.downstream
-        for _ in range(self.deepest.bit_length()):
-            total = total + total[ahead]
-            ahead = ahead[ahead]
-        return total.real.max(), total.imag.max()
+    def _lead(self, seconds: float) -> int:
+        """Forcing steps after which the longest path's response has ended."""
+        return math.ceil(min(seconds / self.forcing_step, 1e6)) + 2
 
     # ---- memory
 
@@ -189,6 +183,7 @@ class FusedClosure:
         stack = 8 * net.programs(DOWN.programs) * net.depth * sweeps.tiling.sets * sweeps.tiling.points
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
+        table += prepared.source.work_bytes(table, gradient)
         most = max(net.n_slots, net.n_rows) * (spectrum + series)
         if not gradient:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
@@ -310,15 +305,3 @@ class FusedClosure:
         series = cut.points.contour.to_routing(values)[:, cut.lead * ratio : (cut.lead + cut.hop) * ratio]
         series = series.reshape(n_outlets, batch, cut.n_segments * cut.hop * ratio)[..., : time * ratio]
         return series.transpose(0, 1).to(torch.float32)
-
-
-def _steps(mean: float, variance: float, slowest: float, allowed: float) -> float:
-    """Seconds after which a response of these moments has ended but for `allowed`; see `window.first_guess`."""
-    decades = -math.log(allowed)
-    return mean + math.sqrt(2 * decades * variance) + 0.7 * decades * slowest
-
-
-def _deepest(downstream: Index) -> int:
-    """Reaches on the longest path."""
-    down = graph.as_index(downstream)
-    return int(graph.levels(down, graph.topological_order(down)).max(initial=0)) + 1

@@ -350,6 +350,22 @@ def _pass_all(
     return zr, zi, tl.sum(qr, axis=0)[None, :], tl.sum(qi, axis=0)[None, :]
 
 
+@triton.jit
+def _item(item, block, start, gain, n_tiles, first_tile, n_series, n_freq, BF: tl.constexpr):
+    """Of an item: its tile among those of the launch, the series and frequency tile, the frequencies and which of them
+    there are, the slots of the block, and the weights of runoff."""
+    local = item % n_tiles
+    tile = first_tile + local
+    band = tile // n_series
+    f = band * BF + tl.arange(0, BF)[None, :]
+    there = f < n_freq
+    begin = tl.load(start + block)
+    end = tl.load(start + block + 1)
+    gains = tl.load(gain + f, mask=there, other=0.0)
+    series = (tile % n_series).to(tl.int64)
+    return local, series, band - first_tile // n_series, f, there, begin, end, gains
+
+
 # ---- sweeps
 
 SIZES = [
@@ -471,22 +487,14 @@ def sweep_down(
 ):  # fmt: skip
     """Discharge's spectra from runoff's, block by block, and the series between blocks."""
     TILE: tl.constexpr = AT * BF
-    across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
-    inside = tl.arange(0, AT)[:, None] * BF + across
+    inside = tl.arange(0, AT)[:, None] * BF + tl.arange(0, BF)[None, :]
     waiting = stack + tl.program_id(0).to(tl.int64) * depth * SETS * TILE + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
-        block = item // n_tiles
-        local = item % n_tiles
-        tile = first_tile + local
-        series = (tile % n_series).to(tl.int64)
-        band = tile // n_series
-        f = band * BF + across
-        there = f < n_freq
-        begin = tl.load(start + block)
-        end = tl.load(start + block + 1)
-        gains = tl.load(gain + f, mask=there, other=0.0)
+        local, series, band, f, there, begin, end, gains = _item(
+            item, item // n_tiles, start, gain, n_tiles, first_tile, n_series, n_freq, BF
+        )
         for g in range(PASSES):
             first_alias = g * SETS * AT
             nr, ni, er, ei, lr, li = _points(
@@ -494,7 +502,7 @@ def sweep_down(
                 AT, SETS, RATIO, REAL, PLAIN,
             )  # fmt: skip
             _down(
-                begin, end, g, local, band - first_tile // n_series, f, there, lanes, first_alias, inside, waiting,
+                begin, end, g, local, band, f, there, lanes, first_alias, inside, waiting,
                 stack, gains, nr, ni, er, ei, lr, li,
                 record, ready, enter, enter_flow, leave, leave_flow, table, turn, rest,
                 runoff + (series * n_slots * width + f), discharge + (series * n_rows * width + f), flow,
@@ -527,28 +535,20 @@ def sweep_up(
     """
     TILE: tl.constexpr = AT * BF
     ALL: tl.constexpr = SETS * TILE
-    across = tl.arange(0, BF)[None, :]
     lanes = record + _zero(FAST)
-    inside = tl.arange(0, AT)[:, None] * BF + across
+    inside = tl.arange(0, AT)[:, None] * BF + tl.arange(0, BF)[None, :]
     waiting = stack + tl.program_id(0).to(tl.int64) * depth * ALL + inside
     mine = kept + tl.program_id(0).to(tl.int64) * most * ALL + inside
     item = tl.atomic_add(counter, 1)
     while item < n_items:
         block = tl.load(back + item // n_tiles)
-        local = item % n_tiles
-        tile = first_tile + local
-        series = (tile % n_series).to(tl.int64)
-        band = tile // n_series
-        f = band * BF + across
-        band -= first_tile // n_series
-        there = f < n_freq
+        local, series, band, f, there, begin, end, gains = _item(
+            item, block, start, gain, n_tiles, first_tile, n_series, n_freq, BF
+        )
         from_runoff = runoff + (series * n_slots * width + f)
         back_to_runoff = to_runoff + (series * n_slots * width + f)
         from_q = from_discharge + (series * n_rows * width + f)
-        begin = tl.load(start + block)
-        end = tl.load(start + block + 1)
         counts = tl.load(weight + f, mask=there, other=0.0)
-        gains = tl.load(gain + f, mask=there, other=0.0)
         undone = tl.load(undo + f, mask=there, other=0.0)
         for g in range(PASSES):
             first_alias = g * SETS * AT
@@ -821,3 +821,55 @@ def scatter_series(
     if ADD:
         value_t += tl.load(out + at, mask=good_t, other=0.0)
     tl.store(out + at, value_t, mask=good_t)
+
+
+# ---- tables of responses
+
+TABLE_SIZES = ["n_reaches", "n_freq", "first_f", "bands", "n_series"]
+
+
+@triton.jit(do_not_specialize=TABLE_SIZES)
+def pack_table(
+    values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
+    ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,
+):  # fmt: skip
+    """1 - H of some reaches into their rows of a table: from (part, alias, frequency, reach) float64."""
+    band = tl.program_id(1)
+    alias = tl.program_id(2)
+    r = tl.program_id(0) * BR + tl.arange(0, BR)
+    f = band * BF + tl.arange(0, BF)
+    good = (r < n_reaches)[None, :] & (alias < RATIO) & (first_f + f < n_freq)[:, None]
+    at = (alias * bands * BF + f).to(tl.int64)[:, None] * n_reaches + r[None, :]
+    half = RATIO * bands * BF * n_reaches.to(tl.int64)
+    real = 1.0 - tl.load(values + at, mask=good, other=1.0)
+    imag = 0.0 - tl.load(values + half + at, mask=good, other=0.0)
+    word = _word(real.to(tl.float32), imag.to(tl.float32))
+    row = tl.load(rows + r, mask=r < n_reaches, other=0)
+    to = (row * bands + band) * (ALIASES * BF) + alias * BF
+    tl.store(table + to[:, None] + tl.arange(0, BF)[None, :], tl.trans(word), mask=(r < n_reaches)[:, None])
+
+
+@triton.jit(do_not_specialize=TABLE_SIZES)
+def unpack_table(
+    values, rows, table, n_reaches, n_freq, first_f, bands, n_series,
+    ALIASES: tl.constexpr, BF: tl.constexpr, RATIO: tl.constexpr, BR: tl.constexpr,
+):  # fmt: skip
+    """Its adjoint: gradients of a table, summed over the series of each frequency tile."""
+    band = tl.program_id(1)
+    alias = tl.program_id(2)
+    r = tl.program_id(0) * BR + tl.arange(0, BR)
+    f = band * BF + tl.arange(0, BF)
+    if alias < RATIO:
+        row = tl.load(rows + r, mask=r < n_reaches, other=0)
+        real = tl.zeros([BR, BF], tl.float64)
+        imag = tl.zeros([BR, BF], tl.float64)
+        known = (r < n_reaches)[:, None] & (first_f + f < n_freq)[None, :]
+        for series in range(n_series):
+            start = ((row * bands + band) * n_series + series) * (ALIASES * BF) + alias * BF
+            word = tl.load(table + start[:, None] + tl.arange(0, BF)[None, :], mask=known, other=0)
+            real -= _real(word).to(tl.float64)
+            imag -= _imag(word).to(tl.float64)
+        at = (alias * bands * BF + f).to(tl.int64)[:, None] * n_reaches + r[None, :]
+        half = RATIO * bands * BF * n_reaches.to(tl.int64)
+        tl.store(values + at, tl.trans(real), mask=(r < n_reaches)[None, :])
+        tl.store(values + half + at, tl.trans(imag), mask=(r < n_reaches)[None, :])

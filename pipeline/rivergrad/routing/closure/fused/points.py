@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -106,6 +106,7 @@ class Points:
     delay: int = 0
     plain: bool = False
     device: torch.device = CPU
+    _waves: dict[tuple[int, int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def contour(self) -> Contour:
@@ -182,6 +183,40 @@ class Points:
         exact = torch.complex(2 * torch.sin(angle / 2) ** 2, torch.sin(angle))
         rounded = exact.to(torch.complex64)
         return rounded, (exact - rounded).to(torch.complex64)
+
+    def waves(self, blocks: int, tiling: Tiling, first: int, last: int) -> Tensor:
+        """What turns series of `blocks` forcing steps into their values at the points, but for `aliases`; float64.
+
+        Returns:
+            (routing step s, part · frequency, forcing step d): z^-(dS + s) at the frequencies of tiles first to last,
+            its real and its imaginary part.
+        """
+        key = blocks, first, last
+        if key not in self._waves:
+            if len(self._waves) > 64:
+                self._waves.clear()
+            frequency = torch.arange(
+                first * tiling.frequencies, last * tiling.frequencies, device=self.device
+            )
+            step = torch.arange(blocks * self.ratio, device=self.device).view(blocks, self.ratio).T
+            turn = torch.remainder(frequency[:, None] * step[:, None, :], self.bins).to(torch.float64)
+            angle = turn * (-2 * torch.pi / self.bins)
+            size = torch.exp(-self.contour.log_radius * step.to(torch.float64))
+            wave = torch.polar(size[:, None, :].expand_as(angle), angle)
+            self._waves[key] = torch.cat([wave.real, wave.imag], dim=1).contiguous()
+        return self._waves[key]
+
+    @cached_property
+    def aliases(self) -> Tensor:
+        """The rest of z^-(dS + s), (part · alias, s · part): what the alias turns that by, whatever the frequency."""
+        number = torch.arange(self.ratio, device=self.device)
+        turn = torch.remainder(number[:, None] * number, self.ratio).to(torch.float64)
+        real, imag = (
+            torch.cos(turn * (2 * torch.pi / self.ratio)),
+            torch.sin(turn * (-2 * torch.pi / self.ratio)),
+        )
+        both = torch.stack([torch.stack([real, -imag], dim=2), torch.stack([imag, real], dim=2)])
+        return both.view(2 * self.ratio, 2 * self.ratio)
 
     @cached_property
     def counts(self) -> Tensor:

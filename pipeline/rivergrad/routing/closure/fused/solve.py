@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.fused.points import Points, Tiling
 from rivergrad.routing.closure.fused.sweeps import (
     DELAY,
@@ -31,6 +30,9 @@ class Source(Protocol):
 
     def tile_bytes(self, net: Net, tiling: Tiling) -> int:
         """Bytes of the responses in one frequency tile, made anew for each chunk of them; 0 where they are few."""
+
+    def work_bytes(self, table_bytes: int, gradient: bool) -> int:
+        """Bytes that making so many bytes of them takes beside."""
 
     def transfer(
         self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
@@ -64,6 +66,9 @@ class Coefficients:
     _made: dict[tuple[Net, bool], Rational] = field(default_factory=dict, repr=False, compare=False)
 
     def tile_bytes(self, net: Net, tiling: Tiling) -> int:
+        return 0
+
+    def work_bytes(self, table_bytes: int, gradient: bool) -> int:
         return 0
 
     def transfer(
@@ -113,64 +118,8 @@ def _apart_from_zero(p: Tensor) -> Tensor:
     return torch.where(p.abs() < 1e-10, 1e-10, p)
 
 
-TABLE_BYTES = 1 << 30
-"""Temporary memory for making tabulated responses, about."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Responses of any other scheme, tabulated; the tensors are its parameters, (reach,) float64 each."""
-
-    spectrum: Callable[[dict[str, Tensor], Contour], Tensor]
-    names: tuple[str, ...]
-
-    def tile_bytes(self, net: Net, tiling: Tiling) -> int:
-        return net.n_slots * tiling.groups * tiling.points * 8
-
-    def _groups(self, net: Net, points: Points) -> list[slice]:
-        size = max(1, TABLE_BYTES // (6 * 16 * points.bins))
-        return [slice(a, a + size) for a in range(0, net.n_slots, size)]
-
-    def _some(
-        self, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
-    ) -> Tensor:
-        """(row, tile, point) 1 − H."""
-        w = 1 - self.spectrum(dict(zip(self.names, values, strict=True)), points.contour)
-        w = w.view(-1, 1, points.ratio, points.n_freq)
-        return tiling.pack(w, first, last)
-
-    def transfer(
-        self, net: Net, values: Sequence[Tensor], points: Points, tiling: Tiling, first: int, last: int
-    ) -> Tabulated:
-        size = tiling.groups * tiling.points
-        table = torch.empty(net.n_slots, last - first, size, dtype=torch.complex64, device=net.device)
-        with torch.no_grad():
-            for some in self._groups(net, points):
-                here = net.index[some]
-                table[some] = self._some([v[here] for v in values], points, tiling, first, last)
-        return Tabulated(table)
-
-    def gradients(
-        self,
-        net: Net,
-        values: Sequence[Tensor],
-        points: Points,
-        tiling: Tiling,
-        first: int,
-        last: int,
-        found: Tensor,
-    ) -> list[Tensor]:
-        out = [torch.zeros_like(value) for value in values]
-        for some in self._groups(net, points):
-            here = net.index[some]
-            leaves = [value[here].detach().requires_grad_() for value in values]
-            with torch.enable_grad():
-                w = self._some(leaves, points, tiling, first, last)
-            grads = torch.autograd.grad(w, leaves, found[some].to(w), allow_unused=True)
-            for total, grad in zip(out, grads, strict=True):
-                if grad is not None:
-                    total[here] = grad
-        return out
+TABLES = 4
+"""Tables of responses and their gradients take this part of the budget: a chunk of few tiles leaves most warps idle."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +153,8 @@ class Work:
 
     def chunks(self, sweeps: Sweeps, gradient: bool) -> list[tuple[int, int]]:
         """Runs of tiles that are swept at once."""
-        return sweeps.chunks(gradient, self.source.tile_bytes(self.net, sweeps.tiling))
+        tables = max(self.kept, self.budget // TABLES)
+        return sweeps.chunks(gradient, self.source.tile_bytes(self.net, sweeps.tiling), tables)
 
     def bands(self, sweeps: Sweeps, chunk: tuple[int, int]) -> tuple[int, int]:
         """Frequency tiles of a chunk."""
@@ -223,7 +173,7 @@ class _Solve(torch.autograd.Function):
     def forward(
         ctx: Any, work: Work, runoff: Tensor, early: Tensor, inflow: Tensor, *values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.work, ctx.flows = work, None
+        ctx.work, ctx.flows, ctx.transfers = work, None, None
         ctx.save_for_backward(runoff, early, inflow, *values)
         net, cut = work.net, work.cut
         points = cut.points
@@ -239,10 +189,13 @@ class _Solve(torch.autograd.Function):
             spectra = _to_spectra(work, early, runoff, first, last)
             shape = last - first, net.n_rows, spectra.shape[2]
             found = torch.empty(shape, dtype=torch.complex64, device=net.device)
-            flows = []
+            flows, transfers = [], []
             gradient = any(ctx.needs_input_grad)
+            across, one = sweeps.tiling.count(points.n_freq), work.source.tile_bytes(net, sweeps.tiling)
+            keep = gradient and len(groups) == 1 and across * one <= work.kept
             for chunk in work.chunks(sweeps, gradient):
                 transfer = work.transfer(values, sweeps, chunk)
+                transfers.append(transfer if keep else None)
                 wanted = found if net.n_rows else None
                 flow = sweeps.down(transfer, spectra, inflow[:, first:last], wanted, *chunk)
                 flows.append(flow if gradient else sweeps.outflow(flow))
@@ -253,7 +206,9 @@ class _Solve(torch.autograd.Function):
                 outflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
             if gradient and len(groups) == 1 and 2 * sweeps.n_tiles * sweeps.tile_bytes <= work.kept:
                 ctx.flows = flows  # spares the way up a way down
-            del flows
+            if keep:
+                ctx.transfers = transfers
+            del flows, transfers
             if net.n_rows:
                 series = to_series(found, points.length)
                 del found
@@ -285,7 +240,10 @@ class _Solve(torch.autograd.Function):
             back = torch.empty_like(spectra)
             entered = []
             for number, chunk in enumerate(work.chunks(sweeps, True)):
-                transfer = work.transfer(values, sweeps, chunk)
+                if ctx.transfers is None:
+                    transfer = work.transfer(values, sweeps, chunk)
+                else:
+                    transfer = ctx.transfers[number]
                 if ctx.flows is None:
                     flow = sweeps.down(transfer, spectra, inflow[:, first:last], None, *chunk)
                 else:
@@ -315,7 +273,7 @@ class _Solve(torch.autograd.Function):
                     if out is not None:
                         scatter(series, out, cut, first, since, 0, high, scale_in, add=first > 0)
                 del series
-        ctx.flows = None
+        ctx.flows = ctx.transfers = None
         assert to_values is not None
         return None, to_runoff, to_early, to_inflow, *to_values
 

@@ -87,6 +87,8 @@ class Net:
         record[:n, :3] = np.stack([layout.op, row_of[layout.column], layout.column], axis=1)
         self.record = self._put(record)
         self.index = self._put(layout.column).to(torch.int64)
+        self.place = torch.empty_like(self.index)
+        self.place[self.index] = torch.arange(self.index.numel(), device=device)
         self.enter, self.leave = self._put(layout.enter), self._put(layout.leave)
         inlet, outlet = self.n_crossings, self.n_crossings + self.n_inlets
         self.enter_flow = self._put(self._flow(layout.enter_flow, inlet))
@@ -150,12 +152,15 @@ class Sweeps:
     def programs_up(self) -> int:
         return max(1, min(self.net.programs(UP.programs), self.budget // self.block_bytes))
 
-    def chunks(self, gradient: bool, table_bytes: int = 0) -> list[tuple[int, int]]:
-        """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles."""
+    def chunks(self, gradient: bool, table_bytes: int = 0, tables: int = 0) -> list[tuple[int, int]]:
+        """Runs of tiles that stay within the budget; with tables of responses, of whole frequency tiles.
+
+        `tables` bounds their bytes, `table_bytes` for each frequency tile.
+        """
         along = self.n_series
         most = max(1, self.budget // (self.tile_bytes * (2 if gradient else 1)))
         if table_bytes:
-            bands = max(1, self.budget // (table_bytes * (2 if gradient else 1)))
+            bands = max(1, tables // (table_bytes * (2 if gradient else 1)))
             most = max(1, min(most // along, bands)) * along
         count = -(-self.n_tiles // most)
         size = -(-self.n_tiles // count)
@@ -316,7 +321,7 @@ class Sweeps:
 
         Returns:
             tiles of the gradient of the inflows; and sums for `Coefficients`, (number, slot), or the
-            gradient of the table.
+            gradient of the table, of each series.
         """
         net = self.net
         room = UP_HEAVY if self._heavy(transfer) else UP
@@ -360,7 +365,7 @@ class Sweeps:
         entered = from_flow[net.n_crossings :][: net.n_inlets]
         if isinstance(transfer, Rational):
             return entered, found.to(torch.float64).sum(dim=2)
-        return entered, found.view(net.n_slots, tiles // self.n_series, self.n_series, -1).sum(dim=2)
+        return entered, found
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,11 @@
 #define ENTER 16  // series from elsewhere enter
 #define LEAVE 32  // the series is wanted elsewhere
 #define ROOT 64   // nothing downstream in this block
+#define KEPT 128    // `adjoint.cu` keeps the errors of this reach
+#define SETTLE 256  // and centres the series after it
+
+#define WIDTH ((int)(16 / sizeof(real)))
+struct alignas(16) Quad { real c[WIDTH]; };  // numbers read or written at once
 
 struct alignas(16) Slot { real c[COLUMNS]; };  // coefficients
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numba import njit
@@ -14,8 +16,8 @@ from rivergrad.routing.recurrence.problem import Index, Problem
 
 Int32 = NDArray[np.int32]
 
-LEAF, FRESH, PUSH, POP, ENTER, LEAVE, ROOT = (1 << k for k in range(7))
-"""What to do at a reach; the same numbers stand in `sweep.cu`."""
+LEAF, FRESH, PUSH, POP, ENTER, LEAVE, ROOT, KEPT, SETTLE = (1 << k for k in range(9))
+"""What to do at a reach; the same numbers stand in `common.cu`."""
 
 DEPTH = 10
 """Branches that may wait at once. A branch that waits is at least as large as the one worked on, so blocks of
@@ -29,7 +31,7 @@ class Layout:
     Attributes:
         start: (block + 1,) first slot of each block. A block comes after those that it waits for, and those with
             the longest way still to go come first, so that short ways are left to fill the end.
-        back: (block,) the same the other way, for the adjoint.
+        back: (block,) the other way, for the adjoint: after those that it waits for, see `_back`.
         op: (slot,) what to do there.
         column: (slot,) position of the reach.
         enter, enter_flow: (slot + 1,) and what they point into: series between blocks, or ~i for inlet i.
@@ -69,6 +71,21 @@ class Layout:
         ends = after[self.start[1:] - 1] if self.n_slots else np.zeros(0, np.int64)
         return place.astype(np.int32), int((ends - begin).max(initial=1))
 
+    def kept(self, panel: int, rows: int) -> tuple[Int32, Int32, int]:
+        """What `adjoint.cu` keeps of each reach: a row, and `rows` of errors where they can't be made again.
+
+        Args:
+            panel: reaches that it holds in shared memory at once; errors are made again from within a panel.
+            rows: that the errors of a reach take.
+
+        Returns:
+            (slot,) what to do, with KEPT and SETTLE; (slot,) first row of the errors in the block's scratch; and the
+            rows of the block that takes most.
+        """
+        op, place = self.op.copy(), np.zeros_like(self.op)
+        most = _keep(self.start, op, place, panel, rows)
+        return op, place, most
+
 
 SMALLEST_BLOCK, USUAL_BLOCK, LARGEST_BLOCK = 8, 128, 512
 """Large blocks pass fewer series through memory; small ones keep a GPU busy that has few of them."""
@@ -76,6 +93,12 @@ BLOCKS_WANTED = 3072
 """Blocks get smaller than usual where there would be fewer of them than this."""
 BLOCKS_ENOUGH = 3400
 """Blocks get larger than usual where there would be more of them than this."""
+
+APART = 64
+"""Blocks that the adjoint begins between a block and one that waits for it, so that it has not to wait long."""
+
+CENTRED = 12
+"""Reaches other than headwaters after which `adjoint.cu` makes a series small again."""
 
 LAST_BLOCK = 4
 """Small basins are put together in blocks of this part of a block: a few more blocks, but none that has to wait."""
@@ -196,17 +219,73 @@ def _place(down: Index, block_reaches: int) -> tuple[Index, Index, Index, Index,
 
 
 def _back(above: Index, below: Index, n_blocks: int) -> Index:
-    """Blocks by how many lie above them one after the other, most first, given the blocks of each crossing."""
+    """Blocks in an order for the adjoint, given the blocks of each crossing: those with most blocks above them one
+    after the other first, but each, where there are others, well after the one that it waits for."""
     order = np.argsort(below, kind="stable")  # blocks are numbered downstream
     height = np.zeros(n_blocks, np.int64)
     _heights(above[order], below[order], height)
-    return np.argsort(-height, kind="stable")
+    apart = min(APART, 4 * n_blocks // (5 * (int(height.max(initial=0)) + 1)))
+    upstream = above[order].tolist()
+    pointer = np.searchsorted(below[order], np.arange(n_blocks + 1)).tolist()
+    waits_for = np.bincount(above, minlength=n_blocks)
+    key = (-height).tolist()
+    ready = [(key[b], b) for b in np.flatnonzero(waits_for == 0).tolist()]
+    heapify(ready)
+    left = waits_for.tolist()
+    later: deque[tuple[int, int, int]] = deque()
+    found: list[int] = []
+    while ready or later:
+        while later and (later[0][0] <= len(found) or not ready):
+            heappush(ready, later.popleft()[1:])
+        block = heappop(ready)[1]
+        for above_it in upstream[pointer[block] : pointer[block + 1]]:
+            left[above_it] -= 1
+            if left[above_it] == 0:
+                later.append((len(found) + apart, key[above_it], above_it))
+        found.append(block)
+    return np.array(found, np.int64)
 
 
 @njit(cache=True)
 def _heights(above: Index, below: Index, height: Index) -> None:  # pragma: no cover - compiled
     for k in range(above.size):
         height[below[k]] = max(height[below[k]], height[above[k]] + 1)
+
+
+@njit(cache=True)
+def _keep(start: Int32, op: Int32, place: Int32, panel: int, rows: int) -> int:  # pragma: no cover - compiled
+    """Set KEPT, SETTLE and the places of errors; the rows of the largest block.
+
+    Errors are made again at a reach whose inflow is that of headwaters right before it in the panel, and of at most
+    one reach before those, whose errors are kept and whose series goes on as it is."""
+    most = 1
+    for block in range(start.size - 1):
+        begin, end = start[block], start[block + 1]
+        row = end - begin
+        first = begin  # slot from which on the inflow can be made again; -1 where it can't
+        number = 0
+        for slot in range(begin, end):
+            what = op[slot]
+            if what & FRESH:
+                first = slot
+            if what & LEAF:
+                continue
+            number += 1
+            centred = number % CENTRED == 0
+            whole = first >= 0 and first < slot and (first - begin) // panel == (slot - begin) // panel
+            if whole and not what & ENTER:
+                first = -1
+            else:
+                op[slot] |= KEPT
+                place[slot] = row
+                row += rows
+                first = slot
+            if centred:
+                op[slot] |= SETTLE
+            if centred or what & POP:
+                first = -1
+        most = max(most, row)
+    return most
 
 
 @njit(cache=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ MOST_STEPS = 24
 WARPS = 2
 """Warps of a CUDA block. They share nothing: what fits on the device counts in units of this."""
 BLOCKS = {torch.float32: 6, torch.float64: 4}
-"""CUDA blocks of `simulate.cu` that a multiprocessor holds: more would have too few registers."""
+"""CUDA blocks of `simulate.cu` and `adjoint.cu` that a multiprocessor holds: more would have too few registers."""
 SHELF_BYTES = 10_000
 """Shared memory of a warp for series that wait."""
 
@@ -48,17 +48,21 @@ class Case:
     delay: bool
     grid: bool
     lanes: int = 32
-    simulation: bool = False  # `simulate.cu`, which keeps nothing for a gradient, in place of `sweep.cu`
+    source: Literal["sweep", "simulate", "adjoint"] = "sweep"
 
     @property
-    def can_simulate(self) -> bool:
-        """Whether `simulate.cu` does this: a lane holds whole forcing steps, and a reach is a single section."""
+    def plain(self) -> bool:
+        """Whether `simulate.cu` and `adjoint.cu` do this: a lane holds a forcing step, and a reach is one section."""
         plain = self.sections == 1 and not (self.delay or self.jump or self.late)
         return plain and self.steps == self.ratio and self.ratio > MOST_STEPS // 2
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        return ("simulate",) if self.simulation else ("forward", "backward")
+        if self.source == "simulate":
+            return ("simulate",)
+        if self.source == "adjoint":
+            return ("backward",)
+        return ("forward",) if self.plain else ("forward", "backward")
 
     @property
     def steps(self) -> int:
@@ -96,6 +100,12 @@ class Case:
         return self.sections == 1 and not self.delay and self.steps <= self.ratio
 
     @property
+    def error_rows(self) -> int:
+        """Rows of lanes that the errors of a reach take in scratch memory."""
+        width = 16 // self.dtype.itemsize  # numbers that `adjoint.cu` writes at once
+        return -(-self.steps // width) * width if self.plain else self.sections * self.steps
+
+    @property
     def definitions(self) -> dict[str, str]:
         return {
             "real": "float" if self.dtype == torch.float32 else "double",
@@ -112,14 +122,15 @@ class Case:
             "LATE": str(int(self.late)),
             "DELAY": str(int(self.delay)),
             "GRID": str(int(self.grid)),
+            "PLAIN": str(int(self.plain)),
             "BLOCKS": str(BLOCKS[self.dtype]),
-            "COLUMNS": str(COLUMNS if self.simulation else 8),
+            "COLUMNS": str(COLUMNS if self.source == "simulate" else 8),
         }
 
 
 def source(case: Case) -> str:
     """The CUDA source of a case."""
-    names = ("common.cu", "simulate.cu" if case.simulation else "sweep.cu")
+    names = ("common.cu", f"{case.source}.cu")
     return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)
 
 

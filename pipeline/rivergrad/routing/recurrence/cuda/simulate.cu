@@ -16,7 +16,6 @@
 #define PITCH (PANEL + 1)  // no two lanes in one bank
 #define HALF (STEPS / 2)
 #define HELD 2             // series that wait in registers
-#define WIDTH ((int)(16 / sizeof(real)))
 #define QUADS ((STEPS + 3 + WIDTH - 1) / WIDTH)            // of a series that waits
 #define POWERS ((STEPS - HALF + WIDTH - 1) / WIDTH)        // of the powers of decay in half a day
 
@@ -28,7 +27,6 @@ enum { DECAY, D, GIVEN, TO_M, W, H, TO_S, NONE, AFTER, WEIGHT, BEFORE, CENTRE };
 enum { SHARE = D, GATHER = GIVEN };
 struct alignas(16) Part { real c[4]; };  // of them, read at once
 
-struct alignas(16) Quad { real c[WIDTH]; };
 struct alignas(16) Work {  // a reach
     Slot slot;
     real m;

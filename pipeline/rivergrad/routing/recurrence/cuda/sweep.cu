@@ -9,6 +9,7 @@
 //   PANEL     reaches whose runoff and discharge are in shared memory at once, LANES or a half
 //   DEPTH     series that may wait while another branch of the tree is worked on, SHELVES of them in shared memory
 //   JUMP, LATE, DELAY, GRID   1 or 0: RAPID's runoff, RAPID's mean, pure lag, runoff from a grid's cells
+//   PLAIN     1 or 0: whether `adjoint.cu` has the adjoint
 //
 // A tile is a warp's share of time: each lane holds STEPS routing steps, in registers. A warp takes the reaches
 // of its block in postorder, the larger branch first, so that the series of the reach just upstream is what
@@ -648,6 +649,7 @@ forward(const int* start, const int* op, const int* column, const int* target, c
     }
 }
 
+#if !PLAIN  // which has an adjoint of its own, `adjoint.cu`
 // The adjoint of one tile of one block, downstream to upstream, from the errors e of `down<true>`.
 //   ge = a gq + b mu;  mu += gq - ge;  gx = ge;  ga += gq e;  gb += mu_old e
 __device__ __forceinline__ void up(
@@ -980,3 +982,4 @@ backward(const int* start, const int* op, const int* column, const int* target, 
         }
     }
 }
+#endif

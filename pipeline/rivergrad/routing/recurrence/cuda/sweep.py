@@ -22,7 +22,7 @@ SLOW = 0.01
 """A b below which it keeps its own digits rather than those of 1 − b."""
 LEG = 50
 """Tiles of time for which a warp keeps a block in `simulate.cu`."""
-SCRATCH_BYTES = 1 << 27
+SCRATCH_BYTES = 1 << 30
 """Scratch memory of the backward pass, about."""
 
 
@@ -62,7 +62,7 @@ class CudaSweep:
         self.device = self._device(device)
         self.block_reaches = usual_block(problem.n_reaches) if block_reaches is None else block_reaches
         self._layouts: dict[bool, tuple[Layout, dict[str, Tensor]]] = {}
-        self._places: dict[tuple[bool, int], tuple[Tensor, int]] = {}
+        self._places: dict[tuple[int, ...], tuple[Tensor, Tensor, int]] = {}
         self._simulated: tuple[Filter, Tensor] | None = None
         self._chains: Chains | None = None
         # each wanted reach once; repeats and the order asked for come afterwards
@@ -110,25 +110,29 @@ class CudaSweep:
             grid=self.problem.grid is not None,
             lanes=self._lanes,
         )
-        return case if keep or not case.can_simulate else replace(case, simulation=True)
+        return case if keep or not case.plain else replace(case, source="simulate")
 
     def layout(self, leaves: bool) -> tuple[Layout, dict[str, Tensor]]:
         """How the network lies on warps, here and on the device."""
         if leaves not in self._layouts:
             layout = make_layout(self.problem, self.block_reaches, leaves)
-            names = ("start", "back", "op", "column", "enter", "enter_flow", "leave", "leave_flow")
+            names = ("start", "back", "column", "enter", "enter_flow", "leave", "leave_flow")
             arrays = {name: self._put(getattr(layout, name)) for name in names}
             arrays["target"] = self._put(self._row_of[layout.column])
-            arrays["index"] = arrays["column"].to(torch.int64)
             self._layouts[leaves] = layout, arrays
         return self._layouts[leaves]
 
-    def _place(self, case: module.Case) -> tuple[Tensor, int]:
-        """Where the errors of each slot stand in scratch memory, and the rows of the largest block."""
-        key = case.leaves, case.sections * case.steps
+    def _place(self, case: module.Case) -> tuple[Tensor, Tensor, int]:
+        """What to do at each slot, where its errors stand in scratch memory, and the rows of the largest block."""
+        key = case.leaves, case.plain and case.panel, case.error_rows
         if key not in self._places:
-            place, most = self.layout(case.leaves)[0].places(key[1])
-            self._places[key] = self._put(place), most
+            layout, _ = self.layout(case.leaves)
+            op = layout.op
+            if case.plain:
+                op, place, most = layout.kept(case.panel, case.error_rows)
+            else:
+                place, most = layout.places(case.error_rows)
+            self._places[key] = self._put(op), self._put(place), most
         return self._places[key]
 
     def forward(
@@ -188,12 +192,12 @@ class CudaSweep:
         flow = new((batch, layout.n_flows, tiles, case.steps + 1, case.lanes))
         done = torch.zeros((batch, layout.n_flows), dtype=torch.int32, device=self.device)
         delay, delay_at, line = self._delays(filter_)
-        if self._simulated is None or self._simulated[0] is not filter_ or not case.simulation:
+        if self._simulated is None or self._simulated[0] is not filter_ or case.source != "simulate":
             self._simulated = None  # before there are others
             columns = self._coefficients(case, filter_)
         else:
             columns = self._simulated[1]
-        if case.simulation:  # likely wanted again, for the next chunk of time
+        if case.source == "simulate":  # likely wanted again, for the next chunk of time
             self._simulated = filter_, columns
         kept = new((batch, tiles, case.sections, layout.n_slots)) if keep else None
         kept_line = new((batch, tiles, line)) if keep else None
@@ -212,7 +216,7 @@ class CudaSweep:
             state,
             np.int64(state.shape[1]),
         )
-        if case.simulation and layout.n_blocks and batch and time:
+        if case.source == "simulate" and layout.n_blocks and batch and time:
             blocks = self._blocks(case, "simulate", layout.n_blocks * batch)
             # where each block has a warp of its own, that one may as well go on to the end
             leg = self._leg if blocks * module.WARPS < layout.n_blocks * batch else tiles
@@ -266,10 +270,11 @@ class CudaSweep:
     ) -> Gradients:
         """Gradients of everything, given those of everything that `forward` returned."""
         case = self._case(filter_)
+        if case.plain:
+            case = replace(case, source="adjoint")
         batch, time, _ = runoff.shape
         n = self.problem.n_reaches
-        layout, _ = self.layout(case.leaves)
-        _, most_rows = self._place(case)
+        layout, arrays = self.layout(case.leaves)
         tiles = -(-time // case.tile_days)
         if self._order is not None:
             rows = runoff.new_zeros((batch, time, self.n_rows))
@@ -285,19 +290,8 @@ class CudaSweep:
         g_inflow = torch.empty_like(inflow)
         g_before = self._turned(filter_, g_state.clone())
         if layout.n_blocks and batch and time:
-            room = case.lanes * case.steps
-            one = module.WARPS * (most_rows * case.lanes + room)
-            affordable = max(1, SCRATCH_BYTES // (one * self.dtype.itemsize))
-            # fewer than fit would leave the device idle for less than the memory is worth
-            blocks = self._blocks(case, "backward", layout.n_blocks * batch)
-            blocks = min(blocks, max(affordable, blocks // 2))
-            arguments = (
-                *self._network(case),
-                self.layout(case.leaves)[1]["back"],
-                *self._grid,
-                saved.coefficients,
-                delay,
-                delay_at,
+            blocks, scratch, scratch_rows = self._scratch(case, layout.n_blocks * batch)
+            series = (
                 np.int32(n),
                 runoff,
                 np.int32(runoff.shape[2]),
@@ -315,29 +309,38 @@ class CudaSweep:
                 g_before,
                 np.int64(state.shape[1]),
                 saved.kept,
-                saved.kept_line,
-                np.int64(line),
-                new((batch, line)),
-                g_a,
-                g_b,
-                g_jump,
-                g_runoff,
-                new(blocks * one),
-                np.int64(most_rows),
-                np.int32(time),
-                np.int32(tiles),
-                np.int32(batch),
-                torch.zeros(1, dtype=torch.int32, device=self.device),
             )
+            size = np.int32(time), np.int32(tiles), np.int32(batch)
+            ticket = torch.zeros(1, dtype=torch.int32, device=self.device)
+            start = *self._network(case), arrays["back"], *self._grid, saved.coefficients
+            results: tuple[Any, ...]
+            if case.plain:
+                results = g_a, g_b, g_runoff, scratch, np.int64(scratch_rows)
+                arguments: tuple[Any, ...] = (*start, *series, *results, *size, ticket)
+            else:
+                lines = saved.kept_line, np.int64(line), new((batch, line))
+                results = g_a, g_b, g_jump, g_runoff, scratch, np.int64(scratch_rows)
+                arguments = (*start, delay, delay_at, *series, *lines, *results, *size, ticket)
             self._launch(case, self.device.index, "backward", blocks, arguments)
         return Gradients(
-            a=g_a.sum(0),
-            b=g_b.sum(0),
+            a=_summed(g_a),
+            b=_summed(g_b),
             jump=None if g_jump is None else g_jump.sum(0),
             runoff=g_runoff,
             inflow=g_inflow,
             state=self._turned(filter_, g_before),
         )
+
+    def _scratch(self, case: module.Case, items: int) -> tuple[int, Tensor, int]:
+        """CUDA blocks of the backward pass, their scratch memory, and the rows of a warp in it."""
+        _, _, rows = self._place(case)
+        room = 0 if case.plain else case.steps  # for a tile in the order of time
+        one = module.WARPS * (rows + room) * case.lanes
+        blocks = self._blocks(case, "backward", items)
+        # fewer than half of what fits would leave the device idle for less than the memory is worth
+        affordable = max(1, SCRATCH_BYTES // (one * self.dtype.itemsize))
+        blocks = min(blocks, max(affordable, blocks // 2))
+        return blocks, torch.empty(blocks * one, dtype=self.dtype, device=self.device), rows
 
     def _blocks(self, case: module.Case, name: str, items: int) -> int:
         """CUDA blocks to start: as many as its share of the device holds at once, or as there is work for."""
@@ -347,9 +350,13 @@ class CudaSweep:
     def _network(self, case: module.Case) -> tuple[Any, ...]:
         layout, arrays = self.layout(case.leaves)
         names = ("enter", "enter_flow", "leave", "leave_flow")
+        op, place, _ = self._place(case)
         return (
-            *(arrays[name] for name in ("start", "op", "column", "target")),
-            self._place(case)[0],
+            arrays["start"],
+            op,
+            arrays["column"],
+            arrays["target"],
+            place,
             *(arrays[name] for name in names),
             np.int32(layout.n_slots),
             np.int32(layout.n_blocks),
@@ -366,7 +373,7 @@ class CudaSweep:
         a = a.to(self.dtype).to(torch.float64)
         steps = case.steps
         layout, arrays = self.layout(case.leaves)
-        if case.simulation:
+        if case.source == "simulate":
             if self._chains is None:
                 self._chains = chains(layout, self.device)
             return coefficients(self._chains, a, b, steps, self.dtype)
@@ -382,7 +389,7 @@ class CudaSweep:
             decay ** (steps // 2),
             torch.where(b > 0, (1 - a) / torch.where(b > 0, b, 1.0), torch.inf),
         ]
-        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, arrays["index"])
+        return torch.stack(columns, dim=1).to(self.dtype).index_select(0, arrays["column"])
 
     def _delays(self, filter_: Filter) -> tuple[Tensor | None, Tensor | None, int]:
         """Steps each reach delays by, where its line begins, and the length of all lines."""
@@ -405,3 +412,8 @@ class CudaSweep:
         first = state.shape[1] - back.size
         state[:, first:] = state[:, first + self._put(back)]
         return state
+
+
+def _summed(series: Tensor) -> Tensor:
+    """The sum over the batch; memory is tight here, and most batches are of one."""
+    return series[0] if series.shape[0] == 1 else series.sum(0)
