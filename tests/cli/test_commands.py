@@ -205,7 +205,9 @@ def test_submit_prints_the_script(tmp_path: Path) -> None:
         "--partition=night",
         "--constraint=ib",
     }
-    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 --cpus-per-task=1 --kill-on-bad-exit=1 \\")
+    assert lines.index("module load mpi") < lines.index(
+        "srun --mpi=pmi2 --cpus-per-task=1 --kill-on-bad-exit=1 \\"
+    )
     assert subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False).returncode == 0
     assert list(tmp_path.iterdir()) == []
 
