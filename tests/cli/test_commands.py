@@ -205,7 +205,9 @@ def test_submit_prints_the_script(tmp_path: Path) -> None:
         "--partition=night",
         "--constraint=ib",
     }
-    assert lines.index("module load mpi") < lines.index("srun --mpi=pmi2 --cpus-per-task=1 --kill-on-bad-exit=1 \\")
+    assert lines.index("module load mpi") < lines.index(
+        "srun --mpi=pmi2 --cpus-per-task=1 --kill-on-bad-exit=1 \\"
+    )
     assert subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False).returncode == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -346,6 +348,12 @@ def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.Monk
         assert status(f"N/A {slurm} 2 None") == [
             f"demo: {said}, step 0", f"Slurm job 17: {slurm}, queued again 2 times"
         ]  # fmt: skip
+    (run / "run.json").write_text('{"name": "demo", "status": "stopped"}')
+    assert (
+        status("N/A TIMEOUT 0 None")[0] == "demo: timeout, step 0"
+    )  # in the time that Slurm leaves before it kills
+    assert status("N/A FAILED 0 None")[0] == "demo: stopped, step 0"
+    (run / "run.json").write_text('{"name": "demo", "status": "running"}')
     pretend(programs, "squeue", "exit 1")  # it has forgotten the job: the accounting may know it
     pretend(programs, "sacct", "echo '17|CANCELLED by 1000'")
     assert call("status", run).stdout.splitlines()[0] == "demo: cancelled, step 0"
