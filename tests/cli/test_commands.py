@@ -352,7 +352,8 @@ def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.Monk
     assert (
         status("N/A TIMEOUT 0 None")[0] == "demo: timeout, step 0"
     )  # in the time that Slurm leaves before it kills
-    assert status("N/A FAILED 0 None")[0] == "demo: stopped, step 0"
+    for slurm, said in (("FAILED", "stopped"), ("COMPLETING", "stopped"), ("RUNNING", "starting")):
+        assert status(f"N/A {slurm} 0 None")[0] == f"demo: {said}, step 0"
     (run / "run.json").write_text('{"name": "demo", "status": "running"}')
     pretend(programs, "squeue", "exit 1")  # it has forgotten the job: the accounting may know it
     pretend(programs, "sacct", "echo '17|CANCELLED by 1000'")

@@ -188,7 +188,7 @@ def _state(own: str | None, job: JobState | None, run: Path) -> str:
         return job.state.replace("_", " ").lower()  # cancelled, timeout, out of memory, node fail, failed
     if own is None:
         return "not begun" if job is None else "starting"
-    if own == "stopped" and job is not None and not job.ended:
+    if own == "stopped" and job is not None and not job.ended and job.state != "COMPLETING":
         return "starting"
     if own == "running" and is_abandoned(run):
         return "killed"
