@@ -273,18 +273,23 @@ def test_a_job_goes_on_only_from_new_checkpoints(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     words = ("submit", DEMO, "--dry-run", "--profile", "configs/mpi.yaml", "--set", "compute.workers=2")
     words = (*words, "--set", "compute.slurm.launcher=go", "--set", f"output={run}")
-    for setting, works, queues in (
-        ("seed=2", "", True),
-        (late, "", False),
-        (late, "echo > c/step-000004.npz", True),
+    in_vain = "no checkpoint within the time limit"
+    for setting, works, code, said in (
+        ("seed=2", "", 75, "stopped; queueing again"),
+        (late, "", 75, in_vain),
+        (late, "echo > c/step-000004.npz", 75, "stopped; queueing again"),
+        ("seed=2", "", 137, "killed (out of memory?) before any new checkpoint"),
+        ("seed=2", "echo > c/step-000008.npz", 137, "stopped; queueing again"),
+        (late, "", 2, ""),
     ):
         script = call(*words, "--set", setting).stdout
         (run / "c").mkdir(parents=True, exist_ok=True)
-        pretend(tmp_path, "go", f"cd '{run}'; {works}\nexit 75")
+        pretend(tmp_path, "go", f"cd '{run}'; {works}\nexit {code}")
         done = subprocess.run(["bash"], input=script, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 75, done.stderr
-        assert (tmp_path / "asked").exists() == queues
-        assert ("stopped; queueing again" if queues else "no checkpoint within the time limit") in done.stdout
+        assert done.returncode == code, done.stderr
+        assert (tmp_path / "asked").exists() == ("again" in said)
+        assert said in done.stdout
+        assert said or not done.stdout
         (tmp_path / "asked").unlink(missing_ok=True)
     assert "compute.slurm: found notice 7200 s with time 3600 s" in refused(
         *words, "--set", "compute.slurm.notice=2h"
@@ -348,6 +353,13 @@ def test_submit_and_status_with_a_queue(tmp_path: Path, monkeypatch: pytest.Monk
         assert status(f"N/A {slurm} 2 None") == [
             f"demo: {said}, step 0", f"Slurm job 17: {slurm}, queued again 2 times"
         ]  # fmt: skip
+    (run / "run.json").write_text('{"name": "demo", "status": "stopped"}')
+    assert (
+        status("N/A TIMEOUT 0 None")[0] == "demo: timeout, step 0"
+    )  # in the time that Slurm leaves before it kills
+    for slurm, said in (("FAILED", "stopped"), ("COMPLETING", "stopped"), ("RUNNING", "starting")):
+        assert status(f"N/A {slurm} 0 None")[0] == f"demo: {said}, step 0"
+    (run / "run.json").write_text('{"name": "demo", "status": "running"}')
     pretend(programs, "squeue", "exit 1")  # it has forgotten the job: the accounting may know it
     pretend(programs, "sacct", "echo '17|CANCELLED by 1000'")
     assert call("status", run).stdout.splitlines()[0] == "demo: cancelled, step 0"

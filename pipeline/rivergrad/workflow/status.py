@@ -180,11 +180,15 @@ def _state(own: str | None, job: JobState | None, run: Path) -> str:
         return own
     if job is not None and job.waits:
         return "requeued" if job.restarts else "queued"
-    if job is not None and job.ended and (own in (None, "running") or job.state == "CANCELLED"):
+    if (
+        job is not None
+        and job.ended
+        and (own in (None, "running") or job.state not in ("COMPLETED", "FAILED"))
+    ):
         return job.state.replace("_", " ").lower()  # cancelled, timeout, out of memory, node fail, failed
     if own is None:
         return "not begun" if job is None else "starting"
-    if own == "stopped" and job is not None and not job.ended:
+    if own == "stopped" and job is not None and not job.ended and job.state != "COMPLETING":
         return "starting"
     if own == "running" and is_abandoned(run):
         return "killed"
