@@ -106,6 +106,31 @@ def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
     forget("early")
 
 
+def test_who_cannot_send_does_not_wait_for_an_answer() -> None:
+    calls = chain("add", "add", "add")
+    share = share_out("torn", 0, make_batches(calls, {0: 0, 1: 1, 2: 0}), None, ["a", "b"])["a"]
+
+    class Torn:
+        async def rivergrad_mail(self, **message: Any) -> None:
+            raise OSError("the line is cut")
+
+    with ThreadPoolExecutor(1) as pool:
+        worker = SimpleNamespace(
+            executors={"default": pool},
+            status=SimpleNamespace(name="running"),
+            handlers={},
+            rpc=lambda _: Torn(),
+        )
+        for key in (0, 2):
+            create("torn", key, Reach, key)
+        open_exchange(worker)
+        began = time.monotonic()
+        found = asyncio.run(worker.handlers["rivergrad_work"](share))
+        assert time.monotonic() - began < 10
+    assert "did not reach the worker at b (the line is cut)" in found["exception_text"]
+    forget("torn")
+
+
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")  # of connections that broke
 @pytest.mark.timeout(120)

@@ -127,7 +127,11 @@ class Exchange:
         except Exception as error:
             for task in sends:
                 task.cancel()
-            return dict(error_message(error))  # which Dask does not log as one of its own
+            unsent = [found for found in await asyncio.gather(*sends, return_exceptions=True) if found]
+            lost = [found for found in unsent if isinstance(found, WorkerLostError)]
+            return dict(
+                error_message(lost[0] if lost else error)
+            )  # which Dask does not log as one of its own
         finally:
             self._close(share.run, share.sweep)
         return {"status": "OK", "report": to_serialize(report)}
@@ -153,12 +157,18 @@ class Exchange:
     async def _send(self, share: Share, address: str, names: Sequence[Series], values: Sequence[Any]) -> None:
         from distributed.protocol.serialize import to_serialize
 
-        await self._worker.rpc(address).rivergrad_mail(
-            run=share.run,
-            sweep=share.sweep,
-            names=pickle.dumps(list(names)),
-            values=[to_serialize(value) for value in values],
-        )
+        try:
+            await self._worker.rpc(address).rivergrad_mail(
+                run=share.run,
+                sweep=share.sweep,
+                names=pickle.dumps(list(names)),
+                values=[to_serialize(value) for value in values],
+            )
+        except Exception as error:  # nothing will come back of what does not get there: do not wait for it
+            await self.abandon(share.run, share.sweep)
+            raise WorkerLostError(
+                f"boundary series did not reach the worker at {address} ({error})"
+            ) from error
 
     def _carry_out(self, share: Share, send: Any) -> Report:
         here: dict[Series, Any] = {}
