@@ -838,7 +838,9 @@ def pack_table(
     alias = tl.program_id(2)
     r = tl.program_id(0) * BR + tl.arange(0, BR)
     f = band * BF + tl.arange(0, BF)
-    good = (r < n_reaches)[None, :] & (alias < RATIO) & (first_f + f < n_freq)[:, None]
+    # (a comparison of scalars makes a mask that Triton 3.9's interpreter does not take)
+    last_f = tl.where(alias < RATIO, n_freq - first_f, 0)
+    good = (r < n_reaches)[None, :] & (f < last_f)[:, None]
     at = (alias * bands * BF + f).to(tl.int64)[:, None] * n_reaches + r[None, :]
     half = RATIO * bands * BF * n_reaches.to(tl.int64)
     real = 1.0 - tl.load(values + at, mask=good, other=1.0)
