@@ -19,7 +19,7 @@ import pytest
 from rivergrad.distributed.boundary import pack
 from rivergrad.distributed.calls import Call, make_batches
 from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
-from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor
+from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor, with_restarts
 from rivergrad.distributed.lost import WorkerLostError
 from rivergrad.distributed.residence import create, forget
 from rivergrad.distributed.totals import Total
@@ -163,3 +163,12 @@ def test_who_waits_gives_up_when_another_fails() -> None:
         set_up()
         assert executor.do(chain(*["add"] * 4), total).sums == expected.sums
         assert threading.active_count() < 40  # nobody waits on
+        # killed before the first sweep of an executor: borne as any other
+        os.kill(next(iter(executor._client.run(os.getpid).values())), signal.SIGKILL)
+        another, heard = DaskExecutor(executor._client), list[str]()
+
+        def work() -> Any:
+            another.gather([another.create(k, 0.5 * (k % 2), Reach, k) for k in range(4)])
+            return another.do(chain(*["add"] * 4), total).sums
+
+        assert with_restarts(another, 3, work, heard.append) == expected.sums

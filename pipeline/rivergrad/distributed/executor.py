@@ -180,7 +180,7 @@ class DaskExecutor:
         self._run = f"dask-{self._client.id}-{next(self._runs)}"
         self._workers = workers
         self._home: dict[int, int] = {}
-        self.everywhere(open_exchange)
+        self._ready = False  # whether the workers take part in sweeps
 
     def _needed(self) -> list[str]:
         """The workers that hold something."""
@@ -254,6 +254,9 @@ class DaskExecutor:
         return _answer(pending, [outcome.report for outcome in self.gather(pending.reports)])
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        if not self._ready:  # not before: here a lost worker is borne
+            self.everywhere(open_exchange)
+            self._ready = True
         batches = make_batches(calls, self._home)
         shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
         found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
