@@ -20,19 +20,12 @@ from typing import Any
 import measure
 import numpy as np
 import torch
-from strong_scaling import DAY, WARM_UP, WINDOW, Rain, World, cut_largest, make_world
+from strong_scaling import WARM_UP, WINDOW, World, cut_largest, make_world, set_up
 
 from rivercut.partition import Partition, partition
 from rivergrad.distributed import links
 from rivergrad.distributed.executor import open_executor
 from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.simulate import targets_of
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import LossSpec, gauge_statistics
-from rivergrad.estimate.model import ParameterModel
-from rivergrad.estimate.resident import FitSetup, PieceSetup
-from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
 
 UNTIMED = 2
@@ -60,53 +53,13 @@ def measured(
     given: argparse.Namespace, world: World, cut: Partition, way: str, workers: int
 ) -> tuple[Row, dict[str, np.ndarray]]:
     steps = WARM_UP + WINDOW + given.windows
-    network = world.network
-    n = network.n_reaches
-    assert network.length is not None
-    pieces = make_pieces(network, cut)
-    local, order = targets_of(pieces, world.gauges, n)
-    columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])
-    statistics_of = gauge_statistics(world.observed, np.ones(world.gauges.size), None)
-    scheme = schemes.get("muskingum")
-    model = ParameterModel(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
+    n = world.network.n_reaches
+    pieces = make_pieces(world.network, cut)
     kind: Any = "serial" if way == "one process" else "cuda" if given.device == "cuda" else "local"
     options = ClusterOptions(kind, 0 if kind == "serial" else workers, ucx=way == "ucx")
     with open_executor(options) as executor:
-        sweep = Sweep(
-            executor,
-            [
-                PieceSetup(
-                    piece=piece,
-                    scheme=scheme,
-                    forcing_step=DAY,
-                    routing_step=DAY / 24,
-                    targets=at,
-                    steps=steps,
-                    read=Rain(network.reach_id[piece.reaches]),
-                    device=given.device,
-                    engine="recurrence",
-                )
-                for piece, at in zip(pieces, local, strict=True)
-            ],
-        )
-        sweep.load()
-        sweep.prepare_fit(
-            [
-                FitSetup(
-                    model=model,
-                    features=np.log(network.length[piece.reaches] / 1e4)[:, None],
-                    length=np.array(network.length[piece.reaches]),
-                    observed=np.ascontiguousarray(world.observed[:, at]),
-                    loss=LossSpec.parse("nse"),
-                    statistics=statistics_of.select(at),
-                    shrinkage=0.01 / n,
-                    rate=0.05,
-                )
-                for piece, at in zip(pieces, columns, strict=True)
-            ]
-        )
+        sweep, shared = set_up(executor, world, pieces, steps, given.device)
         windows = [(k, WARM_UP + k, WARM_UP + WINDOW + k) for k in range(given.windows)]
-        shared = model.start(0.8, scheme.spreading.default if scheme.spreading else None)
         lasted, worked = [], []
         for _ in range(UNTIMED + given.repeats):
             began, before = time.perf_counter(), sweep.seconds

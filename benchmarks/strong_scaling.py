@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from forests import river_forest
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import open_executor
+from rivergrad.distributed.executor import Executor, open_executor
 from rivergrad.distributed.options import ClusterOptions
 from rivergrad.distributed.simulate import targets_of
 from rivergrad.distributed.sweep import Sweep
@@ -35,7 +36,7 @@ from rivergrad.estimate.loss import LossSpec, gauge_statistics
 from rivergrad.estimate.model import ParameterModel
 from rivergrad.estimate.resident import FitSetup, PieceSetup
 from rivergrad.routing import schemes
-from rivergrad.routing.pieces import make_pieces
+from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.workflow.optimisers import AdamOptimiser
 
 DAY = 86400.0
@@ -115,60 +116,77 @@ def cut_largest(network: RiverNetwork, workers: int) -> Partition:
     return Partition.build(network, block, np.concatenate(part), workers)
 
 
+def set_up(
+    executor: Executor, world: World, pieces: Sequence[Piece], steps: int, device: str, **options: int
+) -> tuple[Sweep, np.ndarray]:
+    """Pieces that are ready for steps of a fit, and the shared coefficients to begin with.
+
+    Args:
+        executor: where they live.
+        world, pieces: what of, and how it is cut.
+        steps: of runoff.
+        device: where they compute; `options` are more of `PieceSetup`.
+    """
+    network = world.network
+    n = network.n_reaches
+    assert network.length is not None
+    local, order = targets_of(pieces, world.gauges, n)
+    columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])
+    statistics_of = gauge_statistics(world.observed, np.ones(world.gauges.size), None)
+    scheme = schemes.get("muskingum")
+    model = ParameterModel(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
+    sweep = Sweep(
+        executor,
+        [
+            PieceSetup(
+                piece=piece,
+                scheme=scheme,
+                forcing_step=DAY,
+                routing_step=DAY / 24,
+                targets=at,
+                steps=steps,
+                read=Rain(network.reach_id[piece.reaches]),
+                device=device,
+                engine="recurrence",
+                **options,
+            )
+            for piece, at in zip(pieces, local, strict=True)
+        ],
+    )
+    sweep.load()
+    sweep.prepare_fit(
+        [
+            FitSetup(
+                model=model,
+                features=np.log(network.length[piece.reaches] / 1e4)[:, None],
+                length=np.array(network.length[piece.reaches]),
+                observed=np.ascontiguousarray(world.observed[:, at]),
+                loss=LossSpec.parse("nse"),
+                statistics=statistics_of.select(at),
+                shrinkage=0.01 / n,
+                rate=0.05,
+            )
+            for piece, at in zip(pieces, columns, strict=True)
+        ]
+    )
+    return sweep, model.start(0.8, scheme.spreading.default if scheme.spreading else None)
+
+
 def measured(given: argparse.Namespace, world: World, scaling: str, basins: str, workers: int) -> Row:
     steps = WARM_UP + WINDOW + given.windows
     network = world.network
     n = network.n_reaches
     cut = partition(network, workers) if basins == "whole" else cut_largest(network, workers)
     pieces = make_pieces(network, cut)
-    local, order = targets_of(pieces, world.gauges, n)
-    columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])
-    statistics_of = gauge_statistics(world.observed, np.ones(world.gauges.size), None)
-    scheme = schemes.get("muskingum")
-    model = ParameterModel(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
-    assert network.length is not None
     kind = "cuda" if given.device == "cuda" else "local"
     with open_executor(ClusterOptions(kind, workers, threads=given.threads)) as executor:
-        sweep = Sweep(
-            executor,
-            [
-                PieceSetup(
-                    piece=piece,
-                    scheme=scheme,
-                    forcing_step=DAY,
-                    routing_step=DAY / 24,
-                    targets=at,
-                    steps=steps,
-                    read=Rain(network.reach_id[piece.reaches]),
-                    device=given.device,
-                    threads=given.threads,
-                    memory=given.memory,
-                    engine="recurrence",
-                )
-                for piece, at in zip(pieces, local, strict=True)
-            ],
-        )
-        sweep.load()
-        sweep.prepare_fit(
-            [
-                FitSetup(
-                    model=model,
-                    features=np.log(network.length[piece.reaches] / 1e4)[:, None],
-                    length=np.array(network.length[piece.reaches]),
-                    observed=np.ascontiguousarray(world.observed[:, at]),
-                    loss=LossSpec.parse("nse"),
-                    statistics=statistics_of.select(at),
-                    shrinkage=0.01 / n,
-                    rate=0.05,
-                )
-                for piece, at in zip(pieces, columns, strict=True)
-            ]
+        sweep, start = set_up(
+            executor, world, pieces, steps, given.device, threads=given.threads, memory=given.memory
         )
         windows = [(k, WARM_UP + k, WARM_UP + WINDOW + k) for k in range(given.windows)]
-        spreading = scheme.spreading.default if scheme.spreading else None
         optimiser = AdamOptimiser(
             sweep,
-            model.start(0.8, spreading),
+            start,
             lambda step: windows,
             lambda step: 0.05,
             lambda shared: (0.0, np.zeros_like(shared)),

@@ -129,9 +129,8 @@ class Exchange:
                 task.cancel()
             unsent = [found for found in await asyncio.gather(*sends, return_exceptions=True) if found]
             lost = [found for found in unsent if isinstance(found, WorkerLostError)]
-            return dict(
-                error_message(lost[0] if lost else error)
-            )  # which Dask does not log as one of its own
+            # told as an answer: what a handler raises Dask logs as an error of its own
+            return dict(error_message(lost[0] if lost else error))
         finally:
             self._close(share.run, share.sweep)
         return {"status": "OK", "report": to_serialize(report)}
