@@ -23,9 +23,9 @@ import torch
 from strong_scaling import WARM_UP, WINDOW, World, cut_largest, make_world, set_up
 
 from rivercut.partition import Partition, partition
-from rivergrad.distributed import links
-from rivergrad.distributed.executor import open_executor
-from rivergrad.distributed.options import ClusterOptions
+from rivergrad.cluster import links
+from rivergrad.cluster.executor import open_executor
+from rivergrad.cluster.options import ClusterOptions
 from rivergrad.routing.pieces import make_pieces
 
 UNTIMED = 2

@@ -28,13 +28,13 @@ import measure
 import numpy as np
 import torch
 
-from rivergrad.estimate.bootstrap import bootstrap_median
-from rivergrad.workflow.folds import folds_of
-from rivergrad.workflow.holdout import deal_folds
-from rivergrad.workflow.inputs import prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
-from rivergrad.workflow.schema import Workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.gauges.bootstrap import bootstrap_median
+from rivergrad.gauges.holdout import deal_folds
+from rivergrad.run.folds import folds_of
+from rivergrad.run.inputs import prepare_inputs
+from rivergrad.run.workflow import run_workflow
 
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "none": (),

@@ -27,11 +27,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.results import rank_correlation
-from rivergrad.workflow.run import run_workflow
-from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.stages import stages_of
+from rivergrad.config.load import load_workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.run.results import rank_correlation
+from rivergrad.run.stages import stages_of
+from rivergrad.run.workflow import run_workflow
 
 TRIAL_STEPS, SETTLES = 8, 3
 IDENTIFIED = 0.5

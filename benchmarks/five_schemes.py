@@ -19,15 +19,15 @@ from typing import Any
 import measure
 import torch
 
+from rivergrad.config.load import load_workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import SCRATCH, NetworkSection, ObservationsSection
 from rivergrad.io import read_network, read_parameters
-from rivergrad.io.rundir import read_parameter_map
-from rivergrad.workflow.inputs import prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.results import rank_correlation
-from rivergrad.workflow.run import run_workflow
-from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.sections import SCRATCH, NetworkSection, ObservationsSection
-from rivergrad.workflow.stages import stages_of
+from rivergrad.run.inputs import prepare_inputs
+from rivergrad.run.results import rank_correlation
+from rivergrad.run.stages import stages_of
+from rivergrad.run.workflow import run_workflow
+from rivergrad.rundir.reading import read_parameter_map
 
 SCHEMES = ("hayami", "nash_cascade", "muskingum", "linear_storage", "pure_lag")
 

@@ -283,9 +283,9 @@ def run_on(file: str, path: str) -> None:
     from distributed import Client
 
     from rivergrad.cli.guard import exit_code
-    from rivergrad.distributed.executor import DaskExecutor
-    from rivergrad.workflow import run as module
-    from rivergrad.workflow.load import load_workflow
+    from rivergrad.cluster.executor import DaskExecutor
+    from rivergrad.config.load import load_workflow
+    from rivergrad.run import workflow as module
 
     @contextmanager
     def open_there(options: object) -> Iterator[DaskExecutor]:

@@ -23,17 +23,17 @@ import torch
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import partition
-from rivergrad.distributed.executor import open_executor
-from rivergrad.distributed.simulate import targets_of
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import LossSpec, gauge_statistics
-from rivergrad.estimate.model import ParameterModel
-from rivergrad.estimate.resident import FitSetup, PieceSetup
+from rivergrad.cluster.executor import open_executor
+from rivergrad.inference.loss import LossSpec, gauge_statistics
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.pieces.resident import FitSetup, PieceSetup
+from rivergrad.pieces.simulate import targets_of
+from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
-from rivergrad.workflow.optimisers import AdamOptimiser
-from rivergrad.workflow.overhead import Overhead
+from rivergrad.run.optimisers import AdamOptimiser
+from rivergrad.run.overhead import Overhead
 
 DAY = 86400.0
 STEPS = 140

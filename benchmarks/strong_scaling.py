@@ -27,17 +27,17 @@ from forests import river_forest
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.simulate import targets_of
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import LossSpec, gauge_statistics
-from rivergrad.estimate.model import ParameterModel
-from rivergrad.estimate.resident import FitSetup, PieceSetup
+from rivergrad.cluster.executor import Executor, open_executor
+from rivergrad.cluster.options import ClusterOptions
+from rivergrad.inference.loss import LossSpec, gauge_statistics
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.pieces.resident import FitSetup, PieceSetup
+from rivergrad.pieces.simulate import targets_of
+from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import Piece, make_pieces
-from rivergrad.workflow.optimisers import AdamOptimiser
+from rivergrad.run.optimisers import AdamOptimiser
 
 DAY = 86400.0
 WARM_UP, WINDOW = 20, 100

@@ -32,14 +32,14 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.distributed.simulate import simulate
-from rivergrad.estimate.scores import nse
-from rivergrad.io.rundir import RunData, read_parameter_map, read_run
-from rivergrad.workflow.inputs import Inputs, prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.record import write_rows
-from rivergrad.workflow.results import rank_correlation
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.gauges.scores import nse
+from rivergrad.pieces.simulate import simulate
+from rivergrad.run.inputs import Inputs, prepare_inputs
+from rivergrad.run.results import rank_correlation
+from rivergrad.run.workflow import run_workflow
+from rivergrad.rundir.reading import RunData, read_parameter_map, read_run
+from rivergrad.rundir.record import write_rows
 
 Float = NDArray[np.float64]
 
@@ -234,7 +234,7 @@ def correlation(found: Float, true: Float) -> float:
 
 def elsewhere(run_dir: Path, there: Inputs, time: Any) -> tuple[Float, float]:
     """A run's model on another world: NSE of each of its gauges after warm-up, and the median error of celerity."""
-    from rivergrad.workflow.transfer import transferred
+    from rivergrad.run.transfer import transferred
 
     given = transferred(run_dir, there.network)
     chunks: list[Float] = []

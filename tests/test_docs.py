@@ -124,7 +124,7 @@ def test_end_to_end(
 
 
 def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rivergrad.workflow.run import FRESH
+    from rivergrad.run.workflow import FRESH
 
     table = (DOCS / "formats.md").read_text(encoding="utf-8").split("## What a run leaves")[1]
     named = {
@@ -138,8 +138,8 @@ def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pyt
 )
 def test_workflow_keys_exist(page: Path) -> None:
     """On the page about Python, `network.order` is an attribute."""
-    from rivergrad.workflow.load import _keys
-    from rivergrad.workflow.schema import Workflow
+    from rivergrad.config.load import _keys
+    from rivergrad.config.schema import Workflow
 
     keys = {name for name, _ in _keys(Workflow)}
     sections = {key.partition(".")[0] for key in keys if "." in key}
@@ -172,7 +172,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @by_name
 def test_yaml_blocks_are_valid_workflows(page: Path, tmp_path: Path) -> None:
-    from rivergrad.workflow.load import load_workflow
+    from rivergrad.config.load import load_workflow
 
     for block in blocks(page):
         if block.language == "yaml":
@@ -204,7 +204,7 @@ def test_schemes_are_all_on_the_page_of_concepts() -> None:
 
 
 def test_priors_on_the_page_are_those_of_the_code() -> None:
-    from rivergrad.estimate.priors import PRIORS
+    from rivergrad.model.priors import PRIORS
 
     text = (DOCS / "estimation.md").read_text(encoding="utf-8")
     rows = {name: [cell.strip() for cell in cells.split("|")] for name, cells in re.findall(
@@ -218,8 +218,8 @@ def test_priors_on_the_page_are_those_of_the_code() -> None:
 
 
 def test_ways_a_fit_ends_and_models_are_on_the_page_of_estimation() -> None:
-    from rivergrad.estimate.model import KINDS
-    from rivergrad.workflow.fit import REASONS
+    from rivergrad.model.parametermodel import KINDS
+    from rivergrad.run.fit import REASONS
 
     text = (DOCS / "estimation.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^- `([\w ]+)`:", text.split("**When it ends.**")[1], re.MULTILINE)) >= set(

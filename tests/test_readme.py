@@ -43,7 +43,7 @@ def test_the_python_example_is_short() -> None:
 
 
 def test_the_workflow_is_valid(tmp_path: Path) -> None:
-    from rivergrad.workflow.load import load_workflow
+    from rivergrad.config.load import load_workflow
 
     (text,) = (block.text for block in blocks(README) if block.language == "yaml")
     path = tmp_path / "basin.yaml"

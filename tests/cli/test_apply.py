@@ -15,12 +15,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from rivergrad.cli import app
-from rivergrad.estimate.bounds import Bounded
+from rivergrad.config.load import dump_resolved, load_workflow
 from rivergrad.io import write_forcings
 from rivergrad.io.weights import write_weights
+from rivergrad.model.bounds import Bounded
+from rivergrad.run.learnedrunoff import SEASON
 from rivergrad.runoff import FORCINGS, RunoffSpec
-from rivergrad.workflow.learnedrunoff import SEASON
-from rivergrad.workflow.load import dump_resolved, load_workflow
 
 CELERITY, X = Bounded(0.1, 4.0, logarithmic=True), Bounded(0.0, 0.5, logarithmic=False)
 LEVEL, PER_SLOPE = CELERITY.free(0.8), 0.7

@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 import rivergrad.report
 from rivercut import store
 from rivergrad.cli import app
+from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.workflow.claim import alone_in
-from rivergrad.workflow.schema import Workflow
+from rivergrad.run.claim import alone_in
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = str(ROOT / "workflows" / "demo.yaml")
@@ -455,7 +455,7 @@ def test_run_hands_on_the_workflow_and_ends_with_the_run_directory(monkeypatch: 
         print("baselines and scores")
         return config.output
 
-    replace_module(monkeypatch, "rivergrad.workflow.run", run_workflow=run_workflow)
+    replace_module(monkeypatch, "rivergrad.run.workflow", run_workflow=run_workflow)
     result = call("run", DEMO, "--set", "estimate.steps=3", "--set", "output=/tmp/a b", "--fresh")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "/tmp/a b"
@@ -495,7 +495,7 @@ def test_how_a_run_that_fails_ends(
     def run_workflow(config: Workflow, **options: Any) -> Path:
         raise error
 
-    replace_module(monkeypatch, "rivergrad.workflow.run", run_workflow=run_workflow)
+    replace_module(monkeypatch, "rivergrad.run.workflow", run_workflow=run_workflow)
     result = call("run", DEMO)
     assert result.exit_code == code
     assert message in result.stderr
@@ -515,7 +515,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     def run_workflow(config: Workflow, **options: Any) -> Path:
         raise ZeroDivisionError("ours")
 
-    replace_module(monkeypatch, "rivergrad.workflow.run", run_workflow=run_workflow)
+    replace_module(monkeypatch, "rivergrad.run.workflow", run_workflow=run_workflow)
     result = call("run", DEMO)
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)
@@ -531,7 +531,7 @@ def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest
         seen.append(run)
         return run / "report.html"
 
-    replace_module(monkeypatch, "rivergrad.workflow.run", evaluate_run=seen.append)
+    replace_module(monkeypatch, "rivergrad.run.workflow", evaluate_run=seen.append)
     monkeypatch.setattr(rivergrad.report, "write_report", write_report, raising=False)
     evaluated, reported, status = (
         call("evaluate", tmp_path),
@@ -582,7 +582,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         for start in range(0, steps, 2):
             options["sink"](start, options["runoff"].read(None, start, min(start + 2, steps)))
 
-    replace_module(monkeypatch, "rivergrad.distributed.simulate", simulate=simulate)
+    replace_module(monkeypatch, "rivergrad.pieces.simulate", simulate=simulate)
     return calls
 
 
@@ -652,7 +652,7 @@ def test_route_that_fails_leaves_nothing(
         options["sink"](0, options["runoff"].read(None, 0, 2))
         raise OSError(28, "No space left on device", str(output))
 
-    replace_module(monkeypatch, "rivergrad.distributed.simulate", simulate=simulate)
+    replace_module(monkeypatch, "rivergrad.pieces.simulate", simulate=simulate)
     result = call(
         *("route", "--network", network, "--runoff", runoff, "--scheme", "muskingum", "--output", output)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rivergrad.distributed.executor import Executor, open_executor
+from rivergrad.cluster.executor import Executor, open_executor
 
 sys.path.insert(0, str(Path(__file__).parent))  # sweep_problems.py, whatever pytest's import mode
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import Executor
-from rivergrad.distributed.simulate import piece_runoff, targets_of
-from rivergrad.distributed.sweep import Sweep
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.loss import LossSpec, gauge_statistics
-from rivergrad.estimate.model import ParameterModel
-from rivergrad.estimate.resident import FitSetup, Given, PieceSetup
-from rivergrad.estimate.volume import VolumeModel, increment_areas
+from rivergrad.cluster.executor import Executor
+from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.io import open_runoff, write_runoff
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.volume import VolumeModel, increment_areas
+from rivergrad.pieces.resident import FitSetup, Given, PieceSetup
+from rivergrad.pieces.simulate import piece_runoff, targets_of
+from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.pieces import Piece, make_pieces
-from rivergrad.workflow.learnedrunoff import LearnedRunoff
+from rivergrad.run.learnedrunoff import LearnedRunoff
 
 DAY = 86400.0
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}

@@ -13,13 +13,13 @@ import pytest
 import torch
 from sweep_problems import moved, small_problem
 
-from rivergrad.distributed import links
-from rivergrad.distributed.boundary import arrived, pack, unpack
-from rivergrad.distributed.executor import DaskExecutor, open_executor
-from rivergrad.distributed.options import ClusterOptions
-from rivergrad.distributed.residence import Outcome
+from rivergrad.cluster import links
+from rivergrad.cluster.boundary import arrived, pack, unpack
+from rivergrad.cluster.executor import DaskExecutor, open_executor
+from rivergrad.cluster.options import ClusterOptions
+from rivergrad.cluster.residence import Outcome
 from rivergrad.errors import InputError
-from rivergrad.estimate.series import apart, side_by_side
+from rivergrad.pieces.series import apart, side_by_side
 
 
 def test_series_are_packed_and_unpacked() -> None:

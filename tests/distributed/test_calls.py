@@ -12,12 +12,12 @@ import pytest
 from sweep_problems import Problem, ask, off, prepare, small_problem
 
 from rivercut.partition import partition
-from rivergrad.distributed import residence
-from rivergrad.distributed import sweep as sweep_module
-from rivergrad.distributed.calls import Batch, Call, critical_seconds, make_batches
-from rivergrad.distributed.executor import SerialExecutor, open_executor
-from rivergrad.distributed.totals import Total
+from rivergrad.cluster import residence
+from rivergrad.cluster.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.cluster.executor import SerialExecutor, open_executor
+from rivergrad.cluster.totals import Total
 from rivergrad.errors import InputError
+from rivergrad.pieces import sweep as sweep_module
 
 
 class Listening(SerialExecutor):

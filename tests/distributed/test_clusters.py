@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from distributed import LocalCluster
 
-from rivergrad.distributed import handshake, ranks
-from rivergrad.distributed.cluster import open_cluster
-from rivergrad.distributed.clusters import slurm as slurm_jobs
-from rivergrad.distributed.executor import open_executor
-from rivergrad.distributed.options import ClusterOptions, Tls
-from rivergrad.distributed.security import make_security
+from rivergrad.cluster import handshake, ranks
+from rivergrad.cluster.cluster import open_cluster
+from rivergrad.cluster.clusters import slurm as slurm_jobs
+from rivergrad.cluster.executor import open_executor
+from rivergrad.cluster.options import ClusterOptions, Tls
+from rivergrad.cluster.security import make_security
 from rivergrad.errors import InputError
 
 

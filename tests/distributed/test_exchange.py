@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rivergrad.distributed.boundary import pack
-from rivergrad.distributed.calls import Call, make_batches
-from rivergrad.distributed.exchange import Exchange, leave, open_exchange, share_out
-from rivergrad.distributed.executor import DaskExecutor, SerialExecutor, open_executor, with_restarts
-from rivergrad.distributed.lost import WorkerLostError
-from rivergrad.distributed.residence import create, forget
-from rivergrad.distributed.totals import Total
+from rivergrad.cluster.boundary import pack
+from rivergrad.cluster.calls import Call, make_batches
+from rivergrad.cluster.exchange import Exchange, leave, open_exchange, share_out
+from rivergrad.cluster.executor import DaskExecutor, SerialExecutor, open_executor, with_restarts
+from rivergrad.cluster.lost import WorkerLostError
+from rivergrad.cluster.residence import create, forget
+from rivergrad.cluster.totals import Total
 from rivergrad.errors import InputError
 
 

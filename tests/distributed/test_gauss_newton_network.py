@@ -10,10 +10,10 @@ from scipy.optimize import least_squares as scipy_least_squares
 from sweep_problems import Float, doubtful, off, prepare, small_problem
 
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import open_executor
-from rivergrad.estimate.gaussnewton import Prior, gauss_newton_step
-from rivergrad.estimate.treeprior import TreePrior
-from rivergrad.workflow.leastsquares import LeastSquares
+from rivergrad.cluster.executor import open_executor
+from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.model.treeprior import TreePrior
+from rivergrad.pieces.leastsquares import LeastSquares
 
 REACHES = 30
 STEPS = 7

@@ -10,9 +10,9 @@ import torch
 from sweep_problems import Problem, ask, cuts, doubtful, moved, off, prepare, same, small_problem
 
 from rivercut.partition import partition
-from rivergrad.distributed import links
-from rivergrad.distributed.executor import open_executor
-from rivergrad.distributed.options import ClusterOptions
+from rivergrad.cluster import links
+from rivergrad.cluster.executor import open_executor
+from rivergrad.cluster.options import ClusterOptions
 
 pytestmark = [
     pytest.mark.gpu,

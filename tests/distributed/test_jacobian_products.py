@@ -12,8 +12,8 @@ from sweep_problems import Estimate, Float, Problem, cuts, doubtful, off, prepar
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.workflow.leastsquares import LeastSquares
+from rivergrad.cluster.executor import Executor, open_executor
+from rivergrad.pieces.leastsquares import LeastSquares
 
 REACHES = 90
 STEP = 1e-6  # of the difference quotient J v: its error is of that order

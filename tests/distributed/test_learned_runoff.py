@@ -11,13 +11,13 @@ import torch
 from sweep_problems import ArrayRunoff, Problem, ask, doubtful, off, prepare, same, small_problem
 
 from rivercut.partition import partition
-from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.estimate.learned import Scaling
-from rivergrad.estimate.resident import Given
-from rivergrad.estimate.volume import increment_areas
+from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.io import open_forcings, write_forcings
+from rivergrad.model.volume import increment_areas
+from rivergrad.pieces.learned import Scaling
+from rivergrad.pieces.resident import Given
+from rivergrad.run.learnedrunoff import LearnedRunoff, PieceForcings
 from rivergrad.runoff import FORCINGS, FlatModule, RunoffSpec
-from rivergrad.workflow.learnedrunoff import LearnedRunoff, PieceForcings
 
 TOLERANCE = 1e-6
 FIRST = ("lstm", "hbv", "correction")

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from rivergrad.distributed import executor as module
-from rivergrad.distributed.calls import Call
-from rivergrad.distributed.executor import DaskExecutor, open_executor, with_restarts
-from rivergrad.distributed.liveness import SchedulerLostError
-from rivergrad.distributed.lost import WorkerLostError
+from rivergrad.cluster import executor as module
+from rivergrad.cluster.calls import Call
+from rivergrad.cluster.executor import DaskExecutor, open_executor, with_restarts
+from rivergrad.cluster.liveness import SchedulerLostError
+from rivergrad.cluster.lost import WorkerLostError
 from rivergrad.errors import InputError
 
 draw = Call(0, 0, "random_sample", (3,))

@@ -13,16 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rivercut.partition import partition
-from rivergrad.distributed import sweep
-from rivergrad.distributed.executor import open_executor
-from rivergrad.distributed.placement import Room, fit_parts, place_parts, room_here, worker_order
-from rivergrad.distributed.simulate import PieceRunoff
+from rivergrad.cluster.executor import open_executor
+from rivergrad.cluster.placement import Needs, Room, fit_parts, place_parts, room_here, worker_order
+from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.estimate.needs import Needs
-from rivergrad.workflow.estimation import Estimation
-from rivergrad.workflow.inputs import prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.periods import periods_of
+from rivergrad.pieces import sweep
+from rivergrad.pieces.simulate import PieceRunoff
+from rivergrad.run.estimation import Estimation
+from rivergrad.run.inputs import prepare_inputs
+from rivergrad.run.periods import periods_of
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 12))

@@ -30,10 +30,10 @@ from sweep_problems import (
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.distributed.executor import Executor, open_executor
-from rivergrad.distributed.simulate import piece_runoff, simulate
-from rivergrad.estimate.loss import LossSpec
+from rivergrad.cluster.executor import Executor, open_executor
+from rivergrad.inference.loss import LossSpec
 from rivergrad.io import open_runoff, read_network
+from rivergrad.pieces.simulate import piece_runoff, simulate
 from rivergrad.routing.pieces import make_pieces
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rivercut import graph
-from rivergrad.estimate.treeprior import TreePrior
+from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rivergrad.estimate.loss.enough import values_needed
+from rivergrad.inference.loss.enough import values_needed
 
 
 def nse_loss(discharge: Tensor, observed: Tensor, scale: Tensor, share: float | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rivergrad.estimate.adam import Adam
+from rivergrad.inference.adam import Adam
 
 
 def test_against_torch() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rivergrad.estimate import bootstrap
-from rivergrad.estimate.bootstrap import bootstrap_difference, bootstrap_median
+from rivergrad.gauges import bootstrap
+from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
 
 
 def test_the_seed_decides() -> None:

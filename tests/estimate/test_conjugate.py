@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rivergrad.estimate.conjugate import solve
+from rivergrad.inference.conjugate import solve
 
 Float = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from linear_rivers import LinearRiver, random_forest
 
-from rivergrad.estimate.evidence import noise_scale, update_tau
-from rivergrad.estimate.posterior import exact_posterior
+from rivergrad.inference.evidence import noise_scale, update_tau
+from rivergrad.inference.posterior import exact_posterior
 
 
 @pytest.mark.parametrize("kappa", [0.0, 2.0])

@@ -12,9 +12,9 @@ from linear_rivers import LinearRiver, forests, random_forest
 
 from rivercut import graph
 from rivergrad.errors import InputError
-from rivergrad.estimate.gaugewise import gauge_stems
-from rivergrad.estimate.posterior import Posterior, exact_posterior, gauge_posterior, laplace_posterior
-from rivergrad.estimate.treeprior import TreePrior
+from rivergrad.inference.gaugewise import gauge_stems
+from rivergrad.inference.posterior import Posterior, exact_posterior, gauge_posterior, laplace_posterior
+from rivergrad.model.treeprior import TreePrior
 
 checked = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 

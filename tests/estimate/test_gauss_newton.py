@@ -12,8 +12,8 @@ from linear_rivers import dense_precision, random_forest
 from numpy.typing import NDArray
 
 from rivercut import graph
-from rivergrad.estimate.gaussnewton import Prior, gauss_newton_step
-from rivergrad.estimate.treeprior import TreePrior
+from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.model.treeprior import TreePrior
 
 Float = NDArray[np.float64]
 SHAPE = (2, 15, 4)  # window, time, gauge

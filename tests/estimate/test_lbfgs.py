@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rivergrad.estimate.lbfgs import Memory
+from rivergrad.inference.lbfgs import Memory
 
 Float = NDArray[np.float64]
 

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from plain_nse import nse_loss
 
 from rivergrad.errors import InputError
-from rivergrad.estimate.loss import (
+from rivergrad.gauges.scores import kge, nse
+from rivergrad.inference.loss import (
     MIN_VALUES,
     GaugeStatistics,
     LossSpec,
     gauge_loss,
     gauge_statistics,
 )
-from rivergrad.estimate.loss.logarithm import log_flow
-from rivergrad.estimate.loss.robust import HUBER_DELTA
-from rivergrad.estimate.loss.statistics import OFFSET_SHARE, RESIDUAL_SHARE
-from rivergrad.estimate.loss.total import term
-from rivergrad.estimate.loss_spec import LOSS_TERMS
-from rivergrad.estimate.scores import kge, nse
+from rivergrad.inference.loss.logarithm import log_flow
+from rivergrad.inference.loss.robust import HUBER_DELTA
+from rivergrad.inference.loss.statistics import OFFSET_SHARE, RESIDUAL_SHARE
+from rivergrad.inference.loss.total import term
+from rivergrad.inference.loss_spec import LOSS_TERMS
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

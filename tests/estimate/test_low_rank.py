@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivergrad.estimate.lowrank import Groups, LowRank, low_rank
+from rivergrad.inference.lowrank import Groups, LowRank, low_rank
 
 Float = np.ndarray
 checked = settings(max_examples=50, deadline=None, derandomize=True, database=None)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.features import Features
-from rivergrad.estimate.model import KINDS, ParameterModel
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.features import Features
+from rivergrad.model.parametermodel import KINDS, ParameterModel
 from rivergrad.routing import schemes
 
 Float = NDArray[np.float64]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from rivergrad.estimate.evidence import MIN_PAIRS
-from rivergrad.estimate.loss import values_needed
-from rivergrad.estimate.noise import FLOOR, LEAST_SHARE, measure
+from rivergrad.inference.evidence import MIN_PAIRS
+from rivergrad.inference.loss import values_needed
+from rivergrad.inference.noise import FLOOR, LEAST_SHARE, measure
 
 Float = NDArray[np.float64]
 

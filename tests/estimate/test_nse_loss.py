@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rivergrad.estimate.loss import MIN_VALUES, GaugeStatistics, LossSpec, gauge_loss
+from rivergrad.inference.loss import MIN_VALUES, GaugeStatistics, LossSpec, gauge_loss
 
 
 def nse_loss(

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivergrad.errors import InputError
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.model import ParameterModel, log_features
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.parametermodel import ParameterModel, log_features
 from rivergrad.routing import schemes
 
 BOUNDS = (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rivergrad.estimate.peaks import observed_peaks, peak_timing_error
+from rivergrad.gauges.peaks import observed_peaks, peak_timing_error
 
 AT = np.array([40, 90, 150, 210, 260])
 SETTINGS = {"separation": 10, "window": 5}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from linear_rivers import LinearRiver, forests, random_forest
 
 from rivergrad.errors import InputError
-from rivergrad.estimate.posterior import EXACT_LIMIT, Posterior, exact_posterior, laplace_posterior
+from rivergrad.inference.posterior import EXACT_LIMIT, Posterior, exact_posterior, laplace_posterior
 
 checked = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.priors import CELERITY, DIFFUSIVITY, MUSKINGUM_X, PRIORS, Known
+from rivergrad.config.sections import CeleritySection
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.priors import CELERITY, DIFFUSIVITY, MUSKINGUM_X, PRIORS, Known
 from rivergrad.routing import schemes
-from rivergrad.workflow.sections import CeleritySection
 
 CURVES = (Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), Bounded(1.0, 1e5, True))
 

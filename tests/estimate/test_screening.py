@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from rivercut import graph
-from rivergrad.estimate.screening import (
+from rivergrad.gauges.screening import (
     DAY,
     FEET,
     Finding,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivergrad.estimate.scores import LOG_OFFSET, bias, kge, kge_parts, log_nse, nse
+from rivergrad.gauges.scores import LOG_OFFSET, bias, kge, kge_parts, log_nse, nse
 
 SCORES = (nse, kge, log_nse, bias, *(lambda s, o, part=part: kge_parts(s, o)[part] for part in range(3)))
 

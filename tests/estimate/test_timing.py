@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from linear_rivers import LinearRiver, random_forest
 
-from rivergrad.estimate.gaussnewton import Prior, gauss_newton_step
-from rivergrad.estimate.posterior import exact_posterior, laplace_posterior, with_nuisance
-from rivergrad.estimate.timing import Delayed, delay_slope, delayed, delayed_transposed
+from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.posterior import exact_posterior, laplace_posterior, with_nuisance
+from rivergrad.inference.timing import Delayed, delay_slope, delayed, delayed_transposed
 
 Float = np.ndarray
 

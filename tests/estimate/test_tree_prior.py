@@ -10,7 +10,7 @@ from linear_rivers import Int, dense_precision, forests, random_forest
 
 from rivercut import graph
 from rivergrad.errors import InputError
-from rivergrad.estimate.treeprior import TreePrior
+from rivergrad.model.treeprior import TreePrior
 
 TAU = np.array([0.3, 2.0, 1.0])
 checked = settings(max_examples=60, deadline=None, derandomize=True, database=None)

@@ -11,7 +11,7 @@ from linear_rivers import forests
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
-from rivergrad.estimate.volume import VolumeModel, increment_areas, make_volume
+from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 
 Int = NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.store import write_network
-from rivergrad.io.rundir import FURTHER_SCORES, METHODS, TIMING_SCORES
+from rivergrad.rundir.reading import FURTHER_SCORES, METHODS, TIMING_SCORES
 
 
 def dummy_network(reaches: int = 240, *, positions: bool = True, seed: int = 3) -> RiverNetwork:

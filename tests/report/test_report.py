@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
-from rivergrad.io.rundir import METHODS, Terrain, read_run
 from rivergrad.report import write_report
 from rivergrad.report.charts import best_year
 from rivergrad.report.frame import river_size
@@ -31,6 +30,7 @@ from rivergrad.report.schematic import SchematicFrame, tree_positions
 from rivergrad.report.scores import chosen_gauges, gauge_scores, score_table, spearman, verdict
 from rivergrad.report.style import LIGHT, picture
 from rivergrad.report.write import frame_of
+from rivergrad.rundir.reading import METHODS, Terrain, read_run
 
 sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's import mode
 

@@ -19,7 +19,6 @@ from matplotlib.colors import to_rgb
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
-from rivergrad.io.rundir import RunData, read_run
 from rivergrad.report import write_report
 from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
@@ -36,6 +35,7 @@ from rivergrad.report.uncertainty import (
     uncertainty_panel,
 )
 from rivergrad.report.write import frame_of
+from rivergrad.rundir.reading import RunData, read_run
 
 sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's import mode
 

@@ -13,8 +13,8 @@ from forests import DAY, case, network, off, random_forest
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.estimate.model import ParameterModel
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.routing import EnsembleState, Router, schemes
 from rivergrad.runoff import Lstm, depth_to_discharge
 

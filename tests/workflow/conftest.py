@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from rivercut.store import read_network
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.run.workflow import run_workflow
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -62,7 +62,7 @@ def tiny() -> Any:
 def _one_commit() -> Iterator[None]:
     """Results name the commit they come from; tests that compare bytes should pass while files are edited."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("rivergrad.workflow.run.git_hash", lambda: "0" * 40)
+    patch.setattr("rivergrad.run.workflow.git_hash", lambda: "0" * 40)
     yield
     patch.undo()
 

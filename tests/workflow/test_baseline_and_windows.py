@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.workflow.baselines import WORSE_IN_A_ROW, best_uniform
-from rivergrad.workflow.fit import draw_windows
-from rivergrad.workflow.periods import Periods, periods_of
-from rivergrad.workflow.schema import Workflow
+from rivergrad.run.baselines import WORSE_IN_A_ROW, best_uniform
+from rivergrad.run.fit import draw_windows
+from rivergrad.run.periods import Periods, periods_of
 
 BOUNDS = (0.05, 5.0)
 

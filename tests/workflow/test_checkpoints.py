@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 
 from rivercut.store import read_partition
+from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.workflow.checkpoint import Checkpoint, read_newest
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.run.workflow import run_workflow
+from rivergrad.rundir.checkpoint import Checkpoint, read_newest
 
 
 def checkpoint(step: int) -> Checkpoint:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rivergrad.config.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError
-from rivergrad.workflow.documents import read_document, read_value, write_document
 
 
 @pytest.mark.parametrize(

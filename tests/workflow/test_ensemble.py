@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.run.workflow import run_workflow
 
 MEMBERS = 150
 pytestmark = pytest.mark.slow

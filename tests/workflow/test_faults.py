@@ -22,7 +22,7 @@ from rivercut.store import read_network
 from rivergrad.cli import app
 from rivergrad.errors import InputError
 from rivergrad.io import open_runoff, write_runoff
-from rivergrad.workflow.checkpoint import Checkpoint, read_newest
+from rivergrad.rundir.checkpoint import Checkpoint, read_newest
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -121,7 +121,7 @@ def full_at_a_checkpoint(
     newest = read_newest(run / "checkpoints")
     assert newest is not None
     assert newest.step == 4
-    monkeypatch.setattr("rivergrad.workflow.run.git_hash", lambda: "0" * 40)
+    monkeypatch.setattr("rivergrad.run.workflow.git_hash", lambda: "0" * 40)
     assert CliRunner().invoke(app, ["estimate", str(path)]).exit_code == 0
     assert contents(run / "parameters.zarr") == contents(finished / "parameters.zarr")
 

@@ -15,14 +15,14 @@ import xarray as xr
 import yaml
 
 from rivercut import store
+from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.io.rundir import FOLD_COLUMNS, read_folds
-from rivergrad.workflow import run as run_module
-from rivergrad.workflow.checkpoint import Checkpoint
-from rivergrad.workflow.folds import summarise
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import FRESH, run_fold, run_workflow
-from rivergrad.workflow.status import read_status
+from rivergrad.run import workflow as run_module
+from rivergrad.run.folds import summarise
+from rivergrad.run.status import read_status
+from rivergrad.run.workflow import FRESH, run_fold, run_workflow
+from rivergrad.rundir.checkpoint import Checkpoint
+from rivergrad.rundir.reading import FOLD_COLUMNS, read_folds
 
 FOLDS = {"holdout": 0.0, "holdout_by": "basin", "folds": 3, "holdout_ids": ["gauge-0002"]}
 SHORT = {"steps": 6, "evaluate_every": 3, "checkpoint_every": 3}
@@ -249,7 +249,7 @@ def test_a_twin_is_drawn_once(finished: Path, tmp_path: Path, tiny: Any) -> None
 def test_a_file_system_without_links(
     validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rivergrad.workflow.folds import _share_inputs
+    from rivergrad.run.folds import _share_inputs
 
     def refuse(*args: Any, **options: Any) -> None:
         raise OSError("operation not supported")

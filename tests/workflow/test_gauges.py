@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 from rivercut import graph
 from rivergrad.cli import app
+from rivergrad.config.load import load_workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import PlacementSection, ScreeningSection
 from rivergrad.errors import InputError
-from rivergrad.estimate.screening import ScreeningSettings
+from rivergrad.gauges.screening import ScreeningSettings
 from rivergrad.io import PlacementSettings
-from rivergrad.workflow.inputs import Inputs, prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.schema import Workflow
-from rivergrad.workflow.screening import screen_inputs
-from rivergrad.workflow.sections import PlacementSection, ScreeningSection
+from rivergrad.run.inputs import Inputs, prepare_inputs
+from rivergrad.run.screening import screen_inputs
 
 Float = NDArray[np.float64]
 REACHES, DAYS, TRAIN = 8, 500, 400

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rivergrad.errors import InputError
-from rivergrad.workflow.holdout import deal_folds, draw_basins
+from rivergrad.gauges.holdout import deal_folds, draw_basins
 
 basins = st.lists(st.integers(0, 12), min_size=2, max_size=60).map(np.array)
 

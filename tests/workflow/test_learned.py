@@ -18,15 +18,16 @@ import yaml
 from typer.testing import CliRunner
 
 from rivergrad.cli import app
+from rivergrad.config.load import load_workflow
 from rivergrad.io import open_forcings, read_network, write_forcings
+from rivergrad.run import fit
+from rivergrad.run import workflow as run
+from rivergrad.run.learnedrunoff import PieceForcings, _moments
+from rivergrad.run.runoffmodel import load_runoff_model
+from rivergrad.run.stages import stages_of
+from rivergrad.run.uncertainty import Uncertainty, estimate_uncertainty
+from rivergrad.run.workflow import evaluate_run, run_workflow
 from rivergrad.runoff import FORCINGS, depth_to_discharge
-from rivergrad.workflow import fit, run
-from rivergrad.workflow.learnedrunoff import PieceForcings, _moments
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import evaluate_run, run_workflow
-from rivergrad.workflow.runoffmodel import load_runoff_model
-from rivergrad.workflow.stages import stages_of
-from rivergrad.workflow.uncertainty import Uncertainty, estimate_uncertainty
 
 WORLD: dict[str, Any] = {
     "name": "learned",

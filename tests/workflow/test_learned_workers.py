@@ -10,9 +10,9 @@ import pytest
 import yaml
 from processes import workers_of
 
-from rivergrad.workflow import fit
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.run import fit
+from rivergrad.run.workflow import run_workflow
 
 WORLD: dict[str, Any] = {
     "name": "learned",

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rivergrad.estimate.posterior import Posterior
-from rivergrad.workflow import uncertainty
-from rivergrad.workflow.estimation import Estimation
-from rivergrad.workflow.fit import REASONS
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser
-from rivergrad.workflow.run import run_workflow
-from rivergrad.workflow.transfer import transferred
+from rivergrad.config.load import load_workflow
+from rivergrad.inference.posterior import Posterior
+from rivergrad.run import uncertainty
+from rivergrad.run.estimation import Estimation
+from rivergrad.run.fit import REASONS
+from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser
+from rivergrad.run.transfer import transferred
+from rivergrad.run.workflow import run_workflow
 
 TREND = ["slope", "upstream_area_m2"]
 NONE: list[str] = []

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
 from rivergrad.cli import app
+from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.estimate.bounds import Bounded
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.results import rank_correlation
-from rivergrad.workflow.run import run_workflow
-from rivergrad.workflow.transfer import transferred
+from rivergrad.model.bounds import Bounded
+from rivergrad.run.results import rank_correlation
+from rivergrad.run.transfer import transferred
+from rivergrad.run.workflow import run_workflow
 from rivergrad.world import WorldSpec, generate_network
 
 TREND = ["slope", "upstream_area_m2"]
@@ -234,7 +234,7 @@ def test_why_it_ended(files: Any, estimate: dict[str, Any], ended: str, restarts
 
 
 def test_gauss_newton_takes_no_loss() -> None:
-    from rivergrad.workflow.sections import EstimateSection
+    from rivergrad.config.sections import EstimateSection
 
     assert EstimateSection(method="gauss_newton").loss == "nse"
     with pytest.raises(ValidationError, match="found loss nnse with method gauss_newton"):

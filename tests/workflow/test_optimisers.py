@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from rivergrad.estimate.adam import Adam
-from rivergrad.workflow.fit import LAST_RATE, learning_rate
-from rivergrad.workflow.leastsquares import covering_windows
-from rivergrad.workflow.optimisers import AdamOptimiser, LbfgsOptimiser
-from rivergrad.workflow.sections import EstimateSection
+from rivergrad.config.sections import EstimateSection
+from rivergrad.inference.adam import Adam
+from rivergrad.pieces.leastsquares import covering_windows
+from rivergrad.run.fit import LAST_RATE, learning_rate
+from rivergrad.run.optimisers import AdamOptimiser, LbfgsOptimiser
 
 Float = NDArray[np.float64]
 Function = Callable[[Float], tuple[float, Float]]
@@ -238,7 +238,7 @@ def test_windows_cover_the_period_as_far_as_they_may(
 
 def test_a_fake_sweep_has_what_it_stands_in_for() -> None:
     """The names used here are those of the real one."""
-    from rivergrad.distributed.sweep import Sweep
+    from rivergrad.pieces.sweep import Sweep
 
     for name in ("place", "gradient", "collect", "step", "advance"):
         assert callable(getattr(Sweep, name))

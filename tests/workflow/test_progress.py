@@ -7,7 +7,7 @@ import io
 import pytest
 
 from rivergrad.errors import InputError
-from rivergrad.workflow.progress import Progress, time_text, track
+from rivergrad.run.progress import Progress, time_text, track
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rivergrad.errors import InputError
-from rivergrad.workflow.quantities import (
+from rivergrad.config.quantities import (
     format_distance,
     format_duration,
     format_size,
@@ -15,6 +14,7 @@ from rivergrad.workflow.quantities import (
     parse_duration,
     parse_size,
 )
+from rivergrad.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.run.workflow import run_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from processes import alive, children, workers_of
 
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.run.workflow import run_workflow
 
 STEPS = {"steps": 30, "evaluate_every": 6, "checkpoint_every": 4, "patience": 50}
 BRIEF = {"uncertainty": {"enabled": False}, "report": {"discharge": False}}  # what comes after the fit

@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from rivercut import store
 from rivergrad.cli import app
+from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.workflow import run as run_module
-from rivergrad.workflow.checkpoint import Checkpoint, read_newest
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.run import workflow as run_module
+from rivergrad.run.workflow import run_workflow
+from rivergrad.rundir.checkpoint import Checkpoint, read_newest
 
 METRICS = (
     "gauge,reach_id,split,n_obs,nse,kge,nse_unrouted,kge_unrouted,nse_default,kge_default,nse_uniform,kge_uniform"

@@ -11,10 +11,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from rivergrad.estimate.scores import nse
-from rivergrad.io.rundir import read_run
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.run import run_workflow
+from rivergrad.config.load import load_workflow
+from rivergrad.gauges.scores import nse
+from rivergrad.run.workflow import run_workflow
+from rivergrad.rundir.reading import read_run
 
 
 def celerity_error(folder: Path, model: dict[str, Any], bias: float, nuisance: bool) -> float:

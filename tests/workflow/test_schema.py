@@ -11,8 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rivergrad.errors import InputError
-from rivergrad.workflow.load import (
+from rivergrad.config.load import (
     description,
     dump_resolved,
     input_files,
@@ -20,7 +19,8 @@ from rivergrad.workflow.load import (
     nearest_key,
     require_files,
 )
-from rivergrad.workflow.schema import Workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.yaml"))

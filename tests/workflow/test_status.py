@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rivergrad.errors import InputError
-from rivergrad.workflow.status import read_status
+from rivergrad.run.status import read_status
 
 
 def make_run(folder: Path, history: str = "", config: str = "estimate:\n  steps: 100\n", **info: Any) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rivergrad.io import read_network
-from rivergrad.workflow.transfer import transferred
+from rivergrad.run.transfer import transferred
 
 
 def test_the_trend_is_what_reaches_without_evidence_have(finished: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from rivergrad.config.load import load_workflow
+from rivergrad.config.sections import TwinSection
 from rivergrad.io import open_runoff, read_network, read_parameters, write_network_table, write_runoff
-from rivergrad.workflow.inputs import Inputs, prepare_inputs
-from rivergrad.workflow.load import load_workflow
-from rivergrad.workflow.sections import TwinSection
-from rivergrad.workflow.true_runoff import true_runoff
+from rivergrad.run.inputs import Inputs, prepare_inputs
+from rivergrad.run.true_runoff import true_runoff
 from rivergrad.world import WorldSpec, draw_runoff_factor, generate_network, generate_runoff
 
 TIME = {"routing_step": "12h", "train": ["2001-01-01", "2001-03-31"], "test": ["2001-04-01", "2001-05-31"]}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rivercut.network import RiverNetwork
-    from rivergrad.workflow.schema import Workflow
+    from rivergrad.config.schema import Workflow
 
 
 def apply(
@@ -73,11 +73,11 @@ def apply(
     ] = None,
 ) -> None:
     """Write what a run's models give another network: parameters by its attributes; if asked, runoff and discharge."""
+    from rivergrad.config.load import load_workflow
     from rivergrad.errors import InputError
     from rivergrad.io.datasets import kind_of
     from rivergrad.io.parameters import STORE
-    from rivergrad.workflow.load import load_workflow
-    from rivergrad.workflow.status import require_run
+    from rivergrad.run.status import require_run
 
     require_run(run)
     config = load_workflow(run / "config.yaml")
@@ -95,8 +95,8 @@ def apply(
     _check_together(run, config, forcings, forcing, runoff, write_runoff, write_discharge)
 
     from rivergrad.io import read_network, write_parameters
-    from rivergrad.workflow.record import versions
-    from rivergrad.workflow.transfer import FAR, fitted_model, strange_reaches, transferred
+    from rivergrad.run.transfer import FAR, fitted_model, strange_reaches, transferred
+    from rivergrad.rundir.record import versions
 
     model = fitted_model(run)
     rivers = read_network(network)
@@ -198,11 +198,11 @@ def _runoff(
     given: Path | None,
 ) -> Any:
     """The runoff that is routed: what the run's model makes of the input, or what is given."""
+    from rivergrad.config.quantities import format_duration
     from rivergrad.io import open_runoff
-    from rivergrad.workflow.progress import track
-    from rivergrad.workflow.quantities import format_duration
-    from rivergrad.workflow.transfer import FAR
-    from rivergrad.workflow.transferrunoff import RunoffElsewhere
+    from rivergrad.run.progress import track
+    from rivergrad.run.transfer import FAR
+    from rivergrad.run.transferrunoff import RunoffElsewhere
 
     if config.runoff is None or not config.runoff.learned:
         assert given is not None
@@ -233,10 +233,10 @@ def _route(
     provenance: dict[str, Any],
 ) -> None:
     """Write the discharge of every reach by the run's scheme, routing step and engine."""
-    from rivergrad.distributed.simulate import simulate
     from rivergrad.io import DischargeWriter
+    from rivergrad.pieces.simulate import simulate
     from rivergrad.routing import schemes
-    from rivergrad.workflow.progress import track
+    from rivergrad.run.progress import track
 
     scheme = schemes.get(config.scheme.name, config.scheme.convention)
     with (

@@ -11,7 +11,7 @@ from rivergrad.cli.options import Settings, WorkflowPath
 
 def validate(workflow: WorkflowPath, settings: Settings = None) -> None:
     """Check a workflow and that its files are there."""
-    from rivergrad.workflow.load import input_files, load_workflow, naming, require_files
+    from rivergrad.config.load import input_files, load_workflow, naming, require_files
 
     config = load_workflow(workflow, settings or ())
     require_files(config, str(workflow))
@@ -29,6 +29,6 @@ def validate(workflow: WorkflowPath, settings: Settings = None) -> None:
 
 def schema() -> None:
     """Print the JSON schema of workflows."""
-    from rivergrad.workflow.schema import Workflow
+    from rivergrad.config.schema import Workflow
 
     typer.echo(json.dumps(Workflow.model_json_schema(), indent=2))

@@ -13,7 +13,7 @@ import typer
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
 
 if TYPE_CHECKING:
-    from rivergrad.workflow.schema import Workflow
+    from rivergrad.config.schema import Workflow
 
 
 def run(
@@ -44,7 +44,7 @@ def evaluate(run: RunPath) -> None:
     with _leading(run / "config.yaml") as config:
         if config is None:
             return
-        from rivergrad.workflow.run import evaluate_run
+        from rivergrad.run.workflow import evaluate_run
 
         evaluate_run(run)
     typer.echo(run)
@@ -53,24 +53,24 @@ def evaluate(run: RunPath) -> None:
 def _run(
     workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool, fold: int | None = None
 ) -> None:
-    from rivergrad.workflow.stopping import stop_on_signals
+    from rivergrad.rundir.stopping import stop_on_signals
 
     began = time.monotonic()
     with stop_on_signals(), _leading(workflow, settings or ()) as config:
         if config is None:
             return
         # imports torch: after the workflow is known to be valid
-        from rivergrad.workflow.run import run_workflow
+        from rivergrad.run.workflow import run_workflow
 
         if fold is not None:
-            from rivergrad.workflow.run import run_fold
+            from rivergrad.run.workflow import run_fold
 
             folder = run_fold(config, fold)
         elif report:
             folder = run_workflow(config, fresh=fresh)
         else:
             folder = run_workflow(config, fresh=fresh, report=False)
-    from rivergrad.workflow.progress import time_text
+    from rivergrad.run.progress import time_text
 
     if report:
         _say_where(folder)
@@ -84,9 +84,9 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
 
     What is wrong is said once, by the first rank.
     """
-    from rivergrad.distributed.ranks import leading, told_ranks
+    from rivergrad.cluster.ranks import leading, told_ranks
+    from rivergrad.config.load import load_workflow, naming
     from rivergrad.errors import InputError
-    from rivergrad.workflow.load import load_workflow, naming
 
     try:
         config = load_workflow(path, settings)
@@ -109,6 +109,6 @@ def _say_where(folder: Path) -> None:
 
 
 def _require_run(run: RunPath) -> None:
-    from rivergrad.workflow.status import require_run
+    from rivergrad.run.status import require_run
 
     require_run(run)

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rivergrad.workflow.stopping import EXIT_CODE, Stopped
+from rivergrad.rundir.stopping import EXIT_CODE, Stopped
 
 DEBUG_VARIABLE = "RIVERGRAD_DEBUG"
 INTERRUPTED = 130

@@ -22,7 +22,7 @@ class ExportFormat(StrEnum):
 
 def status(run: RunPath) -> None:
     """Say how far a run is: state, step, loss, rate, time left, workers, Slurm job; of a job array, each element."""
-    from rivergrad.workflow.status import status_lines
+    from rivergrad.run.status import status_lines
 
     for line in status_lines(run):
         typer.echo(line)
@@ -30,7 +30,7 @@ def status(run: RunPath) -> None:
 
 def report(run: RunPath) -> None:
     """Draw the maps and write report.html of a run again."""
-    from rivergrad.workflow.status import require_run
+    from rivergrad.run.status import require_run
 
     require_run(run)
     from rivergrad.report import write_report
@@ -46,7 +46,7 @@ def export(
     ],
 ) -> None:
     """Write a run's parameters in another format."""
-    from rivergrad.workflow.status import require_run
+    from rivergrad.run.status import require_run
 
     require_run(run)
     from rivergrad.io import export_parameters

@@ -100,8 +100,8 @@ def route(
     ] = None,
 ) -> None:
     """Route runoff and write the discharge of every reach."""
+    from rivergrad.config.quantities import parse_duration
     from rivergrad.errors import InputError
-    from rivergrad.workflow.quantities import parse_duration
 
     try:
         step = parse_duration(routing_step)
@@ -112,10 +112,10 @@ def route(
     if output.suffix not in (".nc", ".zarr"):
         raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
 
-    from rivergrad.distributed.simulate import simulate
     from rivergrad.io import DischargeWriter, open_runoff, read_network
+    from rivergrad.pieces.simulate import simulate
     from rivergrad.routing import choose_engine, schemes
-    from rivergrad.workflow.progress import track
+    from rivergrad.run.progress import track
 
     chosen = schemes.get(scheme, convention.value)
     picked, why = choose_engine(engine.value, chosen, device.value)

@@ -35,10 +35,10 @@ def submit(
     ] = False,
 ) -> None:
     """Submit a workflow to Slurm: it checkpoints and queues again when its place is taken back."""
+    from rivergrad.config.load import load_workflow, naming, require_files
     from rivergrad.errors import InputError
-    from rivergrad.workflow.jobs import Ensemble, write_script
-    from rivergrad.workflow.jobs import submit as hand_over
-    from rivergrad.workflow.load import load_workflow, naming, require_files
+    from rivergrad.run.jobs import Ensemble, write_script
+    from rivergrad.run.jobs import submit as hand_over
 
     given = tuple(settings or ())
     merged = given if profile is None else (f"compute.profile={profile}", *given)

@@ -10,9 +10,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import Hydrographs
 from rivergrad.report.maps import log_ticks
 from rivergrad.report.style import Panel, Theme, plain_text
+from rivergrad.rundir.reading import Hydrographs
 
 Float = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
-from rivergrad.io.rundir import Terrain
 from rivergrad.report.style import Theme
+from rivergrad.rundir.reading import Terrain
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

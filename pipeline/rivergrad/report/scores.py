@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import SPLITS, RunData, methods_of, score_column
+from rivergrad.rundir.reading import SPLITS, RunData, methods_of, score_column
 
 Float = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rivergrad.io.rundir import FURTHER_SCORES, SPLITS, TIMING_SCORES, RunData, score_column
 from rivergrad.report.scores import SPLIT_PLACES, SPLIT_WORDS, number
+from rivergrad.rundir.reading import FURTHER_SCORES, SPLITS, TIMING_SCORES, RunData, score_column
 
 FURTHER_WORDS = {
     "kge_r": ("correlation r", "timing and shape; 1 is perfect"),

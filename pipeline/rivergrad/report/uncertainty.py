@@ -13,11 +13,11 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from rivergrad.io.rundir import RunData
 from rivergrad.report.frame import Frame
 from rivergrad.report.maps import log_scale, river_panel
 from rivergrad.report.scores import number, spearman
 from rivergrad.report.style import Panel, Theme
+from rivergrad.rundir.reading import RunData
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]

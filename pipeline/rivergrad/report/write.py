@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rivergrad.io.atomic import atomic_path
-from rivergrad.io.rundir import RunData, read_run
 from rivergrad.report.charts import history_panels, hydrograph_panel, truth_panel
 from rivergrad.report.frame import Frame, river_size
 from rivergrad.report.geographic import GeographicFrame
@@ -27,6 +26,7 @@ from rivergrad.report.uncertainty import (
     truth_of,
     uncertainty_panel,
 )
+from rivergrad.rundir.reading import RunData, read_run
 
 GENERATED = "generated"  # run.json summary["world"] of a run on a world made from a seed
 MAP_WIDTH, WORLD_WIDTH, HALF_MAP_WIDTH = 9.0, 12.0, 5.8  # inches

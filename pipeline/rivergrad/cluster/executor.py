@@ -1,0 +1,377 @@
+"""Where pieces live and how their methods are called: in this process, or pinned to the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from rivergrad.cluster.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.cluster.clusters import Started, no_others
+from rivergrad.cluster.exchange import ask, leave, open_exchange, share_out
+from rivergrad.cluster.links import link_workers
+from rivergrad.cluster.liveness import AGAIN, PATIENCE, Watch
+from rivergrad.cluster.lost import ClusterError, WorkerLostError
+from rivergrad.cluster.options import ClusterOptions, Ucx
+from rivergrad.cluster.placement import worker_order
+from rivergrad.cluster.residence import (
+    Report,
+    carry_out,
+    create,
+    forget,
+    pick,
+    reported,
+)
+from rivergrad.cluster.totals import Total
+
+log = logging.getLogger("rivergrad")
+
+T = TypeVar("T")
+Handle = Any
+"""What a call returns before it is gathered."""
+
+REPLACEMENT_SECONDS = 60.0
+"""How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
+
+ASK_SECONDS = 5.0
+"""How often the cluster is asked to see to it."""
+
+_run_numbers = itertools.count()
+
+
+@dataclass
+class Pending:
+    """A sweep under way; `reports` are handles, `outcomes` those of its batches."""
+
+    batches: list[Batch]
+    reports: list[Handle]
+    total: Total | None
+    outcomes: list[Handle] = field(default_factory=list)
+
+
+@dataclass
+class Answer:
+    """What a sweep comes to.
+
+    Attributes:
+        results: by piece; without what was added up.
+        sums: what was added up over all pieces, by name.
+        seconds: how long it takes where nothing costs time but the workers' own work.
+    """
+
+    results: dict[int, Any]
+    sums: dict[str, Any]
+    seconds: float
+
+
+class Executor(Protocol):
+    """Holds objects by key and calls their methods.
+
+    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
+    After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
+    """
+
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
+
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending: ...
+
+    def finish(self, pending: Pending) -> Answer: ...
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer: ...
+
+    def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
+
+    def link(self, device: str) -> None: ...
+
+    def renew(self) -> str | None: ...
+
+
+def _answer(pending: Pending, reports: Sequence[Report]) -> Answer:
+    results: dict[int, Any] = {}
+    sums: dict[str, Any] = {}
+    if pending.total is not None:
+        sums, results = pending.total.whole([report.results for report in reports])
+    else:
+        for report in reports:
+            results |= report.results
+    seconds = {batch: lasts for report in reports for batch, lasts in report.seconds.items()}
+    spans = [seconds[b] for b in range(len(pending.batches))]
+    return Answer(results, sums, critical_seconds(pending.batches, spans))
+
+
+class SerialExecutor:
+    """Everything in this process, one call after the other."""
+
+    def __init__(self) -> None:
+        self._run = f"serial-{next(_run_numbers)}"
+        self._sweeps = itertools.count()
+
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle:
+        create(self._run, key, factory, *args)
+
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending:
+        batch = Batch(0, 0, 0, list(calls))
+        outcome = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total)
+        return Pending([batch], [outcome.report], total)
+
+    def finish(self, pending: Pending) -> Answer:
+        return _answer(pending, pending.reports)
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        return self.finish(self.start(calls, total))
+
+    def gather(self, handles: Sequence[Handle]) -> list[Any]:
+        return list(handles)
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        return [function(*args)]
+
+    def link(self, device: str) -> None:
+        """Nothing goes anywhere."""
+
+    def renew(self) -> str | None:
+        self.close()
+        return None
+
+    def close(self) -> None:
+        forget(self._run)
+
+
+class DaskExecutor:
+    """Pieces pinned to the workers of a cluster.
+
+    A task names its worker and is never moved or repeated: what it works on is only there. If that worker is lost,
+    or gives no sign of life for `patience` seconds, the client notices and raises instead of waiting for ever.
+
+    Args:
+        client: of the cluster; ask: see `Started`.
+        patience: seconds.
+        wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
+        ucx: whether workers are connected by UCX; see `ClusterOptions`.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        patience: float = PATIENCE,
+        ask: Callable[[int], None] = no_others,
+        wait: float = 0.0,
+        ucx: Ucx = "auto",
+    ) -> None:
+        self._client, self._ask, self._wait, self._ucx = client, ask, wait, ucx
+        self._linked = ""  # the run that is
+        self._watch = Watch(client, patience)
+        self._runs = itertools.count()
+        self._sweeps = itertools.count()
+        self._settle_on(worker_order(self._watch.workers()))
+
+    def _settle_on(self, workers: list[str]) -> None:
+        self._run = f"dask-{self._client.id}-{next(self._runs)}"
+        self._workers = workers
+        self._home: dict[int, int] = {}
+        self._ready = False  # whether the workers take part in sweeps
+
+    def _needed(self) -> list[str]:
+        """The workers that hold something."""
+        return [self._workers[home] for home in sorted(set(self._home.values()))]
+
+    def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle:
+        """Make something on a worker: `home` says which, as a number from 0 (the first) up to 1 (behind the last)."""
+        self._home[key] = min(int(home * len(self._workers)), len(self._workers) - 1)
+        return self._submit(self._home[key], create, self._run, key, factory, *args)
+
+    def _submit(self, home: int, function: Callable[..., Any], *args: Any) -> Handle:
+        return self._client.submit(
+            function,
+            *args,
+            workers=[self._workers[home]],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+
+    def start(
+        self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
+    ) -> Pending:
+        batches = make_batches(calls, self._home)
+        sweep = next(self._sweeps)
+        pending = Pending(batches, [], total)
+        last = {batch.home: b for b, batch in enumerate(batches)}
+        mine: dict[int, list[int]] = {}
+        picked: dict[tuple[int, int], Handle] = {}
+        earlier = {} if after is None else {(b.home, b.rank, b.label): k for k, b in enumerate(after.batches)}
+        for b, batch in enumerate(batches):
+            before = [self._taken(pending, picked, need, batch.home) for need in sorted(batch.needs)]
+            if after is not None and (batch.home, batch.rank, batch.label) in earlier:
+                before.append(after.outcomes[earlier[batch.home, batch.rank, batch.label]])
+            reports = b == last[batch.home] and not batch.abroad
+            if reports:  # all that this worker did in the sweep comes first
+                others = set(mine.get(batch.home, ())) - batch.needs
+                before += [pending.outcomes[other] for other in sorted(others)]
+            outcome = self._submit(
+                batch.home,
+                carry_out,
+                self._run,
+                sweep,
+                b,
+                batch.calls,
+                tuple(batch.exports),
+                reports,
+                total,
+                *before,
+            )
+            pending.outcomes.append(outcome)
+            mine.setdefault(batch.home, []).append(b)
+            if reports:
+                pending.reports.append(outcome)
+            elif b == last[batch.home]:
+                done = [pending.outcomes[k] for k in mine[batch.home]]
+                pending.reports.append(self._submit(batch.home, reported, self._run, sweep, total, *done))
+        return pending
+
+    def _taken(self, pending: Pending, picked: dict[tuple[int, int], Handle], need: int, home: int) -> Handle:
+        """A handle of what a worker takes from an earlier batch, with no series that only others take."""
+        batch = pending.batches[need]
+        if batch.home == home or batch.abroad == {home}:
+            return pending.outcomes[need]
+        if (need, home) not in picked:
+            names = tuple(name for name, homes in batch.exports.items() if home in homes)
+            picked[need, home] = self._submit(batch.home, pick, names, pending.outcomes[need])
+        return picked[need, home]
+
+    def finish(self, pending: Pending) -> Answer:
+        return _answer(pending, [outcome.report for outcome in self.gather(pending.reports)])
+
+    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        if not self._ready:  # not before: here a lost worker is borne
+            self.everywhere(open_exchange)
+            self._ready = True
+        batches = make_batches(calls, self._home)
+        shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
+        found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
+        return _answer(Pending(batches, [], total), found)
+
+    def gather(self, handles: Sequence[Handle]) -> list[Any]:
+        found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
+        return found
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
+        """Call a function once on each worker; what it gives, in their order."""
+        workers = self._workers
+        found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
+        return [found[address] for address in workers]
+
+    def link(self, device: str) -> None:
+        """Connect the workers by UCX, as `ClusterOptions` has it."""
+        if len(self._workers) > 1 and self._linked != self._run:
+            link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
+            self._linked = self._run
+
+    def renew(self) -> str | None:
+        """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
+
+        Raises:
+            ClusterError: there is none.
+            WorkerLostError: another one was lost meanwhile.
+        """
+        hung = self._watch.hung()
+        if hung:  # a nanny kills them and starts others
+            self._client.sync(
+                self._client.scheduler.restart_workers,
+                workers=hung,
+                timeout=self._watch.patience,
+                wait_for_workers=False,
+                on_error="return",
+                stimulus_id="rivergrad-renew",
+                callback_timeout=self._watch.patience + 10,
+            )
+        began = asked = time.monotonic()
+        present = set(self._watch.workers()) - set(hung)
+        while len(present) < len(self._workers):
+            waited = time.monotonic() - began
+            if waited > (REPLACEMENT_SECONDS if present else max(REPLACEMENT_SECONDS, self._wait)):
+                break
+            if time.monotonic() - asked > ASK_SECONDS:
+                self._ask(len(self._workers))
+                asked = time.monotonic()
+            time.sleep(0.2)
+            present = set(self._watch.workers()) - set(hung)
+        if not present:
+            raise ClusterError(f"no worker is left, and none came in {waited:.0f} s; {AGAIN}")
+        said = None
+        if len(present) < len(self._workers):
+            said = f"going on with {len(present)} of {len(self._workers)} workers"
+            self._ask(len(present))
+        run, kept = self._run, [address for address in self._workers if address in present]
+        self._settle_on([address for address in worker_order(self._watch.workers()) if address in present])
+        if kept:
+            self._watch.patiently(lambda: self._client.run(leave, run, workers=kept), kept)
+        return said
+
+
+def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Do some work, and again from its beginning when a worker is lost, up to so many times.
+
+    Args:
+        executor: what the work is done on.
+        restarts: how many lost workers are borne.
+        work: sets up everything it needs on the executor.
+        say: what tells people.
+
+    Raises:
+        WorkerLostError: one worker too many was lost.
+    """
+    for lost in itertools.count(1):
+        try:
+            if lost > 1 and (told := executor.renew()) is not None:
+                say(told)
+            return work()
+        except WorkerLostError as error:
+            if lost > restarts:
+                if restarts == 0:
+                    raise
+                raise WorkerLostError(f"{error} (restarted {restarts} times: compute.restarts)") from None
+            said = str(error).partition(";")[0]
+        say(f"{said}: setting up again to go on from the last checkpoint ({lost} of {restarts} restarts)")
+    raise AssertionError
+
+
+@contextmanager
+def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | DaskExecutor]:
+    """An executor on a new cluster; a number stands for so many worker processes on this machine, 0 for none."""
+    options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
+    if options.serial:
+        serial = SerialExecutor()
+        try:
+            yield serial
+        finally:
+            serial.close()
+        return
+    with ExitStack() as stack:
+        client, started = _opened(stack, options)
+        yield DaskExecutor(client, options.patience, started.ask, options.wait, options.ucx)
+
+
+def _opened(stack: ExitStack, options: ClusterOptions) -> tuple[Any, Started]:
+    """A client of a new cluster, which closes with `stack`; when a worker is lost on the way, of another new one."""
+    from rivergrad.cluster.cluster import open_cluster
+
+    for lost in itertools.count(1):
+        try:
+            return stack.enter_context(open_cluster(options))
+        except WorkerLostError as error:
+            if lost > options.restarts:
+                raise
+            log.warning("%s: starting again", str(error).partition(";")[0])
+    raise AssertionError

@@ -1,0 +1,1 @@
+"""Workflows: their schema, and how a YAML file becomes one."""

@@ -1,0 +1,215 @@
+"""The types of workflow fields: what a value may be, how it is read from YAML and written back.
+
+Numbers are strict: `"150"` and `true` are not integers, and a date is not a number. A mistake in a workflow
+should be named, not guessed around.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from rivergrad.config.quantities import (
+    DISTANCE_PATTERN,
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    format_distance,
+    format_duration,
+    format_size,
+    parse_distance,
+    parse_duration,
+    parse_size,
+)
+from rivergrad.errors import InputError
+from rivergrad.inference.loss_spec import LOSS_TERMS, loss_terms
+
+
+def _duration(value: Any) -> Any:
+    # Python callers may hand over seconds as a float; YAML has to say the unit (an integer is refused).
+    return value if isinstance(value, float) else parse_duration(value)
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise InputError(f"found {format_duration(seconds)}; expected a duration longer than 0s")
+    return seconds
+
+
+def _distance(value: Any) -> Any:
+    # As for durations: Python callers may hand over metres as a float.
+    return value if isinstance(value, float) else parse_distance(value)
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InputError(f"found {value!r}; expected a date such as 1980-10-01") from None
+
+
+def _period(days: tuple[date, date]) -> tuple[date, date]:
+    if days[1] < days[0]:
+        raise InputError(f"found {days[0]} .. {days[1]}; expected the first day, then the last day")
+    return days
+
+
+def _period_shape(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InputError(f"found {value!r}; expected two dates, [first day, last day], both included")
+    return value
+
+
+def _bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] < bounds[1]:
+        raise InputError(f"found [{bounds[0]}, {bounds[1]}]; expected [lower, upper] with lower < upper")
+    return bounds
+
+
+def _bounds_shape(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InputError(f"found {value!r}; expected two numbers, [lower, upper]")
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise InputError(f"found {value!r}; expected a path")
+    return Path(value)
+
+
+def _name(value: Any) -> Any:
+    # A gauge called 1567000 is an integer to YAML. (One called 01567000 is text already: see `documents`.)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _auto_or_switch(value: Any) -> Any:
+    if value != "auto" and not isinstance(value, bool):  # a Literal alone would take 1 for true
+        raise InputError(f"found {value!r}; expected auto, true or false")
+    return value
+
+
+def _loss_as_given(terms: str | tuple[tuple[str, float], ...]) -> str | dict[str, float]:
+    return terms if isinstance(terms, str) else dict(terms)
+
+
+def _pairs(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((str(name), one) for name, one in value.items())
+    if not isinstance(value, tuple):
+        raise InputError(f"found {value!r}; expected names with their values, such as {{hidden: 64}}")
+    return value
+
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+"""A positive integer."""
+
+NonNegativeCount = Annotated[int, Field(ge=0, strict=True)]
+"""An integer, 0 or more."""
+
+PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
+"""A TCP port, 0 for any free one."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True, allow_inf_nan=False)]
+"""A share of a whole, 0 to 1."""
+
+PositiveNumber = Annotated[float, Field(gt=0.0, strict=True, allow_inf_nan=False)]
+"""A finite number above 0."""
+
+Factor = Annotated[float, Field(gt=1.0, strict=True, allow_inf_nan=False)]
+"""A finite number above 1: how many times as large, or as small."""
+
+NonNegativeNumber = Annotated[float, Field(ge=0.0, strict=True, allow_inf_nan=False)]
+"""A finite number, 0 or more."""
+
+Switch = Annotated[bool, Field(strict=True)]
+"""true or false."""
+
+AutoSwitch = Annotated[Literal["auto", True, False], BeforeValidator(_auto_or_switch)]
+"""true, false, or auto: told from the data."""
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
+"""Seconds, written with a unit: 900s, 15min, 3h, 1d."""
+
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+"""A `Duration` longer than nothing."""
+
+Distance = Annotated[
+    float,
+    BeforeValidator(_distance),
+    Field(gt=0, allow_inf_nan=False),
+    PlainSerializer(format_distance, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DISTANCE_PATTERN}),
+]
+"""Metres, more than none, written with a unit: 800m, 5km."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(gt=0),
+    PlainSerializer(format_size, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+]
+"""Bytes, written with a unit: 500MB, 2GB, 2GiB."""
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A calendar day, UTC."""
+
+Period = Annotated[tuple[Day, Day], BeforeValidator(_period_shape), AfterValidator(_period)]
+"""The first and the last day of a period, both included."""
+
+Bounds = Annotated[
+    tuple[NonNegativeNumber, NonNegativeNumber], BeforeValidator(_bounds_shape), AfterValidator(_bounds)
+]
+"""The lower and the upper end of what a parameter may become."""
+
+GaugeName = Annotated[str, BeforeValidator(_name)]
+"""The name of a gauge, such as 01567000."""
+
+LossTerms = Annotated[
+    str | tuple[tuple[str, float], ...],
+    BeforeValidator(loss_terms),
+    PlainSerializer(_loss_as_given, return_type=str | dict[str, float]),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(LOSS_TERMS), "type": "string"},
+                {
+                    "type": "object",
+                    "properties": {name: {"type": "number", "exclusiveMinimum": 0} for name in LOSS_TERMS},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                },
+            ]
+        }
+    ),
+]
+"""The name of a loss, or weights by name; the latter as (name, weight) pairs once loaded, which do not change."""
+
+Options = Annotated[
+    tuple[tuple[str, bool | int | float | str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(dict, return_type=dict[str, Any]),
+    WithJsonSchema({"type": "object"}),
+]
+"""Arguments by name; as pairs once loaded, which do not change."""
+
+Names = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(dict, return_type=dict[str, str]),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Names by name; as pairs once loaded."""
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+"""A path; it need not exist for a workflow to be valid as such."""

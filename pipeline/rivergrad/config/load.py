@@ -1,0 +1,327 @@
+"""From a workflow file to a checked `Workflow`, and back; every mistake is one that names its key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rivergrad.config.documents import read_document, read_value, write_document
+from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import ComputeSection
+from rivergrad.errors import InputError
+
+DATA_VARIABLE = "RIVERGRAD_DATA"
+_EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_BEGINS = re.compile(r"([a-z_]+)((?:\.[a-z_]+)*)([: ])")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Workflow:
+    """Read, complete and check a workflow; the files it names are not looked at.
+
+    `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
+    `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
+    lies in no such folder). Relative paths are relative to the current directory, but those in a compute profile to
+    the profile's folder: it belongs to a cluster, whatever is run there from wherever. A compute profile is
+    merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
+    the place of the file's `compute.kind` and `compute.workers`.
+
+    **Arguments:**
+
+    - `path`: the YAML file.
+    - `overrides`: `a.b=value` texts that replace single keys, the value read as YAML; the last one wins.
+
+    **Returns:** the frozen workflow, durations in seconds, sizes in bytes.
+
+    **Raises:** `InputError` naming file and key, what was found and what was expected; `OSError` where a
+    file cannot be read.
+    """
+    path = Path(path)
+    data = read_document(path)
+    if any(override.partition("=")[0].strip() == "compute.profile" for override in overrides):
+        _make_way(data)
+    for override in overrides:
+        _apply(data, override)
+    sources = {override.partition("=")[0].strip(): f"--set {override}" for override in overrides}
+    data = _expand(data, str(path), _project_root(path))
+    compute = data.get("compute")
+    if isinstance(compute, dict) and isinstance(compute.get("profile"), str):
+        data = {**data, "compute": _with_profile(compute, str(path))}
+    try:
+        return Workflow.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_message(error, Workflow, str(path), sources)) from None
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Errors about a key that show only while a workflow is carried out name its file too, or the `--set` of the key.
+
+    **Arguments:** as for `load_workflow`.
+
+    **Raises:** `InputError` in place of one that begins with a key of the workflow; any other one as it is.
+    """
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        begins = _BEGINS.match(text)
+        section, below, end = ("", "", "") if begins is None else begins.groups()
+        if section not in Workflow.model_fields or not (below or end == ":"):
+            raise
+        key = section + below
+        names = {override: override.partition("=")[0].strip() for override in reversed(overrides)}
+        said = next((one for one, name in names.items() if _within(key, name) or _within(name, key)), None)
+        raise InputError(f"{path if said is None else f'--set {said}'}: {text}") from error
+
+
+def dump_resolved(workflow: Workflow) -> str:
+    """The workflow as YAML with every default written out; `load_workflow` reads an equal workflow from it.
+
+    **Raises:** `InputError` where a text holds `${...}`, which loading would expand.
+    """
+    data = workflow.model_dump(mode="json")
+    for key, value in _texts(data):
+        if _VARIABLE.search(value):
+            raise InputError(f"{key}: found {value!r}; expected a text without ${{...}}")
+    return write_document(data)
+
+
+def input_files(workflow: Workflow) -> dict[str, Path]:
+    """The files a workflow reads, by their key."""
+    sections = {"network": workflow.network, "runoff": workflow.runoff, "observations": workflow.observations}
+    found = {f"{name}.path": section.path for name, section in sections.items() if section is not None}
+    if workflow.runoff is not None:
+        found["runoff.forcings"] = workflow.runoff.forcings
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def require_files(workflow: Workflow, source: str) -> None:
+    """Raise an `InputError` naming key and path unless the files a workflow reads are there."""
+    missing = [(key, path) for key, path in input_files(workflow).items() if not path.exists()]
+    if missing:
+        key, path = missing[0]
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(f"{source}: {key}: {path} is not there{more}; expected it, or set {DATA_VARIABLE}")
+
+
+def _project_root(path: Path) -> Path:
+    for folder in path.absolute().parents:
+        if folder.name == "workflows":
+            return folder.parent
+    return Path.cwd()
+
+
+def _make_way(data: dict[str, Any]) -> None:
+    """Leave to another profile which cluster computes; how it computes stays as the workflow has it."""
+    compute = data.get("compute")
+    if isinstance(compute, dict):
+        data["compute"] = {key: value for key, value in compute.items() if key not in ("kind", "workers")}
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """Set one key in place, making the sections above it where they are absent."""
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise InputError(f"--set {override}: expected key=value, such as estimate.steps=50")
+    try:
+        value = read_value(text)
+    except InputError as error:
+        raise InputError(f"--set {override}: {error}") from None
+    for depth, name in enumerate(names[:-1]):
+        below = data.get(name)
+        if below is None:
+            below = data[name] = {}
+        if not isinstance(below, dict):
+            raise InputError(
+                f"--set {override}: {'.'.join(names[: depth + 1])} is {below!r}; expected a section with keys"
+            )
+        data = below
+    data[names[-1]] = value
+
+
+def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
+    """The same data with `${NAME}` replaced in every text."""
+    if isinstance(data, dict):
+        return {
+            name: _expand(value, source, root, f"{key}.{name}" if key else name)
+            for name, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_expand(value, source, root, f"{key}[{i}]") for i, value in enumerate(data)]
+    if not isinstance(data, str):
+        return data
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match.group(1)
+        value = os.environ.get(name)
+        if not value and name == DATA_VARIABLE:
+            return str(root.parent / "shared" / "data")
+        if value is None:
+            raise InputError(
+                f"{source}: {key}: the environment variable {name} is not set; expected it to be"
+            )
+        return value
+
+    return _VARIABLE.sub(value_of, data)
+
+
+def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
+    """The compute section with the keys of its profile standing in for those it lacks."""
+    path = Path(compute["profile"])
+    if not path.is_file():
+        raise InputError(
+            f"{source}: compute.profile: {path} is not a file; expected a profile such as configs/local.yaml"
+        )
+    profile = _expand(read_document(path), str(path), Path.cwd())
+    if "profile" in profile:
+        raise InputError(
+            f"{path}: profile: a profile cannot refer to another one; expected the keys of compute"
+        )
+    try:
+        checked = ComputeSection.model_validate(profile)
+    except ValidationError as error:
+        raise InputError(_message(error, ComputeSection, str(path), {})) from None
+    profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)
+    return _merged(profile, {key: value for key, value in compute.items() if key != "profile"})
+
+
+def _placed(data: dict[str, Any], checked: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same keys with relative paths counted from a folder; `checked` tells which values are paths."""
+    placed = dict(data)
+    for key, value in checked.items():
+        if isinstance(value, Path):
+            placed[key] = str(folder / value)
+        elif isinstance(value, dict) and isinstance(data[key], dict):
+            placed[key] = _placed(data[key], value, folder)
+    return placed
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Keys of both, those of sections in both too; where both have a value, the one of `over`."""
+    found = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            found[key] = _merged(under[key], over[key])
+    return found
+
+
+def _message(error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]) -> str:
+    """One line on the first mistake, and how many more there are; unknown keys first, they explain others."""
+    mistakes = sorted(
+        error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden"
+    )
+    first = mistakes[0]
+    key = _key(first["loc"])
+    where = next((text for name, text in sources.items() if _within(key, name) or _within(name, key)), None)
+    if where is None:
+        where = f"{source}: {key}" if key else source
+    elif where.partition("=")[0] != f"--set {key}":
+        where = f"{where}: {key}"
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return f"{where}: {_describe(first, key, model)}{more}"
+
+
+def _within(key: str, section: str) -> bool:
+    """Whether a key is a section, or lies in it."""
+    return (
+        bool(section) and key.startswith(section) and key[len(section) : len(section) + 1] in ("", ".", "[")
+    )
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """`("time", "train", 0)` as `time.train[0]`, without the names of the branches of a union."""
+    names = [name for name in location if isinstance(name, int) or re.fullmatch(r"[A-Za-z0-9_.-]+", name)]
+    text = ""
+    for name in names:
+        text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else name
+    return text
+
+
+def _describe(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> str:
+    kind, message, found = mistake["type"], mistake["msg"], mistake["input"]
+    if kind == "extra_forbidden":
+        nearest = nearest_key(key, model)
+        return f"unknown key; did you mean {nearest}?" if nearest else "unknown key"
+    if kind == "missing":
+        return f"missing; expected {description(key, model) or 'a value'}"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind in ("model_type", "dict_type", "model_attributes_type"):
+        message = "a section with keys"
+    elif kind == "string_pattern_mismatch":
+        message = description(key, model) or message
+    expected = _EXPECTED.get(kind) or message.removeprefix("Input should be ")
+    if expected.startswith(("greater", "less")):
+        expected = f"a value {expected}"
+    return f"found {_brief(found)}; expected {expected}"
+
+
+def _brief(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def nearest_key(key: str, model: type[BaseModel] = Workflow) -> str | None:
+    """The known key that an unknown one was probably meant to be: of its section if possible, else of any."""
+    known = [name for name, _ in _keys(model)]
+    section, _, name = key.rpartition(".")
+    siblings = {
+        candidate.rpartition(".")[2]: candidate
+        for candidate in known
+        if candidate.rpartition(".")[0] == section
+    }
+    for cutoff, candidates in (
+        (0.6, siblings),
+        (0.8, {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}),
+        (0.6, {candidate: candidate for candidate in known}),
+    ):
+        match = difflib.get_close_matches(
+            key if cutoff == 0.6 and candidates is not siblings else name, candidates, 1, cutoff
+        )
+        if match:
+            return candidates[match[0]]
+    return None
+
+
+def description(key: str, model: type[BaseModel] = Workflow) -> str | None:
+    """The sentence that the schema says about a key, without its full stop, or None for an unknown key."""
+    text = dict(_keys(model)).get(re.sub(r"\[\d+\]", "", key))
+    return f"{text[0].lower()}{text[1:].rstrip('.')}" if text else None
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of a model and of the models below it, with its description."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}", field.description or ""
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _keys(kind, f"{prefix}{name}.")
+
+
+def _texts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(data, dict):
+        for name, value in data.items():
+            yield from _texts(value, f"{key}.{name}" if key else name)
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            yield from _texts(value, f"{key}[{i}]")
+    elif isinstance(data, str):
+        yield key, data

@@ -1,1 +1,0 @@
-"""Estimation of parameters for one piece of the network: parameter model, loss, optimiser, scores."""

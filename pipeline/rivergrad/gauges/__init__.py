@@ -1,0 +1,1 @@
+"""Gauges: which are screened out or held out, and how they are scored."""

@@ -1,0 +1,1 @@
+"""Losses, noise, optimisers and the posterior; plain arrays, no network and no files."""

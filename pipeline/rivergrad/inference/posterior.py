@@ -1,0 +1,365 @@
+"""What the gauges say about each reach: Laplace's approximation around the estimate, matrix-free.
+
+The latent values of field f are z = X b + u with b ~ N(0, s²) shared by all reaches and u ~ N(0, Q⁻¹), see
+`treeprior`. The information of the data is F = Jᵀ W J (Gauss-Newton), known by products only. With C Cᵀ = Q⁻¹
+and the low-rank approximation U diag(λ) Uᵀ of Cᵀ F C, block by block of basins,
+
+    cov(u | b) = C (I − U diag(λ/(1+λ)) Uᵀ) Cᵀ
+    cov(b)     = S = (1/s² + X̃ᵀ U diag(λ/(1+λ)) Uᵀ X̃)⁻¹,   X̃ = C⁻¹ X
+    cov(z)     = cov(u | b) + w S wᵀ,                        w = C (X̃ − U diag(λ/(1+λ)) Uᵀ X̃)
+
+The approximation never exceeds Cᵀ F C, so that variances come out too large rather than too small, and fall
+towards the exact ones with every further product.
+
+Sources: Bui-Thanh, Ghattas, Martin & Stadler (2013), doi:10.1137/12089586X; Spantini et al. (2015),
+doi:10.1137/140977308 (low-rank updates of the prior); MacKay (1992), doi:10.1162/neco.1992.4.3.415 (effective
+number of parameters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rivergrad.errors import InputError, ids_text
+from rivergrad.inference.gaugewise import NEGLIGIBLE, by_stem
+from rivergrad.inference.lowrank import Groups, LowRank, low_rank
+from rivergrad.model.treeprior import TreePrior
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+
+EXACT_LIMIT = 600  # latent numbers up to which dense matrices are a matter of a second
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Uncertainty of the latent values, (F, n) arrays in the network's order.
+
+    Attributes:
+        variance: of z = X b + u.
+        conditional_variance: of u where b is known.
+        prior_variance: of u.
+        prior_shared_variance: of X b.
+        identifiability: 1 − conditional_variance / prior_variance, 0 to 1: 0 where no gauge informs the reach.
+        effective: (F,) effective number of deviations that the data determine, N − tr(Q cov(u)); with κ = 0
+            and known b the sum of the identifiabilities.
+        shared_covariance: (P, P) of all coefficients b, field after field.
+        smallest: (groups,) smallest eigenvalue that was found in each group: directions that hold less
+            information may be missing. 0 in a group without information or without anything missing.
+        left_out: estimated information (trace of Cᵀ F C) that the low rank lacks, all groups together, and
+        left_out_error: its standard error (not too small); NaN without checks.
+        calls: products with the information (or with Jᵀ, each with one with J) that were taken.
+        basis: the low-rank approximation; prior: the prior that it refers to.
+    """
+
+    variance: Float
+    conditional_variance: Float
+    prior_variance: Float
+    prior_shared_variance: Float
+    identifiability: Float
+    effective: Float
+    shared_covariance: Float
+    smallest: Float
+    left_out: float
+    left_out_error: float
+    calls: int
+    basis: LowRank
+    prior: TreePrior
+    _follow: Float  # w, (P, F, n)
+
+    def identifiability_bound(self, errors: float = 2.0) -> Float:
+        """What the identifiability may be at most, (F, n), given what was left out and `errors` standard errors.
+
+        With R what the approximation lacks, cov(u | b) is at least the approximate one over 1 + ‖R‖, and ‖R‖
+        is at most the trace of R in the group. NaN in the groups with information where there were no checks.
+        """
+        basis = self.basis
+        rest = np.maximum(basis.left_out + errors * np.sqrt(basis.left_out_variance), 0.0)
+        factor = basis.groups.unpack(basis.groups.spread(rest))
+        return 1 - (1 - self.identifiability) / (1 + factor)
+
+    def sample(self, rng: np.random.Generator, count: int, *, shared: bool = False) -> Float:
+        """Draws of u where b is known, or with `shared` of z = X b + u, around zero: (count, F, n)."""
+        white = rng.standard_normal((count, *self.prior.shape))
+        basis = self.basis
+        inner = basis.groups.pack(white)
+        shrink = 1 / np.sqrt(1 + basis.values) - 1
+        white += basis.groups.unpack(basis.combine(shrink * basis.project(inner)))
+        draws = self.prior.colour(white)
+        if shared and self._follow.shape[0]:
+            root = np.linalg.cholesky(self.shared_covariance)
+            b = rng.standard_normal((count, root.shape[0])) @ root.T
+            draws += np.einsum("cp,pfn->cfn", b, self._follow)
+        return draws
+
+
+def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> tuple[Posterior, float]:
+    """The posterior where discharge also depends on one number t ~ N(0, sd²) that all gauges share, q(z) + t d.
+
+    Args:
+        found: as if t were known.
+        pulled: (F, n) Jᵀ W d; square: dᵀ W d.
+
+    Returns:
+        The posterior with the variance of z whatever t may be; what is said of u where b is known stays that where t
+        is known as well. And the standard deviation of t after the data, at most sd: what the low rank lacks makes it
+        larger.
+    """
+    basis, prior = found.basis, found.prior
+    white = prior.colour_transposed(pulled)
+    gain = basis.values / (1 + basis.values)
+    inner = white - basis.groups.unpack(basis.combine(gain * basis.project(basis.groups.pack(white))))
+    cross = np.einsum("pfn,fn->p", found._follow, pulled)
+    taken = found.shared_covariance @ cross
+    told = square - float((white * inner).sum()) - float(cross @ taken)
+    precision = 1 / sd**2 + max(told, 0.0)
+    follow = prior.colour(inner) + np.einsum("pfn,p->fn", found._follow, taken)  # −dz/dt
+    return replace(found, variance=found.variance + follow**2 / precision), precision**-0.5
+
+
+def laplace_posterior(
+    information: Callable[[Float], Float],
+    prior: TreePrior,
+    basin: ArrayLike,
+    regressors: Float | Sequence[Float] | None,
+    b_sd: ArrayLike,
+    calls: int,
+    seed: int,
+    *,
+    shared: bool = True,
+    checks: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Posterior:
+    """Uncertainty of every reach from products with the information.
+
+    Args:
+        information: F v for v (F, n), symmetric and positive semi-definite up to the error of its differences,
+            without terms between groups, exactly zero for a group without gauges.
+        prior: of the deviations.
+        basin: (n,) group of each reach; whole trees unless κ = 0.
+        regressors: X, (n, p) for every field, or one (n, p_f) for each field; None for none.
+        b_sd: prior standard deviation of the coefficients, one number or one a field.
+        calls: products for the search in every group, 1 or more; exact in groups of which fewer directions are
+            informed. It ends early where all groups are searched.
+        seed: of the random starts and checks.
+        shared: spend one more product on each column of X, after which what the data say about b and about u in
+            its directions is exact (without: what the search happens to say, which is less).
+        checks: more products, to estimate what was left out.
+        progress: is told the products done and the products in all.
+
+    Raises:
+        InputError: arrays that do not fit, a group that splits a tree though κ > 0, or a b_sd that is not positive.
+    """
+    group = _checked_groups(basin, prior)
+    columns, sd = _shared(regressors, b_sd, prior)
+    white = [prior.whiten(column) for column in columns]
+
+    def whitened(v: Float) -> Float:
+        return prior.colour_transposed(information(prior.colour(v)))
+
+    basis = low_rank(
+        whitened,
+        Groups.of(group, prior.shape[0]),
+        calls,
+        np.random.default_rng(seed),
+        white if shared else (),
+        checks,
+        progress,
+    )
+    return _assemble(basis, prior, columns, white, sd, group)
+
+
+def gauge_posterior(
+    tangent: Callable[[Float], Float],
+    pull: Callable[[Float], Float],
+    prior: TreePrior,
+    basin: ArrayLike,
+    gauge: ArrayLike,
+    regressors: Float | Sequence[Float] | None,
+    b_sd: ArrayLike,
+    products: int,
+    seed: int,
+    *,
+    checks: int = 2,
+    least: float = NEGLIGIBLE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Posterior:
+    """The same from products with the Jacobian and its transpose, which tell gauges apart: see `gaugewise`.
+
+    More products never find less, and a product finds about as much as one of `laplace_posterior` where gauges lie
+    one below the other, and far more where a basin has many tributaries with gauges.
+
+    Args:
+        tangent: √W J v, (values, G), for v (F, n); exactly 0 at a gauge that has no say.
+        pull: Jᵀ √W s, (F, n), for s (values, G).
+        basin: (n,) the tree of each reach.
+        gauge: (G,) position of each gauge's reach.
+        products: pulls, and as many tangents, 1 or more. It ends early where nothing more is to be found.
+        least: information of a direction, against the prior's 1, below which its gauges are looked at no more.
+        prior, regressors, b_sd, seed, checks, progress: as for `laplace_posterior`.
+
+    Raises:
+        InputError: as `laplace_posterior`.
+    """
+    group = _checked_groups(basin, prior, trees=True)
+    columns, sd = _shared(regressors, b_sd, prior)
+    rng = np.random.default_rng(seed)
+    start = prior.sample(rng, 1)[0]
+    for column, scale in zip(columns, sd, strict=True):
+        start += scale * rng.standard_normal() * column
+    basis = by_stem(tangent, pull, prior, group, gauge, products, rng, start, checks, least, progress)
+    return _assemble(basis, prior, columns, [prior.whiten(column) for column in columns], sd, group)
+
+
+def exact_posterior(
+    jacobian: Float,
+    weights: ArrayLike,
+    prior: TreePrior,
+    regressors: Float | Sequence[Float] | None,
+    b_sd: ArrayLike,
+    basin: ArrayLike | None = None,
+) -> Posterior:
+    """The same from the dense Jacobian, without approximation, for networks of at most `EXACT_LIMIT` numbers.
+
+    Args:
+        jacobian: (m, F n), of the observed values with respect to z, field after field.
+        weights: (m,) of the squared residuals, 1/σ²; or W, (m, m).
+        prior, regressors, b_sd, basin: as for `laplace_posterior`; without basin all reaches are one group.
+
+    Raises:
+        InputError: as `laplace_posterior`, and for a network that is too large.
+    """
+    fields, n = prior.shape
+    if fields * n > EXACT_LIMIT:
+        raise InputError(
+            f"exact uncertainty: {n} reaches with {fields} parameters each; expected at most {EXACT_LIMIT} in all"
+        )
+    if jacobian.ndim != 2 or jacobian.shape[1] != fields * n:
+        raise InputError(f"jacobian has shape {jacobian.shape}; expected (values, {fields * n})")
+    w = np.asarray(weights, np.float64)
+    weighted = w[:, None] * jacobian if w.ndim == 1 else w @ jacobian
+    group = _checked_groups(np.zeros(n, np.int64) if basin is None else basin, prior)
+    columns, sd = _shared(regressors, b_sd, prior)
+    white = [prior.whiten(column) for column in columns]
+    rows = prior.colour_transposed(jacobian.reshape(-1, fields, n))
+    images = prior.colour_transposed(weighted.reshape(-1, fields, n))
+    groups = Groups.of(group, fields).select(_has_information(rows, group))
+    left, right = groups.pack(rows), groups.pack(images)
+    q = int(groups.size.max(initial=1))
+    values, vectors = np.zeros((groups.label.size, q)), np.zeros((groups.slot.size, q))
+    for g in range(groups.label.size):  # at most EXACT_LIMIT of them
+        at = slice(groups.pointer[g], groups.pointer[g + 1])
+        full = left[:, at].T @ right[:, at]
+        found, turned = np.linalg.eigh((full + full.T) / 2)
+        values[g, : found.size] = np.maximum(found[::-1], 0)
+        vectors[at, : found.size] = turned[:, ::-1]
+    nothing = np.zeros(groups.label.size)
+    basis = LowRank(groups, values, vectors, nothing == 0, nothing, nothing, calls=0)
+    return _assemble(basis, prior, columns, white, sd, group)
+
+
+def _has_information(rows: Float, group: Int) -> NDArray[np.bool_]:
+    touched = (rows != 0).any(axis=(0, 1))
+    label, number = np.unique(group, return_inverse=True)
+    return np.bincount(number, touched, minlength=label.size) > 0
+
+
+def _checked_groups(basin: ArrayLike, prior: TreePrior, trees: bool = False) -> Int:
+    group = np.asarray(basin, np.int64)
+    if group.shape != prior.downstream.shape:
+        raise InputError(f"basin has shape {group.shape}; expected {prior.downstream.shape}")
+    down = prior.downstream
+    split = np.flatnonzero((down >= 0) & (group != group[down]))
+    if split.size and (trees or np.any(prior.kappa)):  # κ ties the groups to each other
+        raise InputError(
+            f"basin: reaches at positions {ids_text(split)} flow into another group; expected whole trees"
+        )
+    return group
+
+
+def _shared(
+    regressors: Float | Sequence[Float] | None, b_sd: ArrayLike, prior: TreePrior
+) -> tuple[list[Float], Float]:
+    """Columns of X as (F, n) arrays that are zero but in their own field, and the coefficients' prior sd (P,)."""
+    fields, n = prior.shape
+    if regressors is None:
+        regressors = [np.zeros((n, 0))] * fields
+    elif isinstance(regressors, np.ndarray) and regressors.ndim == 2:
+        regressors = [regressors] * fields
+    shapes = [np.shape(x) for x in regressors]
+    if len(shapes) != fields or any(len(shape) != 2 or shape[0] != n for shape in shapes):
+        raise InputError(
+            f"regressors have shapes {shapes}; expected ({n}, columns) for each of {fields} fields"
+        )
+    sd = np.asarray(b_sd, np.float64)
+    if sd.shape not in ((), (fields,)) or not (np.isfinite(sd) & (sd > 0)).all():
+        raise InputError(f"b_sd is {sd.tolist()}; expected a positive number, once or per field")
+    columns = []
+    for f, x in enumerate(regressors):
+        for k in range(x.shape[1]):
+            column = np.zeros((fields, n))
+            column[f] = x[:, k]
+            columns.append(column)
+    return columns, np.repeat(np.broadcast_to(sd, (fields,)), [shape[1] for shape in shapes])
+
+
+def _assemble(
+    basis: LowRank, prior: TreePrior, columns: list[Float], white: list[Float], sd: Float, group: Int
+) -> Posterior:
+    groups, shape = basis.groups, prior.shape
+    gain = basis.values / (1 + basis.values)
+    prior_variance = prior.variance()
+    conditional = prior_variance.copy()
+    told = np.zeros(groups.slot.size)  # diag(U λ/(1+λ) Uᵀ)
+    for k, column in enumerate(basis.vectors.T):
+        share = groups.spread(gain[:, k])
+        conditional -= prior.colour(groups.unpack(np.sqrt(share) * column)) ** 2
+        told += share * column**2
+    # what subtracting leaves of a variance that the data nearly take away
+    conditional = np.maximum(conditional, np.finfo(np.float64).eps * prior_variance)
+
+    p = len(columns)
+    follow = np.zeros((p, *shape))
+    shared_prior = np.zeros(shape)
+    covariance = np.zeros((p, p))
+    if p:
+        packed = np.stack([groups.pack(x) for x in white])
+        seen = basis.project(packed)  # Uᵀ X̃, (P, G, q)
+        covariance = np.linalg.inv(
+            np.diag(1 / sd**2) + np.einsum("agk,gk,bgk->ab", seen, gain, seen, optimize=True)
+        )
+        covariance = (covariance + covariance.T) / 2
+        explained = basis.combine(gain * seen)  # (P, N)
+        follow = np.stack(columns) - prior.colour(groups.unpack(explained))
+        told -= np.einsum("pi,pi->i", explained, covariance @ explained)
+        shared_prior = np.einsum("pfn,p->fn", np.stack(columns) ** 2, sd**2)
+    variance = conditional + np.einsum(
+        "pfn,pfn->fn", follow, np.tensordot(covariance, follow, axes=1), optimize=True
+    )
+
+    labels = np.unique(group)
+    smallest = np.zeros(labels.size)
+    found = np.where(basis.values > 0, basis.values, np.inf).min(axis=1, initial=np.inf)
+    smallest[np.searchsorted(labels, groups.label)] = np.where(
+        basis.complete | ~np.isfinite(found), 0.0, found
+    )
+    return Posterior(
+        variance=variance,
+        conditional_variance=conditional,
+        prior_variance=prior_variance,
+        prior_shared_variance=shared_prior,
+        identifiability=np.clip(1 - conditional / prior_variance, 0.0, 1.0),
+        effective=groups.unpack(told).sum(axis=1),
+        shared_covariance=covariance,
+        smallest=smallest,
+        left_out=float(basis.left_out.sum()),
+        left_out_error=float(np.sqrt(basis.left_out_variance.sum())),
+        calls=basis.calls,
+        basis=basis,
+        prior=prior,
+        _follow=follow,
+    )

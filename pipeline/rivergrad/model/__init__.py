@@ -1,0 +1,1 @@
+"""What is estimated: the parameter model, its bounds, features and priors."""

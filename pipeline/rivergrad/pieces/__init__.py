@@ -1,0 +1,1 @@
+"""The network in pieces: forward pass, objective, linearisation, sweeps and simulation."""

@@ -1,0 +1,50 @@
+"""How much memory a piece of the network takes on its worker, known before anything of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rivergrad.cluster.placement import Needs
+from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.pieces.resident import PieceSetup
+
+KEPT_VALUES = {"recurrence": 2, "closure": 9}
+"""Of a reach and step of a window, runoff included, what an engine keeps for the gradient (measured, with float32 and
+float64, routing steps of a quarter to all of a forcing step: 1.4 and 9)."""
+
+
+def piece_needs(
+    setup: PieceSetup,
+    model: ParameterModel,
+    *,
+    stepped: tuple[int, int],
+    linearised: Sequence[tuple[int, int, int]] = (),
+    forcings: int = 0,
+    errors: bool = False,
+) -> Needs:
+    """What a piece takes for an estimation.
+
+    Args:
+        setup: the piece; model: of its parameters.
+        stepped: windows of an optimiser's step, and forcing steps of one with its warm-up.
+        linearised: windows that are kept for products with the Jacobian, where they are.
+        forcings: how many a learned runoff takes, 0 where it is given.
+        errors: whether the observations come with errors of their own.
+    """
+    n, size = setup.piece.reaches.size, 8 if setup.dtype == "float64" else 4
+    columns = n if setup.grid is None else setup.grid.n_cells
+    runoff = 0 if setup.read is None else setup.steps * columns * size
+    count, length = stepped
+    values = KEPT_VALUES.get(setup.engine, KEPT_VALUES["closure"])
+    kept = count * length * max(n, columns) * size * values
+    if (
+        forcings
+    ):  # what a runoff model has in between is held to a share of the memory, and so are its forcings
+        kept += setup.memory // 4
+        runoff += min(setup.memory // 4, setup.steps * n * forcings * size)
+    steps = sum(stop - start for start, _, stop in linearised)
+    # features, length, region and area; deviations, the best, two moments, the gradient and its leaf
+    state = 8 * n * (model.n_features + 3 + 6 * model.n_free)
+    state += 4 * setup.steps * setup.targets.size * (2 if errors else 1)
+    # products with the Jacobian are in double precision, and route along a direction beside
+    return Needs(runoff, max(kept, 8 * (values + 1) * n * steps), state)

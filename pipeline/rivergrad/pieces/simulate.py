@@ -1,0 +1,227 @@
+"""Routing a record of runoff through a partitioned network, chunk by chunk of time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivercut.partition import Partition, partition
+from rivergrad.cluster.executor import Executor, Pending, open_executor
+from rivergrad.cluster.options import ClusterOptions
+from rivergrad.errors import InputError
+from rivergrad.io import GridRunoff
+from rivergrad.pieces.resident import Given, PieceSetup, ReadRunoff
+from rivergrad.pieces.sweep import Sweep
+from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
+from rivergrad.routing.pieces import Piece, make_pieces
+
+CHUNK_VALUES = 1 << 25
+"""Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
+
+
+IN_FLIGHT = 3
+"""Chunks of time under way at once: workers route the next ones while one is written."""
+
+
+class Source(Protocol):
+    """Runoff that a worker can read for itself (see `rivergrad.io.RunoffSource`)."""
+
+    @property
+    def time(self) -> NDArray[np.datetime64]: ...
+
+    @property
+    def step(self) -> float: ...
+
+    def read(
+        self, reach_positions: NDArray[np.int64] | None, start: int, stop: int
+    ) -> NDArray[np.float64]: ...
+
+    def select(self, reach_positions: NDArray[np.int64]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class PieceRunoff:
+    """Reads the runoff of one piece: what a worker is given."""
+
+    source: Any
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = self.source.read(None, start, stop)
+        return values
+
+
+def piece_runoff(source: Any, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
+    """What reads the runoff of a piece, and the weights of its reaches where that is per cell of a grid.
+
+    Cells are read where the engine takes them and they are fewer than the reaches: then the runoff of the reaches
+    is never in memory.
+    """
+    mine = source.select(piece.reaches)
+    if engine == "recurrence" and isinstance(mine, GridRunoff):
+        cells = mine.cells()
+        if cells.n_cells < piece.reaches.size:
+            return cells.read, GridWeights(cells.pointer, cells.cell, cells.weight, cells.n_cells)
+    return PieceRunoff(mine), None
+
+
+def check_parameters(
+    scheme: schemes.Scheme, parameters: Mapping[str, NDArray[np.float64]], network: RiverNetwork
+) -> None:
+    """Raise an InputError naming reaches unless the parameters are complete and admissible."""
+    tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
+    scheme.check(tensors, network.reach_id)
+
+
+def simulate(
+    *,
+    network: RiverNetwork,
+    runoff: Source,
+    parameters: Mapping[str, NDArray[np.float64]],
+    scheme: str,
+    convention: str = "standard",
+    routing_step: float,
+    engine: str = "auto",
+    parts: int = 1,
+    cluster: ClusterOptions | int = 0,
+    executor: Executor | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    sink: Callable[[int, NDArray[Any]], None],
+    chunk_steps: int | None = None,
+    targets: NDArray[np.int64] | None = None,
+    cut: Partition | None = None,
+) -> None:
+    """Route the whole record and hand discharge to `sink` chunk by chunk.
+
+    Args:
+        network: the river network.
+        runoff: (time, reach) m³/s; every worker reads its own reaches.
+        parameters: the scheme's, each (reach,), SI.
+        scheme, convention, engine: see `rivergrad.routing.Router`.
+        routing_step: δ, s.
+        parts: parts to cut the network into; `cut` gives a partition instead.
+        cluster: what computes, see `open_executor`; 0 is this process.
+        executor: one that is open already, in place of a new one; what its workers hold is replaced.
+        device: `cpu` or `cuda`; dtype: `float32` or `float64`.
+        sink: called with (first step, discharge (time, target)) in order.
+        chunk_steps: forcing steps computed at a time.
+        targets: reaches whose discharge is wanted; all by default.
+
+    Raises:
+        InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
+            compute the scheme, a worker lost.
+    """
+    options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
+    chosen = schemes.get(scheme, convention)
+    step_ratio(runoff.step, routing_step)
+    check_parameters(chosen, parameters, network)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
+    steps = runoff.time.size
+    wanted = np.arange(network.n_reaches) if targets is None else targets
+    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
+    engine, _ = choose_engine(engine, chosen, device)
+    if engine == "reference":
+        if parts > 1 or not options.serial:
+            raise InputError("engine reference: it computes in one part and in this process")
+        sink(0, _reference(network, runoff, parameters, chosen, routing_step, wanted))
+        return
+    whole = cut if cut is not None else partition(network, parts)
+    pieces = make_pieces(network, whole)
+    mine, order = targets_of(pieces, wanted, network.n_reaches)
+    with open_executor(options) if executor is None else nullcontext(executor) as workers:
+        setups = []
+        for piece, local in zip(pieces, mine, strict=True):
+            read, grid = piece_runoff(runoff, piece, engine)
+            setups.append(
+                PieceSetup(
+                    piece=piece,
+                    scheme=chosen,
+                    forcing_step=runoff.step,
+                    routing_step=routing_step,
+                    targets=local,
+                    steps=steps,
+                    read=read,
+                    dtype=dtype,
+                    device=device,
+                    threads=options.threads,
+                    engine=engine,
+                    grid=grid,
+                )
+            )
+        sweep = Sweep(workers, setups)
+        given = [
+            Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
+            for piece in pieces
+        ]
+        flying: deque[tuple[int, Pending]] = deque()
+        for start in range(0, steps, size):
+            before = flying[-1][1] if flying else None
+            flying.append((start, sweep.start_chunk(given, start, min(start + size, steps), before)))
+            given = [Given("table")] * len(pieces)  # what was prepared stays on the workers
+            if len(flying) == IN_FLIGHT:
+                _land(sweep, flying.popleft(), order, sink)
+        while flying:
+            _land(sweep, flying.popleft(), order, sink)
+
+
+def _land(
+    sweep: Sweep,
+    chunk: tuple[int, Pending],
+    order: NDArray[np.int64],
+    sink: Callable[[int, NDArray[Any]], None],
+) -> None:
+    start, pending = chunk
+    sink(start, np.concatenate(sweep.end_chunk(pending), axis=1)[:, order])
+
+
+def targets_of(
+    pieces: tuple[Piece, ...], targets: NDArray[np.int64], n_reaches: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """The local targets of each piece, and where each target stands in the pieces' results laid side by side."""
+    owner = np.empty(n_reaches, np.int64)
+    local = np.empty(n_reaches, np.int64)
+    for piece in pieces:
+        owner[piece.reaches] = piece.number
+        local[piece.reaches] = np.arange(piece.reaches.size)
+    mine, columns = [], []
+    for piece in pieces:
+        here = np.flatnonzero(owner[targets] == piece.number)
+        mine.append(local[targets[here]])
+        columns.append(here)
+    order = np.empty(targets.size, np.int64)
+    order[np.concatenate(columns)] = np.arange(targets.size)
+    return mine, order
+
+
+def _reference(
+    network: RiverNetwork,
+    runoff: Source,
+    parameters: Mapping[str, NDArray[np.float64]],
+    scheme: schemes.Scheme,
+    routing_step: float,
+    targets: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    router = Router(
+        network,
+        scheme,
+        forcing_step=runoff.step,
+        routing_step=routing_step,
+        engine="reference",
+        targets=targets,
+        dtype=torch.float64,
+    )
+    values = torch.from_numpy(np.array(runoff.read(None, 0, runoff.time.size)))
+    tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
+    with torch.no_grad():
+        discharge, _ = router(values, tensors)
+    result: NDArray[np.float64] = discharge.numpy()
+    return result

@@ -1,0 +1,1 @@
+"""Carrying out a workflow, from its input to its results."""

@@ -1,0 +1,90 @@
+"""Discharge of every reach under the estimate, as it is scored at gauges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivergrad.io import DischargeWriter, open_runoff
+from rivergrad.model.volume import VolumeModel
+from rivergrad.pieces.simulate import simulate
+from rivergrad.run.runoffmodel import RUNOFF
+
+if TYPE_CHECKING:
+    from rivergrad.run.estimation import Estimation
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CorrectedRunoff:
+    """A runoff source whose values are those of another one times a volume error (see `rivergrad.io.RunoffSource`).
+
+    Attributes:
+        given: the other source; volume: the error, beta: (size,) its numbers.
+        area: (reach,) increment area of each reach, −1 for none.
+    """
+
+    given: Any
+    volume: VolumeModel
+    beta: Float
+    area: NDArray[np.int64]
+
+    @property
+    def time(self) -> NDArray[np.datetime64]:
+        times: NDArray[np.datetime64] = self.given.time
+        return times
+
+    @property
+    def step(self) -> float:
+        return float(self.given.step)
+
+    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> Float:
+        """(time, reach) m³/s."""
+        area = self.area if reach_positions is None else self.area[reach_positions]
+        factor = self.volume.factor(torch.from_numpy(self.beta), torch.from_numpy(area), start, stop)
+        values: Float = self.given.read(reach_positions, start, stop) * factor.numpy()
+        return values
+
+    def select(self, reach_positions: NDArray[np.int64]) -> CorrectedRunoff:
+        """The source for some reaches only."""
+        given = self.given.select(reach_positions)
+        return CorrectedRunoff(given, self.volume, self.beta, self.area[reach_positions])
+
+
+def write_every_discharge(work: Estimation, shared: Float, values: dict[str, Float]) -> None:
+    """Write discharge.nc: every reach, from the runoff that the estimate takes (given, corrected or learned).
+
+    Args:
+        work: whose workers route; what they hold is replaced.
+        shared: shared coefficients of the estimate; values: the scheme's parameters, (reach,) each.
+    """
+    config, inputs = work.config, work.inputs
+    runoff, given = inputs.runoff, work.estimated(shared)
+    if work.learned is not None:
+        runoff = open_runoff(work.run_dir / RUNOFF, inputs.network)
+    elif given.volume:
+        assert work.volume is not None
+        assert work.increment_area is not None
+        beta = shared[work.model.n_shared : work.n_routing]
+        runoff = CorrectedRunoff(runoff, work.volume, beta, work.increment_area)
+    with DischargeWriter(work.run_dir / "discharge.nc", inputs.network.reach_id) as writer:
+        simulate(
+            network=inputs.network,
+            runoff=runoff,
+            parameters={name: values[name] for name in work.model.scheme.parameter_names},
+            scheme=config.scheme.name,
+            convention=config.scheme.convention,
+            routing_step=config.time.routing_step,
+            cluster=config.compute.cluster(work.run_dir),
+            executor=work.executor,
+            engine=config.compute.engine,
+            device=config.compute.device,
+            dtype=config.compute.dtype,
+            cut=work.cut,
+            sink=writer.along(inputs.runoff.time),
+        )

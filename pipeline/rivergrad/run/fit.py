@@ -1,0 +1,271 @@
+"""The estimation: optimiser steps, looks at the validation period, when to stop, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.config.sections import EstimateSection
+from rivergrad.inference.gaussnewton import Prior
+from rivergrad.pieces.leastsquares import LeastSquares
+from rivergrad.run.evidence import retuned
+from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
+from rivergrad.run.overhead import Overhead
+from rivergrad.run.periods import Periods
+from rivergrad.run.progress import Progress
+from rivergrad.rundir.checkpoint import Checkpoint, read_newest
+from rivergrad.rundir.stopping import at_step_ends, requested, stopped
+
+if TYPE_CHECKING:
+    from rivergrad.run.estimation import Estimation
+
+log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
+
+PROGRESS = 1e-5
+"""A validation score has to rise by this much to count as progress."""
+FLAT = 2e-3
+"""A fit without progress has converged where its validation scores differ by no more; else it is stuck."""
+LAST_RATE = 0.1
+"""The learning rate at the end of a cosine schedule, as a share of that at its beginning."""
+
+REASONS = {0: "all steps taken", 1: "converged", 2: "stuck", 3: "no step brings anything"}
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Shared coefficients at the best step (the best deviations are in the pieces), and how it got there.
+
+    `ended` says why: one of `REASONS`. `prior` is the one that the fit ended with.
+    """
+
+    shared: Float
+    best_step: int
+    steps: int
+    history: list[dict[str, float]]
+    ended: str
+    prior: Prior
+    overhead: Overhead = field(default_factory=Overhead)
+
+
+def draw_windows(
+    seed: int, step: int, periods: Periods, length: int, count: int
+) -> list[tuple[int, int, int]]:
+    """The windows of a step: (start of the warm-up, first step that counts, end). A pure function of (seed, step)."""
+    first, last = periods.fit
+    length = min(length, last - first)
+    rng = np.random.default_rng([seed, 303, step])
+    starts = rng.integers(first, last - length, size=count, endpoint=True)
+    return [(int(s) - periods.warmup, int(s), int(s) + length) for s in starts]
+
+
+def learning_rate(settings: EstimateSection, step: int) -> float:
+    """Adam's learning rate of a step."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, settings.steps))))
+    return settings.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
+
+
+def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
+    """The optimiser that the workflow asks for."""
+    settings, periods = work.config.estimate, work.periods
+    length = max(1, round(settings.window / work.inputs.runoff.step))
+
+    def penalty(shared: Float) -> tuple[float, Float]:
+        """What the runoff error's coefficients add to the loss: their mean square in units of their prior."""
+        slope = np.zeros_like(shared)
+        if work.volume is None or work.config.parameters.nuisance is None:
+            return 0.0, slope
+        scaled = shared[work.model.n_shared :] / work.volume.sd
+        weight = work.config.parameters.nuisance.shrinkage / scaled.size
+        slope[work.model.n_shared :] = 2 * weight * scaled / work.volume.sd
+        return weight * float(scaled @ scaled), slope
+
+    if settings.method == "adam":
+        optimiser = AdamOptimiser(
+            work.sweep,
+            start.copy(),
+            lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
+            lambda step: learning_rate(settings, step),
+            penalty,
+            settings.clip,
+        )
+        rates = work.rates()
+        if rates is not None:
+            optimiser.scale, optimiser.decay, optimiser.deviations = rates
+        return optimiser
+    problem, observed = work.least_squares()
+    if settings.method == "lbfgs":
+        network = work.inputs.network
+        return LbfgsOptimiser(
+            work.sweep, start.copy(), network.n_reaches, work.model.n_free, problem.windows, penalty
+        )
+    trains = work.trains * np.count_nonzero(work.trains)
+    follows = work.config.parameters.deviation_sd == "auto" and work.model.deviates
+    return GaussNewtonOptimiser(
+        problem,
+        start.copy(),
+        observed,
+        trains,
+        np.sqrt(work.statistics.variance.numpy()),
+        prior,
+        inner=settings.inner,
+        error=work.least_squares_error(problem),
+        retune=partial(_retuned, work, problem, prior) if follows else None,
+        free=work.sweep.collect(work.inputs.network.n_reaches)["free"],
+    )
+
+
+def _retuned(
+    work: Estimation,
+    problem: LeastSquares,
+    first: Prior,
+    weight: Float,
+    before: Prior,
+    shared: Float,
+    free: Float,
+) -> Prior:
+    assert first.tree is not None
+    return retuned(work, problem, weight, before, shared, free, np.array(first.tree.tau))
+
+
+def fit(
+    work: Estimation,
+    start: Float,
+    prior: Prior,
+    *,
+    folder: Path,
+    write_history: Callable[[Sequence[dict[str, float]]], None],
+) -> FitResult:
+    """Estimate, from the newest checkpoint in `folder` if there is one.
+
+    Args:
+        work: the pieces, ready for estimation.
+        start: shared coefficients to begin with; prior: of everything, about them.
+        folder: for checkpoints.
+        write_history: called with all rows so far.
+    """
+    settings, sweep, n_reaches = work.config.estimate, work.sweep, work.inputs.network.n_reaches
+    optimiser = make_optimiser(work, start, prior)
+    best = start.copy()
+    numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
+    history: list[dict[str, float]] = []
+    done = 0
+    overhead, told = Overhead(), Overhead()
+    found = read_newest(folder, partial(_misfit, shared=start, free=(work.model.n_free, n_reaches)))
+    if found is not None:
+        log.info("going on from the checkpoint of step %d", found.step)
+        sweep.restore(found.pieces, found.step)
+        optimiser.restore(found.shared, found.optimiser, found.step)
+        best, history, done = found.shared_best, found.history, found.step
+        numbers |= found.numbers
+    else:
+        numbers["score"] = work.validation(optimiser.shared)
+        history.append({"step": 0, "loss": float("nan"), "validation_nse": numbers["score"], "seconds": 0.0})
+        log.info("step 0 (best uniform): validation NSE %.4f", numbers["score"])
+
+    def checkpoint() -> None:
+        Checkpoint(
+            step=done,
+            shared=optimiser.shared,
+            shared_best=best,
+            optimiser=optimiser.state(),
+            pieces=sweep.collect(n_reaches),
+            numbers=numbers,
+            history=history,
+        ).write(folder, settings.checkpoints)
+        write_history(history)
+
+    def stale() -> float:
+        """What it means that there has been no progress for long, having gone back to the best step if it may."""
+        looks = [row["validation_nse"] for row in history if not np.isnan(row["validation_nse"])]
+        recent = looks[-settings.patience :]
+        if max(recent) - min(recent) <= FLAT and numbers["score"] - recent[-1] <= FLAT:
+            return 1.0
+        if numbers["restarts"] >= settings.restarts:
+            return 2.0
+        numbers["restarts"] += 1
+        numbers["stale"] = 0.0
+        sweep.back_to_best()
+        optimiser.rest(best, 0.5)
+        log.info("stuck at step %d: back to step %d with half the rate", done, int(numbers["best_step"]))
+        return 0.0
+
+    most_probable = settings.method == "gauss_newton"
+    began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
+    with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
+        while done < settings.steps and not numbers["stopped"]:
+            with overhead.step(lambda: sweep.seconds):
+                loss = optimiser.step(done)
+            done += 1
+            row = {
+                "step": done,
+                "loss": loss,
+                "validation_nse": float("nan"),
+                "seconds": before + time.perf_counter() - began,
+            }
+            history.append(row)
+            if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
+                score = work.validation(optimiser.shared)
+                row["validation_nse"] = score
+                # the last Gauss-Newton step is the most probable, by a prior that keeps it from fitting noise
+                if most_probable or score > numbers["score"] + PROGRESS:
+                    numbers.update(score=score, best_step=float(done), stale=0.0)
+                    best = optimiser.shared.copy()
+                    sweep.keep_best()
+                else:
+                    numbers["stale"] += 1
+                    if numbers["stale"] >= settings.patience:
+                        numbers["stopped"] = stale()
+                log.info(
+                    "step %d: loss %.5f, validation NSE %.4f; %s",
+                    done, loss, score, overhead.since(told).text(),
+                )  # fmt: skip
+                told = replace(overhead)
+            if optimiser.finished and not numbers["stopped"]:
+                numbers["stopped"] = 1.0 if optimiser.converged else 3.0
+            stop = requested()
+            if done % settings.checkpoint_every == 0 or done == settings.steps or numbers["stopped"] or stop:
+                checkpoint()
+            if stop:
+                raise stopped(done)
+            progress.update(done, loss=loss, validation=numbers["score"])
+    ended = REASONS[int(numbers["stopped"])]
+    if numbers["stopped"]:
+        log.info("stopped at step %d: %s (best step %d)", done, ended, int(numbers["best_step"]))
+    if numbers["score"] < history[0]["validation_nse"] - FLAT:
+        log.warning(
+            "validation NSE %.4f is below that of the best uniform celerity, %.4f",
+            numbers["score"],
+            history[0]["validation_nse"],
+        )
+    write_history(history)
+    return FitResult(
+        best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior), overhead
+    )
+
+
+def _misfit(found: Checkpoint, shared: Float, free: tuple[int, int]) -> str | None:
+    """Why a checkpoint cannot be of this fit."""
+    expected = {"shared": shared.shape, "free": free}
+    shapes = {"shared": found.shared.shape, "free": found.pieces["free"].shape}
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            return f"{name} of shape {shapes[name]}; expected {shape}"
+    return None
+
+
+def optimiser_prior(optimiser: Optimiser, prior: Prior) -> Prior:
+    """The prior that an optimiser ended with: Gauss-Newton measures its scale anew."""
+    return optimiser.prior if isinstance(optimiser, GaussNewtonOptimiser) else prior

@@ -1,0 +1,373 @@
+"""What a workflow estimates from: read from files, or generated and then read from files all the same."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivercut import graph
+from rivercut.network import RiverNetwork
+from rivercut.partition import partition
+from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import RunoffSection
+from rivergrad.errors import InputError
+from rivergrad.gauges.holdout import draw_basins
+from rivergrad.io import (
+    ForcingSource,
+    Observations,
+    Placement,
+    PlacementSettings,
+    atomic_path,
+    open_forcings,
+    open_runoff,
+    overlap,
+    read_network,
+    read_observations,
+    read_parameters,
+    write_forcings,
+    write_network_table,
+    write_observations,
+    write_parameters,
+    write_placement,
+    write_runoff,
+)
+from rivergrad.model.parametermodel import log_features
+from rivergrad.pieces.simulate import simulate
+from rivergrad.routing import schemes, step_ratio
+from rivergrad.run.true_runoff import true_runoff
+from rivergrad.runoff import FORCINGS, RunoffSpec
+from rivergrad.world import (
+    WorldSpec,
+    generate_network,
+    generate_runoff,
+    generate_weather,
+    given_runoff,
+    observe,
+    place_gauges,
+)
+
+log = logging.getLogger("rivergrad")
+
+TWIN_GAUGE_FLOW = 10.0
+"""Gauges of a twin stand on reaches with at least this mean runoff upstream, m³/s: dry channels have none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Attributes:
+    network: the river network; runoff: its runoff source (the forcings, where no runoff is given); observations: at
+        gauges.
+    observed: (time of the runoff, gauge) m³/s, NaN where missing (or left out, see `workflow.screening`).
+    held_out: (gauge,) kept out of the estimate.
+    true_celerity: (reach,) m/s where the observations were generated, else None.
+    observed_error: (time of the runoff, gauge) standard deviation of each observation, m³/s, NaN where there is
+        none; None where the observations come without.
+    weight: (gauge,) given with the observations, 0 or more; None where they come without.
+    placement: how every gauge of the file got its reach, those that were dropped as well.
+    forcings: of a runoff model, where there are any; runoff_is_given: whether `runoff` is one.
+    """
+
+    network: RiverNetwork
+    runoff: Any
+    observations: Observations
+    observed: NDArray[np.float64]
+    held_out: NDArray[np.bool_]
+    true_celerity: NDArray[np.float64] | None
+    observed_error: NDArray[np.float64] | None = None
+    weight: NDArray[np.float64] | None = None
+    placement: Placement | None = None
+    forcings: ForcingSource | None = None
+    runoff_is_given: bool = True
+
+
+def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
+    """Generate what is to be generated, then read and check everything; gauges.csv says where each gauge was put.
+
+    Raises:
+        InputError: whatever is wrong with a file, naming it.
+    """
+    truth: Path | None = None
+    runoff: Any = None
+    if config.world is not None:
+        folder = run_dir / "world"
+        spec = config.world.spec
+        if not (folder / "observations.nc").exists():
+            _make_world(config, spec, folder)
+        network = read_network(folder / "network.parquet")
+        if gives_runoff(config):
+            runoff = open_runoff(folder / "runoff.nc", network)
+        observations = read_observations(folder / "observations.nc", network)
+        truth = folder / "truth.parquet"
+        held = place_gauges(spec, network).held_out
+        if config.gauges.holdout_by == "basin":
+            held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
+    else:
+        assert config.network is not None
+        assert config.runoff is not None
+        network = read_network(config.network.path, config.network.format)
+        _require_lengths(network, config.network.path)
+        if config.runoff.path is not None:
+            runoff = open_runoff(
+                config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
+            )
+            step_ratio(runoff.step, config.time.routing_step)
+        if config.observations is not None:
+            observations = read_observations(
+                config.observations.path,
+                network,
+                variable=config.observations.variable,
+                placement=PlacementSettings(**dict(config.gauges.placement)),
+            )
+        else:
+            folder = run_dir / "twin"
+            if not (folder / "observations.nc").exists():
+                _make_twin(config, network, runoff, folder)
+            observations = read_observations(folder / "observations.nc", network)
+            truth = folder / "truth.parquet"
+        config = _without_dropped(config, observations)
+        held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
+    forcings = _forcings(config, network, run_dir)
+    given = gives_runoff(config)
+    if forcings is not None:
+        if not given:
+            runoff = forcings
+        elif not np.array_equal(forcings.time, runoff.time):
+            raise InputError(
+                f"{forcings.path}: has other times than the runoff {runoff.path}; expected the same"
+            )
+    held = held | named_holdout(config, observations.gauge)
+    if held.all():
+        raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
+    ratio = step_ratio(runoff.step, config.time.routing_step)
+    if observations.placement is not None:
+        write_placement(run_dir / "gauges.csv", observations.placement)
+        _tell_placement(observations.placement)
+    log.info("routing step %g s, forcing step %g s (S = %d)", config.time.routing_step, runoff.step, ratio)
+    return Inputs(
+        network=network,
+        runoff=runoff,
+        observations=observations,
+        observed=_aligned(runoff, observations, observations.discharge),
+        held_out=held,
+        true_celerity=None if truth is None else read_parameters(truth, ["celerity"], network)["celerity"],
+        observed_error=None
+        if observations.error is None
+        else _aligned(runoff, observations, observations.error),
+        weight=observations.weight,
+        placement=observations.placement,
+        forcings=forcings,
+        runoff_is_given=given,
+    )
+
+
+def gives_runoff(config: Workflow) -> bool:
+    """Whether a workflow has runoff before any is learned."""
+    if config.world is None:
+        return config.runoff is not None and config.runoff.path is not None
+    if config.runoff is None or not config.runoff.learned:
+        return True
+    assert config.runoff.model is not None
+    return RunoffSpec(config.runoff.model).needs_given
+
+
+def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> ForcingSource | None:
+    section = config.runoff
+    if section is None or not section.learned:
+        return None
+    named = variables_of(section)
+    path = run_dir / "world" / "forcings.zarr" if config.world is not None else section.forcings
+    if path is None or not named:
+        if named:
+            raise InputError(
+                f"runoff.variables: found {', '.join(named)} without forcings; expected their file"
+            )
+        return None
+    return open_forcings(path, network, tuple(named.values()))
+
+
+def variables_of(section: RunoffSection) -> dict[str, str]:
+    """The forcings that a runoff model takes from a file, in order, each with its name there."""
+    if section.variables or section.model == "correction":
+        return dict(section.variables)
+    return {name: name for name in FORCINGS}
+
+
+def _without_dropped(config: Workflow, observations: Observations) -> Workflow:
+    """The workflow without the names to hold out of gauges that have no place: they are no mistake in it."""
+    if observations.placement is None:
+        return config
+    dropped = set(observations.placement.gauge.tolist()) - set(observations.gauge.tolist())
+    left = tuple(name for name in config.gauges.holdout_ids if name not in dropped)
+    return config.model_copy(update={"gauges": config.gauges.model_copy(update={"holdout_ids": left})})
+
+
+def _tell_placement(placement: Placement) -> None:
+    log.info("%s", placement.summary())
+    for row in placement.rows:
+        if row.reason:
+            level = logging.INFO if row.status == "matched" else logging.WARNING
+            log.log(level, "gauge %s %s: %s", row.gauge, row.status, row.reason)
+
+
+def _require_lengths(network: RiverNetwork, path: Path) -> None:
+    if network.length is None:
+        raise InputError(
+            f"{path}: the network has no lengths; expected length_m, to turn celerity into travel times"
+        )
+
+
+def _aligned(runoff: Any, observations: Observations, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What belongs to the observations, (time, gauge), on the runoff's time axis."""
+    common = overlap(
+        runoff.time,
+        observations.time,
+        what_a=f"runoff {runoff.path}",
+        what_b=f"observations {observations.path}",
+    )
+    aligned = np.full((runoff.time.size, observations.gauge.size), np.nan)
+    aligned[common.a] = values[common.b]
+    return aligned
+
+
+def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """(gauge,) which gauges the workflow holds out by name.
+
+    Raises:
+        InputError: no gauge has such a name.
+    """
+    unknown = [name for name in config.gauges.holdout_ids if name not in set(gauge.tolist())]
+    if unknown:
+        raise InputError(f"gauges.holdout_ids: found {unknown[0]}; expected a gauge of the observations")
+    return np.isin(gauge, list(config.gauges.holdout_ids))
+
+
+def draw_holdout(config: Workflow, gauge: NDArray[np.str_], basin: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(gauge,) a share of the gauges drawn from the seed; those held out by name count towards it.
+
+    `basin` (gauge,) is what stays together where `gauges.holdout_by` says so.
+    """
+    named = named_holdout(config, gauge)
+    if config.gauges.holdout_by == "basin":
+        return draw_basins(basin, named, round(config.gauges.holdout * gauge.size), config.seed)
+    wanted = round(config.gauges.holdout * gauge.size) - int(named.sum())
+    held = named.copy()
+    others = np.flatnonzero(~named)
+    if wanted > 0:
+        held[np.random.default_rng([config.seed, 101]).permutation(others)[:wanted]] = True
+    return held
+
+
+def _true_discharge(
+    config: Workflow,
+    network: RiverNetwork,
+    runoff: Any,
+    celerity: NDArray[np.float64],
+    spreading: NDArray[np.float64] | None,
+    reaches: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Discharge of some reaches under the hidden parameters, in double precision."""
+    import torch
+
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    assert network.length is not None
+    values = scheme.from_celerity(
+        torch.from_numpy(celerity),
+        None if spreading is None else torch.from_numpy(spreading),
+        torch.from_numpy(np.array(network.length)),
+    )
+    chunks: list[NDArray[np.float64]] = []
+    simulate(
+        network=network,
+        runoff=runoff,
+        parameters={name: value.numpy() for name, value in values.items()},
+        scheme=config.scheme.name,
+        convention=config.scheme.convention,
+        routing_step=config.time.routing_step,
+        dtype="float64",
+        device=config.compute.device,
+        sink=lambda start, discharge: chunks.append(discharge),
+        targets=reaches,
+        cut=partition(network, 1),
+    )
+    return np.concatenate(chunks)
+
+
+def _default_spreading(config: Workflow, n: int) -> NDArray[np.float64] | None:
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    return None if scheme.spreading is None else np.full(n, scheme.spreading.default)
+
+
+def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
+    """Generate the embedded world and write it as the files a user would bring."""
+    log.info("generating a world of about %d reaches", spec.reaches)
+    world = generate_network(spec)
+    network = world.network
+    weather = generate_weather(spec, network) if spec.weather else None
+    time, runoff = generate_runoff(spec, network) if weather is None else (weather.time, weather.runoff)
+    gauges = place_gauges(spec, network)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_network_table(folder / "network.parquet", network)
+    if weather is not None:
+        units = {"temperature": "degC"}
+        forcings = {name: (values, units.get(name, "mm")) for name, values in weather.forcings.items()}
+        write_forcings(folder / "forcings.zarr", network.reach_id, time, forcings)
+    given = given_runoff(spec, network, runoff)
+    write_runoff(folder / "runoff.nc", network.reach_id, time, given)
+    if given is not runoff:
+        write_runoff(folder / "runoff_true.nc", network.reach_id, time, runoff)
+    spreading = (
+        world.muskingum_x
+        if config.scheme.name == "muskingum"
+        else _default_spreading(config, network.n_reaches)
+    )
+    hidden = {"celerity": world.celerity}
+    if spreading is not None:
+        hidden["spreading"] = spreading
+    write_parameters(folder / "truth.parquet", network.reach_id, hidden)
+    with atomic_path(folder / "land.npz") as path, path.open("wb") as file:
+        np.savez(file, lat=world.map_lat, lon=world.map_lon, land=world.land, elevation=world.elevation)
+    # what the gauges saw is the true runoff, whatever the estimate is given
+    source = open_runoff(folder / ("runoff.nc" if given is runoff else "runoff_true.nc"), network)
+    discharge = _true_discharge(config, network, source, world.celerity, spreading, gauges.reach)
+    write_observations(
+        folder / "observations.nc",
+        gauges.name,
+        network.reach_id[gauges.reach],
+        time,
+        observe(spec, discharge),
+    )
+
+
+def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Path) -> None:
+    """Synthetic observations of given runoff: hidden celerities with a trend and noise, observed with errors."""
+    assert config.twin is not None
+    twin, rng = config.twin, np.random.default_rng([config.seed, 202])
+    n = network.n_reaches
+    features = (
+        log_features(network.attributes, config.parameters.trend)
+        if config.parameters.trend
+        else np.zeros((n, 0))
+    )
+    lower, upper = config.parameters.celerity.bounds
+    latent = features.sum(axis=1) / max(1, features.shape[1]) ** 0.5 + 0.5 * rng.standard_normal(n)
+    celerity = config.parameters.celerity.initial * 1.3 * np.exp(twin.celerity_spread * latent)
+    celerity = np.clip(celerity, 1.5 * lower, upper / 1.5)
+    mean_runoff = runoff.read(None, 0, runoff.time.size).mean(axis=0)
+    mean_flow = graph.accumulate(network.downstream, network.order, mean_runoff)
+    count = max(1, round(twin.gauge_fraction * n))
+    candidates = np.flatnonzero(mean_flow >= min(TWIN_GAUGE_FLOW, mean_flow.max()))
+    reaches = np.sort(rng.choice(candidates, size=min(count, candidates.size), replace=False))
+    log.info("twin: %d gauges, mean flows from %.3g m3/s", reaches.size, mean_flow[reaches].min())
+    true = true_runoff(runoff, network, twin, config.seed)
+    discharge = _true_discharge(config, network, true, celerity, _default_spreading(config, n), reaches)
+    observed = discharge * np.exp(twin.noise * rng.standard_normal(discharge.shape))
+    observed[rng.random(discharge.shape) < twin.gap_fraction] = np.nan
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parameters(folder / "truth.parquet", network.reach_id, {"celerity": celerity})
+    ids = network.reach_id[reaches]
+    write_observations(folder / "observations.nc", [f"twin-{i}" for i in ids], ids, runoff.time, observed)

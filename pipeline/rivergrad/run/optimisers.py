@@ -1,0 +1,298 @@
+"""The optimisers of a fit, each moving shared coefficients here and deviations on the pieces."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.errors import InputError
+from rivergrad.inference.adam import Adam
+from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.lbfgs import Memory
+from rivergrad.inference.noise import Noise, measure
+from rivergrad.pieces.leastsquares import LeastSquares
+from rivergrad.pieces.sweep import Sweep
+
+log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
+Windows = list[tuple[int, int, int]]
+SharedPenalty = Callable[[Float], tuple[float, Float]]
+"""What shared coefficients add to the loss, and its gradient."""
+
+BACKTRACKS = 8
+"""Shorter and shorter steps along an L-BFGS direction before it is given up."""
+FLAT = 2e-9
+"""A decrease of L-BFGS's loss by a smaller share is none (as scipy's L-BFGS-B has it)."""
+
+EVIDENCE_FROM = 4
+"""Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
+STILL = 1e-3
+"""Root mean square move of the coefficients that no longer matters: about as much in ln(celerity)."""
+SETTLED = 0.03
+"""Change of the logarithm of the prior's scale that no longer matters."""
+
+
+class Optimiser(Protocol):
+    """Moves an estimation step by step.
+
+    Attributes:
+        shared: the shared coefficients now; deviations are on the pieces.
+        finished: whether no further step can bring anything.
+        converged: whether that is because what is minimised is flat there, not for want of a step that lowers it.
+    """
+
+    shared: Float
+    finished: bool
+    converged: bool
+
+    def step(self, number: int) -> float:
+        """Take the step of this number (from 0); the loss before it."""
+
+    def rest(self, shared: Float, factor: float) -> None:
+        """Go on from here with steps shorter by `factor`, forgetting the past; the pieces have gone back already."""
+
+    def state(self) -> dict[str, Float]:
+        """What the next step depends on, besides shared coefficients and the pieces' state."""
+
+    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
+        """Go on from a checkpoint after so many steps."""
+
+
+@dataclass
+class AdamOptimiser:
+    """Adam over windows drawn for each step.
+
+    Attributes:
+        rate: learning rate of a step; clip: longest gradient (Euclidean norm) that is not shortened, or None.
+        windows: of a step.
+        scale: multiples (n_shared,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
+        decay: (n_shared,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    """
+
+    sweep: Sweep
+    shared: Float
+    windows: Callable[[int], Windows]
+    rate: Callable[[int], float]
+    penalty: SharedPenalty
+    clip: float | None = None
+    finished: bool = False
+    converged: bool = False
+    factor: float = 1.0
+    scale: Float | float = 1.0
+    decay: Float | float = 0.0
+    deviations: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._adam = Adam.at_rest(self.shared)
+
+    def step(self, number: int) -> float:
+        rate = self.rate(number) * self.factor
+        found = self.sweep.step(
+            self.shared,
+            self.windows(number),
+            after="move" if self.clip is None else "hold",
+            rate=rate * self.deviations,
+        )
+        value, slope = self.penalty(self.shared)
+        loss = float(found["loss"]) + value
+        gradient = np.where(np.asarray(self.scale) > 0, found["shared"] + slope, 0.0)
+        if not np.isfinite(loss) or not np.isfinite(gradient).all():
+            raise InputError(
+                f"step {number + 1}: the loss or its gradient is not a number; expected smaller learning rates, or "
+                "estimate.clip"
+            )
+        scale = 1.0
+        if self.clip is not None:
+            moved = found["square"] if self.deviations else 0.0
+            norm = float(np.sqrt(gradient @ gradient + moved))
+            scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
+            self.sweep.advance(rate * self.deviations, scale)
+        rates = rate * self.scale
+        self.shared = self.shared * (1 - rates * self.decay) + self._adam.update(gradient * scale, rates)
+        return loss
+
+    def rest(self, shared: Float, factor: float) -> None:
+        self.shared, self.factor = shared.copy(), self.factor * factor
+        self._adam = Adam.at_rest(self.shared)
+
+    def state(self) -> dict[str, Float]:
+        steps = np.array([self._adam.steps, self.factor], np.float64)
+        return {"mean": self._adam.mean, "square": self._adam.square, "steps": steps}
+
+    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
+        self.shared = shared.copy()
+        steps, factor = state.get("steps", np.array([number, 1.0]))
+        self._adam = Adam(state["mean"].copy(), state["square"].copy(), int(steps))
+        self.factor = float(factor)
+
+
+@dataclass
+class LbfgsOptimiser:
+    """L-BFGS over a fixed set of windows. Its vectors, of all reaches, are kept here, not on the workers."""
+
+    sweep: Sweep
+    shared: Float
+    n_reaches: int
+    n_free: int
+    windows: Windows
+    penalty: SharedPenalty
+    finished: bool = False
+    converged: bool = False
+    memory: Memory = field(default_factory=Memory)
+
+    def __post_init__(self) -> None:
+        self._free = np.zeros((self.n_free, self.n_reaches))
+        self._now: tuple[float, Float] | None = None
+
+    def _evaluate(self, x: Float) -> tuple[float, Float]:
+        shared, free = x[: self.shared.size], x[self.shared.size :].reshape(self._free.shape)
+        self.sweep.place(free)
+        loss, of_shared, of_free = self.sweep.gradient(shared, self.windows, self.n_reaches)
+        value, slope = self.penalty(shared)
+        return loss + value, np.concatenate([of_shared + slope, of_free.ravel()])
+
+    def step(self, number: int) -> float:
+        x = np.concatenate([self.shared, self._free.ravel()])
+        loss, gradient = self._evaluate(x) if self._now is None else self._now
+        direction = self.memory.direction(gradient)
+        descent, length = float(direction @ gradient), 1.0
+        for _ in range(BACKTRACKS):
+            there = self._evaluate(x + length * direction)
+            if there[0] <= loss + 1e-4 * length * descent:
+                move = length * direction
+                self.memory.remember(move, there[1] - gradient)
+                self._put(x + move)
+                self._now = there
+                self.finished = self.converged = loss - there[0] <= FLAT * abs(loss)
+                return loss
+            length /= 2
+        if self.memory.moves:  # what it remembers misleads: start again from the gradient
+            self.memory = Memory(self.memory.size)
+        else:
+            self.finished = True
+        self.sweep.place(self._free)
+        self._now = loss, gradient
+        return loss
+
+    def _put(self, x: Float) -> None:
+        self.shared = x[: self.shared.size].copy()
+        self._free = x[self.shared.size :].reshape(self._free.shape).copy()
+
+    def rest(self, shared: Float, factor: float) -> None:
+        self.shared, self._now = shared.copy(), None
+        self._free = self.sweep.collect(self.n_reaches)["best"]
+        self.memory = Memory(self.memory.size)
+
+    def state(self) -> dict[str, Float]:
+        moves, changes = self.memory.arrays()
+        return {"moves": moves, "changes": changes, "free": self._free}
+
+    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
+        self.shared, self._free, self._now = shared.copy(), state["free"].copy(), None
+        self.memory = Memory(self.memory.size, list(state["moves"]), list(state["changes"]))
+
+
+@dataclass
+class GaussNewtonOptimiser:
+    """Gauss-Newton over a fixed set of windows, with the noise of every gauge measured at each step.
+
+    Attributes:
+        observed: (window, time, gauge), NaN where missing or not for training.
+        trains: (gauge,) weight of each gauge, mean 1 over those that train, 0 for the others.
+        spread: (gauge,) standard deviation of the observations.
+        error: (window, time, gauge) of the observations' own error, or None.
+        prior: of everything; its scale is measured again every other step from `EVIDENCE_FROM` on, until it settles.
+        inner: products with the information matrix in a step at most.
+        tolerance: of the conjugate gradients; finished: when a step changes what is minimised by less than `flat`.
+        retune: from weights, prior, shared coefficients and deviations, where the problem is linearised, the prior at
+            the scale that the evidence asks for.
+        free: the deviations to begin with; 0 by default.
+    """
+
+    problem: LeastSquares
+    shared: Float
+    observed: Float
+    trains: Float
+    spread: Float
+    prior: Prior
+    inner: int = 40
+    tolerance: float = 0.005
+    flat: float = 1e-5
+    error: Float | None = None
+    retune: Callable[[Float, Prior, Float, Float], Prior] | None = None
+    free: Float | None = None
+    finished: bool = False
+    converged: bool = False
+
+    def __post_init__(self) -> None:
+        self._present = ~np.isnan(self.observed)
+        nothing = np.zeros((self.prior.n_free, self.prior.n_reaches))
+        self._free = nothing if self.free is None else self.free.copy()
+        self._discharge: Float | None = None
+        self.noise: Noise | None = None
+        self._settled = False
+
+    def weigh(self, residual: Float, discharge: Float) -> Float:
+        """Weights from residuals, by noise that they are taken to show."""
+        self.noise = measure(residual, discharge, self._present, self.spread)
+        return self.noise.weights(self._present, self.trains, self.error)
+
+    def step(self, number: int) -> float:
+        if self._discharge is None:
+            self._discharge = self.problem.linearise(self.shared, self._free)
+        if self.retune is not None and number >= EVIDENCE_FROM and number % 2 == 0 and not self._settled:
+            residual = np.where(self._present, self._discharge - self.observed, 0.0)
+            weight = self.weigh(residual, self._discharge)
+            before, self.prior = self.prior, self.retune(weight, self.prior, self.shared, self._free)
+            assert before.tree is not None
+            assert self.prior.tree is not None
+            self._settled = bool(np.all(np.abs(np.log(self.prior.tree.tau / before.tree.tau)) < SETTLED))
+        loss = self._loss(self._discharge)
+        shared, free, discharge, did = gauss_newton_step(
+            self.problem,
+            self.prior,
+            self.shared,
+            self._free,
+            self._discharge,
+            self.observed,
+            self.weigh,
+            self.tolerance,
+            self.inner,
+        )
+        self.shared, self._free, self._discharge = shared, free, discharge
+        log.info(
+            "Gauss-Newton step %d: %.6g to %.6g with %d products, step length %.3g, moved %.3g",
+            number + 1, did.before, did.after, did.products, did.length, did.moved,
+        )  # fmt: skip
+        little = self.flat * max(abs(did.before), 1.0)
+        settled = did.before - did.after <= little or did.moved <= STILL
+        self.finished = settled and (self.retune is None or self._settled)
+        self.converged = self.finished and (did.length > 0 or did.promised <= little)
+        return loss
+
+    def _loss(self, discharge: Float) -> float:
+        """Mean over training gauges of 1 − NSE, with the variance of the whole training record."""
+        square = np.where(self._present, discharge - self.observed, 0.0) ** 2
+        count = np.maximum(self._present.sum(axis=(0, 1)), 1)
+        counts = (self.trains > 0) & (self.spread > 0)
+        share = square.sum(axis=(0, 1)) / count / np.where(counts, self.spread, 1.0) ** 2
+        return float(share[counts].mean())
+
+    def rest(self, shared: Float, factor: float) -> None:
+        self.finished = True  # a Newton step from the same point would be the same
+
+    def state(self) -> dict[str, Float]:
+        tau = np.zeros(0) if self.prior.tree is None else self.prior.tree.tau
+        return {"free": self._free, "tau": np.array(tau), "settled": np.array([float(self._settled)])}
+
+    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
+        self.shared, self._free, self._discharge = shared.copy(), state["free"].copy(), None
+        self._settled = bool(state["settled"][0])
+        if self.prior.tree is not None:
+            self.prior = self.prior.scaled(state["tau"])

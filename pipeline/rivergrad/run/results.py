@@ -1,0 +1,194 @@
+"""What a run leaves: scores, hydrographs, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
+from rivergrad.gauges.peaks import peak_timing_error
+from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
+from rivergrad.run.inputs import Inputs
+from rivergrad.run.periods import Periods
+from rivergrad.rundir.reading import (
+    FURTHER_COLUMNS,
+    FURTHER_SCORES,
+    LEARNED_COLUMNS,
+    METHODS,
+    METRICS_COLUMNS,
+    SPLITS,
+    TIMING_SCORES,
+    methods_in,
+    score_column,
+    write_hydrographs,
+)
+from rivergrad.rundir.record import write_rows
+
+Float = NDArray[np.float64]
+Row = dict[str, Any]
+"""The scores of one gauge in one split: a row of metrics.csv."""
+
+FLOODS_APART, FLOOD_WINDOW = 10.0, 5.0
+"""Days between two floods, and to either side of one in which the simulated peak is looked for."""
+
+
+def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float]) -> list[Row]:
+    """A row per gauge and split with the scores of the estimate and of the baselines.
+
+    Args:
+        discharge: by method (`METHODS`), (time, gauge) m³/s.
+    """
+    ids = inputs.network.reach_id[inputs.observations.reach]
+    rows: list[Row] = []
+    for split, period, gauges in (
+        ("train", periods.train, ~inputs.held_out),
+        ("time", periods.test, ~inputs.held_out),
+        ("gauge", periods.train, inputs.held_out),
+        ("gauge_time", periods.test, inputs.held_out),
+    ):
+        at = np.flatnonzero(gauges)
+        if period is None or not at.size:
+            continue
+        steps = slice(max(period[0], periods.warmup), period[1])
+        observed = inputs.observed[steps][:, at]
+        count = (~np.isnan(observed)).sum(axis=0)
+        scores = {
+            score_column(score, method): values
+            for method in methods_in(discharge)
+            for score, values in _scores(
+                discharge[method][steps][:, at], observed, inputs.runoff.step
+            ).items()
+            if score in ("nse", "kge")
+            or method == "estimate"
+            or (score in TIMING_SCORES and method in METHODS)
+        }
+        for a, g in enumerate(at):
+            row: Row = {
+                "gauge": str(inputs.observations.gauge[g]),
+                "reach_id": int(ids[g]),
+                "split": split,
+                "n_obs": int(count[a]),
+            }
+            row |= {name: float(values[a]) for name, values in scores.items()}
+            rows.append(row)
+    return rows
+
+
+def _scores(simulated: Float, observed: Float, step: float) -> dict[str, Float]:
+    """Every score by its name, (gauge,) each; `step` in seconds."""
+    days = step / 86400.0
+    peak_steps = peak_timing_error(
+        simulated,
+        observed,
+        separation=round(FLOODS_APART / days),
+        window=max(1, round(FLOOD_WINDOW / days)),
+    )
+    parts = kge_parts(simulated, observed)
+    return {
+        "nse": nse(simulated, observed),
+        "kge": kge(simulated, observed),
+        **{f"kge_{name}": values for name, values in parts._asdict().items()},
+        "log_nse": log_nse(simulated, observed),
+        "bias": bias(simulated, observed),
+        "peak_error_days": peak_steps * days,
+    }
+
+
+def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
+    """Median scores over gauges by split, with bootstrap intervals.
+
+    Each split has `gauges`, the number that have a score; `nse_METHOD` and `kge_METHOD` for METHODS, with
+    `…_interval` [low, high] (90 %); `nse_difference` and `kge_difference`, the estimate's median minus that of the
+    best uniform celerity, with their intervals; `nse_gain` and `kge_gain`, the median over gauges of the estimate's
+    score minus that of the best uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many
+    gauges it is above 0 (medians can differ one way and most gauges the other); and the further scores of the estimate
+    (FURTHER_SCORES) under `SCORE_estimate`. Where runoff is learned, the same differences to LEARNED_METHODS under
+    `SCORE_over_METHOD`, `SCORE_gain_over_METHOD` and `SCORE_better_than_METHOD`.
+
+    Args:
+        rows: of metrics.csv.
+        seed: of the bootstrap.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        here = [row for row in rows if row["split"] == split]
+        draws = [seed, 404, SPLITS.index(split)]
+        found: dict[str, Any] = {"gauges": int(np.isfinite(_column(here, "nse")).sum())}
+        methods = methods_in(name.removeprefix("nse_") for name in here[0])
+        for method in methods:
+            for score in ("nse", "kge"):
+                name = f"{score}_{method}"
+                values = _column(here, score_column(score, method))
+                found[name], *found[f"{name}_interval"] = bootstrap_median(values, draws)
+        for method in (name for name in methods if name not in METHODS):
+            for score in ("nse", "kge"):
+                pair = _column(here, score), _column(here, score_column(score, method))
+                name = f"{score}_over_{method}"
+                found[name], *found[f"{name}_interval"] = bootstrap_difference(*pair, draws)
+                name = f"{score}_gain_over_{method}"
+                found[name], *found[f"{name}_interval"] = bootstrap_median(pair[0] - pair[1], draws)
+                found[f"{score}_better_than_{method}"] = int(np.count_nonzero(pair[0] > pair[1]))
+        for score in ("nse", "kge"):
+            name = f"{score}_difference"
+            pair = _column(here, score), _column(here, score_column(score, "uniform"))
+            found[name], *found[f"{name}_interval"] = bootstrap_difference(*pair, draws)
+            gain, name = pair[0] - pair[1], f"{score}_gain"
+            found[name], *found[f"{name}_interval"] = bootstrap_median(gain, draws)
+            found[f"{score}_better"] = int(np.count_nonzero(gain > 0))
+        for score in FURTHER_SCORES:
+            if score in here[0]:
+                values = _column(here, score)
+                values = values[~np.isnan(values)]
+                found[f"{score}_estimate"] = float(np.median(values)) if values.size else float("nan")
+        result[split] = found
+    return result
+
+
+def _column(rows: Sequence[Row], name: str) -> Float:
+    return np.array([row[name] for row in rows], dtype=np.float64)
+
+
+def informed_reaches(inputs: Inputs, trains: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(reach,) whether one of the gauges that train lies downstream of the reach (or on it)."""
+    informed = np.zeros(inputs.network.n_reaches, bool)
+    informed[inputs.observations.reach[trains]] = True
+    down = inputs.network.downstream
+    for i in inputs.network.order[::-1]:
+        if down[i] >= 0:
+            informed[i] |= informed[down[i]]
+    return informed
+
+
+def rank_correlation(a: Float, b: Float) -> float:
+    """Spearman's rank correlation; NaN where one of the two is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(a, b).statistic)
+
+
+def write_scores(run_dir: Path, rows: Sequence[Row]) -> None:
+    """Write metrics.csv."""
+    write_rows(run_dir / "metrics.csv", rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, *learned_columns(rows)))
+
+
+def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Those of LEARNED_COLUMNS that the rows have."""
+    return tuple(name for name in LEARNED_COLUMNS if rows and name in rows[0])
+
+
+def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) -> None:
+    """Write hydrographs.nc: observed and computed discharge at all gauges."""
+    write_hydrographs(
+        run_dir / "hydrographs.nc",
+        time=inputs.runoff.time,
+        gauge=inputs.observations.gauge,
+        reach_id=inputs.network.reach_id[inputs.observations.reach],
+        held_out=inputs.held_out,
+        discharge={"observed": inputs.observed, **discharge},
+    )

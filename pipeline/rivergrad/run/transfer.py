@@ -1,0 +1,110 @@
+"""A fitted parameter model on paper, and its application to the reaches of another network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivercut.network import RiverNetwork
+from rivergrad.config.load import load_workflow
+from rivergrad.errors import InputError
+from rivergrad.model.features import Features
+from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.run.modelchoice import make_model
+from rivergrad.run.status import read_json
+
+if TYPE_CHECKING:
+    from rivergrad.run.estimation import Estimation
+
+Float = NDArray[np.float64]
+
+TRAVELS = ("uniform", "attributes", "hybrid")
+"""Kinds of models that say something of reaches they were not fitted on."""
+FAR = 3.0
+"""Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
+
+
+def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
+    """The parameter model for run.json: enough to apply it to other reaches."""
+    model = work.model
+    return {
+        "kind": model.kind,
+        "features": work.features.as_list(),
+        "hidden": model.hidden,
+        "regions": model.n_regions,
+        "shared": shared[: model.n_shared].tolist(),
+    }
+
+
+def fitted_model(run_dir: Path) -> dict[str, Any]:
+    """The parameter model of a finished run, as `describe_model` wrote it, if it can say anything of other reaches.
+
+    Raises:
+        InputError: a run that is not done, or a model that knows only the reaches it was fitted on.
+    """
+    path = run_dir / "run.json"
+    if not path.is_file():
+        raise InputError(f"{run_dir}: found no run.json; expected the directory of a run that is done")
+    summary = read_json(path).get("summary")
+    described = summary.get("model") if isinstance(summary, dict) else None
+    if not isinstance(described, dict):
+        raise InputError(f"{run_dir}: found no parameter model in run.json; expected a run that is done")
+    if described["kind"] not in TRAVELS:
+        raise InputError(
+            f"{run_dir}: found a model of kind {described['kind']}, which knows only its own reaches; "
+            f"expected {', '.join(TRAVELS[:-1])} or {TRAVELS[-1]}"
+        )
+    return described
+
+
+def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
+    """Parameters that a finished run's model gives the reaches of another network, from their attributes alone.
+
+    Attributes are standardised by the statistics of the network that the model was fitted on. Deviations of single
+    reaches do not travel: a model of kind hybrid gives its trend.
+
+    Args:
+        run_dir: of the run.
+        network: with the attributes that the model takes, and lengths.
+
+    Returns:
+        celerity (m/s), diffusivity (m²/s) and the scheme's parameters, (reach,) each.
+
+    Raises:
+        InputError: a run that is not done, a model that knows only the reaches it was fitted on, a network without
+            lengths or without an attribute.
+    """
+    described = fitted_model(run_dir)
+    if network.length is None:
+        raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
+    features = Features.from_list(described["features"])
+    model, _ = make_model(load_workflow(run_dir / "config.yaml"), features, None)
+    return model_parameters(model, features, np.array(described["shared"]), network)
+
+
+def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
+    """How many reaches have an attribute whose logarithm lies `FAR` standard deviations from the mean of the fit.
+
+    Args:
+        described: the model, see `fitted_model`; network: with the attributes that it takes.
+    """
+    by = Features.from_list(described["features"]).apply(network.attributes, network.n_reaches)
+    return int((np.abs(by) > FAR).any(axis=1).sum())
+
+
+def model_parameters(
+    model: ParameterModel, features: Features, shared: Float, network: RiverNetwork
+) -> dict[str, Float]:
+    """Parameters of all reaches without deviations of their own."""
+    n = network.n_reaches
+    by = torch.from_numpy(features.apply(network.attributes, n))
+    length = torch.from_numpy(np.array(network.length))
+    arguments = torch.from_numpy(shared), torch.zeros(model.n_free, n, dtype=torch.float64), by
+    celerity, spreading = model.physical(*arguments)
+    values = {"celerity": celerity, "diffusivity": model.scheme.diffusivity(celerity, spreading, length)}
+    values |= model.parameters(*arguments, length)
+    return {name: value.numpy() for name, value in values.items()}

@@ -1,0 +1,547 @@
+"""Carrying out a workflow from its input to its report; a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from rivercut.partition import Partition, partition
+from rivercut.store import write_network, write_partition
+from rivergrad.cluster.executor import Executor, open_executor, with_restarts
+from rivergrad.cluster.lost import ClusterError
+from rivergrad.config.load import dump_resolved, load_workflow
+from rivergrad.config.schema import Workflow
+from rivergrad.errors import InputError, os_error_text
+from rivergrad.io import atomic_path, write_parameters_store
+from rivergrad.routing import choose_engine, schemes
+from rivergrad.routing.recurrence.warm import compile_kernels
+from rivergrad.run.claim import alone_in, one_after_the_other
+from rivergrad.run.discharge import write_every_discharge
+from rivergrad.run.estimation import Estimation
+from rivergrad.run.folds import carry_out_fold, cross_validate, interval_text, print_folds
+from rivergrad.run.inputs import Inputs, prepare_inputs
+from rivergrad.run.jobs import note_job
+from rivergrad.run.periods import periods_of
+from rivergrad.run.results import (
+    informed_reaches,
+    medians,
+    rank_correlation,
+    score_rows,
+    write_scores,
+    write_series,
+)
+from rivergrad.run.runoffmodel import save_runoff_model, write_learned_runoff
+from rivergrad.run.stages import fit_stages, routing_alone
+from rivergrad.run.transfer import describe_model
+from rivergrad.run.uncertainty import estimate_uncertainty
+from rivergrad.rundir.checkpoint import read_newest
+from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
+from rivergrad.rundir.record import git_hash, log_to, machine, versions, write_json, write_rows
+from rivergrad.rundir.stopping import Stopped
+
+log = logging.getLogger("rivergrad")
+
+HISTORY = ("step", "loss", "validation_nse", "seconds")
+FOLDS_LOCK = ".folds.lock"
+FOLDS_SECONDS = 3600.0
+"""How long a fold may wait for another one that generates or reads the input."""
+FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
+         "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
+         "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
+         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
+         "dask-report.html", FOLDS_LOCK)  # fmt: skip
+"""What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
+HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
+SPLIT_NAMES = {
+    "train": "training gauges,\ntraining time",
+    "time": "training gauges,\nheld-out time",
+    "gauge": "held-out gauges,\ntraining time",
+    "gauge_time": "held-out gauges,\nheld-out time",
+}
+
+
+def run_workflow(
+    config: Workflow, *, fresh: bool = False, report: bool = True, show_scores: bool = True
+) -> Path:
+    """Carry out a workflow.
+
+    Args:
+        config: the workflow.
+        fresh: forget what an earlier run left in the run directory.
+        report: draw the maps and write report.html.
+        show_scores: print the table of scores.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        InputError: whatever the user can mend.
+    """
+    with alone_in(config.output):
+        return _run_alone(config, fresh, report, show_scores)
+
+
+def _run_alone(config: Workflow, fresh: bool, report: bool, show_scores: bool) -> Path:
+    run_dir = config.output
+    began = time.perf_counter()
+    if fresh:
+        _remove(run_dir)
+    resolved = dump_resolved(config)
+    began_before = (run_dir / "config.yaml").exists()
+    _claim(run_dir, resolved)
+    info: dict[str, Any] = {
+        "name": config.name,
+        "status": "running",
+        "seed": config.seed,
+        "started": _now(),
+        "finished": None,
+        "seconds": None,
+        "versions": versions(),
+        "git": git_hash(),
+        "machine": machine(),
+        "timings": {},
+        "summary": {},
+    }
+    try:
+        write_json(run_dir / "run.json", info)
+        note_job(run_dir)
+        _settle(config)
+        with log_to(run_dir / "log.txt"):
+            _carry_out(config, run_dir, info, show_scores)
+    except BaseException as error:
+        mendable = isinstance(error, InputError | OSError)
+        if mendable and not began_before and not _has_checkpoints(run_dir):
+            # nothing of worth yet: leave nothing that stands in the way of the mended workflow
+            _remove(run_dir, keep="workers" if isinstance(error, ClusterError) else None)  # why it failed
+        else:
+            info["status"] = _how_it_ended(error)
+            info["error"] = str(error) or type(error).__name__
+            with suppress(OSError):  # of a full disk, the first error is the one to tell
+                write_json(run_dir / "run.json", info)
+        if isinstance(error, OSError) and _has_checkpoints(run_dir):
+            raise InputError(
+                f"{os_error_text(error)}; once that is mended, "
+                "run the same command again to go on from the last checkpoint"
+            ) from error
+        raise
+    info["seconds"] = round(time.perf_counter() - began, 2)
+    info.update(status="done", finished=_now())
+    write_json(run_dir / "run.json", info)
+    if report:
+        from rivergrad.report import write_report
+
+        write_report(run_dir)
+    return run_dir
+
+
+def _how_it_ended(error: BaseException) -> str:
+    if isinstance(error, Stopped):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def run_fold(config: Workflow, fold: int) -> Path:
+    """Carry out one fold of a workflow's cross-validation; `run_workflow` finds it done, and folds may go on at once.
+
+    Args:
+        config: the workflow, with `gauges.folds`.
+        fold: from 1.
+
+    Returns:
+        The fold's run directory.
+
+    Raises:
+        InputError: whatever the user can mend.
+    """
+    run_dir = config.output
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _settle(config)
+    # generated input is made once, by the first
+    with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
+        began_before = (run_dir / "config.yaml").exists()
+        _claim(run_dir, dump_resolved(config))
+        try:
+            inputs = prepare_inputs(config, run_dir)
+        except (InputError, OSError):
+            if not began_before:  # as in a run: leave nothing in the way of the mended workflow
+                _remove(run_dir, keep=FOLDS_LOCK)  # for which other folds may be waiting
+            raise
+    carry_out_fold(
+        config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
+    )
+    return run_dir / "folds" / str(fold)
+
+
+def _has_checkpoints(run_dir: Path) -> bool:
+    """Whether the run, or one of its folds, has made any steps."""
+    return any((run_dir / "checkpoints").rglob("*.npz")) or any(run_dir.glob("folds/*/checkpoints/**/*.npz"))
+
+
+def _settle(config: Workflow) -> None:
+    """Make this process compute the same bytes every time."""
+    torch.set_num_threads(config.compute.threads_per_worker)
+    torch.use_deterministic_algorithms(config.compute.device == "cpu")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _remove(run_dir: Path, keep: str | None = None) -> None:
+    for name in FRESH:
+        if name == keep:
+            continue
+        path = run_dir / name
+        if path.is_dir() and not path.is_symlink():  # a fold's input is a link to that of the whole run
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _estimates(text: str) -> dict[str, Any]:
+    """What of a configuration the estimate depends on: neither how the network is cut nor what computes the parts."""
+    data: dict[str, Any] = yaml.safe_load(text)
+    data.pop("partition", None)
+    compute = data.get("compute") or {}
+    data["compute"] = {name: compute.get(name) for name in ("engine", "dtype", "device", "memory_budget")}
+    return data
+
+
+def _claim(run_dir: Path, resolved: str) -> None:
+    """Make the run directory, or make sure that it belongs to this very workflow."""
+    path = run_dir / "config.yaml"
+    if path.exists():
+        before = path.read_text(encoding="utf-8")
+        if before == resolved:
+            return
+        if _estimates(before) != _estimates(resolved):
+            raise InputError(
+                f"{run_dir}: holds a run of another configuration (its config.yaml differs); "
+                "expected the same one, another output, or --fresh"
+            )
+        if (run_dir / "partition.zarr").exists():
+            shutil.rmtree(run_dir / "partition.zarr")  # it is written anew
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(resolved, encoding="utf-8")
+
+
+class _Timer:
+    """Notes in run.json how long each part of a run took."""
+
+    def __init__(self, run_dir: Path, info: dict[str, Any]) -> None:
+        self._path, self._info = run_dir / "run.json", info
+        self._last = time.perf_counter()
+
+    def note(self, name: str) -> None:
+        now = time.perf_counter()
+        # the last one tells how far the run is, also after a worker was lost
+        self._info["timings"].pop(name, None)
+        self._info["timings"][name] = round(now - self._last, 3)
+        self._last = now
+        log.info("%s took %.1f s", name, self._info["timings"][name])
+        write_json(self._path, self._info)
+
+
+def _cut(config: Workflow, inputs: Inputs) -> Partition:
+    section = config.partition
+    shallow = section.shallow
+    if shallow == "auto":
+        shallow = config.compute.device == "cuda" and not section.spread
+    return partition(
+        inputs.network,
+        section.parts,
+        block_reaches=section.block_reaches,
+        spread=section.spread,
+        shallow=shallow,
+        seed=config.seed,
+    )
+
+
+def _engine(config: Workflow) -> str:
+    """The engine that estimates; it and the reason go to the log."""
+    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
+    if engine == "reference":
+        raise InputError(
+            "compute.engine: reference can't estimate across parts; expected auto, closure or recurrence"
+        )
+    log.info("engine %s: %s", engine, why)
+    return engine
+
+
+def _compile_once(config: Workflow, engine: str) -> None:
+    """Compile here, where it is told, what all workers of this machine would each compile for itself, in silence."""
+    compute = config.compute
+    if compute.kind != "local" or engine != "recurrence" or compute.device != "cpu":
+        return
+    doubles = config.uncertainty.enabled or config.estimate.method == "gauss_newton"
+    compile_kernels({getattr(torch, compute.dtype), *((torch.float64,) if doubles else ())})
+
+
+def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
+    console = Console(stderr=True)
+    timer = _Timer(run_dir, info)
+    inputs = prepare_inputs(config, run_dir)
+    network = inputs.network
+    timer.note("inputs")
+    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    if config.compute.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: found cuda, but no CUDA device is there; expected one, or cpu")
+    engine = _engine(config)
+    cut = _cut(config, inputs)
+    if not (run_dir / "partition.zarr").exists():
+        write_network(network, run_dir / "network.zarr")
+        write_partition(cut, run_dir / "partition.zarr")
+    counts = cut.summary(network)
+    log.info("partition: %s", counts.as_dict())
+    console.print(
+        f"{config.name}: {network.n_reaches:,} reaches in {network.n_basins:,} basins, {counts.parts} parts "
+        f"({counts.cut_edges} cut edges), {inputs.observations.gauge.size} gauges "
+        f"({int(inputs.held_out.sum())} held out), {periods.steps:,} steps; engine {engine}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    timer.note("partition")
+    info["summary"] = {
+        "world": "generated" if config.world is not None else "real",
+        "scheme": config.scheme.name,
+        "engine": engine,
+        "reaches": network.n_reaches,
+        "basins": network.n_basins,
+        "parts": counts.parts,
+        "workers": config.compute.workers,
+        "gauges": int(inputs.observations.gauge.size),
+        "held_out_gauges": int(inputs.held_out.sum()),
+        "forcing_step_s": inputs.runoff.step,
+        "routing_step_s": config.time.routing_step,
+    }
+    if config.gauges.folds:
+        info["summary"]["folds"] = cross_validate(
+            config, run_dir, inputs, lambda fold: run_workflow(fold, report=False, show_scores=False)
+        )
+        timer.note("folds")
+
+    def write_history(rows: Sequence[dict[str, float]]) -> None:
+        write_rows(run_dir / "history.csv", rows, HISTORY)
+
+    def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
+        """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
+        work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
+        inputs = work.inputs
+        timer.note("setup")
+        staged = None
+        if work.learned is None:
+            uniform = _uniform(run_dir, work)
+            console.print(
+                f"best uniform celerity on the training data: {uniform:.3f} m/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+            timer.note("uniform")
+            result = work.fit(uniform, run_dir / "checkpoints", write_history)
+        else:
+            staged = fit_stages(work, run_dir, write_history)
+            uniform, result = staged.uniform, staged.fit
+        timer.note("estimate")
+        discharge = work.compared(uniform, result.shared) | ({} if staged is None else staged.discharge)
+        values = work.sweep.physical(result.shared, network.n_reaches)
+        timer.note("evaluation")
+        sure = None
+        if staged is not None:
+            save_runoff_model(run_dir, work, result.shared)
+            info["summary"]["stages"] = staged.stages
+            write_learned_runoff(run_dir, work, result.shared)
+            timer.note("runoff")
+        if config.uncertainty.enabled:
+            about = (work, result) if staged is None else routing_alone(work, staged)
+            sure = estimate_uncertainty(*about, learned=staged is not None)
+        timer.note("uncertainty")
+        if config.report.discharge:
+            write_every_discharge(work, result.shared, values)
+            timer.note("discharge")
+        return work, uniform, result, discharge, values, sure
+
+    def say(text: str) -> None:
+        log.warning("%s", text)
+        console.print(text, highlight=False, soft_wrap=True)
+
+    _compile_once(config, engine)
+    with open_executor(config.compute.cluster(run_dir)) as executor:
+        work, uniform, result, discharge, values, sure = with_restarts(
+            executor, config.compute.restarts, partial(on_workers, executor, inputs), say
+        )
+    inputs = work.inputs
+    rows = score_rows(inputs, periods, discharge)
+    write_scores(run_dir, rows)
+    write_series(run_dir, inputs, discharge)
+    informed = informed_reaches(inputs, work.trains > 0)
+    summary = info["summary"]
+    summary.update(
+        steps=result.steps,
+        best_step=result.best_step,
+        ended=result.ended,
+        orchestration=result.overhead.as_dict(),
+        uniform_celerity=uniform,
+        model=describe_model(work, result.shared),
+        informed_reaches=int(informed.sum()),
+        validation_gauges=int(work.judges.sum()),
+        medians=medians(rows, config.seed),
+    )
+    if inputs.true_celerity is not None:
+        summary["celerity_rank_correlation"] = rank_correlation(
+            values["celerity"][informed], inputs.true_celerity[informed]
+        )
+    if sure is not None:
+        summary["uncertainty"] = sure.summary
+        values |= sure.columns
+        for name in ("identifiability", "identifiability_spreading"):
+            if name in values and work.model.deviates:  # no gauge, nothing told: exactly
+                values[name] = np.where(informed, values[name], 0.0)
+    _write_parameters(config, run_dir, inputs, values, informed, info)
+    timer.note("results")
+    if show_scores:
+        _print_scores(summary)
+
+
+def _uniform(run_dir: Path, work: Estimation) -> float:
+    """The best uniform celerity, kept so that a resumed run starts from the very same number."""
+    path = run_dir / "baselines.json"
+    if path.exists() and read_newest(run_dir / "checkpoints") is not None:
+        return float(json.loads(path.read_text(encoding="utf-8"))["uniform_celerity"])
+    celerity = work.find_uniform()
+    write_json(path, {"uniform_celerity": celerity})
+    return celerity
+
+
+def _write_parameters(
+    config: Workflow,
+    run_dir: Path,
+    inputs: Inputs,
+    values: dict[str, NDArray[np.float64]],
+    informed: NDArray[np.bool_],
+    info: dict[str, Any],
+) -> None:
+    network = inputs.network
+    columns: dict[str, NDArray[Any]] = {
+        name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
+    }
+    columns |= {name: value for name, value in values.items() if name != "length"}
+    columns["informed"] = informed.astype(np.int8)
+    if inputs.true_celerity is not None:
+        columns["celerity_true"] = inputs.true_celerity
+    write_parameters_store(
+        run_dir / "parameters.zarr",
+        network.reach_id,
+        columns,
+        units={"informed": "1", "celerity_true": "m s-1"},
+        provenance={
+            "workflow": config.name,
+            "scheme": config.scheme.name,
+            "convention": config.scheme.convention,
+            "seed": config.seed,
+            "rivergrad_version": info["versions"]["rivergrad"],
+            "git": str(info["git"]),
+        },
+    )
+
+
+def _print_scores(summary: dict[str, Any]) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    table = Table(title="Median NSE (KGE)", title_justify="left")
+    table.add_column("gauges and time")
+    table.add_column("gauges", justify="right")
+    first: dict[str, Any] = next(iter(summary["medians"].values()), {})
+    methods = methods_in(name.removeprefix("nse_") for name in first)
+    learned = [name for name in methods if name in LEARNED_METHODS]
+    if learned:  # the other baselines are in metrics.csv and in the report
+        methods = (*learned, "estimate")
+    for name in methods:
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    than = learned or ["uniform"]
+    for name in than:
+        table.add_column(f"estimate − {name.replace('_', '-')}\n(better at)", justify="right")
+    for split, row in summary["medians"].items():
+        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
+        cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
+        gains = []
+        for name in than:
+            key, better = (
+                ("nse_difference", "nse_better")
+                if name == "uniform"
+                else (f"nse_over_{name}", f"nse_better_than_{name}")
+            )
+            gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
+    console.print(table)
+    console.print(
+        f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
+        f"{' and '.join(name.replace('_', '-') for name in than)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if "folds" in summary:
+        print_folds(summary["folds"], console)
+    if "celerity_rank_correlation" in summary:
+        console.print(
+            "Spearman correlation of estimated and true celerity over "
+            f"{summary['informed_reaches']:,} reaches upstream of a training gauge: "
+            f"{summary['celerity_rank_correlation']:.3f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def evaluate_run(run_dir: Path) -> Path:
+    """Score a finished run's best parameters again and write metrics.csv and hydrographs.nc.
+
+    Raises:
+        InputError: the run has no checkpoint yet.
+    """
+    with alone_in(run_dir):
+        return _evaluate_alone(run_dir)
+
+
+def _evaluate_alone(run_dir: Path) -> Path:
+    config = load_workflow(run_dir / "config.yaml")
+    checkpoint = read_newest(run_dir / "checkpoints")
+    if checkpoint is None:
+        raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
+    _settle(config)
+    inputs = prepare_inputs(config, run_dir)
+    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    engine = _engine(config)
+    with open_executor(config.compute.cluster(run_dir)) as executor:
+        work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
+        inputs = work.inputs
+        if work.learned is None:
+            work.sweep.restore(checkpoint.pieces, checkpoint.step)
+            uniform = _uniform(run_dir, work)
+            discharge = work.compared(uniform, checkpoint.shared_best)
+        else:  # all stages are done: each is read from its checkpoint
+            staged = fit_stages(work, run_dir, lambda rows: None)
+            discharge = work.compared(staged.uniform, staged.fit.shared) | staged.discharge
+    rows = score_rows(inputs, periods, discharge)
+    write_scores(run_dir, rows)
+    write_series(run_dir, inputs, discharge)
+    _print_scores({"medians": medians(rows, config.seed)})
+    return run_dir
+
+
+__all__: Sequence[str] = ("evaluate_run", "run_workflow")
