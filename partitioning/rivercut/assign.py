@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pymetis
-from numba import njit
 from numpy.typing import NDArray
 
 from rivercut.carve import carve, carve_shallow
+from rivercut.compiling import njit
 from rivercut.network import RiverNetwork
 
 Int = NDArray[np.int64]

@@ -7,9 +7,9 @@ is a forest because contracting connected pieces of a forest gives a forest: no 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from rivercut.compiling import njit
 from rivercut.errors import InputError, ids_text
 from rivercut.graph import accumulate, as_index, basins
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from rivercut.compiling import njit
 from rivercut.errors import InputError, ids_text
 
 Int = NDArray[np.int64]

@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut import graph
 from rivercut.assign import SHALLOW_ABOVE, assign, assign_spread, carve_basins
 from rivercut.carve import carve
+from rivercut.compiling import njit
 from rivercut.errors import InputError, ids_text
 from rivercut.halo import Halo, make_halos
 from rivercut.network import RiverNetwork, frozen

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from rivercut.compiling import njit
 from rivergrad.inference.lowrank import DEPENDENT, Groups, LowRank, eigen_columns
 from rivergrad.model.treeprior import TreePrior
 

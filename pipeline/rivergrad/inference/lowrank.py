@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from rivercut.compiling import njit
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]

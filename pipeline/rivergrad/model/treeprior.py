@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from rivercut.compiling import njit
 from rivercut.graph import as_index
 from rivercut.network import frozen
 from rivergrad.errors import InputError

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rivercut.compiling import njit
 from rivergrad.runoff.buckets import PARAMETERS, RAMP, START
 
 Array = NDArray[np.floating]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from rivercut.compiling import njit
 from rivergrad.routing.closure.paths import Index
 from rivergrad.routing.schemes.base import Moments
 

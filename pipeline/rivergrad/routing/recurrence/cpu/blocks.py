@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from rivercut.carve import carve
+from rivercut.compiling import njit
 from rivercut.graph import topological_order
 from rivergrad.routing.recurrence.problem import Problem
 

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from llvmlite import ir
-from numba import extending, njit, types
+from numba import extending, types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
+
+from rivercut.compiling import njit
 
 intrinsic: Any = extending.intrinsic  # (its own types speak of the function that generates code)
 F = TypeVar("F", bound=Callable[..., Any])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from rivercut.compiling import njit
 from rivergrad.routing.recurrence.cpu.lanes import (
     VECTOR_BYTES,
     address,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from rivercut.compiling import njit
 from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES
 
 Index = NDArray[np.int64]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from rivercut import graph
 from rivercut.carve import carve
+from rivercut.compiling import njit
 from rivergrad.routing.recurrence.problem import Index, Problem
 
 Int32 = NDArray[np.int32]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from rivercut.compiling import give_place
 from rivergrad.errors import InputError
 from rivergrad.routing.recurrence.cuda.layout import DEPTH
 from rivergrad.routing.recurrence.cuda.scales import COLUMNS
@@ -145,6 +146,7 @@ def compiled(case: Case, device: int) -> Any:
         raise InputError(reason)
     import cupy
 
+    give_place("CUPY_CACHE_DIR", ".cupy/kernel_cache")
     options = ("--std=c++17", *(f"-D{name}={value}" for name, value in case.definitions.items()))
     with cupy.cuda.Device(device):
         return cupy.RawModule(code=source(case), options=options)
