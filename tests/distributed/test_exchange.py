@@ -78,7 +78,7 @@ def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
         )
         open_exchange(worker)
         here: Exchange = worker.handlers["rivergrad_work"].__self__
-        mail = here.mail("early", 3, pickle.dumps([(("at", 0), 0)]), pack("early", "b", [np.arange(4.0)]))
+        mail = here.mail("early", 3, pickle.dumps([(("at", 0), 0)]), pack([np.arange(4.0)]))
         await here.mail("other run", 9, pickle.dumps([]), [])
         if mail_first:
             await mail

@@ -1,8 +1,6 @@
-"""Boundary series on their way to another worker: by Dask over the host, or by UCX from device to device.
+"""Boundary series on their way to another worker: copied to the host, packed into few arrays, sent by Dask.
 
-What one worker has for another at one time is packed into one bundle. A bundle by Dask has the values with it, one by
-UCX (`rivergrad.cluster.links`) the name of a message that was posted. Both are copies: the numbers are the same
-either way.
+Pieces of one worker hand each other tensors; only what goes to another worker comes through here.
 """
 
 from __future__ import annotations
@@ -16,8 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rivergrad.cluster.links import Parcel, links_of
-
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
@@ -25,73 +21,36 @@ class Bundle:
 
     Attributes:
         places: which of all that were packed at the time.
-        content: (series, window, routing step), or the message that brings them.
+        content: (series, window, routing step).
     """
 
     places: tuple[int, ...]
-    content: NDArray[Any] | Parcel
+    content: NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Expected:
-    """A series that a message brings, by its number there."""
-
-    parcel: Parcel
-    index: int
-
-
-def pack(run: str, address: str, series: Sequence[Any]) -> list[Bundle]:
-    """Series as they go to a worker; what UCX moves is on its way then.
+def pack(series: Sequence[Any]) -> list[Bundle]:
+    """Pack series for another worker.
 
     Args:
-        run: whose they are.
-        address: of the worker, Dask's.
         series: tensors or arrays, (window, routing step).
     """
     alike: dict[Any, list[int]] = {}
     for place, one in enumerate(series):
         alike.setdefault((type(one), one.shape, one.dtype, getattr(one, "device", None)), []).append(place)
-    links = links_of(run)
     bundles = []
     for places in alike.values():
         these = [series[place] for place in places]
-        content: NDArray[Any] | Parcel
-        if not isinstance(these[0], Tensor):
-            content = np.stack(these)
-        elif links is not None and links.reaches(address) and these[0].device == links.device:
-            content = links.send(address, torch.stack(these))
-        else:
-            content = torch.stack(these).cpu().numpy()
-        bundles.append(Bundle(tuple(places), content))
+        whole = torch.stack(these).cpu().numpy() if isinstance(these[0], Tensor) else np.stack(these)
+        bundles.append(Bundle(tuple(places), whole))
     return bundles
 
 
-def unpack(bundles: Iterable[Bundle]) -> list[Any]:
-    """The series of bundles that came together, in their order: arrays, or what is `Expected`."""
-    found: dict[int, Any] = {}
-    for bundle in bundles:
-        for k, place in enumerate(bundle.places):
-            content = bundle.content
-            found[place] = Expected(content, k) if isinstance(content, Parcel) else content[k]
+def unpack(bundles: Iterable[Bundle]) -> list[NDArray[Any]]:
+    """The series of bundles that were packed together, in their order, as arrays."""
+    found = {
+        place: one for bundle in bundles for place, one in zip(bundle.places, bundle.content, strict=True)
+    }
     return [found[place] for place in range(len(found))]
-
-
-def expect(run: str, values: Iterable[Any]) -> None:
-    """Get ready for what some of these are brought by."""
-    for value in values:
-        if isinstance(value, Expected):
-            links_of(run, sure=True).expect(value.parcel)
-
-
-def arrived(run: str, value: Any) -> Any:
-    """A series as a piece takes it, waited for where it is still on its way.
-
-    Raises:
-        WorkerLostError: it does not come.
-    """
-    if isinstance(value, Expected):
-        return links_of(run, sure=True).take(value.parcel)[value.index]
-    return value
 
 
 def on_host(value: Any) -> Any:

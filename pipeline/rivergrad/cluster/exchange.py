@@ -188,7 +188,7 @@ class Exchange:
                 del here[series]
             here |= outcome.series
             for address, names in portion.sends.items():
-                send(address, names, pack(share.run, address, [here[name] for name in names]))
+                send(address, names, pack([here[name] for name in names]))
             todo.remove(portion)
             done.add(portion.number)
         return collect(share.run, share.sweep, share.total)

@@ -13,10 +13,9 @@ from typing import Any, Protocol, TypeVar
 from rivergrad.cluster.calls import Batch, Call, critical_seconds, make_batches
 from rivergrad.cluster.clusters import Started, no_others
 from rivergrad.cluster.exchange import ask, leave, open_exchange, share_out
-from rivergrad.cluster.links import link_workers
 from rivergrad.cluster.liveness import AGAIN, PATIENCE, Watch
 from rivergrad.cluster.lost import ClusterError, WorkerLostError
-from rivergrad.cluster.options import ClusterOptions, Ucx
+from rivergrad.cluster.options import ClusterOptions
 from rivergrad.cluster.placement import worker_order
 from rivergrad.cluster.residence import (
     Report,
@@ -71,7 +70,7 @@ class Answer:
 class Executor(Protocol):
     """Holds objects by key and calls their methods.
 
-    `do` carries out a sweep of calls whose series go from worker to worker, for which `link` got ready. `start` sends
+    `do` carries out a sweep of calls whose series go from worker to worker. `start` sends
     one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
     After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
     """
@@ -89,8 +88,6 @@ class Executor(Protocol):
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
-
-    def link(self, device: str) -> None: ...
 
     def renew(self) -> str | None: ...
 
@@ -137,9 +134,6 @@ class SerialExecutor:
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
         return [function(*args)]
 
-    def link(self, device: str) -> None:
-        """Nothing goes anywhere."""
-
     def renew(self) -> str | None:
         self.close()
         return None
@@ -158,7 +152,6 @@ class DaskExecutor:
         client: of the cluster; ask: see `Started`.
         patience: seconds.
         wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
-        ucx: whether workers are connected by UCX; see `ClusterOptions`.
     """
 
     def __init__(
@@ -167,10 +160,8 @@ class DaskExecutor:
         patience: float = PATIENCE,
         ask: Callable[[int], None] = no_others,
         wait: float = 0.0,
-        ucx: Ucx = "auto",
     ) -> None:
-        self._client, self._ask, self._wait, self._ucx = client, ask, wait, ucx
-        self._linked = ""  # the run that is
+        self._client, self._ask, self._wait = client, ask, wait
         self._watch = Watch(client, patience)
         self._runs = itertools.count()
         self._sweeps = itertools.count()
@@ -272,12 +263,6 @@ class DaskExecutor:
         found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
         return [found[address] for address in workers]
 
-    def link(self, device: str) -> None:
-        """Connect the workers by UCX, as `ClusterOptions` has it."""
-        if len(self._workers) > 1 and self._linked != self._run:
-            link_workers(self.everywhere, self._run, self._workers, device, self._ucx)
-            self._linked = self._run
-
     def renew(self) -> str | None:
         """Forget everything and go on with the workers there are: a lost one's replacement, if it comes soon.
 
@@ -360,7 +345,7 @@ def open_executor(cluster: ClusterOptions | int) -> Iterator[SerialExecutor | Da
         return
     with ExitStack() as stack:
         client, started = _opened(stack, options)
-        yield DaskExecutor(client, options.patience, started.ask, options.wait, options.ucx)
+        yield DaskExecutor(client, options.patience, started.ask, options.wait)
 
 
 def _opened(stack: ExitStack, options: ClusterOptions) -> tuple[Any, Started]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["serial", "local", "cuda", "slurm", "mpi"]
-Ucx = Literal["auto", True, False]
 LOOPBACK = "lo"
 
 
@@ -35,8 +34,8 @@ class ClusterOptions:
     `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
     report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
     `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
-    the scheduler counts as lost; `restarts`, how many lost workers are borne; `queue`, what a Slurm job asks for;
-    `ucx`, whether boundary series go from worker to worker by UCX, where auto is between GPUs where it works.
+    the scheduler counts as lost; `restarts`, how many times a run goes on after it lost a worker; `queue`, what a
+    Slurm job asks for.
     """
 
     kind: Kind = "local"
@@ -53,7 +52,6 @@ class ClusterOptions:
     patience: float = 120.0
     restarts: int = 3
     queue: Mapping[str, Any] = field(default_factory=dict)
-    ucx: Ucx = "auto"
 
     @property
     def serial(self) -> bool:

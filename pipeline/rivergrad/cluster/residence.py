@@ -8,9 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from rivergrad.cluster.boundary import arrived, expect, on_host
+from rivergrad.cluster.boundary import on_host
 from rivergrad.cluster.calls import Call, Series
-from rivergrad.cluster.links import close_links
 from rivergrad.cluster.lost import WorkerLostError
 from rivergrad.cluster.totals import Total
 
@@ -58,7 +57,6 @@ def forget(run: str) -> None:
     for store in (_RESIDENT, _REPORTS):
         for at in [at for at in store if at[0] == run]:
             del store[at]
-    close_links(run)
 
 
 def resident(run: str, key: int) -> Any:
@@ -96,14 +94,13 @@ def carry_out(
     series: dict[Series, Any] = {}
     for earlier in before:
         series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
-    expect(run, (series[taken] for call in calls for taken in call.takes if taken in series))
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         method = getattr(resident(run, call.key), call.method)
         if call.aside:
             report.aside[call.key] = _ASIDE.submit(method, *call.args)
             continue
-        result = method(*call.args, *(arrived(run, series[taken]) for taken in call.takes))
+        result = method(*call.args, *(series[taken] for taken in call.takes))
         if call.gives:
             result, leaving = result
             series.update({(call.node, i): value for i, value in enumerate(leaving)})

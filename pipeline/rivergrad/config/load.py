@@ -19,6 +19,8 @@ from rivergrad.config.sections import ComputeSection
 from rivergrad.errors import InputError
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
+REMOVED = {"compute": {"ucx"}}
+"""Keys that earlier versions wrote into the configuration of every run, by section."""
 _EXPECTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
@@ -54,6 +56,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     """
     path = Path(path)
     data = read_document(path)
+    if _belongs_to_a_run(path):
+        _drop_removed(data)
     if any(override.partition("=")[0].strip() == "compute.profile" for override in overrides):
         _make_way(data)
     for override in overrides:
@@ -67,6 +71,19 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         return Workflow.model_validate(data)
     except ValidationError as error:
         raise InputError(_message(error, Workflow, str(path), sources)) from None
+
+
+def _belongs_to_a_run(path: Path) -> bool:
+    """Whether a file is the configuration that a run wrote, perhaps by an earlier version."""
+    return path.name == "config.yaml" and (path.parent / "run.json").is_file()
+
+
+def _drop_removed(data: dict[str, Any]) -> None:
+    """Drop the keys that earlier versions wrote and that no longer exist; none of them changed a result."""
+    for section, keys in REMOVED.items():
+        below = data.get(section)
+        if isinstance(below, dict):
+            data[section] = {key: value for key, value in below.items() if key not in keys}
 
 
 @contextmanager

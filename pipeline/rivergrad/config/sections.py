@@ -598,11 +598,6 @@ class ComputeSection(Section):
         description="Whether connections are encrypted: off, with temporary certificates, or with those of ca, cert "
         "and key.",
     )
-    ucx: AutoSwitch = Field(
-        default="auto",
-        description="Whether the series at cuts go from worker to worker by UCX, from device to device (kinds cuda and "
-        "local); auto does so between GPUs where ucxx is installed and works.",
-    )
     slurm: SlurmSection = Field(default_factory=SlurmSection, description="What jobs ask of Slurm.")
 
     @model_validator(mode="after")
@@ -613,10 +608,6 @@ class ComputeSection(Section):
             )
         if self.kind == "slurm" and not self.workers:
             raise InputError("found kind slurm with 0 workers; expected the number of jobs to submit")
-        if self.ucx is True and self.kind not in ("cuda", "local"):
-            raise InputError(
-                f"found ucx true with kind {self.kind}; expected kind cuda or local, or ucx false or auto"
-            )
         return self
 
     def cluster(self, run_dir: Path) -> ClusterOptions:
@@ -640,7 +631,6 @@ class ComputeSection(Section):
             queue=dict(self.slurm),
             patience=self.patience,
             restarts=self.restarts,
-            ucx=self.ucx if self.kind in ("cuda", "local") else False,
         )
 
 

@@ -81,8 +81,6 @@ class Sweep:
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
         """Every piece gets ready for estimation."""
-        if self._cut:
-            self.executor.link(self._device)
         self._each("prepare_fit", [(fit,) for fit in fits])
 
     def _do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
