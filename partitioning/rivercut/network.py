@@ -151,7 +151,11 @@ class RiverNetwork:
             unknown = np.flatnonzero(~known & ~outlet)
             if unknown.size and unknown_downstream == "error":
                 text = ids_text(f"{ids[i]} -> {to[i]}" for i in unknown)
-                raise InputError(f"unknown downstream ids: {text}; expected a reach_id or {outlet_values[0]}")
+                raise InputError(
+                    f"unknown downstream ids: {text}; expected a reach_id or {outlet_values[0]}, or what means an "
+                    "outlet: --outlets outside for a part of a larger network (network.outlets in a workflow, "
+                    "unknown_downstream in Python)"
+                )
             # The class checks the arrays and takes the attributes' types.
             return cls(ids, downstream, length, dict(attributes or {}))  # type: ignore[arg-type]
         except InputError as error:

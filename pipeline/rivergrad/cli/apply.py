@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import NetworkPath, RunPath
+from rivergrad.cli.options import NetworkPath, OutletWords, RunPath, outlet_words
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -71,6 +71,7 @@ def apply(
             show_default=False,
         ),
     ] = None,
+    outlets: OutletWords = None,
 ) -> None:
     """Write what a run's models give another network: parameters by its attributes; if asked, runoff and discharge."""
     from rivergrad.config.load import load_workflow
@@ -99,7 +100,7 @@ def apply(
     from rivergrad.rundir.record import versions
 
     model = fitted_model(run)
-    rivers = read_network(network)
+    rivers = read_network(network, outlets=outlet_words(outlets))
     try:
         values = transferred(run, rivers)
     except InputError as error:

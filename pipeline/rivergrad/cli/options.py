@@ -27,3 +27,18 @@ NetworkPath = Annotated[
         "--network", metavar="N", help="CSV, Parquet or Zarr network, or a RAPID folder.", show_default=False
     ),
 ]
+OutletWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--outlets",
+        metavar="ID",
+        help="A downstream id or text that means an outlet, besides -1; `outside`: any id that is not in the file; "
+        "`empty`: an empty cell. Several with commas or given several times.",
+        show_default=False,
+    ),
+]
+
+
+def outlet_words(given: list[str] | None) -> list[int | str]:
+    """What `--outlets` names, one by one."""
+    return [word for text in given or () for word in text.split(",")]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli.options import NetworkPath
+from rivergrad.cli.options import NetworkPath, OutletWords, outlet_words
 
 
 def partition(
@@ -30,6 +30,7 @@ def partition(
         bool, typer.Option("--shallow", help="Cut basins so that parts wait for each other once: on GPUs.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of the graph partitioner.")] = 0,
+    outlets: OutletWords = None,
 ) -> None:
     """Cut a network into parts and say how well it went."""
     from rich.console import Console
@@ -42,7 +43,7 @@ def partition(
 
     if output.suffix != ".zarr":
         raise InputError(f"--output {output}: expected a name that ends in .zarr")
-    rivers = read_network(network)
+    rivers = read_network(network, outlets=outlet_words(outlets))
     began = time.perf_counter()
     result = cut(rivers, parts, block_reaches=block_reaches, spread=spread, shallow=shallow, seed=seed)
     seconds = time.perf_counter() - began

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import NetworkPath
+from rivergrad.cli.options import NetworkPath, OutletWords, outlet_words
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -98,6 +98,7 @@ def route(
         int | None,
         typer.Option("--chunk-steps", min=1, help="Forcing steps computed at a time.", show_default=False),
     ] = None,
+    outlets: OutletWords = None,
 ) -> None:
     """Route runoff and write the discharge of every reach."""
     from rivergrad.config.quantities import parse_duration
@@ -119,7 +120,7 @@ def route(
 
     chosen = schemes.get(scheme, convention.value)
     picked, why = choose_engine(engine.value, chosen, device.value)
-    rivers = read_network(network)
+    rivers = read_network(network, outlets=outlet_words(outlets))
     source = open_runoff(runoff, rivers, variable=variable)
     values = _parameters(parameters, chosen, rivers)
     if engine is Engine.auto:

@@ -105,6 +105,13 @@ def _pairs(value: Any) -> Any:
     return value
 
 
+def _words(value: Any) -> Any:
+    many = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(one, int | str) and not isinstance(one, bool) for one in many):
+        raise InputError(f"found {value!r}; expected ids or texts, such as [0, -9999] or outside")
+    return tuple(many)
+
+
 Count = Annotated[int, Field(gt=0, strict=True)]
 """A positive integer."""
 
@@ -210,6 +217,20 @@ Names = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 """Names by name; as pairs once loaded."""
+
+OutletWords = Annotated[
+    tuple[int | str, ...],
+    BeforeValidator(_words),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["integer", "string"]},
+                {"type": "array", "items": {"type": ["integer", "string"]}},
+            ]
+        }
+    ),
+]
+"""One or several downstream ids, or texts."""
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
 """A path; it need not exist for a workflow to be valid as such."""

@@ -23,6 +23,7 @@ from rivergrad.config.fields import (
     NonNegativeCount,
     NonNegativeNumber,
     Options,
+    OutletWords,
     Period,
     PortNumber,
     PositiveDuration,
@@ -58,6 +59,11 @@ class NetworkSection(Section):
     path: FilePath = Field(description="A CSV, Parquet or Zarr network, or a folder in RAPID's layout.")
     format: Literal["auto", "csv", "parquet", "rapid", "zarr"] = Field(
         default="auto", description="How the network is stored; auto tells from the path."
+    )
+    outlets: OutletWords = Field(
+        default=(),
+        description="Downstream ids and texts that mean an outlet besides -1, such as [0, -9999]; outside: any id that "
+        "is not in the file; empty: an empty cell.",
     )
 
 

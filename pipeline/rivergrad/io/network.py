@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from rivercut import store
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import reading
+from rivergrad.io.outlets import Outlets, downstream_ids
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
 from rivergrad.io.tables import (
     SENTINEL,
@@ -30,20 +32,26 @@ REQUIRED = ("reach_id", "downstream_id", "length_m")
 KNOWN = ("slope", "area_m2", "upstream_area_m2", "width_m", "manning_n", "is_lake", "lat", "lon")
 
 
-def read_network(path: str | Path, format: Format = "auto") -> RiverNetwork:
+def read_network(
+    path: str | Path, format: Format = "auto", *, outlets: Sequence[int | str] = ()
+) -> RiverNetwork:
     """Read a river network.
 
-    A table has the columns `reach_id, downstream_id` (-1 at an outlet), `length_m`, and any numeric
+    A table has the columns `reach_id, downstream_id` (-1 at an outlet; see `outlets`), `length_m`, and any numeric
     attributes in SI (`slope, area_m2, lat, lon`, …), where -9999 means missing. A RAPID folder holds
     `rapid_connect.csv`, where 0 and ids that are not in the table mean an outlet; it has no lengths.
 
     Args:
         path: a CSV, gzipped CSV or Parquet file, a RAPID folder, or a network.zarr.
         format: `auto` tells by the name and by what is in a folder.
+        outlets: downstream ids and texts that mean an outlet besides -1, and the words `outside` (any id that is
+            not in the file, as in a part of a larger network) and `empty` (an empty cell). An id of 0 or below
+            that no reach has is an outlet anyway, which is logged.
 
     Raises:
         InputError: no such file, a missing column, ids that are no integers, or no valid forest.
     """
+    ends = Outlets.of(outlets)
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such network file or folder")
@@ -52,11 +60,15 @@ def read_network(path: str | Path, format: Format = "auto") -> RiverNetwork:
     if format == "rapid":
         if not is_rapid_folder(path):
             raise InputError(f"{path}: expected a folder that holds {CONNECT}")
-        return read_rapid_network(path)
+        return read_rapid_network(path, ends.values)
     if format == "zarr":
+        if ends.any:
+            raise InputError(
+                f"{path}: a network.zarr says itself which reaches are outlets; expected no outlets"
+            )
         with reading(path, "network.zarr"):
             return store.read_network(path)
-    return _read_table_network(path)
+    return _read_table_network(path, ends)
 
 
 def _format_of(path: Path) -> Format:
@@ -69,7 +81,7 @@ def _format_of(path: Path) -> Format:
     return "csv"
 
 
-def _read_table_network(path: Path) -> RiverNetwork:
+def _read_table_network(path: Path, outlets: Outlets) -> RiverNetwork:
     table = read_table(path)
     require(table, REQUIRED, path)
     if table.empty:
@@ -82,9 +94,10 @@ def _read_table_network(path: Path) -> RiverNetwork:
         # Texts such as names and geometries are left; a known attribute has to be numbers.
         if name in KNOWN or is_numeric(table[column]):
             attributes[name] = _attribute(table, name, path)
+    ids = id_column(table, "reach_id", path)
     return RiverNetwork.from_ids(
-        id_column(table, "reach_id", path),
-        id_column(table, "downstream_id", path),
+        ids,
+        downstream_ids(table, ids, path, outlets),
         number_column(table, "length_m", path),
         attributes,
         source=str(path),

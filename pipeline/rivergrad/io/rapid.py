@@ -8,6 +8,7 @@ or its own ids. See https://rapid-hub.org and the RAPIDpy tools.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,12 @@ def connect_ids(folder: Path) -> NDArray[np.int64]:
     return _connectivity(folder)[0]
 
 
-def read_rapid_network(folder: Path) -> RiverNetwork:
+def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> RiverNetwork:
     """The network of a RAPID folder, in the order of `rapid_connect.csv`; RAPID has no lengths.
 
     Downstream ids of 0, and ids that are not in the table (a region cut out of a larger network), are
-    outlets. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` where it is there.
+    outlets, and so are `outlet_values`. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` where
+    it is there.
     """
     ids, downstream = _connectivity(folder)
     attributes: dict[str, NDArray[np.float64]] = {}
@@ -74,7 +76,7 @@ def read_rapid_network(folder: Path) -> RiverNetwork:
         downstream,
         None,
         attributes,
-        outlet_values=(0, -1),
+        outlet_values=(0, -1, *outlet_values),
         unknown_downstream="outlet",
         source=str(folder / CONNECT),
     )

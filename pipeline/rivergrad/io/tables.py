@@ -68,12 +68,14 @@ def require(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
 def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     """A column of ids as int64; empty cells and anything that is not an integer are an InputError."""
     column = table[name]
-    if column.dtype.kind in "iu":
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         return column.to_numpy(dtype=np.int64)
     empty = column.isna().to_numpy()
     if empty.any():
-        hint = "; an outlet has the downstream_id -1" if name == "downstream_id" else ""
+        hint = "; an outlet has the downstream_id -1 (or --outlets empty)" if name == "downstream_id" else ""
         raise InputError(f"{path}: column '{name}' is empty in row {int(empty.argmax()) + 1}{hint}")
+    if column.dtype.kind in "iu":  # of pandas' own, which may hold empty cells
+        return column.to_numpy(dtype=np.int64)
     numbers = column.to_numpy()
     if numbers.dtype.kind != "f":
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)

@@ -109,7 +109,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
     else:
         assert config.network is not None
         assert config.runoff is not None
-        network = read_network(config.network.path, config.network.format)
+        network = read_network(config.network.path, config.network.format, outlets=config.network.outlets)
         _require_lengths(network, config.network.path)
         if config.runoff.path is not None:
             runoff = open_runoff(
