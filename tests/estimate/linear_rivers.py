@@ -49,13 +49,22 @@ def dense_precision(downstream: Int, tau: Float, kappa: Float) -> Float:
     return blocks
 
 
+def by_field(each: list[Float]) -> Float:
+    """X, (F, n, P), of coefficients that each belong to one field, (n, p) for each field."""
+    size = np.cumsum([0, *(x.shape[1] for x in each)])
+    out = np.zeros((len(each), each[0].shape[0], size[-1]))
+    for f, x in enumerate(each):
+        out[f, :, size[f] : size[f + 1]] = x
+    return out
+
+
 @dataclass
 class LinearRiver:
     """Gauges that see all reaches upstream of them in some way, linearly; z = X b + u with F = 2 fields.
 
     Attributes:
         gauges: (G,) their reaches; jacobian: (G values, F n), gauge after gauge; weights: (G values,);
-        regressors: (n, p) for each field; b_sd: (F,).
+        regressors: (F, n, P); b_sd: (P,), another one for each coefficient.
     """
 
     downstream: Int
@@ -64,7 +73,7 @@ class LinearRiver:
     gauges: Int
     jacobian: Float
     weights: Float
-    regressors: list[Float]
+    regressors: Float
     b_sd: Float
 
     @classmethod
@@ -92,12 +101,12 @@ class LinearRiver:
             rows.append(strength * rng.standard_normal((values, 2, n)) * upstream)
         jacobian = np.concatenate(rows).reshape(-1, 2 * n) if rows else np.zeros((0, 2 * n))
         prior = TreePrior(downstream, order, np.array([0.5, 1.5]), np.array([kappa, 0.3 * kappa]))
-        regressors = [np.column_stack([np.ones(n), rng.standard_normal((n, 3))])[:, :k] for k in columns]
+        each = [np.column_stack([np.ones(n), rng.standard_normal((n, 3))])[:, :k] for k in columns]
+        regressors = by_field(each)
+        b_sd = np.concatenate([sd / (1 + np.arange(k)) for sd, k in zip((2.0, 0.7), columns, strict=True)])
         weights = rng.uniform(0.2, 2.0, len(jacobian))
         basin = np.asarray(graph.basins(downstream, order))
-        return cls(
-            downstream, prior, basin, np.asarray(gauges), jacobian, weights, regressors, np.array([2.0, 0.7])
-        )
+        return cls(downstream, prior, basin, np.asarray(gauges), jacobian, weights, regressors, b_sd)
 
     @property
     def matrix(self) -> Float:
@@ -123,21 +132,13 @@ class LinearRiver:
     @property
     def design(self) -> Float:
         """X of all fields, (F n, P)."""
-        n = self.downstream.size
-        p = [x.shape[1] for x in self.regressors]
-        out = np.zeros((2 * n, sum(p)))
-        out[:n, : p[0]], out[n:, p[0] :] = self.regressors
-        return out
-
-    @property
-    def coefficient_sd(self) -> Float:
-        return np.repeat(self.b_sd, [x.shape[1] for x in self.regressors])
+        return self.regressors.reshape(-1, self.regressors.shape[-1])
 
     def joint(self) -> Float:
         """Covariance of (b, u) after the data, from the inverse of their joint precision."""
         both = np.concatenate([self.design, np.eye(self.design.shape[0])], axis=1)
         precision = both.T @ self.matrix @ both
         p = self.design.shape[1]
-        precision[:p, :p] += np.diag(1 / self.coefficient_sd**2)
+        precision[:p, :p] += np.diag(1 / self.b_sd**2)
         precision[p:, p:] += self.precision
         return np.linalg.inv(precision)

@@ -21,7 +21,7 @@ def test_tau_is_found_again(kappa: float) -> None:
     river = LinearRiver.draw(
         downstream, rng.choice(n, 50, replace=False), 1, kappa, columns=(2, 1), strength=1.0
     )
-    b = river.coefficient_sd * rng.standard_normal(3)
+    b = river.b_sd * rng.standard_normal(3)
     u = river.prior.sample(rng, 1)[0]
     noise = rng.standard_normal(river.weights.size) / np.sqrt(river.weights)
     data = river.jacobian @ (river.design @ b + u.ravel()) + noise

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_rivers import LinearRiver, forests, random_forest
+from linear_rivers import LinearRiver, by_field, forests, random_forest
 
 from rivercut import graph
 from rivergrad.errors import InputError
@@ -166,7 +166,7 @@ def rivers_with_waves(reach: int, n: int = 120, gauges: int = 24) -> LinearRiver
             jacobian[k, :, 0, j], jacobian[k, 2:, 1, j] = lag[j] * seen, 0.1 * np.diff(seen, 2)
     weights = np.repeat(60 / (jacobian**2).sum(axis=(1, 2, 3)), t.size)
     prior = TreePrior(downstream, order, np.array([0.5, 1.5]))
-    basin, level = np.asarray(graph.basins(downstream, order)), [np.ones((n, 1))] * 2
+    basin, level = np.asarray(graph.basins(downstream, order)), by_field([np.ones((n, 1))] * 2)
     return LinearRiver(
         downstream, prior, basin, at, jacobian.reshape(-1, 2 * n), weights, level, np.array([2.0, 0.7])
     )

@@ -45,7 +45,7 @@ def check_dense(found: Posterior, river: LinearRiver, tolerance: float) -> None:
     close = {"rtol": tolerance, "atol": tolerance}
     np.testing.assert_allclose(found.prior_variance.ravel(), np.diag(prior), rtol=1e-9)
     np.testing.assert_allclose(
-        found.prior_shared_variance.ravel(), river.design**2 @ river.coefficient_sd**2, rtol=1e-9
+        found.prior_shared_variance.ravel(), river.design**2 @ river.b_sd**2, rtol=1e-9
     )
     np.testing.assert_allclose(found.conditional_variance.ravel(), np.diag(conditional), **close)
     np.testing.assert_allclose(found.shared_covariance, joint[:p, :p], **close)
@@ -181,7 +181,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
     found = {"exact": exact(river), "enough": laplace(river, 60), "few": laplace(river, 6)}
     hits = {name: [] for name in found}
     for _ in range(400):
-        b = river.coefficient_sd * rng.standard_normal(river.coefficient_sd.size)
+        b = river.b_sd * rng.standard_normal(river.b_sd.size)
         z = river.design @ b + river.prior.sample(rng, 1).ravel()
         data = river.jacobian @ z + rng.standard_normal(w.size) / np.sqrt(w)
         error = np.abs(gain @ data - z)
@@ -222,10 +222,12 @@ def test_refuses_what_does_not_fit() -> None:
         laplace(replace(river, basin=np.arange(n)), 3)
     with pytest.raises(InputError, match=r"basin has shape \(3,\)"):
         laplace(replace(river, basin=np.zeros(3, int)), 3)
-    with pytest.raises(InputError, match="regressors have shapes"):
-        laplace(replace(river, regressors=[np.ones((n, 1))]), 3)
+    with pytest.raises(InputError, match="regressors have shape"):
+        laplace(replace(river, regressors=np.ones((1, n, 1))), 3)
     with pytest.raises(InputError, match="b_sd is"):
-        laplace(replace(river, b_sd=np.array([1.0, 0.0])), 3)
+        laplace(replace(river, b_sd=np.array([1.0, 0.0, 1.0])), 3)
+    with pytest.raises(InputError, match="b_sd is"):  # one a field is not one a coefficient
+        laplace(replace(river, b_sd=np.array([2.0, 0.7])), 3)
     with pytest.raises(InputError, match=r"jacobian has shape \(4, 3\)"):
         exact(replace(river, jacobian=np.zeros((4, 3))))
     large = some_river(13, n=EXACT_LIMIT)

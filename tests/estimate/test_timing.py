@@ -103,7 +103,7 @@ def test_not_knowing_the_delay_against_the_dense_joint_inverse(sd: float) -> Non
     both = np.concatenate([river.jacobian @ river.design, river.jacobian, toward[:, None]], axis=1)
     p = river.design.shape[1]
     precision = both.T @ (river.weights[:, None] * both)
-    precision[:p, :p] += np.diag(1 / river.coefficient_sd**2)
+    precision[:p, :p] += np.diag(1 / river.b_sd**2)
     precision[p:-1, p:-1] += river.precision
     precision[-1, -1] += 1 / sd**2
     joint = np.linalg.inv(precision)

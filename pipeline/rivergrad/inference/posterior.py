@@ -1,11 +1,12 @@
 """What the gauges say about each reach: Laplace's approximation around the estimate, matrix-free.
 
-The latent values of field f are z = X b + u with b ~ N(0, s²) shared by all reaches and u ~ N(0, Q⁻¹), see
-`treeprior`. The information of the data is F = Jᵀ W J (Gauss-Newton), known by products only. With C Cᵀ = Q⁻¹
+The latent values of field f are z = X b + u with b ~ N(0, diag(s²)) shared by all reaches and u ~ N(0, Q⁻¹), see
+`treeprior`. The prior of b is that of the fit: a standard deviation s for each coefficient. The information of the
+data is F = Jᵀ W J (Gauss-Newton), known by products only. With C Cᵀ = Q⁻¹
 and the low-rank approximation U diag(λ) Uᵀ of Cᵀ F C, block by block of basins,
 
     cov(u | b) = C (I − U diag(λ/(1+λ)) Uᵀ) Cᵀ
-    cov(b)     = S = (1/s² + X̃ᵀ U diag(λ/(1+λ)) Uᵀ X̃)⁻¹,   X̃ = C⁻¹ X
+    cov(b)     = S = (diag(1/s²) + X̃ᵀ U diag(λ/(1+λ)) Uᵀ X̃)⁻¹,   X̃ = C⁻¹ X
     cov(z)     = cov(u | b) + w S wᵀ,                        w = C (X̃ − U diag(λ/(1+λ)) Uᵀ X̃)
 
 The approximation never exceeds Cᵀ F C, so that variances come out too large rather than too small, and fall
@@ -18,7 +19,7 @@ number of parameters).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,7 +48,7 @@ class Posterior:
         identifiability: 1 − conditional_variance / prior_variance, 0 to 1: 0 where no gauge informs the reach.
         effective: (F,) effective number of deviations that the data determine, N − tr(Q cov(u)); with κ = 0
             and known b the sum of the identifiabilities.
-        shared_covariance: (P, P) of all coefficients b, field after field.
+        shared_covariance: (P, P) of all coefficients b.
         smallest: (groups,) smallest eigenvalue that was found in each group: directions that hold less
             information may be missing. 0 in a group without information or without anything missing.
         left_out: estimated information (trace of Cᵀ F C) that the low rank lacks, all groups together, and
@@ -125,7 +126,7 @@ def laplace_posterior(
     information: Callable[[Float], Float],
     prior: TreePrior,
     basin: ArrayLike,
-    regressors: Float | Sequence[Float] | None,
+    regressors: Float | None,
     b_sd: ArrayLike,
     calls: int,
     seed: int,
@@ -141,8 +142,8 @@ def laplace_posterior(
             without terms between groups, exactly zero for a group without gauges.
         prior: of the deviations.
         basin: (n,) group of each reach; whole trees unless κ = 0.
-        regressors: X, (n, p) for every field, or one (n, p_f) for each field; None for none.
-        b_sd: prior standard deviation of the coefficients, one number or one a field.
+        regressors: X, (F, n, P), of each latent value by each coefficient; None for none.
+        b_sd: (P,) prior standard deviation of each coefficient, or one number for all.
         calls: products for the search in every group, 1 or more; exact in groups of which fewer directions are
             informed. It ends early where all groups are searched.
         seed: of the random starts and checks.
@@ -179,7 +180,7 @@ def gauge_posterior(
     prior: TreePrior,
     basin: ArrayLike,
     gauge: ArrayLike,
-    regressors: Float | Sequence[Float] | None,
+    regressors: Float | None,
     b_sd: ArrayLike,
     products: int,
     seed: int,
@@ -219,7 +220,7 @@ def exact_posterior(
     jacobian: Float,
     weights: ArrayLike,
     prior: TreePrior,
-    regressors: Float | Sequence[Float] | None,
+    regressors: Float | None,
     b_sd: ArrayLike,
     basin: ArrayLike | None = None,
 ) -> Posterior:
@@ -281,34 +282,23 @@ def _checked_groups(basin: ArrayLike, prior: TreePrior, trees: bool = False) -> 
     return group
 
 
-def _shared(
-    regressors: Float | Sequence[Float] | None, b_sd: ArrayLike, prior: TreePrior
-) -> tuple[list[Float], Float]:
-    """Columns of X as (F, n) arrays that are zero but in their own field, and the coefficients' prior sd (P,)."""
-    fields, n = prior.shape
-    if regressors is None:
-        regressors = [np.zeros((n, 0))] * fields
-    elif isinstance(regressors, np.ndarray) and regressors.ndim == 2:
-        regressors = [regressors] * fields
-    shapes = [np.shape(x) for x in regressors]
-    if len(shapes) != fields or any(len(shape) != 2 or shape[0] != n for shape in shapes):
+def _shared(regressors: Float | None, b_sd: ArrayLike, prior: TreePrior) -> tuple[Float, Float]:
+    """The columns of X, (P, F, n), and the standard deviation of each coefficient, (P,)."""
+    x = np.zeros((*prior.shape, 0)) if regressors is None else np.asarray(regressors, np.float64)
+    if x.shape[:-1] != prior.shape:
         raise InputError(
-            f"regressors have shapes {shapes}; expected ({n}, columns) for each of {fields} fields"
+            f"regressors have shape {x.shape}; expected {prior.shape} and a column for each coefficient"
         )
     sd = np.asarray(b_sd, np.float64)
-    if sd.shape not in ((), (fields,)) or not (np.isfinite(sd) & (sd > 0)).all():
-        raise InputError(f"b_sd is {sd.tolist()}; expected a positive number, once or per field")
-    columns = []
-    for f, x in enumerate(regressors):
-        for k in range(x.shape[1]):
-            column = np.zeros((fields, n))
-            column[f] = x[:, k]
-            columns.append(column)
-    return columns, np.repeat(np.broadcast_to(sd, (fields,)), [shape[1] for shape in shapes])
+    if sd.shape not in ((), x.shape[-1:]) or not (np.isfinite(sd) & (sd > 0)).all():
+        raise InputError(
+            f"b_sd is {sd.tolist()}; expected a positive number for each of {x.shape[-1]} coefficients"
+        )
+    return np.ascontiguousarray(np.moveaxis(x, -1, 0)), np.broadcast_to(sd, x.shape[-1:])
 
 
 def _assemble(
-    basis: LowRank, prior: TreePrior, columns: list[Float], white: list[Float], sd: Float, group: Int
+    basis: LowRank, prior: TreePrior, columns: Float, white: list[Float], sd: Float, group: Int
 ) -> Posterior:
     groups, shape = basis.groups, prior.shape
     gain = basis.values / (1 + basis.values)
@@ -334,9 +324,9 @@ def _assemble(
         )
         covariance = (covariance + covariance.T) / 2
         explained = basis.combine(gain * seen)  # (P, N)
-        follow = np.stack(columns) - prior.colour(groups.unpack(explained))
+        follow = columns - prior.colour(groups.unpack(explained))
         told -= np.einsum("pi,pi->i", explained, covariance @ explained)
-        shared_prior = np.einsum("pfn,p->fn", np.stack(columns) ** 2, sd**2)
+        shared_prior = np.einsum("pfn,p->fn", columns**2, sd**2)
     variance = conditional + np.einsum(
         "pfn,pfn->fn", follow, np.tensordot(covariance, follow, axes=1), optimize=True
     )

@@ -40,6 +40,25 @@ def regressors(work: Estimation, shared: Float) -> Float:
     return work.model.regressors(shared, work.feature_values, work.regions)
 
 
+def shared_part(work: Estimation, prior: Prior, shared: Float) -> tuple[Float | None, Float]:
+    """What the shared coefficients do to the latent values of the reaches, and their prior.
+
+    Args:
+        work: with the parameter model.
+        prior: of the fit; the posterior takes the same standard deviation for each coefficient.
+        shared: coefficients of the point.
+
+    Returns:
+        Regressors (n_free, reach, coefficient) of the coefficients that move any reach, and their prior standard
+        deviations (coefficient,). None and no number where the model has more than `MOST_REGRESSORS`.
+    """
+    if work.model.n_shared > MOST_REGRESSORS:
+        return None, np.zeros(0)
+    by = regressors(work, shared)
+    moves = np.abs(by).max(axis=(0, 1)) > 0
+    return by[..., moves], prior.sd[: work.model.n_shared][moves]
+
+
 def posterior(
     work: Estimation,
     problem: TangentProblem,
@@ -65,10 +84,7 @@ def posterior(
     """
     assert prior.tree is not None
     network, model = work.inputs.network, work.model
-    each: list[Float] | None = None
-    sd = np.array([prior.sd[0], prior.sd[model.n_shared - 1]])[: model.n_free]
-    if model.n_shared <= MOST_REGRESSORS:
-        each = [x[:, np.abs(x).max(axis=0) > 0] for x in regressors(work, shared)]
+    each, sd = shared_part(work, prior, shared)
     counts = np.flatnonzero(weight.any(axis=(0, 1)))
     reaches = work.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
