@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rivercut.carve import carve, carve_shallow
 from rivercut.compiling import njit
 from rivercut.network import RiverNetwork
+from rivercut.quiet import quiet
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -85,14 +86,18 @@ def metis(blocks: Blocks, targets: Float, seed: int) -> Int:
     cost = np.maximum(1, np.rint(blocks.cost * (METIS_TOTAL / total))).astype(index)
     # A block has one outlet, so what crosses any edge between blocks is one series: all edges weigh the same.
     traffic = np.ones(neighbours.size, index)
-    _, part = pymetis.part_graph(
-        int(targets.size),
-        pymetis.CSRAdjacency(starts.astype(index), neighbours.astype(index)),
-        vweights=cost,
-        eweights=traffic,
-        tpwgts=(targets / targets.sum()).tolist(),
-        options=pymetis.Options(seed=seed, ufactor=METIS_IMBALANCE, niter=20),
-    )
+    limit = int(np.iinfo(index).max)
+    with quiet():  # it says so where there are more parts than blocks, and goes on
+        _, part = pymetis.part_graph(
+            int(targets.size),
+            pymetis.CSRAdjacency(starts.astype(index), neighbours.astype(index)),
+            vweights=cost,
+            eweights=traffic,
+            tpwgts=(targets / targets.sum()).tolist(),
+            options=pymetis.Options(
+                seed=seed if -limit <= seed <= limit else seed % limit, ufactor=METIS_IMBALANCE, niter=20
+            ),
+        )
     return np.array(part, np.int64)
 
 

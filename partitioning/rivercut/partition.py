@@ -13,13 +13,14 @@ from rivercut import graph
 from rivercut.assign import SHALLOW_ABOVE, assign, assign_spread, carve_basins
 from rivercut.carve import carve
 from rivercut.compiling import njit
-from rivercut.errors import InputError, ids_text
+from rivercut.errors import InputError, ids_text, shortened
 from rivercut.halo import Halo, make_halos
 from rivercut.network import RiverNetwork, frozen
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
+MAX_PARTS = 2**20  # each has a halo of its own, whether it has reaches or not
 MAX_BLOCK_SHARE = 1 / 32  # of a part's share: fine enough to balance, coarse enough to leave few blocks
 
 
@@ -271,8 +272,10 @@ def partition(
 
     **Source**: Karypis and Kumar, SIAM J. Sci. Comput. 20, 1998 (METIS); Kundu and Misra, 1977 (carving).
     """
-    if n_parts < 1:
-        raise InputError(f"the number of parts is {n_parts}; expected at least 1")
+    if not 1 <= n_parts <= MAX_PARTS:
+        raise InputError(
+            f"the number of parts is {shortened(n_parts)}; expected at least 1 and at most {MAX_PARTS}"
+        )
     if block_reaches is not None and block_reaches < 1:
         raise InputError(f"block_reaches is {block_reaches}; expected at least 1")
     if max_block_share is None:

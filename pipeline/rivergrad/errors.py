@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from rivercut.errors import InputError, ids_text
+from rivercut.errors import InputError, ids_text, shortened
 
-__all__ = ["InputError", "ids_text", "os_error_text"]
+__all__ = ["InputError", "ids_text", "os_error_text", "shortened"]
 
 
 def os_error_text(error: OSError) -> str:

@@ -393,3 +393,32 @@ def test_a_shallow_cut_needs_two_rounds() -> None:
     assert arrays(partition(network, 4, shallow=True)) == arrays(found)
     with pytest.raises(InputError, match=r"spread and shallow: found both; expected one"):
         partition(network, 4, shallow=True, spread=True)
+
+
+def test_more_parts_than_can_be(capfd: pytest.CaptureFixture[str]) -> None:
+    network = RiverNetwork.from_ids([1, 2, 3], [2, 3, -1])
+    for parts in (0, -1, 2**20 + 1, 10**9, 2**63, -(2**63)):
+        with pytest.raises(
+            InputError, match=r"the number of parts is .*expected at least 1 and at most 1048576"
+        ):
+            partition(network, parts)
+    partition(network, 3).verify(network)
+    partition(network, 7).verify(network)
+    assert capfd.readouterr().out == ""
+
+
+def test_metis_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    from rivercut.assign import Blocks, metis
+
+    blocks = Blocks(np.arange(2), np.arange(2), np.ones(2), np.array([1, -1]))
+    assert metis(blocks, np.ones(5), 0).shape == (2,)
+    print("after")
+    assert capfd.readouterr().out == "after\n"
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**63 - 1, 2**63, 2**200])
+def test_a_seed_of_any_size(seed: int) -> None:
+    network = RiverNetwork.from_ids(np.arange(64) + 1, [-1, *range(1, 64)])
+    first, second = (partition(network, 4, seed=seed) for _ in range(2))
+    first.verify(network)
+    assert np.array_equal(first.reach_part, second.reach_part)

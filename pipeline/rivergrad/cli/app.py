@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, submit
-from rivergrad.cli.guard import Commands
+from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, one_line_for_any, settle_streams
 
 app = typer.Typer(
     name="rivergrad",
     cls=Commands,
-    epilog="Exit codes: 0 done; 2 something to mend, named in one or two lines; 75 stopped by SIGTERM or "
-    "SIGUSR1, to be run again; 130 interrupted.",
+    epilog="Exit codes: 0 done; 1 a fault of rivergrad; 2 something to mend, named in one or two lines; 75 stopped "
+    "by SIGTERM or SIGUSR1, to be run again; 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,10 +42,23 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _debug(wanted: bool) -> None:
+    if wanted:
+        import os
+
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
 @app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", callback=_debug, is_eager=True, help=f"Show tracebacks, as {DEBUG_VARIABLE}=1 does."
+        ),
     ] = False,
 ) -> None:
     """Estimate river-routing parameters from runoff and streamflow, for basins, continents and the world."""
@@ -53,4 +66,5 @@ def options(
 
 def main() -> None:
     """The entry point of the `rivergrad` command."""
-    app(prog_name="rivergrad")
+    settle_streams()
+    one_line_for_any(lambda: app(prog_name="rivergrad"))

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from rivergrad.errors import InputError
+from rivergrad.files import require_readable
 
 _RESOLVERS = (
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -70,6 +71,7 @@ def read_document(path: Path) -> dict[str, Any]:
     **Raises:** `InputError` naming the file and the line where it is not YAML, gives a key twice or is not a
     mapping; `OSError` where it cannot be read.
     """
+    require_readable(path, "file or directory", file=True, streams=True)
     try:
         data = yaml.load(path.read_bytes(), _Loader)
     except yaml.MarkedYAMLError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ import zarr
 from numpy.typing import NDArray
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
-from rivergrad.errors import InputError, ids_text
+from rivergrad.errors import InputError, ids_text, os_error_text, shortened
+from rivergrad.files import require_readable
 from rivergrad.io.atomic import atomic_path
 
 REACH_NAMES = (
@@ -41,6 +43,8 @@ TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 FILL = 9.9e35  # NetCDF's own fill value is 9.97e36, in files that never declare it
 _MAX_EXACT = 2.0**53
 
+_NOT_DAMAGED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EMFILE, errno.ENFILE)
+
 Kind = Literal["netcdf", "zarr", "csv", "parquet"]
 
 
@@ -51,8 +55,8 @@ def kind_of(path: Path, *, writing: bool = False) -> Kind:
         InputError: nothing is there (when reading), or the name says no known format.
     """
     name = path.name.lower()
-    if not writing and not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+    if not writing:
+        require_readable(path)
     if name.endswith(".zarr") or (path.is_dir() and not writing):
         return "zarr"
     if name.endswith(NETCDF_SUFFIXES):
@@ -73,9 +77,17 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except (InputError, MemoryError):
         raise
+    except OSError as error:
+        if error.errno not in _NOT_DAMAGED:
+            raise InputError(_damaged(path, what, error)) from error
+        raise InputError(os_error_text(error)) from error
     except Exception as error:  # zarr, HDF5 and the codecs raise almost anything about damaged bytes
-        found = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(f"{path}: cannot be read as {what}, is it damaged? ({found})") from error
+        raise InputError(_damaged(path, what, error)) from error
+
+
+def _damaged(path: Path, what: str, error: Exception) -> str:
+    found = " ".join(str(error).split())[:160] or type(error).__name__
+    return f"{path}: cannot be read as {what}, is it damaged? ({found})"
 
 
 def open_dataset(path: Path) -> xr.Dataset:
@@ -168,7 +180,8 @@ def integer_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
     try:
         return np.array([int(str(one)) for one in array.ravel()], dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: '{name}' does not hold integer ids ({error})") from error
+        found = shortened(error, 100)
+        raise InputError(f"{path}: '{name}' does not hold integer ids ({found})") from error
 
 
 def optional_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rivercut import store
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
+from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
 from rivergrad.io.outlets import Outlets, downstream_ids
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
@@ -53,8 +54,7 @@ def read_network(
     """
     ends = Outlets.of(outlets)
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such network file or folder")
+    require_readable(path, "network file or folder")
     if format == "auto":
         format = _format_of(path)
     if format == "rapid":

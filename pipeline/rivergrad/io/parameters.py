@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
+from rivergrad.files import require_readable
 from rivergrad.io.datasets import (
     Variable,
     find_ids,
@@ -98,8 +99,7 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
             missing or not one of that parameter.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such parameter file or folder")
+    require_readable(path, "parameter file or folder")
     if is_rapid_folder(path):
         at = match_ids(network.reach_id, connect_ids(path), path, "parameters")
         values = {name: read_rapid_parameter(path, name)[at] for name in names}
@@ -129,8 +129,7 @@ def names_in(path: str | Path) -> set[str]:
         InputError: no such file, or it cannot be read.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such parameter file or folder")
+    require_readable(path, "parameter file or folder")
     if is_rapid_folder(path):
         return {"k", "x"}
     if path.is_dir() and (path / STORE).is_dir():

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from rivergrad.errors import InputError, ids_text
+from rivergrad.errors import InputError, ids_text, shortened
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.datasets import kind_of, missing, reading
 
@@ -83,7 +83,7 @@ def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
-            f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected an integer"
+            f"{path}: column '{name}' holds '{shortened(column.iloc[at])}' in row {at + 1}; expected an integer"
         )
     return numbers.astype(np.int64)
 
@@ -98,7 +98,7 @@ def number_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.floa
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
-            f"{path}: column '{name}' holds '{column.iloc[at]}' in row {at + 1}; expected a number"
+            f"{path}: column '{name}' holds '{shortened(column.iloc[at])}' in row {at + 1}; expected a number"
         )
     return numbers
 

@@ -1,0 +1,78 @@
+"""Is a path something that can be read: asked before anything is opened, as a pipe would block for ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from rivergrad.errors import InputError, os_error_text, shortened
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
+_PROBLEMS = {
+    errno.ENOENT: "no such {what}",
+    errno.ENOTDIR: "no such {what}",
+    errno.ELOOP: "is a link that leads back to itself",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def require_readable(
+    path: Path, what: str = "file or folder", *, file: bool = False, streams: bool = False
+) -> None:
+    """Raise unless a path is a file, or a folder, that this user may read.
+
+    Args:
+        path: what is about to be opened.
+        what: it is meant to be.
+        file: a folder will not do.
+        streams: what a shell hands over (`/dev/stdin`, `<(...)`) will do, for what is read once from its beginning.
+
+    Raises:
+        InputError: nothing is there, or a pipe, a socket or a device; it may not be read; it is no path at all.
+    """
+    mode = _mode_of(path, what)
+    if not (streams and str(path).startswith(_STREAMS)):
+        for is_kind, name in _KINDS:
+            if is_kind(mode):
+                raise InputError(
+                    f"{path}: is {name}; expected a file" + ("" if file else " or a folder") + " on a disk"
+                )
+    if not stat.S_ISDIR(mode):
+        return _require_access(path, os.R_OK)
+    if file:
+        raise InputError(f"{path}: is a directory; expected a file")
+    _require_access(path, os.R_OK | os.X_OK)
+    for name in _METADATA:  # what a store is opened by
+        if os.path.lexists(path / name):
+            require_readable(path / name, file=True)
+    return None
+
+
+def _mode_of(path: Path, what: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except OSError as error:
+        problem = _PROBLEMS.get(error.errno or 0)
+        text = (
+            os_error_text(error)
+            if problem is None
+            else f"{shortened(path, 200)}: {problem.format(what=what)}"
+        )
+        raise InputError(text) from None
+    except ValueError:  # a NUL, or a lone surrogate that no file system can hold
+        raise InputError(f"{shortened(repr(str(path)), 200)}: is no path; expected one") from None
+
+
+def _require_access(path: Path, how: int) -> None:
+    if not os.access(path, how):
+        raise InputError(f"{path}: permission denied; expected one that this user may read")
