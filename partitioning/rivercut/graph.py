@@ -20,7 +20,13 @@ Int = NDArray[np.int64]
 
 
 def as_index(values: ArrayLike) -> Int:
-    """`values` as a read-only contiguous int64 array; no copy if it is one already."""
+    """`values` as a read-only contiguous int64 array; no copy if it is one already.
+
+    **Errors**: `InputError` for anything but integers, which a cast would round.
+    """
+    given = np.asarray(values)
+    if given.size and given.dtype.kind not in "iub":
+        raise InputError(f"positions have type {given.dtype}; expected integers")
     array = np.ascontiguousarray(values, dtype=np.int64).view()
     array.flags.writeable = False
     return array

@@ -18,7 +18,7 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
 RESERVED = ("reach_id", "downstream", "downstream_id", "length")
-MAX_EXACT = 2.0**53  # the largest integer up to which float64 holds every integer
+MAX_EXACT = 2.0**53  # below it a float64 that is an integer is the one that was meant
 
 
 def frozen(values: ArrayLike, dtype: Any) -> NDArray[Any]:
@@ -41,7 +41,7 @@ def _integers(values: ArrayLike, what: str, names: Int | None = None) -> Int:
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and int(array.max()) <= np.iinfo(np.int64).max):
         return array.astype(np.int64, copy=False)
     if array.dtype == np.float64:
-        bad = ~(np.isfinite(array) & (np.abs(array) <= MAX_EXACT) & (array == np.round(array)))
+        bad = ~(np.isfinite(array) & (np.abs(array) < MAX_EXACT) & (array == np.round(array)))
         if not bad.any():
             return array.astype(np.int64)
         at = np.flatnonzero(bad)
@@ -110,6 +110,8 @@ class RiverNetwork:
         kind = np.asarray(values).dtype.kind
         if kind not in kinds:
             raise InputError(f"attribute {name!r} has type {np.asarray(values).dtype}; expected numbers")
+        if kind == "u" and (given := np.asarray(values)).size and int(given.max()) > np.iinfo(np.int64).max:
+            kind = "f"  # int64 would make it negative
         array = frozen(values, kinds[kind])
         if array.shape != self.reach_id.shape:
             raise InputError(f"attribute {name!r} has shape {array.shape}; expected {self.reach_id.shape}")

@@ -147,11 +147,15 @@ def test_negatives_missing_cells_and_units_of_a_grid(
     def large(dataset: xr.Dataset) -> None:
         dataset["ro"][1] = -1.0
 
-    with pytest.raises(InputError, match="'ro' holds -1 at 2000-01-02"):
+    with pytest.raises(
+        InputError, match="'ro' is -1 for the reaches 30, 10, 50, 20, 40, first at 2000-01-02"
+    ):
         open_runoff(written(large, "large.nc"), network).read(None, 0, 3)
     gridded = open_runoff(tmp_path / "large.nc", network)
     assert isinstance(gridded, GridRunoff)
-    with pytest.raises(InputError, match="'ro' holds -1 at 2000-01-02"):
+    with pytest.raises(
+        InputError, match="'ro' is -1 for the reaches 30, 10, 50, 20, 40, first at 2000-01-02"
+    ):
         gridded.cells().read(0, 3)
 
     def hole(dataset: xr.Dataset) -> None:

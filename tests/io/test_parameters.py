@@ -116,15 +116,15 @@ def test_export_of_nothing_or_under_a_wrong_name(tmp_path: Path, network: RiverN
 def test_what_is_missing(tmp_path: Path, network: RiverNetwork, name: str) -> None:
     path = tmp_path / name
     values = np.array([1.0, np.nan, 3.0, np.nan])
-    write_parameters(path, network.reach_id[:4], {"k": values})
+    write_parameters(path, network.reach_id[:4], {"mine": values})
     with pytest.raises(InputError, match="lacks the reaches 40 of the network") as error:
-        read_parameters(path, ["k"], network)
+        read_parameters(path, ["mine"], network)
     assert str(path) in str(error.value)
-    with pytest.raises(InputError, match="'k' has no value for the reaches 10, 20"):
-        read_parameters(path, ["k"], network.subset([0, 1, 2, 3]))
+    with pytest.raises(InputError, match="'mine' has no value for the reaches 10, 20"):
+        read_parameters(path, ["mine"], network.subset([0, 1, 2, 3]))
     with pytest.raises(InputError, match="'x' is missing"):
-        read_parameters(path, ["k", "x"], network.subset([0]))
-    assert read_parameters(path, ["k"], network.subset([2, 0]))["k"].tolist() == [3.0, 1.0]
+        read_parameters(path, ["mine", "x"], network.subset([0]))
+    assert read_parameters(path, ["mine"], network.subset([2, 0]))["mine"].tolist() == [3.0, 1.0]
 
 
 def test_units_of_parameters(tmp_path: Path, network: RiverNetwork) -> None:

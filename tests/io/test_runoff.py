@@ -269,7 +269,7 @@ def test_runoff_from_csv(tmp_path: Path, network: RiverNetwork, long: bool) -> N
     assert np.array_equal(source.read([2, 0], 1, 3), values[1:3][:, [2, 0]])
     table.iloc[:-1].to_csv(tmp_path / "r.csv", index=False)
     if long:
-        with pytest.raises(InputError, match="no runoff for the reaches 40, first at 2000-01-03"):
+        with pytest.raises(InputError, match=r"no value \(NaN\) for the reaches 40, first at 2000-01-03"):
             open_runoff(tmp_path / "r.csv", network)
 
 

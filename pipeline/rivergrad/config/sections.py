@@ -329,6 +329,11 @@ class GaugesSection(Section):
     screening: ScreeningSection = Field(
         default_factory=ScreeningSection, description="Which gauges and values are left out as wrong."
     )
+    negative: Literal["missing", "error", "keep"] = Field(
+        default="missing",
+        description="What negative observed discharge is: a missing value, which is counted and said, an error, or (at "
+        "tidal gauges) a value.",
+    )
     holdout_by: Literal["gauge", "basin"] = Field(
         default="gauge",
         description="What is drawn: single gauges, or whole basins, of which the estimate then sees nothing. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import inspect
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,17 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 from rivergrad.errors import InputError, ids_text, os_error_text, shortened
 from rivergrad.files import require_readable
 from rivergrad.io.atomic import atomic_path
+from rivergrad.io.missing import (
+    FILLS,
+    TEXTS,
+    as_numbers,
+    declare,
+    exact_integers,
+    limits_of,
+    plain_text,
+    stands_for_none,
+    within,
+)
 
 REACH_NAMES = (
     "reach_id",
@@ -37,11 +49,16 @@ REACH_NAMES = (
     "segment_id",
     "seg_id",
 )
+GAUGE_NAMES = ("gauge", "gauge_id", "station", "station_id", "site_no", "STAID")
 TIME_NAMES = ("time", "Time", "valid_time", "date", "datetime")
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
-FILL = 9.9e35  # NetCDF's own fill value is 9.97e36, in files that never declare it
-_MAX_EXACT = 2.0**53
+# what is opened to be decoded here needs no indexes yet: they would read every coordinate twice
+_UNINDEXED: dict[str, Any] = (
+    {"create_default_indexes": False}
+    if "create_default_indexes" in inspect.signature(xr.open_dataset).parameters
+    else {}
+)
 
 _NOT_DAMAGED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EMFILE, errno.ENFILE)
 
@@ -97,23 +114,53 @@ def open_dataset(path: Path) -> xr.Dataset:
         InputError: there is no such file, or it cannot be read.
     """
     kind = kind_of(path)
-    if kind == "zarr":
-        with reading(path, "Zarr"):
-            return xr.open_dataset(
-                path,
-                engine="zarr",
-                consolidated=False,
-                chunks=None,
-                cache=False,
-                decode_times=False,
-                decode_timedelta=False,
-            )
-    if kind == "netcdf":
-        with reading(path, "NetCDF"):
-            return xr.open_dataset(
-                path, engine="netcdf4", cache=False, decode_times=False, decode_timedelta=False
-            )
-    raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
+    if kind not in ("zarr", "netcdf"):
+        raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
+    with reading(path, "Zarr" if kind == "zarr" else "NetCDF"):
+        raw = _open_zarr(path) if kind == "zarr" else _open_raw(path, engine="netcdf4")
+        counted = (str(dim) for dim in raw.dims if dim not in TIME_NAMES)
+        declare(raw.variables, (*REACH_NAMES, *GAUGE_NAMES, *counted))
+        with warnings.catch_warnings():
+            # xarray warns of several fill values, which are all right
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            return xr.decode_cf(raw, concat_characters=False, decode_times=False, decode_timedelta=False)
+
+
+def _open_raw(path: Path, **options: Any) -> xr.Dataset:
+    """As stored: neither masked nor scaled, times as numbers."""
+    return xr.open_dataset(
+        path,
+        cache=False,
+        mask_and_scale=False,
+        decode_times=False,
+        decode_timedelta=False,
+        **options,
+        **_UNINDEXED,
+    )
+
+
+def _open_zarr(path: Path) -> xr.Dataset:
+    """A store, with `_FillValue` among a variable's attributes only where it means that there is no value.
+
+    Zarr's own fill value is what an unwritten chunk reads as, 0 by default. Only in format 2 xarray keeps
+    `_FillValue` there, and never a 0 of its own accord.
+    """
+    if not (path / ".zgroup").is_file():
+        try:
+            return _open_raw(path, engine="zarr", consolidated=False, chunks=None)
+        except TypeError:
+            pass  # xarray reads only its own form of an attribute _FillValue, not a plain number
+    raw = _open_raw(path, engine="zarr", consolidated=False, chunks=None, use_zarr_fill_value_as_mask=True)
+    group = zarr.open_group(str(path), mode="r", use_consolidated=False)
+    for name, variable in raw.variables.items():
+        variable.attrs.pop("_FillValue", None)
+        array = group[str(name)]
+        found = array.attrs.asdict().get("_FillValue")
+        if found is None and group.metadata.zarr_format == 2 and isinstance(array, zarr.Array):
+            found = array.fill_value if variable.dtype.kind in "iuf" and array.fill_value != 0 else None
+        if found is not None:
+            variable.attrs["_FillValue"] = found
+    return raw
 
 
 class MissingError(InputError):
@@ -167,44 +214,59 @@ def time_dimension(array: xr.DataArray, path: Path) -> str:
 def integer_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
     """Ids as int64 (exact integers in any type, also as text); anything else is an InputError."""
     array = np.asarray(values)
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64)
-    if array.dtype.kind == "f":
-        bad = ~(np.isfinite(array) & (array == np.round(array)) & (np.abs(array) <= _MAX_EXACT))
-        # float32 has no integers of its own beyond 2**24: ids stored so are already wrong
-        if array.dtype == np.float32:
-            bad |= np.abs(array) > 2.0**24
-        if not bad.any():
-            return array.astype(np.int64)
-        raise InputError(f"{path}: '{name}' holds {array[bad][0]}; expected integer ids")
-    try:
-        return np.array([int(str(one)) for one in array.ravel()], dtype=np.int64)
-    except (ValueError, OverflowError) as error:
-        found = shortened(error, 100)
-        raise InputError(f"{path}: '{name}' does not hold integer ids ({found})") from error
+    ids, bad = exact_integers(array)
+    if bad.any():
+        at = int(bad.argmax())
+        raise InputError(
+            f"{path}: '{name}' holds {shortened(plain_text(array.ravel()[at])) or 'nothing'} at position {at}; "
+            "expected integer ids, each exact in its type and below 2^63"
+        )
+    return ids
 
 
 def optional_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
-    """As `integer_ids`, with -1 where there is none: NaN, an empty text, -1 or -9999."""
-    array = np.asarray(values)
+    """As `integer_ids`, with -1 where there is none: NaN, an empty text, -1, or a number that means none."""
+    array = np.asarray(values).ravel()
     if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), array.dtype.type(-1), array)
+        array = np.where(np.isnan(array) | stands_for_none(array), array.dtype.type(-1), array)
     elif array.dtype.kind not in "iu":
-        array = np.array(
-            ["-1" if str(one).strip() in ("", "nan", "None", "<NA>") else one for one in array.ravel()]
-        )
+        words = [plain_text(one) for one in array.tolist()]
+        array = np.array(["-1" if word.lower() in TEXTS else word for word in words])
     ids = integer_ids(array, path, name)
-    return np.where(ids == -9999, -1, ids)
+    return np.where(stands_for_none(ids), -1, ids)
+
+
+def ids_of(dataset: xr.Dataset, name: str, path: Path) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The ids in a variable as they are stored, and which of them the file declares as missing."""
+    with reading(path, "NetCDF or Zarr"):
+        values = np.asarray(dataset[name].values)
+    fills = dataset[name].variable.encoding.get(FILLS)
+    none = np.zeros(values.shape, bool) if fills is None or not len(fills) else np.isin(values, fills)
+    return values, none
 
 
 def find_ids(dataset: xr.Dataset, dimension: str, path: Path) -> NDArray[np.int64] | None:
     """The reach ids along a dimension, by the usual names; None when the file has none."""
     for name in (*REACH_NAMES, dimension):
         if name in dataset.variables and dataset[name].dims == (dimension,):
-            with reading(path, "NetCDF or Zarr"):
-                values = dataset[name].values
+            values, none = ids_of(dataset, name, path)
+            if none.any():
+                raise InputError(
+                    f"{path}: '{name}' has no value at position {int(none.argmax())}; expected integer ids"
+                )
             return integer_ids(values, path, name)
     return None
+
+
+def numbers_of(array: xr.DataArray, path: Path) -> NDArray[np.float64]:
+    """Values of a variable as float64, NaN where the file declares that there is none.
+
+    Raises:
+        InputError: it holds no numbers, or cannot be read.
+    """
+    with reading(path, "NetCDF or Zarr"):
+        values = array.values
+    return within(as_numbers(values, f"{path}: variable '{array.name}'"), limits_of(array))
 
 
 def match_ids(
@@ -235,7 +297,11 @@ def match_ids(
 def texts(values: Any) -> NDArray[np.str_]:
     """Names as a numpy array of text, whatever they were stored as."""
     items = np.asarray(values).ravel()
-    return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in items], dtype=np.str_)
+    return np.array([_name(one) for one in items], dtype=np.str_)
+
+
+def _name(one: object) -> str:
+    return one.decode().rstrip("\0") if isinstance(one, bytes) else str(one)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import zarr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, ids_text
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.datasets import (
     Variable,
@@ -25,7 +25,7 @@ from rivergrad.io.datasets import (
     plain_attributes,
     write_dataset,
 )
-from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time
+from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time, text
 
 DISCHARGE_ATTRIBUTES = {
     "standard_name": "water_volume_transport_in_river_channel",
@@ -169,6 +169,7 @@ class DischargeWriter:
             discharge: (T, n) in m3/s.
 
         Raises:
+            InputError: a value that is not finite, or not in the file's type; nothing of the file stays.
             ValueError: shapes that do not fit, or times that do not go on.
             OSError: the disk is full (leave the `with` block by it, and nothing stays).
         """
@@ -181,12 +182,15 @@ class DischargeWriter:
             return
         if (np.diff(time) <= np.timedelta64(0)).any() or (self._last is not None and time[0] <= self._last):
             raise ValueError(f"times from {time[0]} do not go on after {self._last}")
+        with np.errstate(over="ignore"):
+            values = values.astype(self._dtype, copy=False)
+        refuse_not_finite(values, self._reach_id, time, f"{self.path}: {self._variable}")
         start, stop = self._count, self._count + len(time)
         if self._is_zarr:
             self._time.resize((stop,))
             self._values.resize((stop, len(self._reach_id)))
             self._time[start:stop] = encode_time(time)
-            self._values[start:stop] = values.astype(self._dtype, copy=False)
+            self._values[start:stop] = values
         else:
             with NETCDF4_PYTHON_LOCK:
                 self._time[start:stop] = encode_time(time)
@@ -203,6 +207,29 @@ class DischargeWriter:
             if self._is_zarr:
                 consolidate(self._temporary)
         return None
+
+
+def refuse_not_finite(
+    values: NDArray[Any], reach_id: NDArray[np.int64], time: TimeArray, what: str, *, missing: bool = False
+) -> None:
+    """Raise an InputError naming reaches and the first time where values are not finite: those are never written.
+
+    Args:
+        values: (time, reach) as they would be written; reach_id: (reach,); time: (time,).
+        what: opens the message: file and variable.
+        missing: whether NaN is let pass.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not missing and np.isfinite(values.sum()):  # one pass, and no array of the size of the values
+            return
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.any(axis=1).argmax())
+        found = values[row, int(bad[row].argmax())]
+        raise InputError(
+            f"{what} would be {found} for the reaches {ids_text(reach_id[bad.any(axis=0)])}, first at "
+            f"{text(time[row])}, which is not written; expected finite numbers, of finite runoff and parameters"
+        )
 
 
 def _close(file: netCDF4.Dataset) -> None:
@@ -266,13 +293,15 @@ def write_observations(
         attributes: global attributes.
         dtype: of the values in the file.
     """
-    values = np.asarray(discharge, dtype=dtype)
+    with np.errstate(over="ignore"):
+        values = np.asarray(discharge, dtype=dtype)
     names, ids = np.asarray(gauge, dtype=np.str_), np.asarray(reach_id, dtype=np.int64)
     if values.shape != (len(time), len(names)) or ids.shape != names.shape:
         raise ValueError(
             f"discharge has shape {values.shape}, with {len(time)} times, "
             f"{len(names)} gauges and {len(ids)} reach ids"
         )
+    refuse_not_finite(values, ids, time, f"{path}: discharge", missing=True)
     write_dataset(
         Path(path),
         {

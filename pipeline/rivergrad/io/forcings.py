@@ -6,12 +6,14 @@ source is small to pickle: a worker opens the file itself and reads its own reac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut.network import RiverNetwork
@@ -29,23 +31,35 @@ from rivergrad.io.datasets import (
 from rivergrad.io.discharge import REACH_ATTRIBUTES
 from rivergrad.io.runoff import FileSource, read_columns, times_of
 from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time
-from rivergrad.io.units import forcing_unit, unit_of
+from rivergrad.io.units import forcing_unit, is_depth, is_temperature, unit_of
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 CHUNKS = (512, 1024)
 """Steps and reaches of a chunk in Zarr: what a worker reads of it is little more than its own."""
+ABSOLUTE_ZERO = -273.15
+MOST_NEGATIVE_RAIN = 1.0
+"""mm per step below 0 that interpolation leaves behind where there was no rain."""
 EXAMPLES = "mm/day, kg m-2 s-1, degC, K or W m-2"
 
 
 @dataclass(frozen=True, eq=False)
 class ForcingVariable(FileSource):
-    """One variable (time, reach) of a file; what a model takes is `factor` times its values plus `offset`."""
+    """One variable (time, reach) of a file; what a model takes is `factor` times its values plus `offset`.
+
+    Attributes:
+        column: (n,) each reach's place in the file.
+        lowest: the least value there can be, in the file's unit; expected: how a message says so.
+        short: whether −99 means that there is no value: not of radiation, nor of anything in an unknown unit.
+    """
 
     column: Int
     factor: float
     offset: float
+    lowest: float = -np.inf
+    expected: str = ""
+    short: bool = False
 
     def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
         """(stop - start, len(reach_positions)) in a model's units.
@@ -53,7 +67,16 @@ class ForcingVariable(FileSource):
         Raises:
             InputError: a value is missing (NaN), or the file is damaged.
         """
-        values = read_columns(self, self.column, reach_positions, start, stop)
+        values = read_columns(
+            self,
+            self.column,
+            reach_positions,
+            start,
+            stop,
+            lowest=self.lowest,
+            short=self.short,
+            expected=self.expected,
+        )
         return values * self.factor + self.offset
 
 
@@ -137,9 +160,9 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
                     f"expected an integer variable reach_id({others[0]})"
                 )
             time, step = times_of(dataset, array, time_dim, path)
-            factor, offset = forcing_unit(
-                unit_of(array.attrs, str(path), name, EXAMPLES), step, str(path), name
-            )
+            unit = unit_of(array.attrs, str(path), name, EXAMPLES)
+            factor, offset = forcing_unit(unit, step, str(path), name)
+            lowest, expected, short = _range(array, unit, factor, offset)
             found.append(
                 ForcingVariable(
                     path=path.absolute(),
@@ -151,6 +174,9 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
                     column=match_ids(network.reach_id, ids, path, "forcings"),
                     factor=factor,
                     offset=offset,
+                    lowest=lowest,
+                    expected=expected,
+                    short=short,
                 )
             )
     first = found[0]
@@ -160,6 +186,23 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
                 f"{path}: variables '{first.variable}' and '{one.variable}' have different times; expected the same"
             )
     return ForcingSource(path.absolute(), first.time, first.step, network.reach_id, tuple(found))
+
+
+def _range(array: xr.DataArray, unit: str, factor: float, offset: float) -> tuple[float, str, bool]:
+    """The least value, how to say so, and whether −99 means that there is none (see `ForcingVariable`)."""
+    if is_temperature(unit):
+        # -99 °F is a cold day
+        return (ABSOLUTE_ZERO - offset) / factor, "a temperature above absolute zero", factor == 1.0
+    if not is_depth(unit):
+        return -np.inf, "", False
+    named = f"{array.name} {array.attrs.get('standard_name', '')}".lower()
+    if not re.search(r"precip|rain|snowfall|\b(pr|tp|prcp|ppt)\b", named):
+        return -np.inf, "", True  # evaporation has either sign
+    return (
+        -MOST_NEGATIVE_RAIN / factor,
+        f"0 or more ({MOST_NEGATIVE_RAIN:g} mm per step less is rounding)",
+        True,
+    )
 
 
 def write_forcings(

@@ -133,6 +133,32 @@ def regular_grid_weights(
         InputError: the grid is not regular, or reaches lie outside of it or where it never has a value.
     """
     ids = np.arange(len(lat)) if reach_id is None else reach_id
+    index, weight = covers(latitude, longitude, lat, lon, cell=cell, reach_id=ids, source=source)
+    return shares(index, weight, valid, ids, source)
+
+
+def covers(
+    latitude: NDArray[np.floating],
+    longitude: NDArray[np.floating],
+    lat: Float,
+    lon: Float,
+    *,
+    cell: tuple[float, float] | None,
+    reach_id: Int,
+    source: str,
+) -> tuple[Int, Float]:
+    """Which boxes of a grid lie over each reach, and how much of it they cover.
+
+    Args:
+        latitude, longitude, lat, lon, cell, reach_id, source: see `regular_grid_weights`.
+
+    Returns:
+        index (n, k), positions in the flattened grid, and weight (n, k), 0 where a box covers nothing.
+
+    Raises:
+        InputError: the grid is not regular, or reaches lie outside of it.
+    """
+    ids = reach_id
     if (bad := ~(np.isfinite(lat) & np.isfinite(lon))).any():
         raise InputError(f"{source}: reaches {ids_text(ids[bad])} have no lat or lon; expected degrees")
     rows = regular_axis(latitude, source, "latitude")
@@ -161,11 +187,24 @@ def regular_grid_weights(
     count = row.shape[1] * column.shape[1]
     index = (row[:, :, None] * columns.size + column[:, None, :]).reshape(len(lat), count)
     weight = (row_weight[:, :, None] * column_weight[:, None, :]).reshape(len(lat), count)
+    return index, weight
+
+
+def shares(
+    index: Int, weight: Float, valid: NDArray[np.bool_] | None, reach_id: Int, source: str
+) -> tuple[Int, Float]:
+    """Weights that sum to 1 out of what boxes cover of reaches (see `covers`), without boxes that have no value.
+
+    Raises:
+        InputError: a reach whose boxes never have a value.
+    """
     if valid is not None:
         weight = np.where(valid.ravel()[index], weight, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     if (bad := total[:, 0] <= 0).any():
-        raise InputError(f"{source}: reaches {ids_text(ids[bad])} lie where the grid has no values (NaN)")
+        raise InputError(
+            f"{source}: reaches {ids_text(reach_id[bad])} lie where the grid has no values (NaN)"
+        )
     used = weight.argmax(axis=1)[:, None]
     index = np.where(weight > 0, index, np.take_along_axis(index, used, axis=1))
     return index, weight / total

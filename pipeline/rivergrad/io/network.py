@@ -15,10 +15,10 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
+from rivergrad.io.missing import HUGE, absent
 from rivergrad.io.outlets import Outlets, downstream_ids
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
 from rivergrad.io.tables import (
-    SENTINEL,
     id_column,
     is_numeric,
     number_column,
@@ -39,7 +39,8 @@ def read_network(
     """Read a river network.
 
     A table has the columns `reach_id, downstream_id` (-1 at an outlet; see `outlets`), `length_m`, and any numeric
-    attributes in SI (`slope, area_m2, lat, lon`, …), where -9999 means missing. A RAPID folder holds
+    attributes in SI (`slope, area_m2, lat, lon`, …), where `rivergrad.io.missing`
+    says what means missing. A RAPID folder holds
     `rapid_connect.csv`, where 0 and ids that are not in the table mean an outlet; it has no lengths.
 
     Args:
@@ -67,7 +68,11 @@ def read_network(
                 f"{path}: a network.zarr says itself which reaches are outlets; expected no outlets"
             )
         with reading(path, "network.zarr"):
-            return store.read_network(path)
+            network = store.read_network(path)
+        cleaned = {name: without_missing(name, values) for name, values in network.attributes.items()}
+        if all(values is network.attributes[name] for name, values in cleaned.items()):
+            return network
+        return RiverNetwork(network.reach_id, network.downstream, network.length, cleaned)
     return _read_table_network(path, ends)
 
 
@@ -98,17 +103,37 @@ def _read_table_network(path: Path, outlets: Outlets) -> RiverNetwork:
     return RiverNetwork.from_ids(
         ids,
         downstream_ids(table, ids, path, outlets),
-        number_column(table, "length_m", path),
+        _length(table, path),
         attributes,
         source=str(path),
     )
 
 
+def _length(table: pd.DataFrame, path: Path) -> NDArray[np.float64]:
+    length = number_column(table, "length_m", path)
+    # negative ones are refused with the number that stands there
+    return np.where(length >= HUGE, np.nan, length)
+
+
 def _attribute(table: pd.DataFrame, name: str, path: Path) -> NDArray[Any]:
-    values = table[name].to_numpy() if is_numeric(table[name]) else number_column(table, name, path)
-    if values.dtype.kind in "iuf" and (values == SENTINEL).any():
-        values = np.where(values == SENTINEL, np.nan, values.astype(np.float64))
-    return values
+    """A numeric column in its own type, NaN where there is no value; of known ones only is_lake is true or false."""
+    column = table[name]
+    truth_values = name not in KNOWN or name == "is_lake"
+    plain = isinstance(column.dtype, np.dtype) and column.dtype.kind in ("iufb" if truth_values else "iuf")
+    values = column.to_numpy() if plain else number_column(table, name, path, truth_values=truth_values)
+    return without_missing(name, values)
+
+
+def without_missing(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """An attribute with NaN for what means that there is none; its type stays where every value is one."""
+    if values.dtype.kind not in "iuf":
+        return values
+    numbers = values.astype(np.float64)
+    # no place is as far south as -99, but some are as far west, and a temperature may be -99 tenths of a degree
+    none = absent(numbers, short=name == "lat")
+    return (
+        values if none is None or not (none & ~np.isnan(numbers)).any() else np.where(none, np.nan, numbers)
+    )
 
 
 def write_network_table(path: str | Path, network: RiverNetwork) -> None:

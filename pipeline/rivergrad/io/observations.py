@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -12,32 +13,34 @@ from numpy.typing import ArrayLike, NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import (
-    FILL,
+    GAUGE_NAMES,
     REACH_NAMES,
     find_variable,
+    ids_of,
     kind_of,
     missing,
+    numbers_of,
     open_dataset,
     optional_ids,
     reading,
     texts,
     time_dimension,
 )
+from rivergrad.io.missing import without_absent
 from rivergrad.io.placement import NONE, GaugeSites, Placement, PlacementSettings, place
 from rivergrad.io.series import read_series
-from rivergrad.io.tables import SENTINEL
-from rivergrad.io.times import TimeArray, decode_time, regular_step
+from rivergrad.io.times import TimeArray, decode_time, regular_step, text
 from rivergrad.io.units import discharge_factor, parse_unit, si_factor, unit_of
 
 Float = NDArray[np.float64]
 
 VARIABLES = ("discharge", "streamflow", "Q")
-GAUGE_NAMES = ("gauge", "gauge_id", "station", "station_id", "site_no", "STAID")
 LATITUDES, LONGITUDES = ("lat", "latitude"), ("lon", "longitude")
 AREAS = {"area_m2": 1.0, "area_km2": 1e6}
 """Names of a gauge's drainage area, and what a number under it without a unit of its own is in m2."""
 ERROR, WEIGHT = "discharge_error", "weight"
-MISSING = (-9999.0, -999.0, -999999.0)  # what archives (USGS, GRDC) write for "no value"; never a flow
+Negative = Literal["missing", "error", "keep"]
+"""What a negative discharge is taken for: rivers have none, but where the tide turns them."""
 
 RELATIVE_FLOOR = 0.01
 """A relative error is taken of at least this share of the gauge's mean flow: a flow near zero is not known exactly."""
@@ -52,7 +55,7 @@ class Observations:
 
     Where the file has them: error (T, G), the standard deviation of each observation in m3/s, above 0, NaN where it
     has none; weight (G,), 0 or more, 1 where it has none. placement says how every gauge of the file got its reach,
-    also those that were dropped.
+    also those that were dropped. remark is a line about negative values that were taken for missing, or empty.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class Observations:
     error: Float | None = None
     weight: Float | None = None
     placement: Placement | None = None
+    remark: str = ""
 
     def select(self, gauges: ArrayLike) -> Observations:
         """The observations of some gauges, by their positions."""
@@ -89,7 +93,8 @@ class Observations:
 
 @dataclass(frozen=True, eq=False)
 class _Raw:
-    """What a file holds, in SI; `error` as in the file with its unit, (T, G) or (G,)."""
+    """What a file holds, in SI; `error` as in the file with its unit, (T, G) or (G,); `factor` brought the
+    discharge from the file's `unit` to m3/s."""
 
     sites: GaugeSites
     time: TimeArray
@@ -97,6 +102,8 @@ class _Raw:
     discharge: Float
     error: tuple[Float, str] | None
     weight: Float | None
+    factor: float = 1.0
+    unit: str = "m3/s"
 
 
 def read_observations(
@@ -105,6 +112,7 @@ def read_observations(
     *,
     variable: str | None = None,
     placement: PlacementSettings | None = None,
+    negative: Negative = "missing",
 ) -> Observations:
     """Read observed discharge, and put its gauges on the reaches of a network.
 
@@ -112,19 +120,20 @@ def read_observations(
     place or beside it; optional are the drainage area (`area_m2` or `area_km2`), `weight(gauge)`, and the standard
     error `discharge_error` by gauge or by time and gauge, with a unit of discharge or, with unit 1, relative. CSV or
     Parquet in m3/s: long, with the columns `gauge, reach_id, time, discharge` and any of the others, or wide, with
-    `time` and a column per reach id, where absent rows are missing values. NaN and -9999, -999, -999999 are missing
-    values.
+    `time` and a column per reach id, where absent rows are missing values. What is a missing value says
+    `rivergrad.io.missing`.
 
     Args:
         path: the file or store.
         network: whose reaches the gauges lie on.
         variable: name of the variable; else `discharge`, `streamflow`, or the only one over time.
         placement: how gauges get their reaches (see `rivergrad.io.placement`).
+        negative: what a negative discharge is: a missing value, an error, or (of a tidal gauge) a value.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
-            (see `place`), a gauge twice, an irregular time axis, an error or a weight that is negative, or no value
-            at all.
+            (see `place`), a gauge twice, an irregular time axis, a value that is infinite, an error or a weight that
+            is negative, or no value at all.
     """
     path = Path(path)
     is_table = kind_of(path) in ("csv", "parquet")
@@ -133,7 +142,9 @@ def read_observations(
     kept = placed.kept
     gauge, scale = raw.sites.gauge[kept], placed.scale[kept]
     discharge = raw.discharge[:, kept]
-    _refuse_infinite(discharge, gauge, path)
+    _refuse_infinite(discharge, gauge, raw.time, path)
+    discharge, remark = _negatives(discharge, gauge, raw, negative, path)
+    _refuse_empty(discharge, gauge, remark, path)
     return Observations(
         path.absolute(),
         gauge,
@@ -144,6 +155,7 @@ def read_observations(
         _error(raw, kept, discharge, path, scale),
         _weight(raw, kept, path),
         placed,
+        remark,
     )
 
 
@@ -156,17 +168,16 @@ def _from_table(path: Path, variable: str | None) -> _Raw:
         variable or "discharge",
         per_label=(LATITUDES[0], LONGITUDES[0], *AREAS, WEIGHT),
         per_value=(ERROR,),
-        missing_values=MISSING,
     )
     empty = np.full(series.label.size, np.nan)
     one = series.per_label
     area = next((one[name] * factor for name, factor in AREAS.items() if name in one), empty)
     error = series.per_value.get(ERROR)
     return _Raw(
-        _sites(series.label, series.reach_id, one.get("lat", empty), one.get("lon", empty), area),
+        _sites(series.label, series.reach_id, one.get("lat", empty), one.get("lon", empty), area, path),
         series.time,
         series.step,
-        np.where(np.abs(series.values) > FILL, np.nan, series.values),
+        without_absent(series.values),
         None if error is None else (error[0], error[1] or "m3 s-1"),
         one.get(WEIGHT),
     )
@@ -176,7 +187,8 @@ def _from_dataset(path: Path, variable: str | None) -> _Raw:
     with open_dataset(path) as dataset:
         array = find_variable(dataset, variable, VARIABLES, path)
         name = str(array.name)
-        factor = discharge_factor(unit_of(array.attrs, str(path), name, "m3 s-1 or ft3/s"), str(path), name)
+        unit = unit_of(array.attrs, str(path), name, "m3 s-1 or ft3/s")
+        factor = discharge_factor(unit, str(path), name)
         time_dim = time_dimension(array, path)
         others = [str(dim) for dim in array.dims if dim != time_dim]
         if len(others) != 1:
@@ -189,15 +201,17 @@ def _from_dataset(path: Path, variable: str | None) -> _Raw:
             raise missing(path, "variable", time_dim, dataset.variables)
         with reading(path, "NetCDF or Zarr"):
             time = decode_time(dataset[time_dim].variable.load(), str(path), time_dim)
-            discharge = array.transpose(time_dim, others[0]).values.astype(np.float64)
+        discharge = numbers_of(array.transpose(time_dim, others[0]), path)
         weight = _along(dataset, (WEIGHT,), others[0])
         return _Raw(
             sites,
             time,
             regular_step(time, str(path), time_dim),
-            _without_missing(discharge) * factor,
+            without_absent(discharge) * factor,
             _dataset_error(dataset, time_dim, others[0], path),
-            None if weight is None else _numbers(dataset, weight, path),
+            None if weight is None else numbers_of(dataset[weight], path),
+            factor,
+            unit,
         )
 
 
@@ -212,23 +226,26 @@ def _dataset_sites(dataset: xr.Dataset, dim: str, path: Path) -> GaugeSites:
         raise missing(path, "variable", f"gauge({dim})", dataset.variables)
     with reading(path, "NetCDF or Zarr"):
         gauge = texts(dataset[gauge_name].values)
-        ids = None if reach_name is None else dataset[reach_name].values
     count = gauge.size
-    reach_id = np.full(count, NONE) if ids is None else optional_ids(ids, path, str(reach_name))
+    reach_id = np.full(count, NONE)
+    if reach_name is not None:
+        ids, none = ids_of(dataset, reach_name, path)
+        reach_id = np.where(none, NONE, optional_ids(ids, path, reach_name))
     area = np.full(count, np.nan)
     for name, factor in AREAS.items():
         if _along(dataset, (name,), dim) is not None:
             unit = dataset[name].attrs.get("units")
-            area = _numbers(dataset, name, path)
+            area = without_absent(numbers_of(dataset[name], path))
             area = area * (factor if unit is None else si_factor(str(unit), "m2", str(path), name))
             break
     empty = np.full(count, np.nan)
     return _sites(
         gauge,
         reach_id,
-        empty if lat_name is None else _numbers(dataset, lat_name, path),
-        empty if lon_name is None else _numbers(dataset, lon_name, path),
+        empty if lat_name is None else numbers_of(dataset[lat_name], path),
+        empty if lon_name is None else numbers_of(dataset[lon_name], path),
         area,
+        path,
     )
 
 
@@ -242,50 +259,67 @@ def _dataset_error(dataset: xr.Dataset, time_dim: str, dim: str, path: Path) -> 
             f"expected {dim}, or {time_dim} and {dim}"
         )
     unit = unit_of(array.attrs, str(path), ERROR, "m3 s-1, or 1 for a relative error")
-    with reading(path, "NetCDF or Zarr"):
-        values = (array if array.ndim == 1 else array.transpose(time_dim, dim)).values.astype(np.float64)
-    return values, unit
+    return numbers_of(array if array.ndim == 1 else array.transpose(time_dim, dim), path), unit
 
 
 def _along(dataset: xr.Dataset, names: tuple[str, ...], dim: str) -> str | None:
     return next((one for one in names if one in dataset.variables and dataset[one].dims == (dim,)), None)
 
 
-def _numbers(dataset: xr.Dataset, name: str, path: Path) -> Float:
-    with reading(path, "NetCDF or Zarr"):
-        values = dataset[name].values
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: variable '{name}' does not hold numbers ({error})") from error
-
-
 # -- checks --------------------------------------------------------------------------------------------------
 
 
 def _sites(
-    gauge: NDArray[np.str_], reach_id: NDArray[np.int64], lat: Float, lon: Float, area: Float
+    gauge: NDArray[np.str_], reach_id: NDArray[np.int64], lat: Float, lon: Float, area: Float, path: Path
 ) -> GaugeSites:
-    """With NaN for what is missing: -9999 anywhere, and an area that is not above 0."""
-    lat, lon = (np.where(values == SENTINEL, np.nan, values) for values in (lat, lon))
-    return GaugeSites(gauge, reach_id, lat, lon, np.where(np.isfinite(area) & (area > 0), area, np.nan))
+    """With NaN for what is missing, and for an area that is not above 0."""
+    for name, values in (("lat", lat), ("lon", lon), ("drainage area", area)):
+        if (bad := np.isinf(values)).any():
+            raise InputError(
+                f"{path}: the gauges {ids_text(gauge[bad])} have an infinite {name}; expected a number"
+            )
+    # no place is as far south as -99, but some are as far west
+    lat, lon, area = without_absent(lat, short=True), without_absent(lon), without_absent(area)
+    return GaugeSites(gauge, reach_id, lat, lon, np.where(area > 0, area, np.nan))
 
 
-def _without_missing(values: Float) -> Float:
-    """Values in their file's own unit, with NaN for what means that there is none."""
-    return np.where(np.isin(values, MISSING) | (np.abs(values) > FILL), np.nan, values)
-
-
-def _refuse_infinite(discharge: Float, gauge: NDArray[np.str_], path: Path) -> None:
-    if np.isinf(discharge).any():
-        bad = gauge[np.isinf(discharge).any(axis=0)]
+def _refuse_infinite(discharge: Float, gauge: NDArray[np.str_], time: TimeArray, path: Path) -> None:
+    if (infinite := np.isinf(discharge)).any():
         raise InputError(
-            f"{path}: the gauges {ids_text(bad)} hold a discharge that is not finite; expected NaN there"
+            f"{path}: the gauges {ids_text(gauge[infinite.any(axis=0)])} hold a discharge that is not finite, first at "
+            f"{text(time[int(infinite.any(axis=1).argmax())])}; expected a number, or NaN where there is none"
         )
+
+
+def _negatives(
+    discharge: Float, gauge: NDArray[np.str_], raw: _Raw, negative: Negative, path: Path
+) -> tuple[Float, str]:
+    """The discharge with what is negative treated as `negative` says, and what to tell about it."""
+    with np.errstate(invalid="ignore"):
+        below = discharge < 0
+    if negative == "keep" or not below.any():
+        return discharge, ""
+    found, counts = np.unique(discharge[below], return_counts=True)
+    most = f"{found[counts.argmax()] / raw.factor:g} {raw.unit} ({int(counts.max())} times)"
+    gauges = gauge[below.any(axis=0)]
+    if negative == "error":
+        raise InputError(
+            f"{path}: the gauges {ids_text(gauges)} hold {int(below.sum())} negative values of discharge, first at "
+            f"{text(raw.time[int(below.any(axis=1).argmax())])}, most often {most}; expected 0 or more "
+            "(gauges.negative: missing or keep)"
+        )
+    remark = (
+        f"{int(below.sum())} negative values of discharge at {len(gauges)} gauges are taken for missing, most often "
+        f"{most}; gauges.negative: keep leaves them, as tidal gauges need"
+    )
+    return np.where(below, np.nan, discharge), remark
+
+
+def _refuse_empty(discharge: Float, gauge: NDArray[np.str_], remark: str, path: Path) -> None:
     if not len(gauge) or np.isnan(discharge).all():
         raise InputError(
             f"{path}: has no observation at all: every value of the gauges "
-            f"{ids_text(gauge) or '(none)'} is missing"
+            f"{ids_text(gauge) or '(none)'} is missing" + (f" ({remark})" if remark else "")
         )
 
 
@@ -294,7 +328,7 @@ def _error(raw: _Raw, kept: NDArray[np.int64], discharge: Float, path: Path, sca
     if raw.error is None:
         return None
     values, unit = raw.error
-    error = _without_missing(np.broadcast_to(values, raw.discharge.shape)[:, kept])
+    error = without_absent(np.broadcast_to(values, raw.discharge.shape)[:, kept], short=True)
     parsed = parse_unit(unit)
     present = ~np.isnan(discharge)
     bad = present & ((error <= 0) | np.isinf(error))
@@ -317,7 +351,8 @@ def _error(raw: _Raw, kept: NDArray[np.int64], discharge: Float, path: Path, sca
 def _weight(raw: _Raw, kept: NDArray[np.int64], path: Path) -> Float | None:
     if raw.weight is None:
         return None
-    weight = np.where(np.isnan(raw.weight) | (raw.weight == SENTINEL), 1.0, raw.weight)[kept]
+    given = without_absent(raw.weight, short=True)
+    weight = np.where(np.isnan(given), 1.0, given)[kept]
     bad = ~np.isfinite(weight) | (weight < 0)
     if bad.any():
         at = int(bad.argmax())

@@ -20,10 +20,12 @@ from rivergrad.io.datasets import (
     kind_of,
     match_ids,
     missing,
+    numbers_of,
     open_dataset,
     reading,
     write_dataset,
 )
+from rivergrad.io.missing import absent
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, read_rapid_parameter
 from rivergrad.io.tables import column_names, id_column, number_column, read_table, require, write_table
 from rivergrad.io.units import si_factor, unit_of
@@ -64,6 +66,8 @@ SUFFIXES = {
     "_upper": "upper end of the 90 % interval of ",
     "_default": "default ",
 }
+PARAMETERS = ("k", "x", "celerity", "diffusivity", "delay", "tau", "n")
+"""What has to be a number for every reach wherever it is written."""
 _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 
 
@@ -114,10 +118,14 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
         with open_dataset(path) as dataset:
             values = {name: _read_variable(dataset, name, network, path) for name in names}
     for name, array in values.items():
-        if (bad := ~np.isfinite(array)).any():
+        none = absent(array)
+        bad = ~np.isfinite(array) if none is None else none | ~np.isfinite(array)
+        if bad.any():
+            found = array[bad][0]
+            stands = "" if np.isnan(found) else f" ({found:g})"
             raise InputError(
-                f"{path}: parameter '{name}' has no value for the reaches {ids_text(network.reach_id[bad])}; "
-                "expected a number for every reach of the network"
+                f"{path}: parameter '{name}' has no value{stands} for the reaches "
+                f"{ids_text(network.reach_id[bad])}; expected a number for every reach of the network"
             )
     return values
 
@@ -159,8 +167,9 @@ def _read_variable(dataset: xr.Dataset, name: str, network: RiverNetwork, path: 
         unit = unit_of(array.attrs, str(path), name, expected or "s or m s-1")
         factor = si_factor(unit, expected, str(path), name)
     at = match_ids(network.reach_id, ids, path, "parameters")
-    with reading(path, "NetCDF or Zarr"):
-        return array.values.astype(np.float64)[at] * factor
+    values = numbers_of(array, path)
+    none = absent(values)  # in the file's own unit
+    return (values * factor if none is None else np.where(none, values, values * factor))[at]
 
 
 def write_parameters(
@@ -184,7 +193,7 @@ def write_parameters(
         provenance: what the values come from, as global attributes (versions, scheme, seed, …).
 
     Raises:
-        InputError: another suffix.
+        InputError: another suffix, a parameter that is missing or any number that is infinite.
         ValueError: shapes that do not fit.
         OSError: the disk is full; nothing is left of it.
     """
@@ -193,6 +202,7 @@ def write_parameters(
     for name, array in arrays.items():
         if array.shape != reach_id.shape:
             raise ValueError(f"parameter '{name}' has shape {array.shape}; expected {reach_id.shape}")
+    refuse_not_finite(arrays, reach_id, path)
     if kind_of(path, writing=True) in ("csv", "parquet"):
         write_table(path, pd.DataFrame({"reach_id": reach_id, **arrays}))
         return
@@ -203,6 +213,29 @@ def write_parameters(
         variables[name] = Variable(("reach",), array, _attributes(name, units or {}))
     coordinates = " ".join(one for one in ("reach_id", "lat", "lon") if one in variables)
     write_dataset(path, variables, {**_globals(coordinates), **(provenance or {})})
+
+
+def refuse_not_finite(
+    values: Mapping[str, NDArray[Any]],
+    reach_id: NDArray[np.int64],
+    path: Path,
+    names: Sequence[str] = PARAMETERS,
+) -> None:
+    """Raise an InputError naming reaches where a parameter is no number, or anything is infinite.
+
+    Args:
+        values: name -> (n,) what is to be written; reach_id: (n,); path: where to, for the message.
+        names: the parameters; whatever else there is may be missing (NaN).
+    """
+    for name, array in values.items():
+        if array.dtype.kind != "f":
+            continue
+        bad = ~np.isfinite(array) if name in names else np.isinf(array)
+        if bad.any():
+            raise InputError(
+                f"{path}: {name} would be {array[bad][0]} for the reaches {ids_text(reach_id[bad])}, which is not "
+                "written; expected finite numbers"
+            )
 
 
 def _attributes(name: str, units: Mapping[str, str]) -> dict[str, str]:

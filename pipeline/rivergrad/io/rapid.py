@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
-from rivergrad.io.datasets import find_ids, find_variable, open_dataset, reading
+from rivergrad.io.datasets import find_ids, find_variable, numbers_of, open_dataset
+from rivergrad.io.missing import without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
 from rivergrad.io.times import TimeArray, parse_dates
 from rivergrad.io.units import discharge_factor, unit_of
@@ -69,7 +70,7 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
         for column in table.columns[1:]:
             name = _COORDINATE_NAMES.get(str(column).lower())
             if name is not None:
-                values = number_column(table, column, coordinates)[row]
+                values = without_absent(number_column(table, column, coordinates), short=name == "lat")[row]
                 attributes[name] = np.where(found, values, np.nan)
     return RiverNetwork.from_ids(
         ids,
@@ -117,7 +118,7 @@ def read_rapid_qout(
         riv_bas_id: `riv_bas_id.csv`; without it the file's own ids are taken.
 
     Returns:
-        Reach ids (n,) and discharge (time, n) in m3/s, both in the order of the file.
+        Reach ids (n,) and discharge (time, n) in m3/s, NaN where there is none, both in the order of the file.
 
     Raises:
         InputError: no ids, ids that contradict each other, or a unit that is not one of discharge.
@@ -132,8 +133,7 @@ def read_rapid_qout(
         factor = discharge_factor(
             unit_of(array.attrs, str(path), str(array.name), "m3 s-1"), str(path), str(array.name)
         )
-        with reading(path, "NetCDF"):
-            discharge = array.transpose(time_dim, reach_dim).values.astype(np.float64) * factor
+        discharge = without_absent(numbers_of(array.transpose(time_dim, reach_dim), path)) * factor
     if riv_bas_id is None:
         if own is None:
             raise InputError(f"{path}: has no reach ids; give the riv_bas_id.csv it was made with")

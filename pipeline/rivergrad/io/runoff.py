@@ -6,7 +6,6 @@ float64. No open file is pickled with it: a worker opens the file itself and rea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +19,17 @@ from numpy.typing import ArrayLike, NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import (
-    FILL,
     find_ids,
     find_variable,
     kind_of,
     match_ids,
+    numbers_of,
     open_dataset,
     reading,
     time_dimension,
 )
-from rivergrad.io.gridded import regular_grid_weights
+from rivergrad.io.gridded import covers, shares
+from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
 from rivergrad.io.series import read_series
 from rivergrad.io.times import TimeArray, decode_time, parse_dates, regular_step, step_text, text
@@ -43,6 +43,9 @@ LATITUDES = ("latitude", "lat", "y")
 LONGITUDES = ("longitude", "lon", "x")
 BLOCK_VALUES = 1 << 24  # values read at once: 128 MB in float64, whatever the size of the file
 TINY_DEPTH = 1e-5  # m per step: packed reanalyses hold negatives down to here where they mean zero
+UNKNOWN_AREA = 1e9  # m2, of a reach without area_m2: only says which negative flows pass for zero
+MOST = 0.99 * ROUND  # from here on numbers are looked at closely
+EXPECTED = "0 or more (but for rounding, 1e-5 m per step)"
 
 
 class RunoffSource(Protocol):
@@ -158,6 +161,18 @@ def _unit(array: xr.DataArray, path: Path) -> FlowUnit:
     return flow_unit(found, str(path), name)
 
 
+def _lowest(network: RiverNetwork, factor: float, step: float, is_depth: bool) -> Float:
+    """() or (n,) the least runoff that passes for 0, in the file's unit; `factor` brings it to m3/s or m/s."""
+    depth = -TINY_DEPTH / (factor * step)
+    if is_depth:
+        return np.asarray(depth)
+    area = network.attributes.get("area_m2")
+    if area is None:
+        return np.asarray(depth * UNKNOWN_AREA)
+    area = np.asarray(area, dtype=np.float64)
+    return depth * np.where(np.isfinite(area) & (area > 0), area, UNKNOWN_AREA)
+
+
 def _areas(network: RiverNetwork, array: xr.DataArray, path: Path) -> Float:
     area = network.attributes.get("area_m2")
     what = f"{path}: variable '{array.name}' is a depth ('{array.attrs.get('units')}')"
@@ -231,45 +246,52 @@ class FileSource:
     reach_id: Int
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_dataset"}
+        return {name: value for name, value in self.__dict__.items() if name != "_open"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    def _array(self) -> xr.DataArray:
-        dataset = self.__dict__.get("_dataset")
+    def _dataset(self) -> xr.Dataset:
+        dataset: xr.Dataset | None = self.__dict__.get("_open")
         if dataset is None:
             dataset = open_dataset(self.path)
-            self.__dict__["_dataset"] = dataset
-        array: xr.DataArray = dataset[self.variable]
+            self.__dict__["_open"] = dataset
+        return dataset
+
+    def _array(self) -> xr.DataArray:
+        array: xr.DataArray = self._dataset()[self.variable]
         extra = [dim for dim in array.dims if dim not in self.dims]
         return array.squeeze(extra).transpose(*self.dims)
 
     def close(self) -> None:
         """Close the file; the next `read` opens it again."""
-        dataset = self.__dict__.pop("_dataset", None)
+        dataset = self.__dict__.pop("_open", None)
         if dataset is not None:
             dataset.close()
 
-    def values(self, selection: dict[str, slice]) -> Float:
+    def values(self, selection: dict[str, slice], lowest: float = 0.0) -> Float:
+        """Some values, NaN where the file declares that there is none.
+
+        Args:
+            selection: steps and places, by dimension.
+            lowest: values down to here mean 0 where the file says that 0 is the least that is valid.
+        """
         with reading(self.path, "NetCDF or Zarr"):
-            values = self._array().isel(selection).values.astype(np.float64)
-        values[np.abs(values) > FILL] = np.nan
-        return values
+            array = self._array()
+            stored = array.isel(selection).values
+            limits = self._dataset()[self.variable].encoding.get(LIMITS)
+        if limits is not None and lowest <= limits[0] <= 0:
+            limits = (lowest, limits[1])
+        return within(as_numbers(stored, self.source), limits)
+
+    @property
+    def source(self) -> str:
+        """What opens a message about values: file and variable."""
+        return f"{self.path}: variable '{self.variable}'"
 
     def check_times(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= len(self.time):
             raise ValueError(f"steps {start}..{stop} are not within 0..{len(self.time)} of {self.path}")
-
-    def refuse_missing(self, runoff: Float, positions: Int, start: int) -> None:
-        bad = ~np.isfinite(runoff)
-        if bad.any():
-            when = text(self.time[start + int(bad.any(axis=1).argmax())])
-            ids = self.reach_id[positions[bad.any(axis=0)]]
-            raise InputError(
-                f"{self.path}: variable '{self.variable}' has no value (NaN) for the reaches "
-                f"{ids_text(ids)}, first at {when}; expected a value for every reach and time"
-            )
 
 
 def _positions(reach_positions: ArrayLike | None, count: int) -> Int:
@@ -285,12 +307,21 @@ def read_columns(
     start: int,
     stop: int,
     *,
+    lowest: Float | float = -np.inf,
+    short: bool = True,
+    expected: str = "0 or more",
     nan_is_zero: bool = False,
 ) -> Float:
-    """Values (stop - start, reach) of a variable per reach, in the file's unit; `column` is each reach's place.
+    """Values (stop - start, reach) of a variable per reach, in the file's unit.
+
+    Args:
+        source: the file; column: each reach's place in it; reach_positions, start, stop: see `RunoffSource.read`.
+        lowest: () or (n,) the least value that is let pass; short: see `rivergrad.io.missing.absent`; expected: said
+            of values below `lowest`.
+        nan_is_zero: whether NaN, and nothing else, means 0.
 
     Raises:
-        InputError: a value is missing, unless that means 0.
+        InputError: a value is missing (unless that means 0), not finite or below `lowest`.
     """
     source.check_times(start, stop)
     positions = _positions(reach_positions, len(source.reach_id))
@@ -301,29 +332,58 @@ def read_columns(
     first, last = int(column.min()), int(column.max()) + 1
     block = max(1, BLOCK_VALUES // (last - first))
     time_dim, reach_dim = source.dims
+    least = np.asarray(lowest, np.float64)
+    least = least[positions] if least.ndim else least
     for at in range(start, stop, block):
         end = min(at + block, stop)
-        values = source.values({time_dim: slice(at, end), reach_dim: slice(first, last)})
+        values = source.values(
+            {time_dim: slice(at, end), reach_dim: slice(first, last)}, float(least.min(initial=0.0))
+        )
         found[at - start : end - start] = values[:, column - first]
     if nan_is_zero:
         found[np.isnan(found)] = 0.0
-    source.refuse_missing(found, positions, start)
+    refuse_bad(
+        found,
+        source.reach_id[positions],
+        source.time[start:stop],
+        source.source,
+        lowest=least,
+        short=short,
+        expected=expected,
+    )
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class ReachRunoff(FileSource):
-    """Runoff that the file holds per reach; `column` (n,) is each reach's place in it."""
+    """Runoff that the file holds per reach.
+
+    Attributes:
+        column: (n,) each reach's place in the file.
+        factor: from the file's unit to m3/s, or to m/s where `area` (n,) in m2 is given.
+        lowest: () or (n,) the least value that passes for 0, in the file's unit.
+        nan_is_zero: whether NaN means 0.
+    """
 
     column: Int
     factor: float
     area: Float | None
+    lowest: Float
     nan_is_zero: bool
 
     def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
         """See `RunoffSource.read`."""
         positions = _positions(reach_positions, len(self.reach_id))
-        runoff = read_columns(self, self.column, reach_positions, start, stop, nan_is_zero=self.nan_is_zero)
+        runoff = read_columns(
+            self,
+            self.column,
+            reach_positions,
+            start,
+            stop,
+            lowest=self.lowest,
+            expected=EXPECTED,
+            nan_is_zero=self.nan_is_zero,
+        )
         runoff *= self.factor
         if self.area is not None:
             runoff *= self.area[positions]
@@ -333,7 +393,8 @@ class ReachRunoff(FileSource):
         """See `RunoffSource.select`."""
         at = _positions(reach_positions, len(self.reach_id))
         area = None if self.area is None else self.area[at]
-        return replace(self, reach_id=self.reach_id[at], column=self.column[at], area=area)
+        lowest = self.lowest[at] if self.lowest.ndim else self.lowest
+        return replace(self, reach_id=self.reach_id[at], column=self.column[at], area=area, lowest=lowest)
 
 
 def _open_reaches(
@@ -383,45 +444,30 @@ def _open_reaches(
         column=match_ids(network.reach_id, ids, path, "runoff"),
         factor=unit.to_rate(step),
         area=_areas(network, array, path) if unit.needs_area else None,
+        lowest=_lowest(network, unit.to_rate(step), step, unit.needs_area),
         nan_is_zero=_is_rapid(array),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _GridFile(FileSource):
-    """A variable on a regular grid of so many columns; values down to `lowest` (the file's unit) are read as 0."""
+    """A variable on a regular grid of so many columns; values down to `lowest` (the file's unit) are read as 0.
+
+    `out_reach` and `out_box` (m,) are the boxes that lie over reaches (their positions) and were left out, since they
+    had no value at any time that was looked at when the file was opened.
+    """
 
     columns: int
     lowest: float
+    out_reach: Int
+    out_box: Int
 
-    def _cell_values(self, flat: Int, start: int, stop: int) -> Iterator[tuple[int, Float]]:
-        """Blocks of times, each with its first step and the values (time, cell) at positions in the flat grid."""
-        row, column = np.divmod(flat, self.columns)
-        rows = slice(int(row.min()), int(row.max()) + 1)
-        columns = slice(int(column.min()), int(column.max()) + 1)
-        width = columns.stop - columns.start
-        inside = (row - rows.start) * width + column - columns.start
-        time_dim, lat_dim, lon_dim = self.dims
-        block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
-        for at in range(start, stop, block):
-            end = min(at + block, stop)
-            box = self.values({time_dim: slice(at, end), lat_dim: rows, lon_dim: columns})
-            values = box.reshape(end - at, -1)[:, inside]
-            self._clip(values, at)
-            yield at, values
-
-    def _clip(self, values: Float, start: int) -> None:
-        negative = values < 0
-        if not negative.any():
-            return
-        found = float(np.nanmin(values))
-        if found < self.lowest:
-            when = text(self.time[start + int((values == found).any(axis=1).argmax())])
-            raise InputError(
-                f"{self.path}: variable '{self.variable}' holds {found:g} at {when}; expected 0 or more "
-                f"(down to {self.lowest:g} is read as 0)"
-            )
-        values[negative] = 0.0
+    def select_out(self, at: Int) -> tuple[Int, Int]:
+        """What was left out of some reaches, by their new positions."""
+        place = np.full(len(self.reach_id), -1, dtype=np.int64)
+        place[at] = np.arange(len(at))
+        mine = place[self.out_reach]
+        return mine[mine >= 0], self.out_box[mine >= 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,6 +486,60 @@ class CellRunoff(_GridFile):
     cell: Int
     weight: Float
     flat: Int
+
+    def blocks(self, start: int, stop: int) -> Iterator[tuple[int, Float]]:
+        """Blocks of times, each with its first step and the values (time, cell).
+
+        Raises:
+            InputError: a value is missing, not finite, or negative beyond rounding, naming the reaches that need it.
+        """
+        every = np.concatenate([self.flat, self.out_box])
+        row, column = np.divmod(every, self.columns)
+        rows = slice(int(row.min()), int(row.max()) + 1)
+        columns = slice(int(column.min()), int(column.max()) + 1)
+        width = columns.stop - columns.start
+        inside = (row - rows.start) * width + column - columns.start
+        time_dim, lat_dim, lon_dim = self.dims
+        block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
+        for at in range(start, stop, block):
+            end = min(at + block, stop)
+            selection = {time_dim: slice(at, end), lat_dim: rows, lon_dim: columns}
+            box = self.values(selection, self.lowest).reshape(end - at, -1)
+            values = box[:, inside[: self.n_cells]]
+            if values.size and not (values.min() >= 0 and values.max() < MOST):
+                self._check(values, at)
+                values[values < 0] = 0.0
+            self._check_left_out(box[:, inside[self.n_cells :]], at)
+            yield at, values
+
+    def _check(self, values: Float, start: int) -> None:
+        """Name the reaches, not the cells: those are what the user knows."""
+        try:
+            time = self.time[start : start + len(values)]
+            refuse_bad(values, np.arange(self.n_cells), time, "", lowest=self.lowest)
+        except InputError:
+            reach = np.repeat(np.arange(len(self.reach_id)), np.diff(self.pointer))
+            refuse_bad(
+                values[:, self.cell],
+                self.reach_id[reach],
+                time,
+                self.source,
+                lowest=self.lowest,
+                expected=EXPECTED,
+            )
+            raise
+
+    def _check_left_out(self, values: Float, start: int) -> None:
+        none = absent(values)
+        if not values.size or (none is not None and none.all()):
+            return
+        there = np.ones(values.shape, bool) if none is None else ~none
+        when = text(self.time[start + int(there.any(axis=1).argmax())])
+        ids = self.reach_id[np.unique(self.out_reach[there.any(axis=0)])]
+        raise InputError(
+            f"{self.source} has no value at {text(self.time[0])} and one at {when} in boxes of the reaches "
+            f"{ids_text(ids)}; expected a box to have a value at all times, or at none (the sea)"
+        )
 
     @property
     def n_cells(self) -> int:
@@ -460,11 +560,8 @@ class CellRunoff(_GridFile):
         self.check_times(start, stop)
         cells = np.empty((stop - start, self.n_cells))
         if cells.size:
-            for at, values in self._cell_values(self.flat, start, stop):
+            for at, values in self.blocks(start, stop):
                 cells[at - start : at - start + len(values)] = values
-        if not np.isfinite(cells).all():
-            runoff = np.asarray(self.matrix @ cells.T).T
-            self.refuse_missing(runoff, np.arange(len(self.reach_id)), start)
         return cells
 
 
@@ -486,16 +583,22 @@ class GridRunoff(_GridFile):
             return runoff
         cells = self.select(positions).cells()
         matrix = cells.matrix
-        for at, values in self._cell_values(cells.flat, start, stop):
+        for at, values in cells.blocks(start, stop):
             runoff[at - start : at - start + len(values)] = np.asarray(matrix @ values.T).T
-        self.refuse_missing(runoff, positions, start)
         return runoff
 
     def select(self, reach_positions: ArrayLike) -> GridRunoff:
         """See `RunoffSource.select`."""
         at = _positions(reach_positions, len(self.reach_id))
+        out_reach, out_box = self.select_out(at)
         return replace(
-            self, reach_id=self.reach_id[at], index=self.index[at], weight=self.weight[at], area=self.area[at]
+            self,
+            reach_id=self.reach_id[at],
+            index=self.index[at],
+            weight=self.weight[at],
+            area=self.area[at],
+            out_reach=out_reach,
+            out_box=out_box,
         )
 
     def cells(self) -> CellRunoff:
@@ -512,6 +615,8 @@ class GridRunoff(_GridFile):
             reach_id=self.reach_id,
             columns=self.columns,
             lowest=self.lowest,
+            out_reach=self.out_reach,
+            out_box=self.out_box,
             pointer=np.append(0, np.cumsum(used.sum(axis=1))),
             cell=cell.astype(np.int64),
             weight=(self.weight * rate[:, None])[used],
@@ -552,18 +657,19 @@ def _open_grid(
             raise InputError(
                 f"{path}: is gridded, which needs the attributes lat and lon of the network; it has no {name}"
             )
-    with reading(path, "NetCDF or Zarr"):
-        first = array.transpose(*dims).isel({dims[0]: 0}).values
-    index, weight = regular_grid_weights(
+    index, covered = covers(
         coordinates[0],
         coordinates[1],
         np.asarray(network.attributes["lat"], dtype=np.float64),
         np.asarray(network.attributes["lon"], dtype=np.float64),
         cell=None if cell is None else (cell, cell),
-        valid=np.isfinite(first) & (np.abs(first) < FILL),
         reach_id=network.reach_id,
         source=str(path),
     )
+    valid = _has_values(array.transpose(*dims), dims[0], path)
+    out_reach, place = np.nonzero((covered > 0) & ~valid.ravel()[index])
+    out_box = index[out_reach, place]
+    index, weight = shares(index, covered, valid, network.reach_id, str(path))
     factor = unit.to_rate(step)
     return GridRunoff(
         path=path.absolute(),
@@ -578,7 +684,21 @@ def _open_grid(
         factor=factor,
         area=area,
         lowest=-TINY_DEPTH / (factor * step),
+        out_reach=out_reach,
+        out_box=out_box,
     )
+
+
+def _has_values(array: xr.DataArray, time_dim: str, path: Path) -> NDArray[np.bool_]:
+    """(row, column) whether a box has a value at the first, second, middle or last time.
+
+    One that has none is taken for sea and left out; that it has none at any other time is checked as those are read.
+    """
+    steps = array.sizes[time_dim]
+    some = sorted({0, min(1, steps - 1), steps // 2, steps - 1})
+    values = numbers_of(array.isel({time_dim: some}), path)
+    none = absent(values)
+    return np.ones(values.shape[1:], bool) if none is None else np.asarray(~none.all(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -610,12 +730,6 @@ def _open_table(path: Path, network: RiverNetwork) -> TableRunoff:
     series = read_series(path, "runoff")
     column = match_ids(network.reach_id, series.reach_id, path, "runoff")
     values = series.values[:, column]
-    bad = np.isnan(values)
-    if bad.any():
-        raise InputError(
-            f"{path}: has no runoff for the reaches {ids_text(network.reach_id[bad.any(axis=0)])}, first at "
-            f"{text(series.time[int(bad.any(axis=1).argmax())])}; expected a value for every reach and time"
-        )
-    if not math.isfinite(float(np.abs(values).sum())):
-        raise InputError(f"{path}: holds a runoff that is not finite; expected numbers in m3/s")
+    lowest = _lowest(network, 1.0, series.step, is_depth=False)
+    refuse_bad(values, network.reach_id, series.time, f"{path}: runoff", lowest=lowest, expected=EXPECTED)
     return TableRunoff(path.absolute(), series.time, series.step, network.reach_id, values)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import missing, optional_ids, texts
+from rivergrad.io.missing import absent, exact_integers, without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, require
 from rivergrad.io.times import TimeArray, parse_dates, regular_step, seconds, step_text, text
 from rivergrad.io.units import discharge_factor
@@ -24,6 +25,8 @@ _WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*(.+?)\s*[\])]\s*$")
 @dataclass(frozen=True, eq=False)
 class Series:
     """Series by label: `values` (time, label) in m3/s with NaN where a row is absent or empty.
+
+    Numbers that mean "no value" (see `rivergrad.io.missing`) are there as in the file.
 
     `reach_id` is -1 where a label came without. Of the further columns that were asked for and are there,
     `per_label` has (label,) and `per_value` (time, label), with the unit of the header or None; NaN where empty.
@@ -44,7 +47,6 @@ def read_series(
     *,
     per_label: Sequence[str] = (),
     per_value: Sequence[str] = (),
-    missing_values: Sequence[float] = (),
 ) -> Series:
     """Read a table of series in m3/s; a column headed `discharge [ft3/s]` is converted.
 
@@ -56,7 +58,6 @@ def read_series(
         per_label: further columns of a long table with one number a label; with `lat` and `lon` among them and in
             the table, labels need no reach id.
         per_value: further columns of a long table with a number a row.
-        missing_values: numbers that mean "no value", in the file's own unit.
 
     Raises:
         InputError: a missing column, a text that is no date, an axis that is no regular one, or two values
@@ -71,8 +72,8 @@ def read_series(
     time = _times(table["time"], path)
     named = {match.group(1): str(one) for one in table.columns if (match := _WITH_UNIT.match(str(one)))}
     if value in table.columns or value in named or "reach_id" in table.columns:
-        return _long(table, time, value, named, per_label, per_value, missing_values, path)
-    return _wide(table, time, missing_values, path)
+        return _long(table, time, value, named, per_label, per_value, path)
+    return _wide(table, time, path)
 
 
 def _times(column: pd.Series[Any], path: Path) -> TimeArray:
@@ -88,7 +89,6 @@ def _long(
     named: Mapping[str, str],
     per_label: Sequence[str],
     per_value: Sequence[str],
-    missing_values: Sequence[float],
     path: Path,
 ) -> Series:
     """`named`: the columns that have a unit in their header, by their names without it."""
@@ -122,9 +122,9 @@ def _long(
         at, gauge = divmod(int(twice.argmax()), len(labels))
         raise InputError(f"{path}: has two values for '{labels[gauge]}' at {text(axis[at])}; expected one")
 
-    def spread(column: str) -> NDArray[np.float64]:
+    def spread(column: str, factor: float = 1.0) -> NDArray[np.float64]:
         values = np.full((len(axis), len(labels)), np.nan)
-        values[slot, which] = _flows(table, column, missing_values, path)
+        values[slot, which] = _converted(number_column(table, column, path), factor)
         return values
 
     further: dict[str, tuple[NDArray[np.float64], str | None]] = {}
@@ -138,7 +138,7 @@ def _long(
         reach[first],
         axis,
         step,
-        spread(name) * factor,
+        spread(name, factor),
         {one: _one_each(table, one, labels, which, path) for one in per_label if one in table.columns},
         further,
     )
@@ -153,7 +153,7 @@ def _one_each(
     table: pd.DataFrame, name: str, labels: NDArray[np.str_], which: NDArray[np.int64], path: Path
 ) -> NDArray[np.float64]:
     """(label,) the one number that a column has for each label, NaN where all its cells are empty."""
-    values = number_column(table, name, path)
+    values = without_absent(number_column(table, name, path))
     there = ~np.isnan(values)
     least, most = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
     np.minimum.at(least, which[there], values[there])
@@ -163,35 +163,35 @@ def _one_each(
         raise InputError(
             f"{path}: gauge '{labels[at]}' has the {name} {least[at]:g} and {most[at]:g}; expected one"
         )
-    return np.where(np.isinf(least), np.nan, least)
+    return np.where(np.bincount(which[there], minlength=len(labels)) > 0, least, np.nan)
 
 
-def _flows(
-    table: pd.DataFrame, column: str, missing_values: Sequence[float], path: Path
-) -> NDArray[np.float64]:
-    values = number_column(table, column, path)
-    return np.where(np.isin(values, missing_values), np.nan, values)
+def _converted(values: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Values in m3/s; what means that there is none stays as it is in the file, so that it is known for it."""
+    if factor == 1.0:
+        return values
+    none = absent(values)
+    return values * factor if none is None else np.where(none, values, values * factor)
 
 
-def _wide(table: pd.DataFrame, time: TimeArray, missing_values: Sequence[float], path: Path) -> Series:
+def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
     headers = [str(one) for one in table.columns if one != "time"]
-    reach = []
-    for header in headers:
-        if not re.fullmatch(r"\d+", header.strip()):
+    reach, bad = exact_integers(np.array(headers, dtype=object))
+    for header, is_bad in zip(headers, bad, strict=True):
+        if is_bad or not re.fullmatch(r"[0-9]+", header.strip()):
             raise InputError(
                 f"{path}: column '{header}' is no reach id; expected the columns time, gauge, reach_id, "
                 "discharge, or time and a column of m3/s a reach id"
             )
-        reach.append(int(header))
-    if not reach:
+    if not headers:
         raise InputError(f"{path}: has a column time only; expected a column of m3/s a reach id")
     axis, slot, step = _regular(time, path)
     if len(np.unique(slot)) < len(slot):
         at = int((np.bincount(slot) > 1).argmax())
         raise InputError(f"{path}: has two rows for {text(axis[at])}; expected one")
-    values = np.full((len(axis), len(reach)), np.nan)
-    values[slot] = np.stack([_flows(table, header, missing_values, path) for header in headers], axis=1)
-    return Series(texts(headers), np.array(reach, dtype=np.int64), axis, step, values)
+    values = np.full((len(axis), len(headers)), np.nan)
+    values[slot] = np.stack([number_column(table, header, path) for header in headers], axis=1)
+    return Series(texts(headers), reach, axis, step, values)
 
 
 def _regular(time: TimeArray, path: Path) -> tuple[TimeArray, NDArray[np.int64], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,31 +16,54 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text, shortened
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.datasets import kind_of, missing, reading
+from rivergrad.io.missing import exact_integers, plain_text, text_numbers
 
 # Floats as they were written: the default of pandas before 3.1 may be off by the last digit.
 _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 _EXACT: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
-
-SENTINEL = -9999.0  # the one value that always means "missing"; 0 may be a value
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
     """Read a CSV (also gzipped) or a Parquet file; `options` go to `pandas.read_csv`.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
+        InputError: there is no such file, it cannot be read, or it has a column twice or rows longer than its header.
     """
     kind = kind_of(path)
     if kind == "parquet":
         with reading(path, "Parquet"):
             # geometries (bytes) and other nested columns are never wanted, and may be most of the file
             schema = pq.read_schema(path)
+            _refuse_twice(schema.names, path)
             names = [field.name for field in schema if not _is_bytes(str(field.type))]
             return pd.read_parquet(path, columns=names)
     if kind == "csv":
         with reading(path, "CSV"):
-            return pd.read_csv(path, **_EXACT, **options)
+            if "header" not in options:
+                _refuse_twice(_header(path), path)
+            table = pd.read_csv(path, **_EXACT, **options)
+            if not isinstance(table.index, pd.RangeIndex):
+                # pandas takes the first cells for names of rows, and every column for its neighbour
+                raise InputError(
+                    f"{path}: has rows of more cells than the {table.shape[1]} names in its header; "
+                    "expected as many"
+                )
+            return table
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
+
+
+def _header(path: Path) -> list[str]:
+    """The header of a CSV as it stands: pandas would turn the second `k` into `k.1`."""
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return [str(one).strip() for one in first.iloc[0]] if len(first) else []
+
+
+def _refuse_twice(names: Sequence[str], path: Path) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1 and name]
+    if twice:
+        raise InputError(
+            f"{path}: the columns {ids_text(twice)} appear more than once; expected each name once"
+        )
 
 
 def column_names(path: Path) -> list[str]:
@@ -68,37 +92,45 @@ def require(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
 def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     """A column of ids as int64; empty cells and anything that is not an integer are an InputError."""
     column = table[name]
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
-        return column.to_numpy(dtype=np.int64)
     empty = column.isna().to_numpy()
     if empty.any():
         hint = "; an outlet has the downstream_id -1 (or --outlets empty)" if name == "downstream_id" else ""
         raise InputError(f"{path}: column '{name}' is empty in row {int(empty.argmax()) + 1}{hint}")
-    if column.dtype.kind in "iu":  # of pandas' own, which may hold empty cells
-        return column.to_numpy(dtype=np.int64)
-    numbers = column.to_numpy()
-    if numbers.dtype.kind != "f":
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~(np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) <= 2.0**53))
+    ids, bad = exact_integers(column.to_numpy())
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
-            f"{path}: column '{name}' holds '{shortened(column.iloc[at])}' in row {at + 1}; expected an integer"
+            f"{path}: column '{name}' holds '{shortened(column.iloc[at])}' in row {at + 1}; expected an integer, "
+            "exact in its type and below 2^63"
         )
-    return numbers.astype(np.int64)
+    return ids
 
 
-def number_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.float64]:
-    """A column of numbers as float64, empty cells NaN; a text that is no number is an InputError."""
+def number_column(
+    table: pd.DataFrame, name: str, path: Path, *, truth_values: bool = False
+) -> NDArray[np.float64]:
+    """A column of numbers as float64, NaN for empty cells and texts such as NA.
+
+    Args:
+        table, name, path: the column, and the file for messages.
+        truth_values: whether true and false are 1 and 0.
+
+    Raises:
+        InputError: a text that is no number, dates, or truth values where they are none.
+    """
     column = table[name]
-    if column.dtype.kind in "iufb":
-        return column.to_numpy(dtype=np.float64)
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.isnan(numbers) & column.notna().to_numpy()
+    kind = column.dtype.kind
+    if kind in "iuf" or (kind == "b" and truth_values):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if kind in "bMm":
+        what = "truth values" if kind == "b" else "dates" if kind == "M" else "durations"
+        raise InputError(f"{path}: column '{name}' holds {what}; expected numbers")
+    numbers, bad = text_numbers(column.where(column.notna(), "").tolist())
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
-            f"{path}: column '{name}' holds '{shortened(column.iloc[at])}' in row {at + 1}; expected a number"
+            f"{path}: column '{name}' holds '{shortened(plain_text(column.iloc[at]))}' in row {at + 1}; "
+            "expected a number"
         )
     return numbers
 

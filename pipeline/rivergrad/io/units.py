@@ -170,6 +170,17 @@ TEMPERATURES = {
 OTHERS = {"w m-2": 1.0, "w/m2": 1.0, "j m-2 s-1": 1.0, "pa": 1.0, "hpa": 100.0, "kpa": 1000.0, "%": 0.01}
 
 
+def is_temperature(text: str) -> bool:
+    """Whether a unit is one of temperature."""
+    return text.strip().lower() in TEMPERATURES
+
+
+def is_depth(text: str) -> bool:
+    """Whether a unit is one of water as a depth, by time or by step."""
+    parsed = parse_unit(text)
+    return parsed is not None and _KINDS.get(parsed[1], ("", 0.0))[0] in ("depth", "depth rate")
+
+
 def forcing_unit(text: str, step: float, source: str, variable: str) -> tuple[float, float]:
     """Factor and offset from a file's numbers to what runoff models take: mm per step, °C, and SI for all else.
 

@@ -19,7 +19,12 @@ SUFFIX = ".safetensors"
 
 
 def write_weights(path: Path, tensors: Mapping[str, NDArray[Any]], description: Mapping[str, Any]) -> None:
-    """Write named arrays to `path` (.safetensors) and what they are of beside it (.json), each whole or not at all."""
+    """Write named arrays to `path` (.safetensors) and what they are of beside it (.json), each whole or not at all.
+
+    Raises:
+        InputError: a weight that is not finite.
+    """
+    _refuse_not_finite(path, tensors)
     with atomic_path(path) as temporary:
         save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, str(temporary))
     with atomic_path(path.with_suffix(".json")) as temporary:
@@ -30,7 +35,7 @@ def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """What `write_weights` wrote.
 
     Raises:
-        InputError: a file that is not there or damaged.
+        InputError: a file that is not there or damaged, or a weight that is not finite.
     """
     beside = path.with_suffix(".json")
     for one in (path, beside):
@@ -47,4 +52,11 @@ def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         ) from error
     if not isinstance(description, dict):
         raise InputError(f"{beside}: holds a {type(description).__name__}; expected an object")
+    _refuse_not_finite(path, tensors)
     return tensors, description
+
+
+def _refuse_not_finite(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    for name, values in tensors.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(f"{path}: the weights '{name}' are not finite; expected finite numbers")

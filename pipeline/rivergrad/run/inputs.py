@@ -122,7 +122,10 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 network,
                 variable=config.observations.variable,
                 placement=PlacementSettings(**dict(config.gauges.placement)),
+                negative=config.gauges.negative,
             )
+            if observations.remark:
+                log.warning("observations %s: %s", observations.path, observations.remark)
         else:
             folder = run_dir / "twin"
             if not (folder / "observations.nc").exists():

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rivercut.errors import InputError, ids_text
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
-from rivergrad.io.datasets import Variable, write_dataset
+from rivergrad.io.datasets import Variable, integer_ids, write_dataset
+from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
 
 Float = NDArray[np.float64]
@@ -189,7 +190,7 @@ def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
         if "reach_id" not in data.variables or data["reach_id"].ndim != 1:
             raise InputError(f"{path} has no reach_id: expected one value a reach")
         (dim,) = data["reach_id"].dims
-        ids = data["reach_id"].to_numpy().astype(np.int64)
+        ids = integer_ids(data["reach_id"].to_numpy(), path, "reach_id")
         if ids.size == 0:
             raise InputError(f"{path} holds no reaches")
         by_id = np.argsort(ids, kind="stable")
@@ -232,7 +233,7 @@ def read_hydrographs(path: Path) -> Hydrographs:
         return Hydrographs(
             time=data["time"].to_numpy().astype("datetime64[ns]"),
             gauge=tuple(str(name) for name in data["gauge"].to_numpy()),
-            reach_id=data["reach_id"].to_numpy().astype(np.int64),
+            reach_id=integer_ids(data["reach_id"].to_numpy(), path, "reach_id"),
             held_out=data["held_out"].to_numpy().astype(bool),
             discharge={
                 name: data[name].transpose("time", "gauge").to_numpy().astype(np.float64)
@@ -323,8 +324,15 @@ def write_hydrographs(
     Args:
         time: (time,) start of each step; gauge: (gauge,) names; reach_id, held_out: (gauge,).
         discharge: `observed` and METHODS, each (time, gauge) in m³/s, NaN where missing.
+
+    Raises:
+        InputError: discharge that is infinite.
     """
     attributes = {"units": "m3 s-1", "standard_name": "water_volume_transport_in_river_channel"}
+    with np.errstate(over="ignore"):
+        series = {name: np.asarray(values, np.float32) for name, values in discharge.items()}
+    for name, values in series.items():
+        refuse_not_finite(values, reach_id, time, f"{path}: {name}", missing=True)
     write_dataset(
         path,
         {
@@ -332,10 +340,7 @@ def write_hydrographs(
             "gauge": Variable(("gauge",), np.asarray(gauge, np.str_), {"cf_role": "timeseries_id"}),
             "reach_id": Variable(("gauge",), reach_id, {"long_name": "reach id"}),
             "held_out": Variable(("gauge",), held_out.astype(np.int8), {"long_name": "held out"}),
-            **{
-                name: Variable(("time", "gauge"), np.asarray(values, np.float32), attributes)
-                for name, values in discharge.items()
-            },
+            **{name: Variable(("time", "gauge"), values, attributes) for name, values in series.items()},
         },
         {"Conventions": "CF-1.11", "featureType": "timeSeries"},
     )
