@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from rivercut.errors import InputError, ids_text, shortened
+from rivercut.errors import InputError, ids_text, shortened, value_text
 
-__all__ = ["InputError", "ids_text", "os_error_text", "shortened"]
+__all__ = ["InputError", "ids_text", "os_error_text", "shortened", "value_text"]
 
 
 def os_error_text(error: OSError) -> str:

@@ -104,7 +104,7 @@ def apply(
     try:
         values = transferred(run, rivers)
     except InputError as error:
-        raise InputError(f"{network}: {error}") from None
+        raise error.at(network) from None
     trend = " and ".join(feature["name"] for feature in model["features"])
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"
     alone = "; deviations of single reaches stay behind" if model["kind"] == "hybrid" else ""

@@ -107,9 +107,9 @@ def route(
     try:
         step = parse_duration(routing_step)
     except InputError as error:
-        raise InputError(f"--routing-step: {error}") from None
+        raise error.at(key="--routing-step") from None
     if step <= 0:
-        raise InputError(f"--routing-step: found {routing_step}; expected a duration longer than 0s")
+        raise InputError(f"found {routing_step}; expected a duration longer than 0s", key="--routing-step")
     if output.suffix not in (".nc", ".zarr"):
         raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
 

@@ -72,7 +72,8 @@ def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
     for key, wanted in (("dashboard", options.dashboard), ("performance_report", options.report is not None)):
         if wanted and find_spec("bokeh") is None:
             raise InputError(
-                f"compute.{key}: needs the package bokeh; expected it (pip install 'rivergrad[dashboard]')"
+                "needs the package bokeh; expected it (pip install 'rivergrad[dashboard]')",
+                key=f"compute.{key}",
             )
     settings = dask_settings(options)
     kind = import_module(f"rivergrad.cluster.clusters.{options.kind}")
@@ -106,8 +107,10 @@ def _wait_for(client: Any, started: Started, options: ClusterOptions) -> None:
         if problem is not None:
             where = "" if options.logs is None else f" and the logs in {options.logs}"
             raise ClusterError(
-                f"compute.kind {options.kind}: {problem}; expected {started.workers} workers that reach "
-                f"{client.scheduler.address} (see compute.interface, compute.wait{where})"
+                f"{problem}; expected {started.workers} workers that reach "
+                f"{client.scheduler.address} (see compute.interface, compute.wait{where})",
+                key="compute.kind",
+                found=options.kind,
             )
         time.sleep(LOOK_SECONDS)
 

@@ -293,7 +293,7 @@ class DaskExecutor:
             time.sleep(0.2)
             present = set(self._watch.workers()) - set(hung)
         if not present:
-            raise ClusterError(f"no worker is left, and none came in {waited:.0f} s; {AGAIN}")
+            raise ClusterError(f"no worker is left, and none came in {waited:.0f} s", advice=AGAIN)
         said = None
         if len(present) < len(self._workers):
             said = f"going on with {len(present)} of {len(self._workers)} workers"
@@ -327,7 +327,7 @@ def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say:
                 if restarts == 0:
                     raise
                 raise WorkerLostError(f"{error} (restarted {restarts} times: compute.restarts)") from None
-            said = str(error).partition(";")[0]
+            said = error.what
         say(f"{said}: setting up again to go on from the last checkpoint ({lost} of {restarts} restarts)")
     raise AssertionError
 
@@ -358,5 +358,5 @@ def _opened(stack: ExitStack, options: ClusterOptions) -> tuple[Any, Started]:
         except WorkerLostError as error:
             if lost > options.restarts:
                 raise
-            log.warning("%s: starting again", str(error).partition(";")[0])
+            log.warning("%s: starting again", error.what)
     raise AssertionError

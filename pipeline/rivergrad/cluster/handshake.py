@@ -42,7 +42,7 @@ def check_versions(client: Any, patience: float = PATIENCE) -> None:
     def ask(function: Callable[..., str], *args: str) -> Iterable[tuple[str, Any]]:
         found = watch.patiently(lambda: client.run(function, *args, on_error="return"), list(watch.workers()))
         if any(isinstance(answer, OSError) for answer in found.values()):  # a broken connection
-            raise WorkerLostError(f"a worker ended while it started (out of memory, or killed); {AGAIN}")
+            raise WorkerLostError("a worker ended while it started (out of memory, or killed)", advice=AGAIN)
         return sorted(found.items())
 
     for address, found in ask(version, "rivergrad"):

@@ -99,11 +99,14 @@ class Watch:
         present = set(self.workers())
         gone = [address for address in needed if address not in present]
         if gone:
-            raise WorkerLostError(f"{len(gone)} of {self._of(needed)} ended unexpectedly ({_WHY}); {AGAIN}")
+            raise WorkerLostError(
+                f"{len(gone)} of {self._of(needed)} ended unexpectedly ({_WHY})", advice=AGAIN
+            )
         silent = [address for address in needed if address in hung]
         if silent:
             raise WorkerLostError(
-                f"{len(silent)} of {self._of(needed)} gave no sign of life for {self.patience:g} s; {AGAIN}"
+                f"{len(silent)} of {self._of(needed)} gave no sign of life for {self.patience:g} s",
+                advice=AGAIN,
             )
 
     def _of(self, needed: Iterable[str]) -> str:
@@ -139,7 +142,9 @@ class Watch:
             return outcome[0]
         error = failure[0]
         if isinstance(error, KilledWorker):
-            raise WorkerLostError(f"1 of {self._of(needed)} ended unexpectedly ({_WHY}); {AGAIN}") from None
+            raise WorkerLostError(
+                f"1 of {self._of(needed)} ended unexpectedly ({_WHY})", advice=AGAIN
+            ) from None
         if isinstance(
             error, FutureCancelledError
         ):  # all tasks are, when the connection to the scheduler breaks
@@ -159,7 +164,9 @@ class Watch:
 
     def scheduler_lost(self) -> SchedulerLostError:
         """The error to raise when the scheduler does not answer."""
-        return SchedulerLostError(f"the scheduler of the workers is lost (killed, or out of reach); {AGAIN}")
+        return SchedulerLostError(
+            "the scheduler of the workers is lost (killed, or out of reach)", advice=AGAIN
+        )
 
 
 def processor_seconds(dask_worker: Any) -> float:

@@ -22,7 +22,7 @@ def address_of(interface: str) -> str:
     if not found.get(interface):
         known = ", ".join(sorted(name for name, addresses in found.items() if addresses))
         raise InputError(
-            f"compute.interface: found {interface!r}; expected one with an IPv4 address: {known}"
+            f"found {interface!r}; expected one with an IPv4 address: {known}", key="compute.interface"
         )
     return found[interface][0]
 
@@ -38,5 +38,5 @@ def check_port(key: str, port: int, host: str) -> None:
         except OSError as error:
             what = (error.strerror or str(error)).lower()
             raise InputError(
-                f"{key}: port {port} of {host}: {what}; expected a free port, or 0 for any free one"
+                f"port {port} of {host}: {what}; expected a free port, or 0 for any free one", key=key
             ) from None

@@ -147,8 +147,9 @@ def world() -> World:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            f"compute.kind: mpi needs mpi4py and an MPI library ({error}); expected them "
-            "(pip install 'rivergrad[mpi]', or mpi4py built for this machine's MPI)"
+            f"mpi needs mpi4py and an MPI library ({error}); expected them "
+            "(pip install 'rivergrad[mpi]', or mpi4py built for this machine's MPI)",
+            key="compute.kind",
         ) from None
     return World(MPI.COMM_WORLD)
 
@@ -182,8 +183,9 @@ def leading(kind: str) -> Iterator[bool]:
             return
         if size > 1:
             raise InputError(
-                f"compute.kind: found {kind} in {size} MPI ranks, which would all do the same; expected kind mpi "
-                "(--set compute.profile=configs/mpi.yaml), or a single process"
+                f"found {kind} in {size} MPI ranks, which would all do the same; expected kind mpi "
+                "(--set compute.profile=configs/mpi.yaml), or a single process",
+                key="compute.kind",
             )
         yield True
         return

@@ -31,8 +31,9 @@ def make_security(tls: Tls | None) -> Any:
             return Security.temporary()
         except ImportError:
             raise InputError(
-                "compute.tls: temporary certificates need the package cryptography; expected it "
-                "(pip install 'rivergrad[tls]'), or certificates in ca, cert and key"
+                "temporary certificates need the package cryptography; expected it "
+                "(pip install 'rivergrad[tls]'), or certificates in ca, cert and key",
+                key="compute.tls",
             ) from None
     for name in ("ca", "cert", "key"):
         path = getattr(tls, name)
@@ -47,7 +48,8 @@ def make_security(tls: Tls | None) -> Any:
     mode = tls.key.stat().st_mode & 0o777
     if mode & 0o077:
         raise InputError(
-            f"compute.tls.key: {tls.key} has mode {mode:04o}, which others may use; expected 0600 (chmod 600)"
+            f"{tls.key} has mode {mode:04o}, which others may use; expected 0600 (chmod 600)",
+            key="compute.tls.key",
         )
     ca, cert, key = str(tls.ca.absolute()), str(tls.cert.absolute()), str(tls.key.absolute())
     security = Security(
@@ -69,10 +71,11 @@ def make_security(tls: Tls | None) -> Any:
         )
     except ssl.SSLCertVerificationError as error:
         raise InputError(
-            f"compute.tls.cert: {tls.cert}: {error.verify_message}; expected one in its time, signed by {tls.ca}"
+            f"{tls.cert}: {error.verify_message}; expected one in its time, signed by {tls.ca}",
+            key="compute.tls.cert",
         ) from None
     except OSError as error:  # ssl.SSLError is one
-        raise InputError(f"compute.tls: {error}; expected PEM files that belong together") from None
+        raise InputError(f"{error}; expected PEM files that belong together", key="compute.tls") from None
     return security
 
 

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from rivergrad.config.documents import read_document, read_value, write_document
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, shortened, value_text
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
 REMOVED = {"compute": {"ucx"}}
@@ -30,7 +30,6 @@ _EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
-_BEGINS = re.compile(r"([a-z_]+)((?:\.[a-z_]+)*)([: ])")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -62,7 +61,9 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         _make_way(data)
     for override in overrides:
         _apply(data, override)
-    sources = {override.partition("=")[0].strip(): f"--set {override}" for override in overrides}
+    sources = {
+        override.partition("=")[0].strip(): f"--set {shortened(override, 100)}" for override in overrides
+    }
     data = _expand(data, str(path), _project_root(path))
     compute = data.get("compute")
     if isinstance(compute, dict) and isinstance(compute.get("profile"), str):
@@ -70,7 +71,7 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     try:
         return Workflow.model_validate(data)
     except ValidationError as error:
-        raise InputError(_message(error, Workflow, str(path), sources)) from None
+        raise _mistake(error, Workflow, str(path), sources) from None
 
 
 def _belongs_to_a_run(path: Path) -> bool:
@@ -88,24 +89,21 @@ def _drop_removed(data: dict[str, Any]) -> None:
 
 @contextmanager
 def naming(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Iterator[None]:
-    """Errors about a key that show only while a workflow is carried out name its file too, or the `--set` of the key.
+    """Errors about a key that show only while a workflow runs name its file too, or the `--set` of the key.
 
     **Arguments:** as for `load_workflow`.
 
-    **Raises:** `InputError` in place of one that begins with a key of the workflow; any other one as it is.
+    **Raises:** `InputError` with the file, for one about a key of the workflow; any other one as it is.
     """
     try:
         yield
     except InputError as error:
-        text = str(error)
-        begins = _BEGINS.match(text)
-        section, below, end = ("", "", "") if begins is None else begins.groups()
-        if section not in Workflow.model_fields or not (below or end == ":"):
+        key = error.key
+        if key is None or error.where is not None or key.partition(".")[0] not in Workflow.model_fields:
             raise
-        key = section + below
         names = {override: override.partition("=")[0].strip() for override in reversed(overrides)}
         said = next((one for one, name in names.items() if _within(key, name) or _within(name, key)), None)
-        raise InputError(f"{path if said is None else f'--set {said}'}: {text}") from error
+        raise error.at(path if said is None else f"--set {shortened(said, 100)}") from error
 
 
 def dump_resolved(workflow: Workflow) -> str:
@@ -116,7 +114,7 @@ def dump_resolved(workflow: Workflow) -> str:
     data = workflow.model_dump(mode="json")
     for key, value in _texts(data):
         if _VARIABLE.search(value):
-            raise InputError(f"{key}: found {value!r}; expected a text without ${{...}}")
+            raise InputError(key=key, found=value, expected="a text without ${...}")
     return write_document(data)
 
 
@@ -135,7 +133,9 @@ def require_files(workflow: Workflow, source: str) -> None:
     if missing:
         key, path = missing[0]
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise InputError(f"{source}: {key}: {path} is not there{more}; expected it, or set {DATA_VARIABLE}")
+        raise InputError(
+            f"{path} is not there{more}; expected it, or set {DATA_VARIABLE}", where=source, key=key
+        )
 
 
 def _project_root(path: Path) -> Path:
@@ -157,18 +157,21 @@ def _apply(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
-        raise InputError(f"--set {override}: expected key=value, such as estimate.steps=50")
+        raise InputError(
+            "expected key=value, such as estimate.steps=50", where=f"--set {shortened(override, 100)}"
+        )
     try:
         value = read_value(text)
     except InputError as error:
-        raise InputError(f"--set {override}: {error}") from None
+        raise error.at(f"--set {shortened(override, 100)}") from None
     for depth, name in enumerate(names[:-1]):
         below = data.get(name)
         if below is None:
             below = data[name] = {}
         if not isinstance(below, dict):
             raise InputError(
-                f"--set {override}: {'.'.join(names[: depth + 1])} is {below!r}; expected a section with keys"
+                f"{'.'.join(names[: depth + 1])} is {value_text(below)}; expected a section with keys",
+                where=f"--set {shortened(override, 100)}",
             )
         data = below
     data[names[-1]] = value
@@ -193,7 +196,7 @@ def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
             return str(root.parent / "shared" / "data")
         if value is None:
             raise InputError(
-                f"{source}: {key}: the environment variable {name} is not set; expected it to be"
+                f"the environment variable {name} is not set; expected it to be", where=source, key=key
             )
         return value
 
@@ -205,17 +208,19 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
     path = Path(compute["profile"])
     if not path.is_file():
         raise InputError(
-            f"{source}: compute.profile: {path} is not a file; expected a profile such as configs/local.yaml"
+            f"{path} is not a file; expected a profile such as configs/local.yaml",
+            where=source,
+            key="compute.profile",
         )
     profile = _expand(read_document(path), str(path), Path.cwd())
     if "profile" in profile:
         raise InputError(
-            f"{path}: profile: a profile cannot refer to another one; expected the keys of compute"
+            "a profile cannot refer to another one; expected the keys of compute", where=path, key="profile"
         )
     try:
         checked = ComputeSection.model_validate(profile)
     except ValidationError as error:
-        raise InputError(_message(error, ComputeSection, str(path), {})) from None
+        raise _mistake(error, ComputeSection, str(path), {}) from None
     profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)
     return _merged(profile, {key: value for key, value in compute.items() if key != "profile"})
 
@@ -240,20 +245,25 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _message(error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]) -> str:
-    """One line on the first mistake, and how many more there are; unknown keys first, they explain others."""
+def _mistake(
+    error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]
+) -> InputError:
+    """The first mistake, and how many more there are; unknown keys first, they explain others."""
     mistakes = sorted(
         error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden"
     )
     first = mistakes[0]
     key = _key(first["loc"])
-    where = next((text for name, text in sources.items() if _within(key, name) or _within(name, key)), None)
-    if where is None:
-        where = f"{source}: {key}" if key else source
-    elif where.partition("=")[0] != f"--set {key}":
-        where = f"{where}: {key}"
+    where = next((text for name, text in sources.items() if _within(key, name) or _within(name, key)), source)
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    return f"{where}: {_describe(first, key, model)}{more}"
+    found = _described(first, key, model)
+    return InputError(
+        found.what and found.what + more,
+        where=where,
+        key=key or None,
+        found=found.found,
+        expected=found.expected and found.expected + more,
+    )
 
 
 def _within(key: str, section: str) -> bool:
@@ -272,15 +282,17 @@ def _key(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _describe(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> str:
+def _described(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> InputError:
+    """What is wrong with a value: in words, or what was found and what was expected."""
     kind, message, found = mistake["type"], mistake["msg"], mistake["input"]
     if kind == "extra_forbidden":
         nearest = nearest_key(key, model)
-        return f"unknown key; did you mean {nearest}?" if nearest else "unknown key"
+        return InputError(f"unknown key; did you mean {nearest}?" if nearest else "unknown key")
     if kind == "missing":
-        return f"missing; expected {description(key, model) or 'a value'}"
+        return InputError(f"missing; expected {description(key, model) or 'a value'}")
     if kind == "value_error":
-        return message.removeprefix("Value error, ")
+        said = mistake["ctx"]["error"]
+        return InputError(str(said))
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         message = "a section with keys"
     elif kind == "string_pattern_mismatch":
@@ -288,12 +300,7 @@ def _describe(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> str:
     expected = _EXPECTED.get(kind) or message.removeprefix("Input should be ")
     if expected.startswith(("greater", "less")):
         expected = f"a value {expected}"
-    return f"found {_brief(found)}; expected {expected}"
-
-
-def _brief(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return InputError(found=found, expected=expected)
 
 
 def nearest_key(key: str, model: type[BaseModel] = Workflow) -> str | None:

@@ -33,8 +33,9 @@ def draw_basins(basin: Int, held_out: Bool, wanted: int, seed: int) -> Bool:
     basins = np.unique(basin[~held_out])
     if wanted > held.sum() and basins.size < 2:
         raise InputError(
-            f"gauges.holdout_by: found basin, and all {basin.size} gauges in one basin; expected gauges in two "
-            "basins or more, or gauge"
+            f"found basin, and all {basin.size} gauges in one basin; expected gauges in two "
+            "basins or more, or gauge",
+            key="gauges.holdout_by",
         )
     left = basins.size
     for one in np.random.default_rng([seed, 102]).permutation(basins):
@@ -69,7 +70,8 @@ def deal_folds(group: Int, held_out: Bool, folds: int, seed: int, what: str = "g
     groups, member = np.unique(group[~held_out], return_inverse=True)
     if groups.size < folds:
         raise InputError(
-            f"gauges.folds: found {folds} folds and {groups.size} {what} to deal out; expected at most as many folds"
+            f"found {folds} folds and {groups.size} {what} to deal out; expected at most as many folds",
+            key="gauges.folds",
         )
     size = np.bincount(member)
     drawn = np.random.default_rng([seed, 103]).permutation(groups.size)

@@ -52,7 +52,9 @@ class Features:
             values = _column(attributes, name)
             positive = values[values > 0]
             if positive.size < 2 or positive.min() == positive.max():
-                raise InputError(f"parameters.trend: attribute {name} has no two different positive values")
+                raise InputError(
+                    f"attribute {name} has no two different positive values", key="parameters.trend"
+                )
             floor = float(positive.min())
             logs = _logs(values, floor)
             found.append(Feature(name, floor, float(np.nanmean(logs)), float(np.nanstd(logs))))
@@ -93,7 +95,7 @@ def log_features(attributes: Mapping[str, NDArray[np.generic]], names: tuple[str
 def _column(attributes: Mapping[str, NDArray[np.generic]], name: str) -> Float:
     if name not in attributes:
         known = ", ".join(attributes) or "none"
-        raise InputError(f"parameters.trend: the network has no attribute {name}; it has {known}")
+        raise InputError(f"the network has no attribute {name}; it has {known}", key="parameters.trend")
     values = np.asarray(attributes[name], dtype=np.float64)
     return np.where(np.isfinite(values), values, np.nan)  # an infinite value is no value
 

@@ -145,7 +145,9 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             )
     held = held | named_holdout(config, observations.gauge)
     if held.all():
-        raise InputError(f"gauges: all {held.size} gauges are held out; expected at least one to train on")
+        raise InputError(
+            f"all {held.size} gauges are held out; expected at least one to train on", key="gauges"
+        )
     ratio = step_ratio(runoff.step, config.time.routing_step)
     if observations.placement is not None:
         write_placement(run_dir / "gauges.csv", observations.placement)
@@ -187,7 +189,7 @@ def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> Forcing
     if path is None or not named:
         if named:
             raise InputError(
-                f"runoff.variables: found {', '.join(named)} without forcings; expected their file"
+                f"found {', '.join(named)} without forcings; expected their file", key="runoff.variables"
             )
         return None
     return open_forcings(path, network, tuple(named.values()))
@@ -245,7 +247,9 @@ def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_
     """
     unknown = [name for name in config.gauges.holdout_ids if name not in set(gauge.tolist())]
     if unknown:
-        raise InputError(f"gauges.holdout_ids: found {unknown[0]}; expected a gauge of the observations")
+        raise InputError(
+            f"found {unknown[0]}; expected a gauge of the observations", key="gauges.holdout_ids"
+        )
     return np.isin(gauge, list(config.gauges.holdout_ids))
 
 

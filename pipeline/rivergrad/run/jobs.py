@@ -84,9 +84,13 @@ def write_script(
     compute, slurm = config.compute, config.compute.slurm
     path = slurm.template or (Path("configs") if profile is None else profile.parent) / TEMPLATE
     if not path.is_file():
-        raise InputError(f"compute.slurm.template: {path} is not a file; expected a template of a job script")
+        raise InputError(
+            f"{path} is not a file; expected a template of a job script", key="compute.slurm.template"
+        )
     if compute.kind == "mpi" and not compute.workers:
-        raise InputError("compute.workers: found 0 with kind mpi; expected the number of ranks to ask for")
+        raise InputError(
+            "found 0 with kind mpi; expected the number of ranks to ask for", key="compute.workers"
+        )
     here = 1 if compute.kind == "slurm" else max(compute.workers, 1)
     ranks = here if compute.kind == "mpi" else 1
     cores = compute.threads_per_worker * (here // ranks)

@@ -120,7 +120,9 @@ def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff |
         seed=config.seed,
     )
     if spec.needs_given and not inputs.runoff_is_given:
-        raise InputError(f"runoff.model {section.model}: corrects given runoff; expected runoff.path with it")
+        raise InputError(
+            "corrects given runoff; expected runoff.path with it", key="runoff.model", found=section.model
+        )
     read = PieceForcings(
         inputs.forcings,
         network.n_reaches,
@@ -132,7 +134,7 @@ def make_learned(config: Workflow, inputs: Inputs, last: int) -> LearnedRunoff |
     scaling = Scaling(mean, sd, attributes.mean(axis=0), attributes.std(axis=0))
     flat = FlatModule(spec.build())
     if not flat.size:
-        raise InputError(f"runoff.model {section.model}: has no parameters to train; expected some")
+        raise InputError("has no parameters to train; expected some", key="runoff.model", found=section.model)
     log.info(
         "runoff model %s: %d weights, forcings %s, attributes %s",
         section.model, flat.size, ", ".join(names) or "none", ", ".join(section.attributes) or "none",
@@ -167,13 +169,14 @@ def runoff_attributes(names: tuple[str, ...], network: RiverNetwork) -> Float:
         if name not in network.attributes:
             known = ", ".join(network.attributes) or "none"
             raise InputError(
-                f"runoff.attributes: the network has no attribute {name}; expected one of {known}"
+                f"the network has no attribute {name}; expected one of {known}", key="runoff.attributes"
             )
         values = np.asarray(network.attributes[name], np.float64)
         if (bad := ~np.isfinite(values)).any():
             raise InputError(
-                f"runoff.attributes: {name} is missing for the reaches {ids_text(network.reach_id[bad])}; "
-                "expected a number for every reach"
+                f"{name} is missing for the reaches {ids_text(network.reach_id[bad])}; "
+                "expected a number for every reach",
+                key="runoff.attributes",
             )
         columns.append(values[:, None])
     return np.concatenate(columns, axis=1)
@@ -185,13 +188,14 @@ def runoff_areas(network: RiverNetwork, runoff: Any, corrects: bool) -> Float:
         area = np.asarray(network.attributes["area_m2"], np.float64)
         if (bad := ~(np.isfinite(area) & (area >= 0))).any():
             raise InputError(
-                f"runoff: area_m2 is missing for the reaches {ids_text(network.reach_id[bad])}; expected an area "
-                "for every reach, as learned runoff is a depth"
+                f"area_m2 is missing for the reaches {ids_text(network.reach_id[bad])}; expected an area "
+                "for every reach, as learned runoff is a depth",
+                key="runoff",
             )
         return np.maximum(area, 1.0)
     if not corrects:
         raise InputError(
-            "runoff: the network has no attribute area_m2; expected it, as learned runoff is a depth"
+            "the network has no attribute area_m2; expected it, as learned runoff is a depth", key="runoff"
         )
     log.info("the network has no area_m2: given runoff is corrected relative to the mean of each reach")
     steps = runoff.time.size

@@ -46,14 +46,16 @@ def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, ND
         bad = ~np.isfinite(values) | (values != np.round(values))
         if bad.any():
             raise InputError(
-                f"parameters.regions: attribute {section.regions} is {values[bad][0]:g} at reach "
-                f"{network.reach_id[bad][0]}; expected a whole number for every reach"
+                f"attribute {section.regions} is {values[bad][0]:g} at reach "
+                f"{network.reach_id[bad][0]}; expected a whole number for every reach",
+                key="parameters.regions",
             )
         classes = values.astype(np.int64)
     else:
         known = ", ".join(network.attributes) or "none"
         raise InputError(
-            f"parameters.regions: the network has no attribute {section.regions}; expected {BASIN}, or one of {known}"
+            f"the network has no attribute {section.regions}; expected {BASIN}, or one of {known}",
+            key="parameters.regions",
         )
     _, region = np.unique(classes, return_inverse=True)
     return features, region.reshape(-1).astype(np.int64)

@@ -57,7 +57,7 @@ def periods_of(config: Workflow, time: NDArray[np.datetime64], step: float, path
     validation = max(validation[0], warmup), validation[1]
     if fit[0] >= fit[1] or validation[0] >= validation[1]:
         raise InputError(
-            f"time.warmup: {warmup} forcing steps leave nothing of train or validation; expected fewer"
+            f"{warmup} forcing steps leave nothing of train or validation; expected fewer", key="time.warmup"
         )
     train = min(fit[0], validation[0]), max(fit[1], validation[1])
     return Periods(fit, validation, train, test, warmup, time.size)

@@ -118,7 +118,7 @@ class RunoffElsewhere:
             attributes = runoff_attributes(spec.attributes, network)
             area = runoff_areas(network, self._given, spec.needs_given)
         except InputError as error:
-            raise InputError(f"{network_path}: {error}") from None
+            raise error.at(network_path) from None
         flat = FlatModule(module)
         days = days_of_year(self.time, self.step) if section.season else None
         self._learned = LearnedRunoff(

@@ -280,7 +280,8 @@ def _engine(config: Workflow) -> str:
     engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
     if engine == "reference":
         raise InputError(
-            "compute.engine: reference can't estimate across parts; expected auto, closure or recurrence"
+            "reference can't estimate across parts; expected auto, closure or recurrence",
+            key="compute.engine",
         )
     log.info("engine %s: %s", engine, why)
     return engine
@@ -303,7 +304,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     timer.note("inputs")
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     if config.compute.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("compute.device: found cuda, but no CUDA device is there; expected one, or cpu")
+        raise InputError(
+            "found cuda, but no CUDA device is there; expected one, or cpu", key="compute.device"
+        )
     engine = _engine(config)
     cut = _cut(config, inputs)
     if not (run_dir / "partition.zarr").exists():

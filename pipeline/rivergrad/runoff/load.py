@@ -67,8 +67,10 @@ def load_runoff_model(spec: RunoffSpec) -> torch.nn.Module:
         if spec.model == "hbv":
             if spec.forcings != FORCINGS:
                 raise InputError(
-                    f"{KEY} hbv: expected the forcings {', '.join(FORCINGS)}, "
-                    f"found {', '.join(spec.forcings) or 'none'}"
+                    f"expected the forcings {', '.join(FORCINGS)}, "
+                    f"found {', '.join(spec.forcings) or 'none'}",
+                    key=KEY,
+                    found="hbv",
                 )
             options["step"] = spec.step
         else:
@@ -82,10 +84,10 @@ def load_runoff_model(spec: RunoffSpec) -> torch.nn.Module:
             raise
         except Exception as error:
             shown = ", ".join(f"{key}={value!r}" for key, value in spec.options.items()) or "no options"
-            raise InputError(f"{KEY} {spec.model}: could not be made with {shown}: {error}") from error
+            raise InputError(f"could not be made with {shown}: {error}", key=KEY, found=spec.model) from error
     if not isinstance(made, torch.nn.Module):
         raise InputError(
-            f"{KEY} {spec.model}: expected a torch.nn.Module, found an object of {type(made).__name__}"
+            f"expected a torch.nn.Module, found an object of {type(made).__name__}", key=KEY, found=spec.model
         )
     return made
 
@@ -102,19 +104,21 @@ def model_class(name: str) -> Any:
         near = get_close_matches(name, MODELS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(
-            f"{KEY} {name!r}: expected one of {', '.join(MODELS)}, or an import path package.module:Class{hint}"
+            f"expected one of {', '.join(MODELS)}, or an import path package.module:Class{hint}",
+            key=KEY,
+            found=repr(name),
         )
     module, _, attribute = name.partition(":")
     try:
         found = importlib.import_module(module)
     except Exception as error:  # whatever a user's module does when it is imported
-        raise InputError(f"{KEY} {name}: module {module} can't be imported: {error}") from error
+        raise InputError(f"module {module} can't be imported: {error}", key=KEY, found=name) from error
     if not hasattr(found, attribute):
-        raise InputError(f"{KEY} {name}: module {module} has no {attribute}")
+        raise InputError(f"module {module} has no {attribute}", key=KEY, found=name)
     made = getattr(found, attribute)
     if not (isinstance(made, type) and issubclass(made, torch.nn.Module)):
         what = f"class {made.__name__}" if isinstance(made, type) else type(made).__name__
-        raise InputError(f"{KEY} {name}: expected a subclass of torch.nn.Module, found {what}")
+        raise InputError(f"expected a subclass of torch.nn.Module, found {what}", key=KEY, found=name)
     return made
 
 
@@ -164,21 +168,28 @@ def check_output(
     """
     expected = tuple(forcings.shape[:-1])
     if not isinstance(runoff, Tensor):
-        raise InputError(f"{KEY} {name}: expected a tensor (..., time, reach), found {type(runoff).__name__}")
+        raise InputError(
+            f"expected a tensor (..., time, reach), found {type(runoff).__name__}", key=KEY, found=name
+        )
     if tuple(runoff.shape) != expected:
         raise InputError(
-            f"{KEY} {name}: expected runoff of shape {expected} (..., time, reach), found {tuple(runoff.shape)}"
+            f"expected runoff of shape {expected} (..., time, reach), found {tuple(runoff.shape)}",
+            key=KEY,
+            found=name,
         )
     with torch.no_grad():
         if bool((bad := ~torch.isfinite(runoff)).any()):
             raise InputError(
-                f"{KEY} {name}: expected numbers of mm per step, found NaN or infinity "
-                f"at reach ids {_ids(bad, reach_ids)}"
+                f"expected numbers of mm per step, found NaN or infinity at reach ids {_ids(bad, reach_ids)}",
+                key=KEY,
+                found=name,
             )
         if bool((bad := runoff < 0).any()):
             raise InputError(
-                f"{KEY} {name}: expected at least 0 mm per step, found {float(runoff.min()):g} "
-                f"at reach ids {_ids(bad, reach_ids)}"
+                f"expected at least 0 mm per step, found {float(runoff.min()):g} "
+                f"at reach ids {_ids(bad, reach_ids)}",
+                key=KEY,
+                found=name,
             )
     return runoff
 

@@ -23,17 +23,19 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     found = torch.cuda.device_count()
     if found == 0:
         raise InputError(
-            "compute.kind: found cuda and no GPU that torch can use; expected one, or kind local"
+            "found cuda and no GPU that torch can use; expected one, or kind local", key="compute.kind"
         )
     if options.workers > found:
         raise InputError(
-            f"compute.workers: found {options.workers} with kind cuda and {found} GPUs; expected one a GPU, or 0"
+            f"found {options.workers} with kind cuda and {found} GPUs; expected one a GPU, or 0",
+            key="compute.workers",
         )
     try:
         from dask_cuda import LocalCUDACluster
     except ImportError:
         raise InputError(
-            "compute.kind: cuda needs the package dask-cuda; expected it (pip install 'rivergrad[cuda]')"
+            "cuda needs the package dask-cuda; expected it (pip install 'rivergrad[cuda]')",
+            key="compute.kind",
         ) from None
     workers = options.workers or found
     settings = local_settings(options, ground)

@@ -39,7 +39,7 @@ def started(make: Callable[[], Any]) -> Any:
         return make()
     except RuntimeError as error:  # of a nanny whose worker has ended
         raise WorkerLostError(
-            f"a worker ended while it started (out of memory, or killed); {AGAIN}"
+            "a worker ended while it started (out of memory, or killed)", advice=AGAIN
         ) from error
 
 

@@ -28,8 +28,9 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     ranks = world()
     if options.workers not in (0, ranks.size):
         raise InputError(
-            f"compute.workers: found {options.workers} with kind mpi and {ranks.size} ranks; "
-            f"expected {ranks.size}, or 0 for one a rank"
+            f"found {options.workers} with kind mpi and {ranks.size} ranks; "
+            f"expected {ranks.size}, or 0 for one a rank",
+            key="compute.workers",
         )
     with started(lambda: LocalCluster(n_workers=1, **local_settings(options, ground))) as cluster:
         ranks.tell(Join(cluster.scheduler_address, options.interface, ground.security, dict(ground.settings)))

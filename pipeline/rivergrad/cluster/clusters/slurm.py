@@ -30,14 +30,19 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
     import dask
 
     if options.workers == 0:
-        raise InputError("compute.workers: found 0 with kind slurm; expected the number of jobs to submit")
+        raise InputError(
+            "found 0 with kind slurm; expected the number of jobs to submit", key="compute.workers"
+        )
     if shutil.which("sbatch") is None:
-        raise InputError("compute.kind: slurm needs sbatch, which is not in PATH; expected a Slurm cluster")
+        raise InputError(
+            "slurm needs sbatch, which is not in PATH; expected a Slurm cluster", key="compute.kind"
+        )
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise InputError(
-            "compute.kind: slurm needs the package dask-jobqueue; expected it (pip install 'rivergrad[slurm]')"
+            "slurm needs the package dask-jobqueue; expected it (pip install 'rivergrad[slurm]')",
+            key="compute.kind",
         ) from None
     folder = (Path.cwd() if options.logs is None else options.logs).absolute()
     # the settings of this process, for those that start elsewhere

@@ -1,0 +1,87 @@
+"""rivergrad's own parts: the one place where each of their names stands (see `rivergrad.registry`)."""
+
+from __future__ import annotations
+
+from rivergrad.registry import Entry, Option
+
+_SCHEMES = "rivergrad.routing.schemes"
+_LOSS = "rivergrad.inference.loss"
+_CLUSTERS = "rivergrad.cluster.clusters"
+
+BUILT_IN: tuple[Entry, ...] = (
+    Entry("scheme", "pure_lag", "Translation: discharge is inflow, later.", f"{_SCHEMES}.lag:PureLag"),
+    Entry(
+        "scheme",
+        "linear_storage",
+        "One linear storage: outflow is storage over its residence time.",
+        f"{_SCHEMES}.storage:LinearStorage",
+    ),
+    Entry(
+        "scheme",
+        "nash_cascade",
+        "Linear storages in series (Nash 1957).",
+        f"{_SCHEMES}.storage:NashCascade",
+        (Option("n", "integer", 3, "The number of storages."),),
+    ),
+    Entry(
+        "scheme",
+        "muskingum",
+        "Storage between inflow and outflow (McCarthy 1938), or RAPID's variant of it.",
+        f"{_SCHEMES}.muskingum:Muskingum",
+        (Option("convention", "standard or rapid", "standard", "rapid: as RAPID updates and averages."),),
+        {"spreading": "x", "spreading_limit": 0.5, "conventions": ("standard", "rapid")},
+    ),
+    Entry(
+        "scheme",
+        "hayami",
+        "The diffusive wave with constant celerity and diffusivity (Hayami 1951).",
+        f"{_SCHEMES}.hayami:Hayami",
+        (),
+        {"spreading": "diffusivity"},
+    ),
+    Entry(
+        "loss", "nse", "1 - NSE: mean squared error over the variance of the record.", f"{_LOSS}.squared:nse"
+    ),
+    Entry(
+        "loss",
+        "nnse",
+        "1 - 1/(2 - NSE), which no gauge with wrong runoff can dominate.",
+        f"{_LOSS}.squared:nnse",
+    ),
+    Entry("loss", "kge", "1 - KGE: correlation, variability and volume.", f"{_LOSS}.shape:kge"),
+    Entry(
+        "loss", "log_nse", "1 - NSE of logarithms: low flow counts as high flow.", f"{_LOSS}.squared:log_nse"
+    ),
+    Entry("loss", "huber", "1 - NSE, but large residuals count linearly.", f"{_LOSS}.robust:huber"),
+    Entry(
+        "loss",
+        "student_t",
+        "1 - NSE, but large residuals count logarithmically.",
+        f"{_LOSS}.robust:student_t",
+        (Option("nu", "number", 4.0, "Degrees of freedom: the fewer, the less large residuals count."),),
+    ),
+    Entry("loss", "timing", "1 - correlation, blind to volume and scale.", f"{_LOSS}.shape:timing"),
+    Entry(
+        "runoff_model",
+        "lstm",
+        "A long short-term memory network of the forcings.",
+        "rivergrad.runoff.lstm:Lstm",
+    ),
+    Entry(
+        "runoff_model", "hbv", "The conceptual model HBV, its parameters learned.", "rivergrad.runoff.hbv:Hbv"
+    ),
+    Entry(
+        "runoff_model",
+        "correction",
+        "A learned factor on given runoff.",
+        "rivergrad.runoff.correction:Correction",
+        (),
+        {"needs_given": True},
+    ),
+    Entry("cluster", "serial", "This process.", f"{_CLUSTERS}.serial:KIND"),
+    Entry("cluster", "local", "Worker processes of this machine.", f"{_CLUSTERS}.local:KIND"),
+    Entry("cluster", "cuda", "Worker processes of this machine, one a GPU.", f"{_CLUSTERS}.cuda:KIND"),
+    Entry("cluster", "slurm", "Jobs of a Slurm queue, one a worker.", f"{_CLUSTERS}.slurm:KIND"),
+    Entry("cluster", "mpi", "The ranks of an MPI job, one a worker.", f"{_CLUSTERS}.mpi:KIND"),
+)
+"""Schemes, losses, runoff models and kinds of clusters, in the order in which they are listed."""
