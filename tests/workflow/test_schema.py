@@ -515,7 +515,7 @@ def test_missing_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_such_workflow(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"nix\.yaml: no such file"):
         load_workflow(tmp_path / "nix.yaml")
 
 
