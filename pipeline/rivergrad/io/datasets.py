@@ -6,6 +6,7 @@ import difflib
 import errno
 import inspect
 import json
+import struct
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -148,9 +149,13 @@ def _open_zarr(path: Path) -> xr.Dataset:
     if not (path / ".zgroup").is_file():
         try:
             return _open_raw(path, engine="zarr", consolidated=False, chunks=None)
-        except TypeError:
+        except (TypeError, ValueError, struct.error):
             pass  # xarray reads only its own form of an attribute _FillValue, not a plain number
-    raw = _open_raw(path, engine="zarr", consolidated=False, chunks=None, use_zarr_fill_value_as_mask=True)
+    # xarray's own engine does not hand this option on (2026.9)
+    store = xr.backends.ZarrStore.open_group(
+        str(path), mode="r", consolidated=False, use_zarr_fill_value_as_mask=True
+    )
+    raw = _open_raw(path, engine="zarr", store=store, chunks=None)
     group = zarr.open_group(str(path), mode="r", use_consolidated=False)
     for name, variable in raw.variables.items():
         variable.attrs.pop("_FillValue", None)

@@ -81,10 +81,9 @@ def absent(values: Float, *, short: bool = False) -> Mask | None:
             return None
     mask: Mask = np.isnan(values)
     with np.errstate(invalid="ignore"):
-        suspect = np.flatnonzero((values <= edge) | (values >= _LEAST_ROUND))
-    if suspect.size:
-        found = values.ravel()[suspect]
-        mask.ravel()[suspect] |= stands_for_none(found, short=short)
+        suspect = (values <= edge) | (values >= _LEAST_ROUND)
+    if suspect.any():
+        mask[suspect] = stands_for_none(values[suspect], short=short)
     return mask if mask.any() else None
 
 

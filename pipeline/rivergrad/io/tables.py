@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,17 +40,23 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
             return pd.read_parquet(path, columns=names)
     if kind == "csv":
         with reading(path, "CSV"):
-            if "header" not in options:
-                _refuse_twice(_header(path), path)
-            table = pd.read_csv(path, **_EXACT, **options)
-            if not isinstance(table.index, pd.RangeIndex):
-                # pandas takes the first cells for names of rows, and every column for its neighbour
-                raise InputError(
-                    f"{path}: has rows of more cells than the {table.shape[1]} names in its header; "
-                    "expected as many"
-                )
-            return table
+            if "header" in options:
+                return pd.read_csv(path, **_EXACT, **options)
+            _refuse_twice(_header(path), path)
+            return _read_csv(path, **options)
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            # else pandas takes the first cell of longer rows for the row's name, and every column for its neighbour
+            return pd.read_csv(path, index_col=False, **_EXACT, **options)
+        except pd.errors.ParserWarning:
+            raise InputError(
+                f"{path}: has rows of more cells than there are names in its header; expected as many"
+            ) from None
 
 
 def _header(path: Path) -> list[str]:
