@@ -27,7 +27,7 @@ from rivergrad.report.geographic import GeographicFrame, equal_earth, equal_eart
 from rivergrad.report.maps import celerity_panel, line_widths, log_scale
 from rivergrad.report.page import duration
 from rivergrad.report.schematic import SchematicFrame, tree_positions
-from rivergrad.report.scores import chosen_gauges, gauge_scores, score_table, spearman, verdict
+from rivergrad.report.scores import chosen_gauges, gauge_scores, score_table, spearman
 from rivergrad.report.style import LIGHT, picture
 from rivergrad.report.write import frame_of
 from rivergrad.rundir.reading import METHODS, Terrain, read_run
@@ -347,12 +347,9 @@ def test_gauges_are_shown_from_best_to_worst_held_out_first(mapped: Path) -> Non
     assert scores[:3] == sorted(scores[:3], reverse=True)
 
 
-def test_the_verdict_admits_a_defeat() -> None:
+def test_the_best_of_each_row_is_marked() -> None:
     columns = {f"nse_{method}": [0.3, 0.3] for method in METHODS[:2]} | {"nse_uniform": [0.7, 0.7]}
     metrics = pd.DataFrame({"split": ["train", "gauge"], "nse": [0.9, 0.6], **columns})
-    text = verdict(metrics)
-    assert "held-out gauges in training time" in text
-    assert text.endswith("(best uniform 0.700, default 0.300, unrouted 0.300): behind best uniform.")
     rows = score_table(metrics.assign(kge=0.5), "nse")
     assert [row.gauges for row in rows] == [1, 1]
     assert [cell.best for cell in rows[0].cells] == [False, False, False, True]

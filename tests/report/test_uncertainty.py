@@ -22,7 +22,6 @@ from rivergrad.errors import InputError
 from rivergrad.report import write_report
 from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
-from rivergrad.report.scores import number, verdict
 from rivergrad.report.style import DARK, LIGHT, Panel, picture
 from rivergrad.report.tables import fold_tables, further_lines, signed
 from rivergrad.report.uncertainty import (
@@ -36,6 +35,7 @@ from rivergrad.report.uncertainty import (
 )
 from rivergrad.report.write import frame_of
 from rivergrad.rundir.reading import RunData, read_run
+from rivergrad.rundir.verdict import number, verdict
 
 sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's import mode
 
@@ -279,8 +279,9 @@ def test_the_verdict_is_that_of_the_cross_validation(run: RunData) -> None:
     trained = run.metrics[run.metrics["split"].isin(("train", "time"))]
     hardest = run.folds[run.folds["split"] == "gauge_time"]
     text = verdict(trained, run.folds)
-    assert text.startswith("On held-out gauges in held-out time (cross-validated), the estimate reaches")
-    assert f"{number(hardest['nse'].median())} over {len(hardest)} gauges" in text
+    assert text.startswith("On held-out gauges in held-out time (cross-validated), the estimate is ")
+    assert f"by NSE: median {number(hardest['nse'].median())} against " in text
+    assert f"over {len(hardest)} gauges" in text
     assert verdict(trained).startswith("On training gauges in held-out time, the estimate")
 
 

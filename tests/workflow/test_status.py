@@ -67,6 +67,14 @@ def test_finished(tmp_path: Path) -> None:
     assert status.lines()[-1] == "2 s a step"
 
 
+def test_a_finished_run_tells_its_verdict(tmp_path: Path) -> None:
+    said = "On held-out gauges in held-out time, the estimate is behind best uniform by NSE: …"
+    run = make_run(tmp_path / "r", "10,0.5,0.6,20\n", status="done", summary={"verdict": said})
+    assert read_status(run).lines()[-1] == said
+    make_run(tmp_path / "failed", "10,0.5,0.6,20\n", status="failed", summary={"verdict": said})
+    assert read_status(tmp_path / "failed").verdict is None
+
+
 def test_just_started(tmp_path: Path) -> None:
     status = read_status(make_run(tmp_path / "r", config=""))
     assert (status.step, status.steps, status.loss, status.seconds_per_step) == (0, None, None, None)

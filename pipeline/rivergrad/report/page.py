@@ -11,10 +11,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rivergrad.report.scores import METHOD_WORDS, score_table, verdict
+from rivergrad.report.scores import METHOD_WORDS, score_table
 from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
 from rivergrad.report.uncertainty import Truth, limits
 from rivergrad.rundir.reading import RunData, methods_of
+from rivergrad.rundir.verdict import verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -1,4 +1,4 @@
-"""Scores of a run in words and numbers: the table of baselines, the verdict, and which gauges are shown."""
+"""Scores of a run in words and numbers: the table of baselines, and which gauges are shown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from rivergrad.rundir.reading import SPLITS, RunData, methods_of, score_column
+from rivergrad.rundir.verdict import number
 
 Float = NDArray[np.float64]
 
@@ -19,13 +20,6 @@ SPLIT_WORDS = {
     "time": ("time", "the same gauges, in time held out of the estimation"),
     "gauge": ("gauge", "gauges held out of the estimation, in training time"),
     "gauge_time": ("gauge and time", "gauges held out, in time held out: the hardest test"),
-}
-
-SPLIT_PLACES = {
-    "train": "training gauges in training time",
-    "time": "training gauges in held-out time",
-    "gauge": "held-out gauges in training time",
-    "gauge_time": "held-out gauges in held-out time",
 }
 
 METHOD_WORDS = {
@@ -89,34 +83,6 @@ def score_table(
         cells[-1] = replace(cells[-1], range=ranges(split, f"{score}_estimate"))
         rows.append(Row(name, meaning, len(part), tuple(cells)))
     return rows
-
-
-def verdict(metrics: pd.DataFrame, folds: pd.DataFrame | None = None) -> str:
-    """One sentence: how the estimate compares, where it was tested hardest.
-
-    `folds` are the scores of a cross-validation: they speak for held-out gauges, all of them.
-    """
-    for split in reversed(SPLITS):
-        validated = folds is not None and split in ("gauge", "gauge_time")
-        table = folds if folds is not None and validated else metrics
-        part = table[(table["split"] == split) & np.isfinite(table["nse"].to_numpy(dtype=np.float64))]
-        if part.empty:
-            continue
-        methods = methods_of(table)
-        median = {method: float(part[score_column("nse", method)].median()) for method in methods}
-        baselines = [method for method in methods[:-1] if np.isfinite(median[method])]
-        behind = [METHOD_WORDS[method][0] for method in baselines if median[method] >= median["estimate"]]
-        how = "behind " + " and ".join(behind) if behind else "ahead of every baseline"
-        others = ", ".join(
-            f"{METHOD_WORDS[method][0]} {number(median[method])}" for method in reversed(baselines)
-        )
-        where = "at one gauge" if len(part) == 1 else f"over {len(part)} gauges"
-        typical = "an NSE" if len(part) == 1 else "a median NSE"
-        return (
-            f"On {SPLIT_PLACES[split]}{' (cross-validated)' if validated else ''}, the estimate reaches {typical} of "
-            f"{number(median['estimate'])} {where} ({others}): {how}."
-        )
-    return "No gauge has enough observations for a score."
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,11 +155,6 @@ def spearman(first: Float, second: Float) -> float:
     if np.ptp(rank_a) == 0 or np.ptp(rank_b) == 0:
         return float("nan")
     return float(np.corrcoef(rank_a, rank_b)[0, 1])
-
-
-def number(value: float) -> str:
-    """A score with three decimals and a true minus sign; a dash where there is none."""
-    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def _wanted(config: str) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rivergrad.report.scores import SPLIT_PLACES, SPLIT_WORDS, number
+from rivergrad.report.scores import SPLIT_WORDS
 from rivergrad.rundir.reading import FURTHER_SCORES, SPLITS, TIMING_SCORES, RunData, score_column
+from rivergrad.rundir.verdict import SPLIT_PLACES, number
 
 FURTHER_WORDS = {
     "kge_r": ("correlation r", "timing and shape; 1 is perfect"),

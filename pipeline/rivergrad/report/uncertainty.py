@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from rivergrad.report.frame import Frame
 from rivergrad.report.maps import log_scale, river_panel
-from rivergrad.report.scores import number, spearman
+from rivergrad.report.scores import spearman
 from rivergrad.report.style import Panel, Theme
 from rivergrad.rundir.reading import RunData
+from rivergrad.rundir.verdict import number
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]

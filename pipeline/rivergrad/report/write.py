@@ -167,9 +167,10 @@ def _sureness_panels(
             (
                 "uncertainty",
                 uncertainty_panel(frame, run.celerity_log_sd, run.informed, size, *marked),
-                "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
-                "factor: 1.2 is about ±20 %, 2 is from half to double. Where a reach is pale, that is what was assumed "
-                "beforehand. Where celerity comes near its bounds the factor is small, too, and promises too much.",
+                "The nominal 90 % interval goes from the estimate divided by this factor to the estimate multiplied by "
+                "it: 1.2 is about ±20 %, 2 is from half to double. On twins, where the truth is known, such intervals "
+                "held 79 to 95 % of the true celerities, fewest after Adam. A pale reach shows what was assumed "
+                "beforehand. Near the bounds of celerity the factor is too small.",
             )
         )
     return found

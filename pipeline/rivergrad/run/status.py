@@ -46,6 +46,7 @@ class Status:
     workers: str | None = None
     job: str | None = None
     doing: str | None = None
+    verdict: str | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -71,7 +72,7 @@ class Status:
         return [f"{name} {value:.4g}" for name, value in scores if value is not None]
 
     def lines(self) -> list[str]:
-        """The state for people, a line or four."""
+        """The state for people, a line to five."""
         lines = [self._head]
         if self._scores:
             lines.append(", ".join(self._scores))
@@ -81,7 +82,8 @@ class Status:
             pace.append(f"at most {time_text(self.seconds_left)} left")
         if self.state == "running":
             pace.append(f"last sign of life {time_text(self.seconds_since_written)} ago")
-        return [*lines, *([", ".join(pace)] if pace else []), *([", ".join(where)] if where else [])]
+        said = [] if self.verdict is None else [self.verdict]
+        return [*lines, *([", ".join(pace)] if pace else []), *([", ".join(where)] if where else []), *said]
 
 
 def status_lines(run: Path) -> list[str]:
@@ -166,7 +168,15 @@ def _status(run: Path, job: str | None = None, queued: JobState | None = None) -
         workers=_workers(run),
         job=told,
         doing=NEXT.get(next(reversed(timings), "")) if isinstance(timings, dict) else None,
+        verdict=_verdict(info) if state == "done" else None,
     )
+
+
+def _verdict(info: dict[str, Any]) -> str | None:
+    """What the scores of a finished run say of its estimate; older runs have not written it."""
+    summary = info.get("summary")
+    found = summary.get("verdict") if isinstance(summary, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _state(own: str | None, job: JobState | None, run: Path) -> str:

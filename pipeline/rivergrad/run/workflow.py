@@ -51,9 +51,10 @@ from rivergrad.run.stages import fit_stages, routing_alone
 from rivergrad.run.transfer import describe_model
 from rivergrad.run.uncertainty import estimate_uncertainty
 from rivergrad.rundir.checkpoint import read_newest
-from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
+from rivergrad.rundir.reading import LEARNED_METHODS, methods_in, read_folds, read_metrics
 from rivergrad.rundir.record import git_hash, log_to, machine, versions, write_json, write_rows
 from rivergrad.rundir.stopping import Stopped
+from rivergrad.rundir.verdict import verdict
 
 log = logging.getLogger("rivergrad")
 
@@ -418,9 +419,16 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             if name in values and work.model.deviates:  # no gauge, nothing told: exactly
                 values[name] = np.where(informed, values[name], 0.0)
     _write_parameters(config, run_dir, inputs, values, informed, info)
+    summary["verdict"] = _verdict(run_dir)
     timer.note("results")
     if show_scores:
         _print_scores(summary)
+
+
+def _verdict(run_dir: Path) -> str:
+    """What the tables of scores say, as they were written: the report reads the same."""
+    folds = run_dir / "folds.csv"
+    return verdict(read_metrics(run_dir / "metrics.csv"), read_folds(folds) if folds.exists() else None)
 
 
 def _uniform(run_dir: Path, work: Estimation) -> float:
@@ -501,6 +509,8 @@ def _print_scores(summary: dict[str, Any]) -> None:
     )
     if "folds" in summary:
         print_folds(summary["folds"], console)
+    if "verdict" in summary:
+        console.print(summary["verdict"], highlight=False, soft_wrap=True)
     if "celerity_rank_correlation" in summary:
         console.print(
             "Spearman correlation of estimated and true celerity over "
@@ -543,7 +553,7 @@ def _evaluate_alone(run_dir: Path) -> Path:
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, discharge)
-    _print_scores({"medians": medians(rows, config.seed)})
+    _print_scores({"medians": medians(rows, config.seed), "verdict": _verdict(run_dir)})
     return run_dir
 
 
