@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from rivergrad.cli.app import app, main
+import os
+
+# Threads of OpenMP that wait for each other spin by default, which on a busy machine takes the time of those they wait
+# for. The library reads this when torch loads it; workers inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from rivergrad.cli.app import app, main  # noqa: E402
 
 __all__ = ["app", "main"]

@@ -197,7 +197,8 @@ def _has_checkpoints(run_dir: Path) -> bool:
 def _settle(config: Workflow) -> None:
     """Make this process compute the same bytes every time."""
     torch.set_num_threads(config.compute.threads_per_worker)
-    torch.use_deterministic_algorithms(config.compute.device == "cpu")
+    # as use_deterministic_algorithms does, which imports the compiler of torch for it: 900 modules, some seconds
+    torch.set_deterministic_debug_mode("error" if config.compute.device == "cpu" else "default")
 
 
 def _now() -> str:
