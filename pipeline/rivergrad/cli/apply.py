@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rivercut.network import RiverNetwork
     from rivergrad.config.schema import Workflow
+    from rivergrad.routing.schemes import Scheme
 
 
 def apply(
@@ -96,6 +97,8 @@ def apply(
     _check_together(run, config, forcings, forcing, runoff, write_runoff, write_discharge)
 
     from rivergrad.io import read_network, write_parameters
+    from rivergrad.routing import schemes
+    from rivergrad.routing.outside import effective
     from rivergrad.run.transfer import FAR, fitted_model, strange_reaches, transferred
     from rivergrad.rundir.record import versions
 
@@ -105,6 +108,8 @@ def apply(
         values = transferred(run, rivers)
     except InputError as error:
         raise error.at(network) from None
+    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    values = effective(scheme, values, config.time.routing_step)
     trend = " and ".join(feature["name"] for feature in model["features"])
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"
     alone = "; deviations of single reaches stay behind" if model["kind"] == "hybrid" else ""
@@ -125,7 +130,7 @@ def apply(
     if write_runoff is not None or write_discharge is not None:
         source = _runoff(run, config, rivers, network, forcings, _names(forcing), runoff)
         if write_discharge is not None:
-            _route(config, rivers, source, values, write_discharge, provenance)
+            _route(config, scheme, rivers, source, values, write_discharge, provenance)
         if write_runoff is not None:
             from rivergrad.io import write_runoff as write
 
@@ -227,6 +232,7 @@ def _runoff(
 
 def _route(
     config: Workflow,
+    scheme: Scheme,
     rivers: RiverNetwork,
     source: Any,
     values: dict[str, NDArray[float64]],
@@ -236,10 +242,11 @@ def _route(
     """Write the discharge of every reach by the run's scheme, routing step and engine."""
     from rivergrad.io import DischargeWriter
     from rivergrad.pieces.simulate import simulate
-    from rivergrad.routing import schemes
+    from rivergrad.routing.outside import outside, watched
     from rivergrad.run.progress import track
 
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    parameters = {name: values[name] for name in scheme.parameter_names}
+    beyond = outside(scheme, parameters, config.time.routing_step, rivers.reach_id)
     with (
         DischargeWriter(path, rivers.reach_id, attributes=provenance) as writer,
         track(len(source.time), "route") as progress,
@@ -247,15 +254,17 @@ def _route(
         simulate(
             network=rivers,
             runoff=source,
-            parameters={name: values[name] for name in scheme.parameter_names},
-            scheme=config.scheme.name,
+            parameters=parameters,
+            scheme=scheme,
             convention=config.scheme.convention,
             routing_step=config.time.routing_step,
             engine=config.compute.engine,
             device=_device(config),
             dtype=config.compute.dtype,
-            sink=writer.along(source.time, progress.update),
+            sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )
+    if beyond is not None and beyond.is_negative:
+        typer.echo(f"warning: {beyond.text()}", err=True)
 
 
 def _device(config: Workflow) -> str:

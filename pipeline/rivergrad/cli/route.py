@@ -99,6 +99,10 @@ def route(
         typer.Option("--chunk-steps", min=1, help="Forcing steps computed at a time.", show_default=False),
     ] = None,
     outlets: OutletWords = None,
+    cap_x: Annotated[
+        bool,
+        typer.Option("--cap-x", help="Lower x of muskingum where responses would be negative."),
+    ] = False,
 ) -> None:
     """Route runoff and write the discharge of every reach."""
     from rivergrad.config.quantities import parse_duration
@@ -116,13 +120,18 @@ def route(
     from rivergrad.io import DischargeWriter, open_runoff, read_network
     from rivergrad.pieces.simulate import simulate
     from rivergrad.routing import choose_engine, schemes
+    from rivergrad.routing.outside import effective, outside, watched
     from rivergrad.run.progress import track
 
-    chosen = schemes.get(scheme, convention.value)
+    chosen = schemes.get(scheme, convention.value, cap_x=cap_x)
     picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network, outlets=outlet_words(outlets))
     source = open_runoff(runoff, rivers, variable=variable)
-    values = _parameters(parameters, chosen, rivers)
+    given = _parameters(parameters, chosen, rivers)
+    values = effective(chosen, given, step)
+    if cap_x:
+        typer.echo(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches", err=True)
+    beyond = outside(chosen, values, step, rivers.reach_id)
     if engine is Engine.auto:
         typer.echo(f"engine {picked}: {why}", err=True)
     if workers and picked == "recurrence" and device is Device.cpu:
@@ -147,9 +156,11 @@ def route(
             cluster=workers,
             device=device.value,
             dtype=dtype.value,
-            sink=writer.along(source.time, progress.update),
+            sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
             chunk_steps=chunk_steps,
         )
+    if beyond is not None and beyond.is_negative:
+        typer.echo(f"warning: {beyond.text()}", err=True)
     typer.echo(output)
 
 

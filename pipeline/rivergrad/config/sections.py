@@ -203,11 +203,18 @@ class SchemeSection(Section):
         default="standard",
         description="standard follows the definition; rapid does as RAPID does (muskingum only).",
     )
+    cap_x: Switch = Field(
+        default=False,
+        description="Lower x of muskingum at reaches whose response would be negative: 2kx above the routing step, or "
+        "2k(1-x) below it.",
+    )
 
     @model_validator(mode="after")
     def _rapid_is_muskingum(self) -> Self:
         if self.convention == "rapid" and self.name != "muskingum":
             raise InputError(f"found convention rapid with {self.name}; expected scheme muskingum with it")
+        if self.cap_x and self.name != "muskingum":
+            raise InputError(f"found cap_x with {self.name}; expected scheme muskingum with it")
         return self
 
 

@@ -85,7 +85,7 @@ def simulate(
     network: RiverNetwork,
     runoff: Source,
     parameters: Mapping[str, NDArray[np.float64]],
-    scheme: str,
+    scheme: str | schemes.Scheme,
     convention: str = "standard",
     routing_step: float,
     engine: str = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Literal, Self, overload
 
@@ -23,12 +24,17 @@ from rivergrad.routing.compose import (
     under_transform,
 )
 from rivergrad.routing.engines import Engine, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.outside import outside
 from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
+log = logging.getLogger("rivergrad")
+
 DTYPES = (torch.float32, torch.float64)
+_SAID: set[tuple[str, float]] = set()
+"""Schemes and routing steps that were said to be outside their range."""
 
 
 class Router(torch.nn.Module):
@@ -88,6 +94,7 @@ class Router(torch.nn.Module):
         # moves with the module that holds this one, and tells where and in what to compute
         self.register_buffer("_place", torch.empty(0, dtype=dtype, device=device), persistent=False)
         self.dtype, self.device = dtype, torch.device(device)
+        self._calls = 0
         self._set_up()
 
     def _set_up(self) -> None:
@@ -241,7 +248,27 @@ class Router(torch.nn.Module):
                 past = max((h.shape[2] for h in state.history), default=0)
             prepared = self.prepare(parameters, past + runoff.shape[-2])
         discharge, _, after = self._engine.apply(prepared, batch, state=state)
+        if parameters is not None:
+            self._say_outside(parameters, discharge)
         return discharge.reshape(*runoff.shape[:-1], -1), after
+
+    def _say_outside(self, parameters: Parameters, discharge: Tensor) -> None:
+        """Log once in a process, for each scheme and step, that a scheme outside its range gave negative discharge."""
+        key = self.scheme.name, self.routing_step
+        self._calls += 1
+        # parameters move slowly while they are estimated: the 1st, 2nd, 4th, 8th … call are enough
+        if key in _SAID or self._calls & (self._calls - 1) or discharge.numel() == 0:
+            return
+        found = outside(self.scheme, parameters, self.routing_step, self.network.reach_id)
+        if found is None:
+            return
+        with torch.no_grad():
+            worst = int(discharge.amin(dim=(0, 1)).argmin())
+            column = discharge[:, :, worst].detach().reshape(-1, 1).cpu().numpy()
+        found.look(column, self.network.reach_id[self.targets[worst : worst + 1]])
+        if found.is_negative:
+            _SAID.add(key)
+            log.warning("%s", found.text())
 
     def _reference(self, runoff: Tensor, parameters: Parameters | None, state: object) -> Tensor:
         if parameters is None or state is not None:

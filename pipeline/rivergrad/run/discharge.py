@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rivergrad.io import DischargeWriter, open_runoff
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
+from rivergrad.routing.outside import Outside, effective, outside, watched
 from rivergrad.run.runoffmodel import RUNOFF
 
 if TYPE_CHECKING:
@@ -56,12 +57,28 @@ class CorrectedRunoff:
         return CorrectedRunoff(given, self.volume, self.beta, self.area[reach_positions])
 
 
-def write_every_discharge(work: Estimation, shared: Float, values: dict[str, Float]) -> None:
+def within_range(work: Estimation, values: dict[str, Float]) -> tuple[dict[str, Float], Outside | None]:
+    """Parameters (reach,) as the scheme computes with them, and what is to be said where it is outside its range."""
+    scheme, step, network = work.model.scheme, work.config.time.routing_step, work.inputs.network
+    found = effective(scheme, values, step)
+    own = {name: found[name] for name in scheme.parameter_names}
+    if work.config.scheme.cap_x:
+        celerity, spreading, length = (
+            torch.from_numpy(np.array(one)) for one in (found["celerity"], found["x"], network.length)
+        )
+        found["diffusivity"] = scheme.diffusivity(celerity, spreading, length).numpy()
+    return found, outside(scheme, own, step, network.reach_id)
+
+
+def write_every_discharge(
+    work: Estimation, shared: Float, values: dict[str, Float], beyond: Outside | None = None
+) -> None:
     """Write discharge.nc: every reach, from the runoff that the estimate takes (given, corrected or learned).
 
     Args:
         work: whose workers route; what they hold is replaced.
         shared: shared coefficients of the estimate; values: the scheme's parameters, (reach,) each.
+        beyond: has the least discharge noted.
     """
     config, inputs = work.config, work.inputs
     runoff, given = inputs.runoff, work.estimated(shared)
@@ -77,7 +94,7 @@ def write_every_discharge(work: Estimation, shared: Float, values: dict[str, Flo
             network=inputs.network,
             runoff=runoff,
             parameters={name: values[name] for name in work.model.scheme.parameter_names},
-            scheme=config.scheme.name,
+            scheme=work.model.scheme,
             convention=config.scheme.convention,
             routing_step=config.time.routing_step,
             cluster=config.compute.cluster(work.run_dir),
@@ -86,5 +103,5 @@ def write_every_discharge(work: Estimation, shared: Float, values: dict[str, Flo
             device=config.compute.device,
             dtype=config.compute.dtype,
             cut=work.cut,
-            sink=writer.along(inputs.runoff.time),
+            sink=watched(writer.along(inputs.runoff.time), beyond, inputs.network.reach_id),
         )

@@ -280,7 +280,7 @@ def _true_discharge(
     """Discharge of some reaches under the hidden parameters, in double precision."""
     import torch
 
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
     assert network.length is not None
     values = scheme.from_celerity(
         torch.from_numpy(celerity),
@@ -292,7 +292,7 @@ def _true_discharge(
         network=network,
         runoff=runoff,
         parameters={name: value.numpy() for name, value in values.items()},
-        scheme=config.scheme.name,
+        scheme=scheme,
         convention=config.scheme.convention,
         routing_step=config.time.routing_step,
         dtype="float64",
@@ -305,7 +305,7 @@ def _true_discharge(
 
 
 def _default_spreading(config: Workflow, n: int) -> NDArray[np.float64] | None:
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
     return None if scheme.spreading is None else np.full(n, scheme.spreading.default)
 
 

@@ -32,7 +32,7 @@ from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.run.claim import alone_in, one_after_the_other
-from rivergrad.run.discharge import write_every_discharge
+from rivergrad.run.discharge import within_range, write_every_discharge
 from rivergrad.run.estimation import Estimation
 from rivergrad.run.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.run.inputs import Inputs, prepare_inputs
@@ -278,7 +278,7 @@ def _cut(config: Workflow, inputs: Inputs) -> Partition:
 
 def _engine(config: Workflow) -> str:
     """The engine that estimates; it and the reason go to the log."""
-    scheme = schemes.get(config.scheme.name, config.scheme.convention)
+    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
     engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
     if engine == "reference":
         raise InputError(
@@ -366,7 +366,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             uniform, result = staged.uniform, staged.fit
         timer.note("estimate")
         discharge = work.compared(uniform, result.shared) | ({} if staged is None else staged.discharge)
-        values = work.sweep.physical(result.shared, network.n_reaches)
+        values, beyond = within_range(work, work.sweep.physical(result.shared, network.n_reaches))
         timer.note("evaluation")
         sure = None
         if staged is not None:
@@ -379,9 +379,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             sure = estimate_uncertainty(*about, learned=staged is not None)
         timer.note("uncertainty")
         if config.report.discharge:
-            write_every_discharge(work, result.shared, values)
+            write_every_discharge(work, result.shared, values, beyond)
             timer.note("discharge")
-        return work, uniform, result, discharge, values, sure
+        return work, uniform, result, discharge, values, sure, beyond
 
     def say(text: str) -> None:
         log.warning("%s", text)
@@ -389,7 +389,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
 
     _compile_once(config, engine)
     with open_executor(config.compute.cluster(run_dir)) as executor:
-        work, uniform, result, discharge, values, sure = with_restarts(
+        work, uniform, result, discharge, values, sure, beyond = with_restarts(
             executor, config.compute.restarts, partial(on_workers, executor, inputs), say
         )
     inputs = work.inputs
@@ -421,9 +421,15 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
                 values[name] = np.where(informed, values[name], 0.0)
     _write_parameters(config, run_dir, inputs, values, informed, info)
     summary["verdict"] = _verdict(run_dir)
+    if beyond is not None:
+        beyond.look(discharge["estimate"], network.reach_id[inputs.observations.reach])
+        summary["outside_range"] = beyond.as_dict()
+        log.warning("%s", beyond.text())
     timer.note("results")
     if show_scores:
         _print_scores(summary)
+        if beyond is not None and beyond.is_negative:
+            console.print(f"warning: {beyond.text()}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _verdict(run_dir: Path) -> str:

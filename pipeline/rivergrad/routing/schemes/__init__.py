@@ -25,11 +25,16 @@ def names() -> tuple[str, ...]:
     return tuple(_SCHEMES)
 
 
-def get(name: str | Scheme, convention: str = "standard") -> Scheme:
+def get(name: str | Scheme, convention: str = "standard", *, cap_x: bool = False) -> Scheme:
     """The scheme of that name.
 
+    Args:
+        name: a name; a scheme is returned as it is.
+        convention: `standard` or `rapid`.
+        cap_x: of muskingum, see `Muskingum`.
+
     Raises:
-        InputError: no such scheme, or a convention it does not have.
+        InputError: no such scheme, or a convention or an option it does not have.
     """
     if isinstance(name, Scheme):
         if convention != "standard" and getattr(name, "convention", None) != convention:
@@ -46,7 +51,11 @@ def get(name: str | Scheme, convention: str = "standard") -> Scheme:
     if convention == "rapid":
         if name != "muskingum":
             raise InputError(f"convention rapid belongs to the scheme muskingum; found scheme {name}")
-        return Muskingum(convention="rapid")
+        return Muskingum("rapid", cap_x)
+    if cap_x:
+        if name != "muskingum":
+            raise InputError(f"cap_x belongs to the scheme muskingum; found scheme {name}")
+        return Muskingum(convention, cap_x)
     return _SCHEMES[name]
 
 

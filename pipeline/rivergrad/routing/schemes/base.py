@@ -147,6 +147,22 @@ class Scheme(ABC):
         """
         return self.from_celerity(celerity, None, length)
 
+    def outside(self, parameters: Parameters, step: float) -> Tensor:
+        """Reaches (reach,) whose own response is negative somewhere: a positive inflow can make a negative outflow.
+
+        None by default: lags, storages and first passages are shares of the inflow whatever the routing step.
+        """
+        value = next(iter(parameters.values()))
+        return torch.zeros(value.shape, dtype=torch.bool, device=value.device)
+
+    def effective(self, parameters: Parameters, step: float) -> dict[str, Tensor]:
+        """The parameters that the scheme computes with at a routing step: those given, unless it limits them."""
+        return dict(parameters)
+
+    def remedy(self, parameters: Parameters, step: float) -> str:
+        """What makes sense of reaches that are `outside`: a phrase for a message."""
+        return "another routing step"
+
     @property
     def parameter_names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)

@@ -14,6 +14,9 @@ from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Schem
 ResponseFunction = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 CelerityFunction = Callable[[Tensor, Tensor | None, Tensor], dict[str, Tensor]]
 
+OUTSIDE_STEPS, OUTSIDE_REACHES = 64, 1 << 16
+"""How many routing steps of a response are looked at for negative shares, and of how many reaches at once."""
+
 
 @dataclass(frozen=True)
 class CustomScheme(Scheme):
@@ -63,6 +66,14 @@ class CustomScheme(Scheme):
         variance = (h * (n - mean[:, None]) ** 2).sum(dim=1) / total
         deviation = torch.sqrt(variance)
         return Moments(mean * step, deviation * step, deviation * step)
+
+    def outside(self, parameters: Parameters, step: float) -> Tensor:
+        """Looked for in the first steps of the response itself."""
+        found = []
+        for rows in torch.arange(len(next(iter(parameters.values())))).split(OUTSIDE_REACHES):
+            h = self.response({name: value[rows] for name, value in parameters.items()}, step, OUTSIDE_STEPS)
+            found.append((h < -1e-9).any(dim=1))
+        return torch.cat(found) if found else super().outside(parameters, step)
 
     def from_celerity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> dict[str, Tensor]:
         if self.celerity is None:

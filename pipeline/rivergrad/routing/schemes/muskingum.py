@@ -9,6 +9,9 @@ from torch import Tensor
 
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
 
+TOLERANCE = 1e-6
+"""Of the routing step: k and x that were made from a length and a celerity are not meant to the last digit."""
+
 
 @dataclass(frozen=True)
 class Muskingum(Scheme):
@@ -17,10 +20,14 @@ class Muskingum(Scheme):
     `convention="rapid"` is RAPID's own scheme: runoff of the current interval stands at both ends of each
     routing step, and the reported discharge is the mean of the states before each update.
 
+    Its response is negative somewhere unless 2 k x ≤ δ ≤ 2 k (1 − x). `cap_x=True` takes the largest x up to the
+    given one that this allows (0 where none does).
+
     Source: Cunge (1969), doi:10.1080/00221686909500264; David et al. (2011), doi:10.1175/2011JHM1345.1.
     """
 
     convention: str = "standard"
+    cap_x: bool = False
     name = "muskingum"
     parameters = (
         Parameter("k", "s", 9000.0, 1e-3, 1e9, "Storage constant: travel time through the reach."),
@@ -36,9 +43,45 @@ class Muskingum(Scheme):
     def separate_runoff(self) -> bool:
         return self.convention == "rapid"
 
+    def capped_x(self, parameters: Parameters, step: float) -> Tensor:
+        """The largest x, up to the given one, for which no coefficient is negative; 0 where there is none."""
+        half = step / (2 * parameters["k"])
+        return torch.minimum(parameters["x"], torch.minimum(half, 1 - half)).clamp_min(0.0)
+
+    def effective(self, parameters: Parameters, step: float) -> dict[str, Tensor]:
+        """With x capped, where that was asked for."""
+        return {**parameters, "x": self._x(parameters, step)}
+
+    def _x(self, parameters: Parameters, step: float) -> Tensor:
+        return self.capped_x(parameters, step) if self.cap_x else parameters["x"]
+
+    def outside(self, parameters: Parameters, step: float) -> Tensor:
+        """2 k x > δ (the first share is negative) or δ > 2 k (1 − x) (the tail alternates)."""
+        least, most = self._ends(parameters, step)
+        return (least > step * (1 + TOLERANCE)) | (most < step * (1 - TOLERANCE))
+
+    def _ends(self, parameters: Parameters, step: float) -> tuple[Tensor, Tensor]:
+        k, x = parameters["k"], self._x(parameters, step)
+        return 2 * k * x, 2 * k * (1 - x)
+
+    def remedy(self, parameters: Parameters, step: float) -> str:
+        least, most = self._ends(parameters, step)
+        long, short = int((least > step * (1 + TOLERANCE)).sum()), int((most < step * (1 - TOLERANCE)).sum())
+        found = []
+        if long:
+            found.append(
+                f"2kx is above the routing step of {step:g} s at {long:,} (up to {float(least.max()):.6g} s)"
+            )
+        if short:
+            found.append(f"2k(1-x) is below it at {short:,} (down to {float(most.min()):.6g} s)")
+        first, last = float(least.max()), float(most.min())
+        steps = f"a routing step of {first:.6g} to {last:.6g} s" if first <= last else "another routing step"
+        cap = "" if self.cap_x else ", x capped (--cap-x, scheme.cap_x)"
+        return f"{'; '.join(found)}; expected {steps}{cap}, or reaches cut into shorter ones"
+
     def coefficients(self, parameters: Parameters, step: float) -> tuple[Tensor, Tensor, Tensor]:
         """C0, C1, C2 of each reach; they sum to one."""
-        k, x = parameters["k"], parameters["x"]
+        k, x = parameters["k"], self._x(parameters, step)
         d = k * (1 - x) + step / 2
         return (step / 2 - k * x) / d, (step / 2 + k * x) / d, (k * (1 - x) - step / 2) / d
 
@@ -66,11 +109,11 @@ class Muskingum(Scheme):
     def recurrence(self, parameters: Parameters, step: float) -> Recurrence:
         c0, c1, _ = self.coefficients(parameters, step)
         # c1 / (1 − c0), written so that it stays finite to the last digit for short k
-        jump = parameters["x"] + step / (2 * parameters["k"]) if self.separate_runoff else None
+        jump = self._x(parameters, step) + step / (2 * parameters["k"]) if self.separate_runoff else None
         return Recurrence(c0, c0 + c1, jump, output_delay=self.output_delay)
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
-        k, x = parameters["k"], parameters["x"]
+        k, x = parameters["k"], self._x(parameters, step)
         return Moments(k, k * torch.sqrt(1 - 2 * x) + step / 2, k * (1 - x) + step / 2)
 
     def from_celerity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> dict[str, Tensor]:
