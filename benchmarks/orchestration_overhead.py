@@ -27,7 +27,7 @@ from rivergrad.cluster.executor import open_executor
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.parametermodel import ParameterModel
-from rivergrad.pieces.resident import FitSetup, PieceSetup
+from rivergrad.pieces.setup import FitSetup, PieceSetup
 from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import schemes

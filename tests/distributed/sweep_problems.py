@@ -18,7 +18,8 @@ from rivergrad.io import open_runoff, write_runoff
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel, increment_areas
-from rivergrad.pieces.resident import FitSetup, Given, PieceSetup
+from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.setup import FitSetup, PieceSetup
 from rivergrad.pieces.simulate import piece_runoff, targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import choose_engine, schemes

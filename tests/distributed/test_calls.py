@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 from sweep_problems import Problem, ask, off, prepare, small_problem
 
 from rivercut.partition import partition
-from rivergrad.cluster import residence
 from rivergrad.cluster.calls import Batch, Call, critical_seconds, make_batches
 from rivergrad.cluster.executor import SerialExecutor, open_executor
 from rivergrad.cluster.totals import Total
 from rivergrad.errors import InputError
-from rivergrad.pieces import sweep as sweep_module
+from rivergrad.pieces import stepcalls
+from rivergrad.pieces.groups import backward_group, forward_group
+from rivergrad.pieces.step import forward_and_backward
 
 
 class Listening(SerialExecutor):
@@ -36,6 +38,12 @@ def four_windows() -> Problem:
     return replace(small_problem(), windows=((0, 6, 26), (14, 20, 40), (4, 10, 30), (9, 15, 35)))
 
 
+def function_of(call: Call) -> Any:
+    """The function that a call binds arguments of."""
+    assert isinstance(call.function, partial)
+    return call.function.func
+
+
 def step_calls(parts: int, cut: bool) -> list[Call]:
     one = four_windows()
     executor = Listening()
@@ -49,7 +57,7 @@ def step_calls(parts: int, cut: bool) -> list[Call]:
 
 def test_an_uncut_step_is_one_task_a_worker() -> None:
     calls = step_calls(2, cut=False)
-    assert {call.method for call in calls} == {"both"}
+    assert {function_of(call) for call in calls} == {forward_and_backward}
     for workers in (1, 2):
         batches = make_batches(calls, {call.key: call.key * workers // 2 for call in calls})
         assert len(batches) == workers
@@ -59,8 +67,8 @@ def test_an_uncut_step_is_one_task_a_worker() -> None:
 def test_a_cut_step_is_few_tasks_and_only_boundary_series_travel() -> None:
     calls = step_calls(4, cut=True)
     keys = sorted({call.key for call in calls})
-    count = Counter(call.method for call in calls)
-    assert count["forward_group"] == count["backward_group"] > 4
+    count = Counter(function_of(call) for call in calls)
+    assert count[forward_group] == count[backward_group] > 4
     home = {key: key % 2 for key in keys}
     batches = make_batches(calls, home)
     assert len(batches) < len(calls) / 2
@@ -82,7 +90,7 @@ def test_windows_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     cut = partition(one.network, 4, spread=True, block_reaches=60)
     answers = {}
     for groups in (1, 2, 4):
-        monkeypatch.setattr(sweep_module, "GROUPS", groups)
+        monkeypatch.setattr(stepcalls, "GROUPS", groups)
         with open_executor(0) as executor:
             answers[groups] = ask(one, cut, executor, "float64")
     for groups in (2, 4):
@@ -121,35 +129,30 @@ def test_the_longest_way() -> None:
     assert critical_seconds([], []) == 0.0
 
 
-class Waits:
-    """Ends a call that goes on beside others only when one of them is made."""
-
-    def __init__(self) -> None:
-        self.heard = threading.Event()
-
-    def slow(self, value: int) -> tuple[dict[str, Any], list[Any]]:
-        assert self.heard.wait(30)
-        return {"loss": value}, []
-
-    def hear(self) -> dict[str, Any]:
-        self.heard.set()
-        return {"loss": 1}
-
-    def fail(self) -> tuple[dict[str, Any], list[Any]]:
-        raise InputError("this went wrong")
+def slow(heard: threading.Event, series: Any, *, value: int) -> tuple[dict[str, Any], list[Any]]:
+    """Ends only when a later call is made."""
+    assert heard.wait(30)
+    return {"loss": value}, []
 
 
-def test_a_call_aside_goes_on_beside_later_ones() -> None:
+def hear(heard: threading.Event) -> dict[str, Any]:
+    heard.set()
+    return {"loss": 1}
+
+
+def fail(heard: threading.Event, series: Any) -> tuple[dict[str, Any], list[Any]]:
+    raise InputError("this went wrong")
+
+
+def test_later_calls_do_not_wait_for_a_concurrent_one() -> None:
     executor = SerialExecutor()
-    executor.gather([executor.create(key, 0.0, Waits) for key in (0, 1)])
-    aside = Call("slow", 0, "slow", (5,), gives=True, aside=True)
+    heard = threading.Event()
+    executor.gather([executor.create(key, 0.0, lambda: heard) for key in (0, 1)])
     total = Total(("loss",), 2)
     with pytest.raises(InputError, match="this went wrong"):
-        executor.do([Call("f", 0, "fail", gives=True, aside=True), Call("h", 1, "hear")], total)
-    # the same piece, so that the event is its own
-    waiting = residence.resident(executor._run, 0)
-    residence.resident(executor._run, 1).heard = waiting.heard
-    waiting.heard.clear()
-    answer = executor.do([aside, Call("hear", 1, "hear")], total)
+        executor.do([Call("f", 0, fail, linked=True, concurrent=True), Call("h", 1, hear)], total)
+    heard.clear()
+    concurrent = Call("slow", 0, partial(slow, value=5), linked=True, concurrent=True)
+    answer = executor.do([concurrent, Call("hear", 1, hear)], total)
     assert answer.sums == {"loss": 6}
     executor.close()

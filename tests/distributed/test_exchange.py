@@ -8,8 +8,9 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,35 +27,38 @@ from rivergrad.cluster.totals import Total
 from rivergrad.errors import InputError
 
 
+@dataclass
 class Reach:
     """Adds a number to what flows in."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def add(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
-        flow = np.full(4, float(self.number)) + sum(inflows)
-        return {"sum": float(flow.sum()), "process": os.getpid()}, [flow]
-
-    def refuse(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
-        raise InputError(f"reach {self.number} is dry")
-
-    def stop(self, *inflows: Any) -> tuple[dict[str, Any], list[Any]]:
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
+    number: int
 
 
-def chain(*methods: str) -> list[Call]:
+def add(reach: Reach, inflows: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+    flow = np.full(4, float(reach.number)) + sum(inflows)
+    return {"sum": float(flow.sum()), "process": os.getpid()}, [flow]
+
+
+def refuse(reach: Reach, inflows: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+    raise InputError(f"reach {reach.number} is dry")
+
+
+def stop(reach: Reach, inflows: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def chain(*functions: Callable[..., Any]) -> list[Call]:
     """A call on each of pieces 0, 1, ..., each of which takes the series of the one before."""
     return [
-        Call(("at", k), k, method, takes=((("at", k - 1), 0),) if k else (), gives=True)
-        for k, method in enumerate(methods)
+        Call(("at", k), k, function, takes=((("at", k - 1), 0),) if k else (), linked=True)
+        for k, function in enumerate(functions)
     ]
 
 
 def test_each_is_told_what_it_does_and_to_whom_it_sends() -> None:
-    calls = chain("add", "add", "add", "add")
+    calls = chain(add, add, add, add)
     batches = make_batches(calls, {0: 0, 1: 1, 2: 0, 3: 0})
     shares = share_out("run", 7, batches, None, ["tcp://a", "tcp://b"])
     first, last = shares["tcp://a"].portions
@@ -69,7 +73,7 @@ def test_each_is_told_what_it_does_and_to_whom_it_sends() -> None:
 
 
 def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
-    calls = chain("add", "add")
+    calls = chain(add, add)
     share = share_out("early", 3, make_batches(calls, {0: 0, 1: 1}), None, ["a", "b"])["b"]
 
     async def receive(mail_first: bool) -> Any:
@@ -107,7 +111,7 @@ def test_mail_may_come_before_the_work_and_none_of_it_stays() -> None:
 
 
 def test_who_cannot_send_does_not_wait_for_an_answer() -> None:
-    calls = chain("add", "add", "add")
+    calls = chain(add, add, add)
     share = share_out("torn", 0, make_batches(calls, {0: 0, 1: 1, 2: 0}), None, ["a", "b"])["a"]
 
     class Torn:
@@ -138,7 +142,7 @@ def test_who_waits_gives_up_when_another_fails() -> None:
     total = Total(("sum",), 4)
     alone = SerialExecutor()
     alone.gather([alone.create(k, 0.0, Reach, k) for k in range(4)])
-    expected = alone.do(chain(*["add"] * 4), total)
+    expected = alone.do(chain(*[add] * 4), total)
     with open_executor(2) as executor:
         assert isinstance(executor, DaskExecutor)
 
@@ -146,22 +150,22 @@ def test_who_waits_gives_up_when_another_fails() -> None:
             executor.gather([executor.create(k, 0.5 * (k % 2), Reach, k) for k in range(4)])
 
         set_up()
-        found = executor.do(chain(*["add"] * 4), total)
+        found = executor.do(chain(*[add] * 4), total)
         assert found.sums == expected.sums
         processes = {k: result["process"] for k, result in found.results.items()}
         assert processes[0] == processes[2] != processes[1] == processes[3]
         began = time.monotonic()
         with pytest.raises(InputError, match="reach 1 is dry"):
-            executor.do(chain("add", "refuse", "add", "add"))  # piece 2 waits on the other worker
+            executor.do(chain(add, refuse, add, add))  # piece 2 waits on the other worker
         assert time.monotonic() - began < 2
-        assert executor.do(chain(*["add"] * 4), total).sums == expected.sums
+        assert executor.do(chain(*[add] * 4), total).sums == expected.sums
         began = time.monotonic()
         with pytest.raises(WorkerLostError, match="1 of 2 workers ended unexpectedly"):
-            executor.do(chain("add", "stop", "add", "add"))
+            executor.do(chain(add, stop, add, add))
         assert time.monotonic() - began < 20
         executor.renew()
         set_up()
-        assert executor.do(chain(*["add"] * 4), total).sums == expected.sums
+        assert executor.do(chain(*[add] * 4), total).sums == expected.sums
         assert threading.active_count() < 40  # nobody waits on
         # killed before the first sweep of an executor: borne as any other
         os.kill(next(iter(executor._client.run(os.getpid).values())), signal.SIGKILL)
@@ -169,6 +173,6 @@ def test_who_waits_gives_up_when_another_fails() -> None:
 
         def work() -> Any:
             another.gather([another.create(k, 0.5 * (k % 2), Reach, k) for k in range(4)])
-            return another.do(chain(*["add"] * 4), total).sums
+            return another.do(chain(*[add] * 4), total).sums
 
         assert with_restarts(another, 3, work, heard.append) == expected.sums

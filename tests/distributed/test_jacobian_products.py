@@ -88,10 +88,10 @@ def test_products_are_those_of_finite_differences(scheme: str, change: str, seri
         problem = least_squares(made)
         assert off(problem.linearise(one.shared, one.free), here) < 1e-12, name
         assert off(ravelled(problem.pull(seed)), jacobian.T @ seed.ravel()) < 1e-7, name
-        moved = made.join(made.sweep.tangent(along, toward, STEP))
+        moved = problem.tangent(toward, along, STEP)
         assert off(moved.ravel(), image) < 1e-4 * np.abs(direction).max(), name
         problem.weigh(weight)
-        found = ravelled(made.sweep.information(along, toward, STEP))
+        found = ravelled(problem.information(along, toward, STEP))
         assert off(found, jacobian.T @ (weight.ravel() * image)) < 1e-4, name
         # the steps that a fit takes
         found = ravelled(problem.information(along, toward))
@@ -113,7 +113,7 @@ def test_the_two_products_are_each_others_transposes(scheme: str, change: str, s
             seed = rng.standard_normal(here.shape)
             along, toward = rng.standard_normal(one.shared.shape), rng.standard_normal(one.free.shape)
             pulled = problem.pull(seed)
-            forth, back = (made.join(made.sweep.tangent(along, toward, h)) for h in (1e-5, -1e-5))
+            forth, back = (problem.tangent(toward, along, h) for h in (1e-5, -1e-5))
             expected = float((seed * (forth + back) / 2).sum())
             found = float(pulled[0] @ along + (pulled[1] * toward).sum())
             assert found == pytest.approx(expected, rel=1e-6), name
@@ -133,8 +133,8 @@ def test_products_agree_with_each_other_under_every_partition(serial: Executor) 
         found.append(
             (
                 ravelled(problem.pull(np.cos(np.arange(here.size)).reshape(here.shape))),
-                made.join(made.sweep.tangent(along, toward, 1e-4)),
-                ravelled(made.sweep.information(along, toward, 1e-4)),
+                problem.tangent(toward, along, 1e-4),
+                ravelled(problem.information(along, toward, 1e-4)),
             )
         )
     for pulled, image, information in found[1:]:
@@ -229,8 +229,8 @@ def test_on_workers(tmp_path: Path, two_workers: Executor, serial: Executor) -> 
         problem = least_squares(made)
         here = problem.linearise(one.shared, one.free)
         problem.weigh(1 / (1 + here**2))
-        image = made.join(made.sweep.tangent(along, toward, 1e-4))
-        information = ravelled(made.sweep.information(along, toward, 1e-4))
+        image = problem.tangent(toward, along, 1e-4)
+        information = ravelled(problem.information(along, toward, 1e-4))
         pulled = ravelled(problem.pull(np.sin(np.arange(here.size)).reshape(here.shape)))
         made.sweep.forget_information()
         return [here, image, information, pulled]

@@ -15,7 +15,7 @@ from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.io import open_forcings, write_forcings
 from rivergrad.model.volume import increment_areas
 from rivergrad.pieces.learned import Scaling
-from rivergrad.pieces.resident import Given
+from rivergrad.pieces.parameters import Given
 from rivergrad.run.learnedrunoff import LearnedRunoff, PieceForcings
 from rivergrad.runoff import FORCINGS, FlatModule, RunoffSpec
 

@@ -25,7 +25,24 @@ from rivergrad.cluster.liveness import SchedulerLostError
 from rivergrad.cluster.lost import WorkerLostError
 from rivergrad.errors import InputError
 
-draw = Call(0, 0, "random_sample", (3,))
+
+def draw_numbers(rng: np.random.RandomState) -> Any:
+    return rng.random_sample(3)
+
+
+def sleep_long(_: Any) -> None:
+    time.sleep(30.0)
+
+
+def own_pid(_: Any) -> int:
+    return os.getpid()
+
+
+def go_wrong(_: Any) -> None:
+    raise AttributeError("no such attribute")
+
+
+draw = Call(0, 0, draw_numbers)
 
 
 def pids(executor: Any) -> list[int]:
@@ -47,7 +64,7 @@ def test_killed_while_at_work() -> None:
     with open_executor(2) as executor:
         executor.gather([executor.create(key, key, importlib.import_module, "time") for key in (0, 1)])
         timer = kill_after(pids(executor)[0], 0.5)
-        sleeps = [Call(key, key, "sleep", (30.0,)) for key in (0, 1)]  # both are busy when one is killed
+        sleeps = [Call(key, key, sleep_long) for key in (0, 1)]  # both are busy when one is killed
         began = time.monotonic()
         with pytest.raises(InputError) as error:
             executor.finish(executor.start(sleeps))
@@ -123,7 +140,7 @@ def test_the_scheduler_hangs_and_is_killed(tmp_path: Path) -> None:
                     with_restarts(
                         executor,
                         3,
-                        lambda used=executor: used.finish(used.start([Call(0, 0, "sleep", (30.0,))])),
+                        lambda used=executor: used.finish(used.start([Call(0, 0, sleep_long)])),
                         pytest.fail,
                     )
                 assert time.monotonic() - began < 20
@@ -154,7 +171,7 @@ def test_another_worker_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
             executor.gather([executor.create(0, 0, importlib.import_module, "os")])
             if not others:
                 worker.kill()
-            answer = executor.finish(executor.start([Call(0, 0, "getpid")]))
+            answer = executor.finish(executor.start([Call(0, 0, own_pid)]))
             return [answer.results[0], *executor.everywhere(os.getpid)]
 
         try:
@@ -170,7 +187,7 @@ def test_another_worker_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_error_on_the_way_is_told_as_it_is() -> None:
     with open_executor(0) as executor:
         executor.create(0, 0, np.random.RandomState, 0)
-        with pytest.raises(AttributeError, match="no_such_method"):
-            executor.start([Call(0, 0, "no_such_method")])
+        with pytest.raises(AttributeError, match="no such attribute"):
+            executor.start([Call(0, 0, go_wrong)])
     with open_executor(0) as other, pytest.raises(WorkerLostError, match="piece 0 is not on this worker"):
         other.start([draw])  # pieces are forgotten at the end

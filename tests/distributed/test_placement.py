@@ -17,7 +17,7 @@ from rivergrad.cluster.executor import open_executor
 from rivergrad.cluster.placement import Needs, Room, fit_parts, place_parts, room_here, worker_order
 from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
-from rivergrad.pieces import sweep
+from rivergrad.pieces import placed
 from rivergrad.pieces.simulate import PieceRunoff
 from rivergrad.run.estimation import Estimation
 from rivergrad.run.inputs import prepare_inputs
@@ -97,7 +97,7 @@ def test_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
         asked.extend(needs)
         return fit_parts([1.0], needs, [Room("here", 1000)])
 
-    monkeypatch.setattr(sweep, "fit_parts", fit)
+    monkeypatch.setattr(placed, "fit_parts", fit)
     with (
         open_executor(0) as executor,
         pytest.raises(InputError, match=r"part 0 needs .* free for a worker is 1e-06 GB"),

@@ -1,13 +1,13 @@
-"""Method calls on many pieces, put together to few tasks: a worker does in one go what waits for nobody else.
+"""Function calls on many pieces, put together to few tasks: a worker does in one go what waits for nobody else.
 
-A sweep is a list of calls in an order in which each comes after those it needs. Its rank is how often the way to it
-changes the worker. Calls of one rank on one worker make a batch, which is one task: where no basin is cut, a whole
-step is one task a worker.
+A sweep is a list of calls; each comes after those it needs. The rank of a call is how often the way to it changes the
+worker. Calls of one rank on one worker make a batch, which is one task: where no basin is cut, a whole step is one task
+a worker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,28 +18,30 @@ Series = tuple[Node, int]
 
 @dataclass(frozen=True)
 class Call:
-    """A method of a piece.
+    """A function to call on a piece.
+
+    The function stands in a module, so that it can be pickled; `functools.partial` binds its other arguments.
 
     Attributes:
         node: the call's name within its sweep.
-        key: the piece; calls of one piece are made in the order of the list.
-        method, args: what is called.
-        takes: series of earlier calls, which follow `args`.
-        gives: whether the method returns (result, list of series); else its result alone.
+        key: the piece; calls on one piece are made in the order of the list.
+        function: called as function(piece), and returns the result; or, if the call is `linked`, called as
+            function(piece, [series, ...]), and returns (result, [series, ...]).
+        takes: series of earlier calls that a linked call takes.
+        linked: whether the call takes and returns series.
         wanted: whether the result goes to the client, by the number of the piece.
         label: calls of different labels are never in one task; they come in the order of their labels.
-        aside: whether it may go on beside the worker's later calls of the sweep; nothing is taken of it.
+        concurrent: whether the worker's later calls of the sweep need not wait for it; nobody takes its series.
     """
 
     node: Node
     key: int
-    method: str
-    args: tuple[Any, ...] = ()
+    function: Callable[..., Any]
     takes: tuple[Series, ...] = ()
-    gives: bool = False
+    linked: bool = False
     wanted: bool = True
     label: int = 0
-    aside: bool = False
+    concurrent: bool = False
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Batch:
         home: the worker's number; `rank` and `label` as in `Call` and the module's text.
         calls: in the order in which they are made.
         needs: earlier batches, by number.
-        exports: series that later batches take, with the workers they are on.
+        exports: series that later batches take, with the workers where those are.
     """
 
     home: int
@@ -61,7 +63,7 @@ class Batch:
     exports: dict[Series, set[int]] = field(default_factory=dict)
 
     @property
-    def abroad(self) -> set[int]:
+    def receivers(self) -> set[int]:
         """Other workers that series of this batch go to."""
         return {home for homes in self.exports.values() for home in homes} - {self.home}
 
@@ -106,7 +108,7 @@ def make_batches(calls: Sequence[Call], home: Mapping[int, int]) -> list[Batch]:
 
 
 def critical_seconds(batches: Sequence[Batch], seconds: Sequence[float]) -> float:
-    """How long a sweep takes where nothing costs time but its batches, each worker doing one at a time."""
+    """How long a sweep takes if only its batches cost time, and each worker does one at a time, s."""
     free: dict[int, float] = {}
     ends: list[float] = []
     for batch, lasts in zip(batches, seconds, strict=True):

@@ -1,4 +1,4 @@
-"""Where pieces live and how their methods are called: in this process, or pinned to the workers of a Dask cluster."""
+"""Where pieces live and how functions are called on them: in this process, or pinned to workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -34,22 +34,12 @@ Handle = Any
 """What a call returns before it is gathered."""
 
 REPLACEMENT_SECONDS = 60.0
-"""How long a run waits for another worker in the place of a lost one before it goes on with the rest."""
+"""How long a run waits for a replacement of a lost worker before it goes on with the others."""
 
 ASK_SECONDS = 5.0
-"""How often the cluster is asked to see to it."""
+"""How often the cluster is asked for it."""
 
 _run_numbers = itertools.count()
-
-
-@dataclass
-class Pending:
-    """A sweep under way; `reports` are handles, `outcomes` those of its batches."""
-
-    batches: list[Batch]
-    reports: list[Handle]
-    total: Total | None
-    outcomes: list[Handle] = field(default_factory=list)
 
 
 @dataclass
@@ -59,7 +49,7 @@ class Answer:
     Attributes:
         results: by piece; without what was added up.
         sums: what was added up over all pieces, by name.
-        seconds: how long it takes where nothing costs time but the workers' own work.
+        seconds: how long the sweep takes if only the workers' own work costs time.
     """
 
     results: dict[int, Any]
@@ -67,12 +57,29 @@ class Answer:
     seconds: float
 
 
-class Executor(Protocol):
-    """Holds objects by key and calls their methods.
+@dataclass
+class Pending:
+    """A sweep under way.
 
-    `do` carries out a sweep of calls whose series go from worker to worker. `start` sends
-    one off as tasks, behind those of an earlier one that may not be over yet, and `finish` waits for its results.
-    After a worker was lost, `renew` makes ready to set everything up again, and tells with what.
+    Attributes:
+        batches, total: of the sweep.
+        reports: handles of the workers' reports; outcomes: of the batches.
+        answer: what it comes to, where that is known at once.
+    """
+
+    batches: list[Batch]
+    total: Total | None
+    reports: list[Handle] = field(default_factory=list)
+    outcomes: list[Handle] = field(default_factory=list)
+    answer: Answer | None = None
+
+
+class Executor(Protocol):
+    """Holds objects by key and calls functions on them: all that `pieces` knows of a cluster.
+
+    `do` carries out a sweep of calls whose series go from worker to worker. `start` sends one off as tasks, behind
+    those of an earlier sweep that may still be under way, and `finish` waits for its results. After a worker was lost,
+    `renew` gets ready to set everything up again, and says with what.
     """
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle: ...
@@ -92,17 +99,17 @@ class Executor(Protocol):
     def renew(self) -> str | None: ...
 
 
-def _answer(pending: Pending, reports: Sequence[Report]) -> Answer:
+def _answer(batches: Sequence[Batch], total: Total | None, reports: Sequence[Report]) -> Answer:
     results: dict[int, Any] = {}
     sums: dict[str, Any] = {}
-    if pending.total is not None:
-        sums, results = pending.total.whole([report.results for report in reports])
+    if total is not None:
+        sums, results = total.whole([report.results for report in reports])
     else:
         for report in reports:
             results |= report.results
     seconds = {batch: lasts for report in reports for batch, lasts in report.seconds.items()}
-    spans = [seconds[b] for b in range(len(pending.batches))]
-    return Answer(results, sums, critical_seconds(pending.batches, spans))
+    spans = [seconds[b] for b in range(len(batches))]
+    return Answer(results, sums, critical_seconds(batches, spans))
 
 
 class SerialExecutor:
@@ -118,15 +125,16 @@ class SerialExecutor:
     def start(
         self, calls: Sequence[Call], total: Total | None = None, after: Pending | None = None
     ) -> Pending:
-        batch = Batch(0, 0, 0, list(calls))
-        outcome = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total)
-        return Pending([batch], [outcome.report], total)
+        return Pending([], total, answer=self.do(calls, total))
 
     def finish(self, pending: Pending) -> Answer:
-        return _answer(pending, pending.reports)
+        assert pending.answer is not None
+        return pending.answer
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
-        return self.finish(self.start(calls, total))
+        report = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total).report
+        assert report is not None
+        return _answer([Batch(0, 0, 0, list(calls))], total, [report])
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)
@@ -145,13 +153,13 @@ class SerialExecutor:
 class DaskExecutor:
     """Pieces pinned to the workers of a cluster.
 
-    A task names its worker and is never moved or repeated: what it works on is only there. If that worker is lost,
-    or gives no sign of life for `patience` seconds, the client notices and raises instead of waiting for ever.
+    A task names its worker and is never moved or repeated: what it works on is only there. If that worker is lost or
+    gives no sign of life for `patience` seconds, the client raises an error instead of waiting for ever.
 
     Args:
         client: of the cluster; ask: see `Started`.
         patience: seconds.
-        wait: how long to wait for a worker where none is left, if that is longer than `REPLACEMENT_SECONDS`.
+        wait: how long to wait for a worker if none is left, at least `REPLACEMENT_SECONDS`, s.
     """
 
     def __init__(
@@ -178,7 +186,7 @@ class DaskExecutor:
         return [self._workers[home] for home in sorted(set(self._home.values()))]
 
     def create(self, key: int, home: float, factory: Callable[..., Any], *args: Any) -> Handle:
-        """Make something on a worker: `home` says which, as a number from 0 (the first) up to 1 (behind the last)."""
+        """Make something on a worker; `home` says which, from 0 (the first) up to 1 (past the last)."""
         self._home[key] = min(int(home * len(self._workers)), len(self._workers) - 1)
         return self._submit(self._home[key], create, self._run, key, factory, *args)
 
@@ -197,7 +205,7 @@ class DaskExecutor:
     ) -> Pending:
         batches = make_batches(calls, self._home)
         sweep = next(self._sweeps)
-        pending = Pending(batches, [], total)
+        pending = Pending(batches, total)
         last = {batch.home: b for b, batch in enumerate(batches)}
         mine: dict[int, list[int]] = {}
         picked: dict[tuple[int, int], Handle] = {}
@@ -206,7 +214,7 @@ class DaskExecutor:
             before = [self._taken(pending, picked, need, batch.home) for need in sorted(batch.needs)]
             if after is not None and (batch.home, batch.rank, batch.label) in earlier:
                 before.append(after.outcomes[earlier[batch.home, batch.rank, batch.label]])
-            reports = b == last[batch.home] and not batch.abroad
+            reports = b == last[batch.home] and not batch.receivers
             if reports:  # all that this worker did in the sweep comes first
                 others = set(mine.get(batch.home, ())) - batch.needs
                 before += [pending.outcomes[other] for other in sorted(others)]
@@ -232,9 +240,9 @@ class DaskExecutor:
         return pending
 
     def _taken(self, pending: Pending, picked: dict[tuple[int, int], Handle], need: int, home: int) -> Handle:
-        """A handle of what a worker takes from an earlier batch, with no series that only others take."""
+        """A handle of the series that a worker takes from an earlier batch, without those that only others take."""
         batch = pending.batches[need]
-        if batch.home == home or batch.abroad == {home}:
+        if batch.home == home or batch.receivers == {home}:
             return pending.outcomes[need]
         if (need, home) not in picked:
             names = tuple(name for name, homes in batch.exports.items() if home in homes)
@@ -242,23 +250,24 @@ class DaskExecutor:
         return picked[need, home]
 
     def finish(self, pending: Pending) -> Answer:
-        return _answer(pending, [outcome.report for outcome in self.gather(pending.reports)])
+        reports = [outcome.report for outcome in self.gather(pending.reports)]
+        return _answer(pending.batches, pending.total, reports)
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
-        if not self._ready:  # not before: here a lost worker is borne
+        if not self._ready:  # not before: here a lost worker is handled
             self.everywhere(open_exchange)
             self._ready = True
         batches = make_batches(calls, self._home)
         shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
         found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
-        return _answer(Pending(batches, [], total), found)
+        return _answer(batches, total, found)
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())
         return found
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]:
-        """Call a function once on each worker; what it gives, in their order."""
+        """Call a function once on each worker; its results, in their order."""
         workers = self._workers
         found = self._watch.patiently(lambda: self._client.run(function, *args, workers=workers), workers)
         return [found[address] for address in workers]
@@ -310,9 +319,9 @@ def with_restarts(executor: Executor, restarts: int, work: Callable[[], T], say:
 
     Args:
         executor: what the work is done on.
-        restarts: how many lost workers are borne.
+        restarts: how many times the work begins again.
         work: sets up everything it needs on the executor.
-        say: what tells people.
+        say: what shows a line to the user.
 
     Raises:
         WorkerLostError: one worker too many was lost.

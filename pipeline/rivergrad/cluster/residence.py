@@ -1,4 +1,4 @@
-"""What lives on a worker (or in this process) for the whole of a run, and the tasks that work with it."""
+"""What lives on a worker (or in this process) for a whole run, and how the calls of a sweep are made on it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ from rivergrad.cluster.totals import Total
 _RESIDENT: dict[tuple[str, int], Any] = {}
 """What lives here, by run and piece."""
 
-_ASIDE = ThreadPoolExecutor(1, "rivergrad-aside")
-"""Makes calls that go on beside others; its thread starts with the first of them."""
+_CONCURRENT = ThreadPoolExecutor(1, "rivergrad-concurrent")
+"""Makes concurrent calls; its thread starts with the first of them."""
 
 _REPORTS: dict[tuple[str, int], Report] = {}
-"""Results of sweeps that are not over yet, by run and sweep."""
+"""Reports of sweeps that are not over yet, by run and sweep."""
 
 
 @dataclass
 class Report:
-    """What a worker tells the client of a sweep: results by piece, and the seconds that each batch took.
+    """What a worker returns to the client after a sweep.
 
-    `aside` are calls that still go on, by piece.
+    Attributes:
+        results: by piece; seconds: by batch.
+        unfinished: concurrent calls that are still under way, by piece.
     """
 
     results: Any
     seconds: dict[int, float]
-    aside: dict[int, Future[Any]] = field(default_factory=dict)
+    unfinished: dict[int, Future[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch leaves: series for other batches, and after a worker's last one its report."""
+    """What a batch leaves: series for other batches, and after a worker's last batch its report."""
 
     series: dict[Series, Any]
     report: Report | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another worker they go as arrays."""
+        # series travel to another worker as arrays
         return Outcome, ({name: on_host(value) for name, value in self.series.items()}, self.report)
 
 
@@ -88,7 +90,7 @@ def carry_out(
         exports: series that other batches take.
         last: whether the worker's report is due after it.
         total: how results are added up.
-        before: outcomes of earlier batches, or picked from them.
+        before: outcomes of earlier batches, or series picked from them.
     """
     began = time.perf_counter()
     series: dict[Series, Any] = {}
@@ -96,33 +98,34 @@ def carry_out(
         series.update(earlier.series if isinstance(earlier, Outcome) else earlier)
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
-        method = getattr(resident(run, call.key), call.method)
-        if call.aside:
-            report.aside[call.key] = _ASIDE.submit(method, *call.args)
+        piece = resident(run, call.key)
+        if call.concurrent:
+            report.unfinished[call.key] = _CONCURRENT.submit(call.function, piece, ())
             continue
-        result = method(*call.args, *(series[taken] for taken in call.takes))
-        if call.gives:
-            result, leaving = result
+        if call.linked:
+            result, leaving = call.function(piece, [series[taken] for taken in call.takes])
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
+        else:
+            result = call.function(piece)
         if call.wanted:
             report.results[call.key] = result
     if last:
-        _wait_aside(report)
+        _finish(report)
     report.seconds[batch] = time.perf_counter() - began
     return Outcome({name: series[name] for name in exports}, collect(run, sweep, total) if last else None)
 
 
-def _wait_aside(report: Report) -> None:
-    """The results of the calls that went on beside the others."""
-    for key, going_on in report.aside.items():
-        report.results[key], _ = going_on.result()
-    report.aside = {}
+def _finish(report: Report) -> None:
+    """Wait for the results of concurrent calls."""
+    for key, under_way in report.unfinished.items():
+        report.results[key], _ = under_way.result()
+    report.unfinished = {}
 
 
 def collect(run: str, sweep: int, total: Total | None, *before: Outcome) -> Report:
     """A worker's report of a sweep, after the batches `before`."""
     report = _REPORTS.pop((run, sweep), Report({}, {}))
-    _wait_aside(report)
+    _finish(report)
     return Report(report.results if total is None else total.part(report.results), report.seconds)
 
 
@@ -132,5 +135,5 @@ def reported(run: str, sweep: int, total: Total | None, *before: Outcome) -> Out
 
 
 def pick(names: Sequence[Series], outcome: Outcome) -> dict[Series, Any]:
-    """The series of an outcome that one other worker takes: no other ones travel there."""
+    """The series of an outcome that one other worker takes, so that no others travel there."""
     return {name: on_host(outcome.series[name]) for name in names}

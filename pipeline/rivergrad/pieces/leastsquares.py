@@ -1,23 +1,30 @@
-"""Gauged discharge of a workflow's pieces as a least-squares problem over a fixed set of windows."""
+"""Discharge at the gauges of a workflow's pieces as a least-squares problem over a fixed set of windows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.cluster.totals import Total
+from rivergrad.pieces.linearisation import image, jvp, linearise, vjp, weigh
+from rivergrad.pieces.series import Series
+from rivergrad.pieces.setup import Window
 from rivergrad.pieces.sweep import Sweep
 
 Float = NDArray[np.float64]
-Window = tuple[int, int, int]
 
 DIFFERENCE = 1e-4
-"""Step of the difference quotient, in the units of the coefficients (see `rivergrad.pieces.information`)."""
+"""Step of the difference quotient, in the units of the coefficients (see `rivergrad.pieces.linearisation`)."""
 
 
 class LeastSquares:
-    """`rivergrad.inference.gaussnewton.Problem` on a sweep.
+    """`rivergrad.inference.gaussnewton.Problem` on the pieces of a network.
+
+    With q the discharge at the gauges, J is its Jacobian at the point of the last `linearise`, and W the weights of the
+    last `weigh`.
 
     Args:
         sweep: the pieces, ready for estimation.
@@ -35,42 +42,72 @@ class LeastSquares:
         split: Callable[[Float], list[Float]],
         join: Callable[[list[Float]], Float],
     ) -> None:
-        self._sweep, self.windows, self._n = sweep, list(windows), n_reaches
+        self._sweep, self._placed = sweep, sweep.placed
+        self.windows, self._n = list(windows), n_reaches
         self.n_shared, self._split, self._join = n_shared, split, join
 
     def linearise(self, shared: Float, free: Float) -> Float:
-        """Discharge (window, time, gauge) at this point, where the pieces are now."""
+        """Discharge (window, time, gauge) m³/s at a point, to which the pieces are moved."""
         self._sweep.place(free)
-        return self._join(self._sweep.linearise(shared, self.windows))
+        function = partial(linearise, shared=shared, windows=self.windows)
+        return self._join(self._placed.downstream([function] * len(self._placed.pieces)))
 
     def weigh(self, weight: Float) -> None:
-        """The weights (window, time, gauge) of `information`."""
-        self._sweep.weigh(self._split(weight))
+        """Set the weights W (window, time, gauge) of `information`."""
+        self._placed.each([partial(weigh, weight=one) for one in self._split(weight)])
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
-        """Jᵀ seed, of shared coefficients and deviations."""
-        return self._sweep.pull(self._split(seed), self._n)
+        """Jᵀ seed, of shared coefficients (n_shared,) and deviations (n_free, reach); seed (window, time, gauge)."""
+        return self._vjp(self._split(seed))
 
-    def information(self, shared: Float, free: Float) -> tuple[Float, Float]:
-        """Jᵀ W J of a direction."""
-        size = max(float(np.abs(shared).max(initial=0.0)), float(np.abs(free).max(initial=0.0)))
+    def information(self, shared: Float, free: Float, step: float | None = None) -> tuple[Float, Float]:
+        """Jᵀ W J of a direction.
+
+        Args:
+            shared: (n_shared,) and free: (n_free, reach), the direction.
+            step: of the difference quotient; by default `DIFFERENCE` for the largest entry.
+
+        Returns:
+            Arrays like `shared` and `free`.
+        """
+        size = _largest(shared, free)
         if size == 0.0:
             return np.zeros_like(shared), np.zeros_like(free)
-        return self._sweep.information(shared, free, DIFFERENCE / size)
+        self._placed.downstream(self._along(shared, free, DIFFERENCE / size if step is None else step))
+        return self._vjp([None] * len(self._placed.pieces))
 
-    def tangent(self, free: Float, shared: Float | None = None) -> Float:
-        """J of a direction of the deviations, and of the shared coefficients, (window, time, gauge)."""
+    def tangent(self, free: Float, shared: Float | None = None, step: float | None = None) -> Float:
+        """J of a direction, (window, time, gauge); arguments as for `information`, `shared` is 0 by default."""
         along = np.zeros(self.n_shared) if shared is None else shared
-        size = max(float(np.abs(along).max(initial=0.0)), float(np.abs(free).max(initial=0.0)))
-        return self._join(self._sweep.tangent(along, free, DIFFERENCE / size if size > 0.0 else 1.0))
+        if step is None:
+            size = _largest(along, free)
+            step = DIFFERENCE / size if size > 0.0 else 1.0
+        self._placed.downstream(self._along(along, free, step))
+        return self._join(self._placed.everywhere(image))
+
+    def _along(self, shared: Float, free: Float, step: float) -> list[partial[tuple[None, list[Series]]]]:
+        return [
+            partial(jvp, shared=shared, free=free[:, piece.reaches], step=step)
+            for piece in self._placed.pieces
+        ]
+
+    def _vjp(self, seeds: Sequence[Float | None]) -> tuple[Float, Float]:
+        total = Total(("shared",), len(self._placed.pieces))
+        answer = self._placed.upstream([partial(vjp, seed=seed) for seed in seeds], total)
+        free = self._placed.assembled(self._placed.in_order(answer.results), self._n)["free"]
+        return answer.sums["shared"], free
 
     def observed(self, record: Float) -> Float:
         """The windows of a record (time, …) that count, (window, time, …)."""
         return np.stack([record[b:c] for _, b, c in self.windows])
 
 
+def _largest(shared: Float, free: Float) -> float:
+    return max(float(np.abs(shared).max(initial=0.0)), float(np.abs(free).max(initial=0.0)))
+
+
 def covering_windows(fit: tuple[int, int], warmup: int, length: int, most: int) -> list[Window]:
-    """Windows that cover a period, or as much of it as may be routed at once.
+    """Windows that cover a period, or as much of it as can be routed at once.
 
     Args:
         fit: first step and end of the period; warmup: steps before a window that do not count.

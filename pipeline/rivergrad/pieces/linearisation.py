@@ -1,142 +1,141 @@
-"""Products with the Jacobian of gauged discharge, for Gauss-Newton steps and for what the gauges can tell.
+"""Products with the Jacobian of discharge at the gauges, for Gauss-Newton steps and for the posterior.
 
 All in double precision. With q(z) the discharge at the gauges and J its Jacobian at the present coefficients z:
-J v is a forward difference, (q(z + h v) − q(z)) / h, whose error is of the order of h; Jᵀ w is the routing's own
-adjoint, exact, on the graph of q(z), which is kept. So one product Jᵀ W J v costs a routing forward and one backward.
+J v (a JVP) is a forward difference, (q(z + h v) − q(z)) / h, whose error is of the order of h. Jᵀ w (a VJP) is the
+routing's own adjoint, exact, on the graph of q(z), which is kept. So one product Jᵀ W J v costs one forward and one
+backward routing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.pieces.graph import RoutedWindows
+from rivergrad.pieces.parameters import parameters_at
+from rivergrad.pieces.runoff import runoff_of_windows
 from rivergrad.pieces.series import Series, apart, side_by_side
-
-if TYPE_CHECKING:
-    from rivergrad.pieces.resident import ResidentPiece
+from rivergrad.pieces.setup import Window
+from rivergrad.pieces.state import Linearised, ResidentPiece
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 
 
-class PieceInformation:
-    """The linearisation of one piece, over some windows of the record.
+def linearise(
+    piece: ResidentPiece, inflows: Sequence[Series], *, shared: Float, windows: Sequence[Window]
+) -> tuple[Array, list[Series]]:
+    """Route windows at the present deviations and keep the graph.
 
     Args:
-        resident: the piece, ready for estimation, with runoff read.
-        shared: shared coefficients.
-        windows: (first step of the warm-up, first step that counts, end), all of the same lengths.
-        inflows: (window, routing step) each.
+        inflows: (window, routing step) of each inlet.
+        shared: (n_shared,) coefficients.
+        windows: all of the same lengths.
 
-    Attributes:
-        discharge: (window, time that counts, target).
-        outflow: the series of each outlet.
+    Returns:
+        Discharge (window, time that counts, target) m³/s, and the series of each outlet.
     """
+    piece.linearised = None  # free the last graph before the next one is made
+    leaf = torch.from_numpy(shared.copy()).to(piece.fit.free).requires_grad_()
+    free = piece.fit.free.clone().requires_grad_()
+    inflow = _inflow(piece, inflows)
+    if piece.setup.piece.sources:
+        inflow.requires_grad_()
+    discharge, outflow = _route(piece, windows, leaf, free, inflow)
+    piece.linearised = Linearised(list(windows), RoutedWindows(discharge, outflow, inflow, leaf, free))
+    return discharge.detach().cpu().numpy(), apart(outflow)
 
-    def __init__(
-        self,
-        resident: ResidentPiece,
-        shared: Float,
-        windows: Sequence[tuple[int, int, int]],
-        inflows: Sequence[Series],
-    ) -> None:
-        setup = resident.setup
-        self._resident, self._windows = resident, windows
-        self._warmup = windows[0][1] - windows[0][0]
-        self._cut = bool(setup.piece.sources)
-        self._engine = resident.double_engine()
-        self._leaf = torch.from_numpy(shared.copy()).to(resident.free).requires_grad_()
-        self._free = resident.free.clone().requires_grad_()
-        self._inflow = self._series(inflows)
-        if self._cut:
-            self._inflow.requires_grad_()
-        with torch.enable_grad():
-            found, self._outflow = self._route(self._leaf, self._free, self._inflow)
-        self._found = found
-        self._toward: Tensor | None = None
-        self._weight: Tensor | None = None
-        self.discharge: Array = found.detach().cpu().numpy()
-        self.outflow: list[Series] = apart(self._outflow)
 
-    def _series(self, inflows: Sequence[Series]) -> Tensor:
-        if not self._cut:
-            return torch.zeros(0)
-        return side_by_side(inflows, self._engine.device, torch.float64)
+@torch.no_grad()
+def jvp(
+    piece: ResidentPiece, inflows: Sequence[Series], *, shared: Float, free: Float, step: float
+) -> tuple[None, list[Series]]:
+    """Route at z + step · direction and keep J · direction, for `image` and `vjp`.
 
-    def _route(self, shared: Tensor, free: Tensor, inflow: Tensor) -> tuple[Tensor, Tensor]:
-        resident = self._resident
-        runoff = resident.rained(shared, self._windows, torch.float64)
-        prepared = self._engine.prepare(resident.parameters(shared, free), runoff.shape[1])
-        discharge, outflow, _ = self._engine.apply(prepared, runoff, inflow if self._cut else None)
-        return discharge[:, self._warmup :], outflow
+    Args:
+        inflows: (window, routing step) of each inlet, of the same step elsewhere.
+        shared, free: (n_shared,) and (n_free, reach), the direction.
+        step: h.
 
-    @torch.no_grad()
-    def tangent(self, shared: Float, free: Float, step: float, inflows: Sequence[Series]) -> list[Series]:
-        """Route at z + step · direction, for `pull` to take the difference quotient.
+    Returns:
+        Nothing, and the series of each outlet.
+    """
+    here = _linearised(piece)
+    routed = here.routed
+    moved, outflow = _route(
+        piece,
+        here.windows,
+        routed.shared + step * torch.from_numpy(shared).to(routed.shared),
+        routed.free + step * torch.from_numpy(free).to(routed.free),
+        _inflow(piece, inflows),
+    )
+    here.image = (moved - routed.discharge) / step
+    return None, apart(outflow)
 
-        Args:
-            shared, free: the direction, of shared coefficients and of this piece's deviations.
-            step: h.
-            inflows: of the same step elsewhere.
 
-        Returns:
-            The series of each outlet.
-        """
-        moved, outflow = self._route(
-            self._leaf + step * torch.from_numpy(shared).to(self._leaf),
-            self._free + step * torch.from_numpy(free).to(self._free),
-            self._series(inflows),
-        )
-        self._toward = (moved - self._found) / step
-        return apart(outflow)
+def _inflow(piece: ResidentPiece, inflows: Sequence[Series]) -> Tensor:
+    if not piece.setup.piece.sources:
+        return torch.zeros(0)
+    return side_by_side(inflows, piece.engine.device, torch.float64)
 
-    def toward(self) -> Array:
-        """J v of the last `tangent`, (window, time that counts, target)."""
-        assert self._toward is not None
-        found: Array = self._toward.cpu().numpy()
-        return found
 
-    def weigh(self, weight: Array) -> None:
-        """Keep W, (window, time, target), for products Jᵀ W J v."""
-        self._weight = torch.from_numpy(weight).to(self._found)
+def _route(
+    piece: ResidentPiece, windows: Sequence[Window], shared: Tensor, free: Tensor, inflow: Tensor
+) -> tuple[Tensor, Tensor]:
+    runoff = runoff_of_windows(piece, shared, windows, torch.float64)
+    engine = piece.double_engine()
+    prepared = engine.prepare(parameters_at(piece, shared, free), runoff.shape[1])
+    discharge, outflow, _ = engine.apply(prepared, runoff, inflow if inflow.numel() else None)
+    return discharge[:, windows[0][1] - windows[0][0] :], outflow
 
-    def pull(self, seed: Array | None, gradients: Sequence[Series]) -> tuple[dict[str, Any], list[Series]]:
-        """Jᵀ of this piece and of all downstream of it.
 
-        Args:
-            seed: (window, time, target) what to pull back; None for W J v of the last `tangent`.
-            gradients: with respect to each outlet's series, from downstream.
+def image(piece: ResidentPiece) -> Array:
+    """J v of the last `jvp`, (window, time that counts, target)."""
+    found = _linearised(piece).image
+    assert found is not None
+    return found.cpu().numpy()
 
-        Returns:
-            `shared` and `free` gradients, and that of each inflow.
-        """
-        if seed is None:
-            assert self._toward is not None
-            assert self._weight is not None
-            toward = self._weight * self._toward
-        else:
-            toward = torch.from_numpy(seed).to(self._found)
-        roots, seeds = [self._found], [toward]
-        if gradients:
-            roots.append(self._outflow)
-            seeds.append(side_by_side(gradients, self._outflow.device, self._outflow.dtype))
-        leaves = [self._leaf, self._free] + ([self._inflow] if self._cut else [])
-        # of a piece without gauges an engine may have routed nothing
-        heard = [k for k, root in enumerate(roots) if root.requires_grad]
-        grads: Sequence[Tensor | None] = [None] * len(leaves)
-        if heard:
-            grads = torch.autograd.grad(
-                [roots[k] for k in heard],
-                leaves,
-                [seeds[k] for k in heard],
-                retain_graph=True,
-                allow_unused=True,
-            )
-        found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, grads, strict=True)]
-        into = apart(found[2]) if self._cut else []
-        return {"shared": found[0].cpu().numpy(), "free": found[1].cpu().numpy()}, into
+
+def weigh(piece: ResidentPiece, *, weight: Array) -> None:
+    """Keep W, (window, time that counts, target), for products Jᵀ W J v."""
+    here = _linearised(piece)
+    here.weight = torch.from_numpy(weight).to(here.routed.discharge)
+
+
+def vjp(
+    piece: ResidentPiece, gradients: Sequence[Series], *, seed: Array | None
+) -> tuple[dict[str, Any], list[Series]]:
+    """Jᵀ of this piece and of all downstream of it.
+
+    Args:
+        gradients: with respect to each outlet's series, (window, routing step), from downstream.
+        seed: (window, time that counts, target) to pull back; None takes W J v of the last `jvp`.
+
+    Returns:
+        The gradients of `shared` and `free`, and of each inlet's series.
+    """
+    here = _linearised(piece)
+    routed = here.routed
+    if seed is None:
+        assert here.image is not None
+        assert here.weight is not None
+        cotangent = here.weight * here.image
+    else:
+        cotangent = torch.from_numpy(seed).to(routed.discharge)
+    shared, free, into = routed.vjp(routed.discharge, cotangent, gradients, keep=True)
+    return {"shared": shared.cpu().numpy(), "free": free.cpu().numpy()}, into
+
+
+def forget(piece: ResidentPiece) -> None:
+    """Free what `linearise` keeps."""
+    piece.linearised = None
+
+
+def _linearised(piece: ResidentPiece) -> Linearised:
+    assert piece.linearised is not None
+    return piece.linearised

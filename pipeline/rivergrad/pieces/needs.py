@@ -1,4 +1,4 @@
-"""How much memory a piece of the network takes on its worker, known before anything of it is read."""
+"""How much memory a piece of the network takes on its worker, estimated before anything of it is read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Sequence
 
 from rivergrad.cluster.placement import Needs
 from rivergrad.model.parametermodel import ParameterModel
-from rivergrad.pieces.resident import PieceSetup
+from rivergrad.pieces.setup import PieceSetup
 
 KEPT_VALUES = {"recurrence": 2, "closure": 9}
 """Of a reach and step of a window, runoff included, what an engine keeps for the gradient (measured, with float32 and
 float64, routing steps of a quarter to all of a forcing step: 1.4 and 9)."""
+
+
+def chunk_steps(setup: PieceSetup) -> int:
+    """Forcing steps of a record that are routed at once: a quarter of the piece's memory holds them.
+
+    A step takes its runoff as it is read (float64) and as it is routed, and as much again twice: for the closure's
+    history and gathered columns, or the recurrence's series between blocks. Discharge is no more than runoff.
+    """
+    values = max(1, setup.columns, setup.piece.reaches.size)
+    return max(16, setup.memory // 4 // (values * setup.value_bytes * 4))
 
 
 def piece_needs(
@@ -22,7 +32,7 @@ def piece_needs(
     forcings: int = 0,
     errors: bool = False,
 ) -> Needs:
-    """What a piece takes for an estimation.
+    """The memory that a piece takes for an estimation.
 
     Args:
         setup: the piece; model: of its parameters.
@@ -31,20 +41,19 @@ def piece_needs(
         forcings: how many a learned runoff takes, 0 where it is given.
         errors: whether the observations come with errors of their own.
     """
-    n, size = setup.piece.reaches.size, 8 if setup.dtype == "float64" else 4
-    columns = n if setup.grid is None else setup.grid.n_cells
+    n, size, columns = setup.piece.reaches.size, setup.value_bytes, setup.columns
     runoff = 0 if setup.read is None else setup.steps * columns * size
     count, length = stepped
     values = KEPT_VALUES.get(setup.engine, KEPT_VALUES["closure"])
     kept = count * length * max(n, columns) * size * values
     if (
         forcings
-    ):  # what a runoff model has in between is held to a share of the memory, and so are its forcings
+    ):  # a runoff model's intermediate values are held to a share of the memory, and so are its forcings
         kept += setup.memory // 4
         runoff += min(setup.memory // 4, setup.steps * n * forcings * size)
     steps = sum(stop - start for start, _, stop in linearised)
     # features, length, region and area; deviations, the best, two moments, the gradient and its leaf
     state = 8 * n * (model.n_features + 3 + 6 * model.n_free)
     state += 4 * setup.steps * setup.targets.size * (2 if errors else 1)
-    # products with the Jacobian are in double precision, and route along a direction beside
+    # products with the Jacobian are in double precision, and route along a direction besides
     return Needs(runoff, max(kept, 8 * (values + 1) * n * steps), state)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,8 +19,10 @@ from rivergrad.cluster.executor import Executor, Pending, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
 from rivergrad.io import GridRunoff
-from rivergrad.pieces.resident import Given, PieceSetup, ReadRunoff
-from rivergrad.pieces.sweep import Sweep
+from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.placed import PlacedPieces
+from rivergrad.pieces.record import route_chunk
+from rivergrad.pieces.setup import PieceSetup, ReadRunoff
 from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
 from rivergrad.routing.pieces import Piece, make_pieces
 
@@ -157,7 +160,7 @@ def simulate(
                     grid=grid,
                 )
             )
-        sweep = Sweep(workers, setups)
+        placed = PlacedPieces(workers, setups)
         given = [
             Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
             for piece in pieces
@@ -165,22 +168,24 @@ def simulate(
         flying: deque[tuple[int, Pending]] = deque()
         for start in range(0, steps, size):
             before = flying[-1][1] if flying else None
-            flying.append((start, sweep.start_chunk(given, start, min(start + size, steps), before)))
+            stop = min(start + size, steps)
+            chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
+            flying.append((start, placed.start_downstream(chunk, before)))
             given = [Given("table")] * len(pieces)  # what was prepared stays on the workers
             if len(flying) == IN_FLIGHT:
-                _land(sweep, flying.popleft(), order, sink)
+                _land(placed, flying.popleft(), order, sink)
         while flying:
-            _land(sweep, flying.popleft(), order, sink)
+            _land(placed, flying.popleft(), order, sink)
 
 
 def _land(
-    sweep: Sweep,
+    placed: PlacedPieces,
     chunk: tuple[int, Pending],
     order: NDArray[np.int64],
     sink: Callable[[int, NDArray[Any]], None],
 ) -> None:
     start, pending = chunk
-    sink(start, np.concatenate(sweep.end_chunk(pending), axis=1)[:, order])
+    sink(start, np.concatenate(placed.finish(pending), axis=1)[:, order])
 
 
 def targets_of(

@@ -24,7 +24,8 @@ from rivergrad.inference.loss import LossSpec, gauge_loss, gauge_statistics, val
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
 from rivergrad.pieces.needs import piece_needs
-from rivergrad.pieces.resident import FitSetup, Given, PieceSetup
+from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.setup import FitSetup, PieceSetup
 from rivergrad.pieces.simulate import piece_runoff, targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import make_pieces

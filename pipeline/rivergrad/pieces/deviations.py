@@ -1,0 +1,57 @@
+"""The deviations of a piece's reaches from the shared model: their optimiser, the best ones, checkpoints."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.inference.adam import Adam
+from rivergrad.model.smoothing import Neighbours
+from rivergrad.pieces.state import ResidentPiece
+
+Float = NDArray[np.float64]
+
+
+def edge(piece: ResidentPiece) -> Neighbours:
+    """Deviations of the piece's own reaches at the cuts."""
+    fit = piece.fit
+    inlets, outlets = (fit.free[:, at].cpu().numpy() for at in (fit.inlets, fit.outlets))
+    return Neighbours(inlets, outlets)
+
+
+def advance(piece: ResidentPiece, rate: float, scale: float) -> Neighbours:
+    """Move the deviations by Adam, with the last gradient times `scale`; `edge` afterwards."""
+    fit = piece.fit
+    if fit.setup.model.deviates:
+        fit.free = fit.free + fit.adam.update(fit.gradient * scale, rate)
+    return edge(piece)
+
+
+def keep_best(piece: ResidentPiece) -> None:
+    """Remember the present deviations as the best."""
+    piece.fit.best = piece.fit.free
+
+
+def back_to_best(piece: ResidentPiece) -> None:
+    """Go back to the best deviations, with the optimiser at rest."""
+    piece.fit.free = piece.fit.best
+    piece.fit.adam = Adam.at_rest(piece.fit.free)
+
+
+def place(piece: ResidentPiece, free: Float) -> None:
+    """Set the deviations (n_free, reach); the optimiser stays as it is."""
+    piece.fit.free = piece.put(free)
+
+
+def state(piece: ResidentPiece) -> dict[str, Float]:
+    """What a checkpoint holds of the piece; the last axis of every array is its reaches."""
+    fit = piece.fit
+    held = {"free": fit.free, "best": fit.best, "adam_mean": fit.adam.mean, "adam_square": fit.adam.square}
+    return {name: value.cpu().numpy() for name, value in held.items()}
+
+
+def restore(piece: ResidentPiece, state: dict[str, Float], steps: int) -> None:
+    """Go back to a checkpoint that was made after so many steps."""
+    names = ("free", "best", "adam_mean", "adam_square")
+    piece.fit.free, piece.fit.best, mean, square = (piece.put(state[name]) for name in names)
+    piece.fit.adam = Adam(mean, square, steps)

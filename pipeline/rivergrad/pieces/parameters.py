@@ -1,0 +1,84 @@
+"""Parameters of a piece's reaches: from coefficients and deviations, or as they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.pieces.state import ResidentPiece
+from rivergrad.routing import Prepared
+from rivergrad.routing.schemes import PureLag, Scheme
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where the parameters and the runoff of a forward run come from.
+
+    Attributes:
+        kind: of parameters. `unrouted`: discharge is the sum of the upstream runoff of the same step; `uniform`: the
+            same celerity and spreading everywhere; `estimate`: shared coefficients with the piece's deviations;
+            `table`: the scheme's parameters of each reach.
+        shared: (n_shared,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
+        celerity: m/s, spreading: the scheme's, for `uniform`.
+        table: (reach,) of the piece by the name of the parameter, SI, for `table`.
+        runoff: (n_weights,) of the runoff model; None takes runoff as it is given.
+        volume: take the estimated volume error out of the runoff, by `shared`.
+    """
+
+    kind: str
+    shared: NDArray[np.float64] | None = None
+    celerity: float = 0.0
+    spreading: float | None = None
+    best: bool = False
+    table: dict[str, NDArray[np.float64]] | None = None
+    runoff: NDArray[np.float64] | None = None
+    volume: bool = False
+
+
+def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[str, Tensor]:
+    """The scheme's parameters (reach,) at shared coefficients and deviations, differentiable."""
+    fit = piece.fit
+    return fit.setup.model.parameters(shared, free, fit.features, fit.length, fit.region)
+
+
+def prepare(piece: ResidentPiece, given: Given, horizon: int) -> Prepared:
+    """What the engine makes of given parameters, for a record of `horizon` forcing steps."""
+    scheme, parameters = _resolve(piece, given)
+    prepared: Prepared = piece.engine.prepare(parameters, horizon, scheme)
+    return prepared
+
+
+def _resolve(piece: ResidentPiece, given: Given) -> tuple[Scheme, dict[str, Tensor]]:
+    scheme: Scheme = piece.setup.scheme
+    if given.kind == "unrouted":
+        return PureLag(), {"delay": torch.zeros(piece.setup.piece.reaches.size, dtype=torch.float64)}
+    if given.kind == "table":
+        assert given.table is not None
+        return scheme, {name: torch.from_numpy(np.array(v)) for name, v in given.table.items()}
+    if given.kind == "uniform":
+        length = piece.fit.length
+        celerity = torch.full_like(length, given.celerity)
+        spreading = None if given.spreading is None else torch.full_like(celerity, given.spreading)
+        return scheme, scheme.from_celerity(celerity, spreading, length)
+    assert given.shared is not None
+    free = piece.fit.best if given.best else piece.fit.free
+    return scheme, parameters_at(piece, piece.put(given.shared), free)
+
+
+def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Celerity, spreading, diffusivity and the scheme's parameters at the best deviations, (reach,) each, SI."""
+    fit, model = piece.fit, piece.fit.setup.model
+    leaf = piece.put(shared)
+    celerity, spreading = model.physical(leaf, fit.best, fit.features, fit.region)
+    values = {
+        "celerity": celerity,
+        "diffusivity": model.scheme.diffusivity(celerity, spreading, fit.length),
+    }
+    if spreading is not None and model.scheme.spreading is not None:
+        values[model.scheme.spreading.name] = spreading
+    values.update(parameters_at(piece, leaf, fit.best))
+    return {name: value.cpu().numpy() for name, value in values.items()}

@@ -1,0 +1,85 @@
+"""Routing a piece's record forward only, at once or chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.pieces.needs import chunk_steps
+from rivergrad.pieces.parameters import Given, prepare
+from rivergrad.pieces.runoff import runoff_of_record
+from rivergrad.pieces.series import Series, apart, side_by_side
+from rivergrad.pieces.state import ResidentPiece
+from rivergrad.routing import RouterState
+
+
+@torch.no_grad()
+def route_record(
+    piece: ResidentPiece, inflows: Sequence[Series], given: Given, start: int, stop: int
+) -> tuple[NDArray[np.float64], list[Series]]:
+    """Route steps start..stop of the record from rest.
+
+    Args:
+        inflows: (1, routing step) of each inlet.
+        given: where parameters and runoff come from.
+        start, stop: forcing steps.
+
+    Returns:
+        Discharge (time, target) m³/s, and the series of each outlet (1, routing step).
+    """
+    prepared = prepare(piece, given, stop - start)
+    state: RouterState | None = None
+    discharge, outflow = [], []
+    size = chunk_steps(piece.setup)
+    for a in range(start, stop, size):
+        b = min(a + size, stop)
+        q, out, state = piece.engine.apply(
+            prepared,
+            runoff_of_record(piece, given, a, b, stop)[None],
+            _inflow(piece, inflows, a - start, b - start),
+            state,
+        )
+        discharge.append(q[0].to("cpu", torch.float64).numpy())
+        outflow.append(out[0].cpu().numpy())
+    leaving = np.concatenate(outflow, axis=1)
+    return np.concatenate(discharge), [series[None] for series in leaving]
+
+
+@torch.no_grad()
+def route_chunk(
+    piece: ResidentPiece, inflows: Sequence[Series], given: Given, start: int, stop: int
+) -> tuple[NDArray[Any], list[Series]]:
+    """Route the next steps of the record, from the end of the last chunk (from rest where start is 0).
+
+    Args:
+        inflows: (1, routing step) of each inlet, of these steps.
+        given: where parameters (for the first chunk) and runoff come from.
+        start, stop: forcing steps.
+
+    Returns:
+        Discharge (time, target) m³/s in the routing's dtype, and the series of each outlet.
+    """
+    if start == 0:
+        piece.chunk = prepare(piece, given, piece.setup.steps), None
+    assert piece.chunk is not None
+    prepared, state = piece.chunk
+    q, out, state = piece.engine.apply(
+        prepared,
+        runoff_of_record(piece, given, start, stop, stop)[None],
+        _inflow(piece, inflows, 0, stop - start),
+        state,
+    )
+    piece.chunk = prepared, state
+    return q[0].cpu().numpy(), apart(out)
+
+
+def _inflow(piece: ResidentPiece, inflows: Sequence[Series], start: int, stop: int) -> Tensor | None:
+    if not piece.setup.piece.sources:
+        return None
+    first, last = start * piece.engine.ratio, stop * piece.engine.ratio
+    return side_by_side([q[:, first:last] for q in inflows], piece.engine.device, piece.dtype)

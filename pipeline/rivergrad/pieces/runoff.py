@@ -1,0 +1,89 @@
+"""Runoff of a piece: as it is read, as a model learned it, or with its volume error taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.pieces.learned import PieceRunoffModel
+from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.setup import Window
+from rivergrad.pieces.state import ResidentPiece
+
+
+def load(piece: ResidentPiece) -> None:
+    """Read the runoff of the whole record and keep it."""
+    if piece.setup.read is not None:
+        values = piece.setup.read(0, piece.setup.steps)
+        piece.runoff = torch.from_numpy(values).to(piece.engine.device, piece.dtype)
+
+
+def runoff_of_windows(
+    piece: ResidentPiece, shared: Tensor, windows: Sequence[Window], dtype: torch.dtype
+) -> Tensor:
+    """Runoff that a step routes, differentiable in the shared coefficients.
+
+    Args:
+        shared: shared coefficients.
+        windows: all of the same length.
+        dtype: of the result.
+
+    Returns:
+        (window, time, reach or cell) m³/s; learned, and without its volume error, where these are estimated.
+    """
+    fit = piece.fit
+    if fit.learned is not None:
+        runoff = _learned_windows(piece, fit.learned, shared, windows).to(dtype)
+    else:
+        assert piece.runoff is not None
+        runoff = torch.stack([piece.runoff[a:c] for a, _, c in windows]).to(dtype)
+    if fit.setup.volume is None:
+        return runoff
+    return runoff * torch.stack([_volume_factor(piece, shared, a, c) for a, _, c in windows]).to(runoff)
+
+
+def _learned_windows(
+    piece: ResidentPiece, model: PieceRunoffModel, shared: Tensor, windows: Sequence[Window]
+) -> Tensor:
+    if piece.stage.weights is not None:
+        record = model.record(piece.stage.weights, piece.setup.steps, piece.runoff)
+        return torch.stack([record[a:c] for a, _, c in windows])
+    given = None if piece.runoff is None else torch.stack([piece.runoff[a:c] for a, _, c in windows])
+    return model.windows(shared, windows, given)
+
+
+def _volume_factor(piece: ResidentPiece, shared: Tensor, start: int, stop: int) -> Tensor:
+    """Factors on the runoff of steps start..stop, (time, reach)."""
+    fit = piece.fit
+    assert fit.setup.volume is not None
+    assert fit.area is not None
+    return fit.setup.volume.factor(shared[fit.setup.model.n_shared :], fit.area, start, stop)
+
+
+def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, last: int) -> Tensor:
+    """Runoff of steps start..stop of the record, for a forward run that ends at `last`; (time, reach or cell) m³/s."""
+    if given.runoff is not None:
+        assert piece.fit.learned is not None
+        return piece.fit.learned.record(given.runoff, last, piece.runoff)[start:stop]
+    if given.volume:
+        assert given.shared is not None
+        assert piece.runoff is not None
+        return piece.runoff[start:stop] * _volume_factor(piece, piece.put(given.shared), start, stop).to(
+            piece.runoff
+        )
+    if piece.runoff is not None:
+        return piece.runoff[start:stop]
+    assert piece.setup.read is not None
+    return torch.from_numpy(piece.setup.read(start, stop)).to(piece.engine.device, piece.dtype)
+
+
+def learned_runoff(
+    piece: ResidentPiece, weights: NDArray[np.float64]
+) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
+    """The learned runoff of the record at some weights of the model, (time, reach) m³/s, by the name `runoff`."""
+    assert piece.fit.learned is not None
+    return {"runoff": piece.fit.learned.record(weights, piece.setup.steps, piece.runoff).cpu().numpy()}
