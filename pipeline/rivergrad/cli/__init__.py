@@ -8,6 +8,6 @@ import os
 # for. The library reads this when torch loads it; workers inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from rivergrad.cli.app import app, main  # noqa: E402
+from rivergrad.cli.app import app, main
 
 __all__ = ["app", "main"]
