@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rivergrad.config.documents import read_document, read_value, write_document
+from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError
 
 

@@ -13,9 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rivergrad.config.documents import read_document, read_value, write_document
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
+from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError, shortened, value_text
 
 DATA_VARIABLE = "RIVERGRAD_DATA"

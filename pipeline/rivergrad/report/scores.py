@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
+from rivergrad.documents import read_text
 from rivergrad.rundir.reading import SPLITS, RunData, methods_of, score_column
 from rivergrad.rundir.verdict import number
 
@@ -159,8 +159,8 @@ def spearman(first: Float, second: Float) -> float:
 
 def _wanted(config: str) -> int:
     """`report.hydrographs` of a resolved configuration, or what it is by default."""
-    data = yaml.safe_load(config)
-    section = data.get("report") if isinstance(data, dict) else None
+    data = read_text(config, "config.yaml")
+    section = data.get("report")
     count = section.get("hydrographs") if isinstance(section, dict) else None
     return count if isinstance(count, int) and count > 0 else DEFAULT_SHOWN
 

@@ -260,7 +260,7 @@ def _steps_of_stages(run: Path) -> int | None:
     """The steps of all stages of a run that learns its runoff."""
     if not (run / "config.yaml").is_file():
         return None
-    from rivergrad.config.documents import read_document
+    from rivergrad.documents import read_document
 
     runoff = read_document(run / "config.yaml").get("runoff")
     if not isinstance(runoff, dict) or runoff.get("kind") != "learned":
@@ -276,7 +276,7 @@ def _setting(run: Path, section: str, key: str) -> int | None:
     config = run / "config.yaml"
     if not config.is_file():
         return None
-    from rivergrad.config.documents import read_document
+    from rivergrad.documents import read_document
 
     found = read_document(config).get(section)
     return int(found[key]) if isinstance(found, dict) and isinstance(found.get(key), int) else None

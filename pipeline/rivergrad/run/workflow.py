@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +26,7 @@ from rivergrad.cluster.executor import Executor, open_executor, with_restarts
 from rivergrad.cluster.lost import ClusterError
 from rivergrad.config.load import dump_resolved, load_workflow
 from rivergrad.config.schema import Workflow
+from rivergrad.documents import read_text
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.routing import choose_engine, schemes
@@ -218,7 +218,7 @@ def _remove(run_dir: Path, keep: str | None = None) -> None:
 
 def _estimates(text: str) -> dict[str, Any]:
     """What of a configuration the estimate depends on: neither how the network is cut nor what computes the parts."""
-    data: dict[str, Any] = yaml.safe_load(text)
+    data = read_text(text, "config.yaml")
     data.pop("partition", None)
     compute = data.get("compute") or {}
     data["compute"] = {name: compute.get(name) for name in ("engine", "dtype", "device", "memory_budget")}
