@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if sys.argv[:1] == ["-m"] and "-m" in sys.orig_argv and not sys.flags.safe_path:
+    # `python -m rivergrad`: as the command, it imports nothing from the current directory
+    where = sys.orig_argv.index("-m") + 1
+    if sys.orig_argv[where : where + 1] in (["rivergrad"], ["rivergrad.cli"]) and sys.path[:1] == [
+        os.getcwd()
+    ]:
+        del sys.path[0]
+    del where
+
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -44,8 +45,6 @@ def _version(wanted: bool) -> None:
 
 def _debug(wanted: bool) -> None:
     if wanted:
-        import os
-
         os.environ[DEBUG_VARIABLE] = "1"
 
 
@@ -66,5 +65,7 @@ def options(
 
 def main() -> None:
     """The entry point of the `rivergrad` command."""
+    # Python's own helpers are started with the current directory on their path, where the data lie
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     settle_streams()
     one_line_for_any(lambda: app(prog_name="rivergrad"))

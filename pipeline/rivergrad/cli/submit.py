@@ -37,7 +37,7 @@ def submit(
     """Submit a workflow to Slurm: it checkpoints and queues again when its place is taken back."""
     from rivergrad.config.load import load_workflow, naming, require_files
     from rivergrad.errors import InputError
-    from rivergrad.run.jobs import Ensemble, write_script
+    from rivergrad.run.jobs import Ensemble, template_path, write_script
     from rivergrad.run.jobs import submit as hand_over
 
     given = tuple(settings or ())
@@ -56,9 +56,13 @@ def submit(
         scripts = [write_script(config, workflow, profile, given, several)]
         if folds:  # and what waits for them
             scripts.append(write_script(config, workflow, profile, given))
+    template = template_path(config, profile)
+    said = f"job script from the template {template}"
     if dry_run:
+        typer.echo(said, err=True)
         typer.echo("\n".join(scripts), nl=False)
         return
     job = hand_over(scripts, config.output, several)
+    typer.echo(said, err=True)
     typer.echo(f"rivergrad status {config.output}", err=True)
     typer.echo(job)

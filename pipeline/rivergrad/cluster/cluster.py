@@ -41,6 +41,8 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
         "distributed.nanny.environ.OMP_NUM_THREADS": options.threads,
+        # a worker's process is started in the current directory: nothing there stands for a module of Python's
+        "distributed.nanny.pre-spawn-environ.PYTHONSAFEPATH": 1,
     }
     if not options.dashboard:  # Dask's web servers cannot be left out, but then they have nothing to say
         settings["distributed.scheduler.http.routes"] = []

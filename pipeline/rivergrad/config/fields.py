@@ -6,6 +6,7 @@ should be named, not guessed around.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ from rivergrad.config.quantities import (
     parse_duration,
     parse_size,
 )
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, shortened
 from rivergrad.inference.loss_spec import LOSS_TERMS, loss_terms
 
 
@@ -103,6 +104,45 @@ def _pairs(value: Any) -> Any:
     if not isinstance(value, tuple):
         raise InputError(f"found {value!r}; expected names with their values, such as {{hidden: 64}}")
     return value
+
+
+def require_line(text: str, key: str | None = None) -> str:
+    """Raise an `InputError` where a text would be more than a line of a script, or act on the terminal."""
+    bad = next((sign for sign in text if not sign.isprintable()), None)
+    if bad is not None:
+        raise InputError(
+            f"found {shortened(repr(text))}, with the character {bad!r}; expected one line of plain text",
+            key=key,
+        )
+    return text
+
+
+def _name_in_queue(text: str) -> str:
+    if not re.fullmatch(r"[\w.,@+:/=%-]+", text):
+        raise InputError(
+            f"found {shortened(repr(text))}; expected a name as Slurm has it, without spaces or quotes"
+        )
+    return text
+
+
+def _directive(text: str) -> str:
+    if not require_line(text).startswith("-"):
+        raise InputError(
+            f"found {shortened(repr(text))}; expected an option of sbatch, such as --constraint=ib"
+        )
+    return text
+
+
+def _shell_lines(text: str) -> str:
+    for line in text.split("\n"):
+        require_line(line.replace("\t", " "))
+    return text
+
+
+def _launcher(text: str) -> str:
+    if not require_line(text).strip():
+        raise InputError(f"found {text!r}; expected a command, such as srun --mpi=pmi2")
+    return text
 
 
 def _words(value: Any) -> Any:
@@ -217,6 +257,18 @@ Names = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 """Names by name; as pairs once loaded."""
+
+QueueName = Annotated[str, AfterValidator(_name_in_queue)]
+"""A word in a job's options: a partition, an account."""
+
+Directive = Annotated[str, AfterValidator(_directive)]
+"""An option of sbatch, one line."""
+
+ShellLines = Annotated[str, AfterValidator(_shell_lines)]
+"""A line of a job script, or several."""
+
+Launcher = Annotated[str, AfterValidator(_launcher)]
+"""A command with options, one line."""
 
 OutletWords = Annotated[
     tuple[int | str, ...],

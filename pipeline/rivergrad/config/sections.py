@@ -13,11 +13,13 @@ from rivergrad.config.fields import (
     AutoSwitch,
     Bounds,
     Count,
+    Directive,
     Distance,
     Duration,
     Factor,
     FilePath,
     GaugeName,
+    Launcher,
     LossTerms,
     Names,
     NonNegativeCount,
@@ -28,7 +30,9 @@ from rivergrad.config.fields import (
     PortNumber,
     PositiveDuration,
     PositiveNumber,
+    QueueName,
     Share,
+    ShellLines,
     Size,
     Switch,
 )
@@ -523,18 +527,20 @@ class TlsSection(Section):
 class SlurmSection(Section):
     """What jobs ask of Slurm: those of the workers of kind slurm, and the one that `rivergrad submit` writes."""
 
-    partition: str | None = Field(default=None, description="The partition; Slurm's default if not given.")
-    account: str | None = Field(default=None, description="The account that is charged.")
+    partition: QueueName | None = Field(
+        default=None, description="The partition; Slurm's default if not given."
+    )
+    account: QueueName | None = Field(default=None, description="The account that is charged.")
     time: PositiveDuration = Field(default=3600.0, description="The time limit of a job, such as 2h.")
     memory: Size = Field(default=4_000_000_000, description="The memory of one worker, such as 4GB.")
     gpus: NonNegativeCount = Field(default=0, description="The number of GPUs of one worker.")
-    directives: tuple[str, ...] = Field(
+    directives: tuple[Directive, ...] = Field(
         default=(), description="Further options of sbatch, such as --constraint=ib."
     )
-    prologue: tuple[str, ...] = Field(
+    prologue: tuple[ShellLines, ...] = Field(
         default=(), description="Shell lines before anything else, such as module load."
     )
-    launcher: str = Field(
+    launcher: Launcher = Field(
         default="srun --mpi=pmi2",
         description="What starts the ranks of kind mpi inside a job: srun with options, or mpiexec with options.",
     )

@@ -16,19 +16,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rivergrad.cluster.slurmqueue import job_states, slurm_time
+from rivergrad.config.fields import require_line
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
 from rivergrad.run.claim import working_in
+from rivergrad.run.template import fill_in
 
 TEMPLATE = "job.sh.j2"
 SCRIPT, ARRAY_SCRIPT, RECORD = "job.sh", "job-array.sh", "job.json"
 """What `submit` leaves in the run directory."""
 SIGNAL_SECONDS = 60.0
 """How much earlier than it was asked to Slurm may send a signal (sbatch --signal)."""
+SAFE_PATH = "PYTHONSAFEPATH"
+"""What keeps our own child processes from importing out of the current directory; not the job's other programs."""
 SBATCH_SECONDS = 120
 """How long sbatch may take to answer."""
-_ARRAY = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*(%\d+)?")
+_ARRAY = re.compile(r"[0-9]{1,7}(-[0-9]{1,7})?(,[0-9]{1,7}(-[0-9]{1,7})?)*(%[0-9]{1,7})?")
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,8 @@ def write_script(
     Raises:
         InputError: no template, one that is not right, or MPI ranks without their number.
     """
-    from jinja2 import Environment, StrictUndefined, TemplateError
-
     compute, slurm = config.compute, config.compute.slurm
-    path = slurm.template or (Path("configs") if profile is None else profile.parent) / TEMPLATE
-    if not path.is_file():
-        raise InputError(
-            f"{path} is not a file; expected a template of a job script", key="compute.slurm.template"
-        )
+    path = template_path(config, profile)
     if compute.kind == "mpi" and not compute.workers:
         raise InputError(
             "found 0 with kind mpi; expected the number of ranks to ask for", key="compute.workers"
@@ -116,13 +114,29 @@ def write_script(
         "command": _command(config, workflow, profile, settings, ensemble, cores),
         "job": "$SLURM_JOB_ID" if ensemble is None else "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     }
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    try:
-        return environment.from_string(path.read_text(encoding="utf-8")).render(values)
-    except TemplateError as error:
+    for name, key in (
+        ("name", "name"),
+        ("log", "output"),
+        ("run", "output"),
+        ("folder", "current directory"),
+    ):
+        require_line(str(values[name]), key)
+    return fill_in(path, values)
+
+
+def template_path(config: Workflow, profile: Path | None) -> Path:
+    """The template of a workflow's job script: the one it names, or the one beside the profile.
+
+    Raises:
+        InputError: there is none.
+    """
+    beside = (Path("configs") if profile is None else profile.parent) / TEMPLATE
+    path = config.compute.slurm.template or beside
+    if not path.is_file():
         raise InputError(
-            f"{path}: {error}; expected a template of these names: {', '.join(values)}"
-        ) from None
+            f"{path} is not a file; expected a template of a job script", key="compute.slurm.template"
+        )
+    return path
 
 
 def _run_word(output: Path, ensemble: Ensemble | None) -> str:
@@ -145,7 +159,8 @@ def _command(
     cores: int,
 ) -> str:
     """What the job runs; srun makes it a step of the job, which Slurm's signals reach."""
-    arguments = [sys.executable, "-m", "rivergrad.cli", "run", str(workflow)]
+    # -P: nothing is imported from where the data lie, but for modules that the workflow names
+    arguments = [sys.executable, "-P", "-m", "rivergrad.cli", "run", str(workflow)]
     if profile is not None:
         arguments += ["--set", f"compute.profile={profile}"]
     for setting in settings:
@@ -211,6 +226,7 @@ def _sbatch(script: str, options: Sequence[str]) -> str:
         found = subprocess.run(
             ["sbatch", "--parsable", *options],
             input=script, capture_output=True, text=True, timeout=SBATCH_SECONDS, check=True,
+            env={name: value for name, value in os.environ.items() if name != SAFE_PATH},
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         text = " ".join((error.stderr or "").split()) or f"sbatch ended with {error.returncode}"

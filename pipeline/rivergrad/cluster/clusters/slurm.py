@@ -63,6 +63,7 @@ def start(options: ClusterOptions, ground: Ground) -> Iterator[Started]:
             *options.queue.get("prologue", ()),
             f"export DASK_INTERNAL_INHERIT_CONFIG={inherited}",
             f"export OMP_NUM_THREADS={options.threads}",
+            "export PYTHONSAFEPATH=1",
             f"export OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'PASSIVE')}",
         ],
         death_timeout=round(options.wait),
