@@ -199,7 +199,7 @@ def place(
     """
     settings = settings or PlacementSettings()
     _check(sites, network, settings, source)
-    search = _Search(network, settings)
+    search = _Search(_Reaches(network), settings)
     known = np.isin(sites.reach_id, network.reach_id)
     given = np.full(sites.gauge.size, NONE)
     given[known] = network.positions(sites.reach_id[known], "gauge reach")
@@ -305,11 +305,10 @@ class _Found:
 
 
 @dataclass
-class _Search:
+class _Reaches:
     """A network made ready for looking up reaches; what costs time is made where it is first needed."""
 
     network: RiverNetwork
-    settings: PlacementSettings
 
     @cached_property
     def lat(self) -> Float:
@@ -359,6 +358,30 @@ class _Search:
             return np.full(self.network.n_reaches, np.nan)
         return np.asarray(values, dtype=np.float64)
 
+    def id_of(self, reach: int) -> int:
+        return int(self.network.reach_id[reach])
+
+    def distance(self, reach: int, lat: float, lon: float) -> float:
+        """From the point of a reach to a position over the ground, m; NaN where one is not known."""
+        there = self.lat[reach], self.lon[reach]
+        return float(great_circle(np.asarray(lat), np.asarray(lon), *there))
+
+    def comparable(self, reach: int, area: float) -> bool:
+        """Whether a drainage area can be compared with that of a reach, m2."""
+        return bool(np.isfinite(self.area[reach]) and np.isfinite(area))
+
+    def inside(self, reach: int, area: float) -> bool:
+        """Whether a gauge lies inside the reach's own catchment: below what flows in, above its end."""
+        return bool(self.above[reach] < area < self.area[reach])
+
+
+@dataclass
+class _Search:
+    """Where gauges go on a network, under some settings."""
+
+    reaches: _Reaches
+    settings: PlacementSettings
+
     # -- one gauge ------------------------------------------------------------------------------------------
 
     def place(self, sites: GaugeSites, g: int, reach: int) -> PlacedGauge:
@@ -376,28 +399,29 @@ class _Search:
         return self._by_position(row, near, lost)
 
     def _by_id(self, row: PlacedGauge, reach: int, lat: float, lon: float) -> PlacedGauge:
-        here = _Found(reach, self._distance(reach, lat, lon))
-        if not self._comparable(reach, row.area):
+        here = _Found(reach, self.reaches.distance(reach, lat, lon))
+        if not self.reaches.comparable(reach, row.area):
             alone = "no drainage area of its reach to compare with" if np.isfinite(row.area) else ""
             return self._on(row, here, "id", alone, self._far_text(here))
         if self._fits(reach, row.area):
             return self._on(row, here, "id", self._far_text(here))
-        if self._inside(reach, row.area):
+        if self.reaches.inside(reach, row.area):
             return self._on(row, here, "id", self._share_text(reach, row.area), self._far_text(here))
         candidates = {one.reach: one for one in self._along(reach)}
         if np.isfinite(here.distance):
             # the position tells how far a candidate is, and knows of more
-            candidates = {i: _Found(i, self._distance(i, lat, lon)) for i in candidates}
+            candidates = {i: _Found(i, self.reaches.distance(i, lat, lon)) for i in candidates}
         if np.isfinite(lat) and np.isfinite(lon):
             candidates |= {one.reach: one for one in self._near(lat, lon)}
         best = self._best([one for one in candidates.values() if one.reach != reach], row.area)
-        what = f"its drainage area is {_km2(row.area)} and that of reach {row.given} {_km2(float(self.area[reach]))}"
+        theirs = _km2(float(self.reaches.area[reach]))
+        what = f"its drainage area is {_km2(row.area)} and that of reach {row.given} {theirs}"
         if best is None:
             return self._dropped(row, what, f"no reach within {_km(self.settings.distance)} fits it better")
         return self._on(row, best, "area", what)
 
     def _by_position(self, row: PlacedGauge, near: list[_Found], lost: str) -> PlacedGauge:
-        comparable = [one for one in near if self._comparable(one.reach, row.area)]
+        comparable = [one for one in near if self.reaches.comparable(one.reach, row.area)]
         if not comparable:
             missing = "gauge" if not np.isfinite(row.area) else "reaches nearby"
             return self._on(
@@ -406,10 +430,13 @@ class _Search:
         best = self._best(comparable, row.area)
         if best is not None:
             return self._on(row, best, "area", lost)
-        inside = next((one for one in comparable if self._inside(one.reach, row.area)), None)
+        inside = next((one for one in comparable if self.reaches.inside(one.reach, row.area)), None)
         if inside is not None:
             return self._on(row, inside, "area", lost, self._share_text(inside.reach, row.area))
-        areas = ids_text(f"reach {self._id(one)} {_km2(float(self.area[one.reach]))}" for one in comparable)
+        areas = ids_text(
+            f"reach {self.reaches.id_of(one.reach)} {_km2(float(self.reaches.area[one.reach]))}"
+            for one in comparable
+        )
         return self._dropped(
             row,
             lost,
@@ -420,12 +447,12 @@ class _Search:
 
     def _near(self, lat: float, lon: float) -> list[_Found]:
         """Reaches whose points lie within the distance of a position, from the nearest on."""
-        tree, known = self.tree
+        tree, known = self.reaches.tree
         if not known.size:
             return []
         here = _unit(np.asarray(lat), np.asarray(lon))
         at = known[tree.query_ball_point(here, _chord(self.settings.distance) * (1 + 1e-12))]
-        distance = great_circle(np.asarray(lat), np.asarray(lon), self.lat[at], self.lon[at])
+        distance = great_circle(np.asarray(lat), np.asarray(lon), self.reaches.lat[at], self.reaches.lon[at])
         return self._sorted([_Found(int(i), float(d)) for i, d in zip(at, distance, strict=True)])
 
     def _along(self, reach: int) -> list[_Found]:
@@ -433,15 +460,15 @@ class _Search:
 
         From one reach to the next it is half the length of both; without lengths there are none.
         """
-        length = self.network.length
+        length = self.reaches.network.length
         if length is None:
             return []
-        by, start = self.upstream
+        by, start = self.reaches.upstream
         found = {reach: 0.0}
         waiting = [reach]
         while waiting:
             i = waiting.pop()
-            down = int(self.network.downstream[i])
+            down = int(self.reaches.network.downstream[i])
             for j in [*by[start[i] : start[i + 1]].tolist(), *([down] if down >= 0 else [])]:
                 distance = found[i] + float(length[i] + length[j]) / 2
                 if j not in found and distance <= self.settings.distance:
@@ -451,40 +478,33 @@ class _Search:
         return self._sorted([_Found(i, d) for i, d in found.items()])
 
     def _sorted(self, found: list[_Found]) -> list[_Found]:
-        return sorted(found, key=lambda one: (one.distance, self._id(one)))
+        return sorted(found, key=lambda one: (one.distance, self.reaches.id_of(one.reach)))
 
     def _best(self, candidates: list[_Found], area: float) -> _Found | None:
         """The candidate with the nearest drainage area, in the logarithm, of those within the tolerance."""
         fitting = [one for one in candidates if self._fits(one.reach, area)]
         return min(
             fitting,
-            key=lambda one: (abs(np.log(area / self.area[one.reach])), one.distance, self._id(one)),
+            key=lambda one: (
+                abs(np.log(area / self.reaches.area[one.reach])),
+                one.distance,
+                self.reaches.id_of(one.reach),
+            ),
             default=None,
         )
 
-    def _id(self, found: _Found) -> int:
-        return int(self.network.reach_id[found.reach])
-
-    def _distance(self, reach: int, lat: float, lon: float) -> float:
-        there = self.lat[reach], self.lon[reach]
-        return float(great_circle(np.asarray(lat), np.asarray(lon), *there))
-
     # -- drainage areas -------------------------------------------------------------------------------------
 
-    def _comparable(self, reach: int, area: float) -> bool:
-        return bool(np.isfinite(self.area[reach]) and np.isfinite(area))
-
     def _fits(self, reach: int, area: float) -> bool:
-        if not self._comparable(reach, area):
+        if not self.reaches.comparable(reach, area):
             return False
-        return bool(abs(np.log(area / self.area[reach])) <= np.log(self.settings.area_tolerance) + 1e-12)
-
-    def _inside(self, reach: int, area: float) -> bool:
-        """Whether a gauge lies inside the reach's own catchment: below what flows in, above its end."""
-        return bool(self.above[reach] < area < self.area[reach])
+        return bool(
+            abs(np.log(area / self.reaches.area[reach])) <= np.log(self.settings.area_tolerance) + 1e-12
+        )
 
     def _share_text(self, reach: int, area: float) -> str:
-        return f"inside the catchment of its reach, with {area / float(self.area[reach]):.3g} of its drainage area"
+        share = area / float(self.reaches.area[reach])
+        return f"inside the catchment of its reach, with {share:.3g} of its drainage area"
 
     def _far_text(self, found: _Found) -> str:
         if not found.distance > self.settings.distance:  # nor where it isn't known
@@ -494,7 +514,7 @@ class _Search:
     # -- results --------------------------------------------------------------------------------------------
 
     def _on(self, row: PlacedGauge, found: _Found, how: How, *why: str) -> PlacedGauge:
-        reach_id, reach_area = self._id(found), float(self.area[found.reach])
+        reach_id, reach_area = self.reaches.id_of(found.reach), float(self.reaches.area[found.reach])
         scale = reach_area / row.area
         if not (self.settings.scale_by_area and np.isfinite(scale)):
             scale = 1.0
@@ -519,9 +539,9 @@ class _Search:
 
     def _nearest_text(self, lat: float, lon: float) -> str:
         none = f"no reach within {_km(self.settings.distance)}"
-        tree, known = self.tree
+        tree, known = self.reaches.tree
         if not known.size:
             return f"{none}: the network has no positions"
         chord, at = tree.query(_unit(np.asarray(lat), np.asarray(lon)))
         away = _km(float(_ground(np.asarray(chord))))
-        return f"{none}: the nearest, {self.network.reach_id[known[at]]}, is {away} away"
+        return f"{none}: the nearest, {self.reaches.network.reach_id[known[at]]}, is {away} away"
