@@ -214,7 +214,9 @@ def _runoff(
         assert given is not None
         if config.parameters.nuisance is not None and config.parameters.nuisance.predict:
             typer.echo("the volume error of the runoff stays behind: it is of single gauges", err=True)
-        return open_runoff(given, rivers)
+        if config.runoff is None:
+            return open_runoff(given, rivers)
+        return open_runoff(given, rivers, stamp=config.runoff.stamp, accumulated=config.runoff.accumulated)
     model = RunoffElsewhere(run, config, rivers, network, forcings=forcings, names=names, given=given)
     typer.echo(
         f"runoff model {model.model}: from rest, so the first {format_duration(config.time.warmup)} are its warm-up",

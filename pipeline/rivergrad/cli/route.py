@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rivercut.network import RiverNetwork
+    from rivergrad.io.accumulated import Accumulated
 
 
 class Convention(StrEnum):
@@ -38,6 +39,15 @@ class Device(StrEnum):
 
     cpu = "cpu"
     cuda = "cuda"
+
+
+class Stamp(StrEnum):
+    """What the times of the runoff label."""
+
+    auto = "auto"
+    start = "start"
+    middle = "middle"
+    end = "end"
 
 
 class Precision(StrEnum):
@@ -103,6 +113,20 @@ def route(
         bool,
         typer.Option("--cap-x", help="Lower x of muskingum where responses would be negative."),
     ] = False,
+    stamp: Annotated[
+        Stamp,
+        typer.Option(
+            "--stamp", help="What times of the runoff label; auto: as the file says, else the start."
+        ),
+    ] = Stamp.auto,
+    accumulated: Annotated[
+        str,
+        typer.Option(
+            "--accumulated",
+            metavar="D",
+            help="How long amounts accumulate: no, run, 12h or 1d; auto: as the file and its values say.",
+        ),
+    ] = "auto",
 ) -> None:
     """Route runoff and write the discharge of every reach."""
     from rivergrad.config.quantities import parse_duration
@@ -126,7 +150,9 @@ def route(
     chosen = schemes.get(scheme, convention.value, cap_x=cap_x)
     picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network, outlets=outlet_words(outlets))
-    source = open_runoff(runoff, rivers, variable=variable)
+    source = open_runoff(
+        runoff, rivers, variable=variable, stamp=stamp.value, accumulated=_accumulated(accumulated)
+    )
     given = _parameters(parameters, chosen, rivers)
     values = effective(chosen, given, step)
     if cap_x:
@@ -162,6 +188,24 @@ def route(
     if beyond is not None and beyond.is_negative:
         typer.echo(f"warning: {beyond.text()}", err=True)
     typer.echo(output)
+
+
+def _accumulated(given: str) -> Accumulated:
+    from rivergrad.config.quantities import parse_duration
+    from rivergrad.errors import InputError
+
+    words: dict[str, Accumulated] = {"auto": "auto", "no": "no", "run": "run"}
+    if given in words:
+        return words[given]
+    try:
+        length = parse_duration(given)
+    except InputError:
+        length = 0.0
+    if length <= 0:
+        raise InputError(
+            f"found {given}; expected auto, no, run, or a duration such as 12h or 1d", key="--accumulated"
+        )
+    return length
 
 
 def _parameters(path: Path | None, scheme: Any, rivers: RiverNetwork) -> dict[str, NDArray[float64]]:

@@ -88,6 +88,24 @@ def _name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _accumulated(value: object) -> object:
+    if value is False:  # a bare no in YAML 1.1
+        return "no"
+    if value in ("auto", "no", "run") or isinstance(value, float):
+        return value
+    try:
+        found = _positive(_duration(value))
+    except InputError:
+        raise InputError(
+            f"found {value!r}; expected auto, no, run, or a duration such as 12h or 1d"
+        ) from None
+    return found
+
+
+def _accumulated_text(value: str | float) -> str:
+    return value if isinstance(value, str) else format_duration(value)
+
+
 def _auto_or_switch(value: Any) -> Any:
     if value != "auto" and not isinstance(value, bool):  # a Literal alone would take 1 for true
         raise InputError(f"found {value!r}; expected auto, true or false")
@@ -186,6 +204,14 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """Seconds, written with a unit: 900s, 15min, 3h, 1d."""
+
+Accumulated = Annotated[
+    Literal["auto", "no", "run"] | float,
+    BeforeValidator(_accumulated),
+    PlainSerializer(_accumulated_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^(auto|no|run)$|{DURATION_PATTERN}"}),
+]
+"""auto, no, run (since the first step), or how long amounts accumulate: 12h, 1d."""
 
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 """A `Duration` longer than nothing."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rivergrad.cluster.options import LOOPBACK, ClusterOptions, Tls
 from rivergrad.config.fields import (
+    Accumulated,
     AutoSwitch,
     Bounds,
     Count,
@@ -86,6 +87,16 @@ class RunoffSection(Section):
         default="auto",
         description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
     )
+    stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto",
+        description="What the times of path label: the start, middle or end of their step; auto takes the file's word "
+        "(bounds, cell_methods, known sources), and the start where it says nothing.",
+    )
+    accumulated: Accumulated = Field(
+        default="auto",
+        description="Whether the amounts of path accumulate, and for how long: no, run (since the first step), 12h or "
+        "1d (from 00 UTC); auto tells from the file and its values, or asks.",
+    )
     kind: Literal["given", "learned"] = Field(
         default="given",
         description="given takes the runoff of path as it is; learned trains a runoff model from discharge.",
@@ -99,6 +110,12 @@ class RunoffSection(Section):
     forcings: FilePath | None = Field(
         default=None,
         description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
+    )
+    forcings_stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto", description="As stamp, for the times of forcings."
+    )
+    forcings_accumulated: Accumulated = Field(
+        default="auto", description="As accumulated, for the depths in forcings, such as precipitation."
     )
     variables: Names = Field(
         default=(),
@@ -159,6 +176,11 @@ class ObservationsSection(Section):
     )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
+    )
+    stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto",
+        description="What the times label: the start, middle or end of their step; auto takes the file's word, and "
+        "the start where it says nothing.",
     )
 
 

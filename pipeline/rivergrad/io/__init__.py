@@ -4,6 +4,7 @@ from rivergrad.io.atomic import atomic_path
 from rivergrad.io.discharge import DischargeWriter, write_discharge, write_observations, write_runoff
 from rivergrad.io.forcings import ForcingSource, open_forcings, write_forcings
 from rivergrad.io.gridded import regular_grid_weights
+from rivergrad.io.layout import Steps
 from rivergrad.io.network import read_network, write_network_table
 from rivergrad.io.observations import Observations, read_observations
 from rivergrad.io.parameters import (
@@ -28,6 +29,7 @@ __all__ = [
     "Placement",
     "PlacementSettings",
     "RunoffSource",
+    "Steps",
     "atomic_path",
     "export_parameters",
     "open_forcings",

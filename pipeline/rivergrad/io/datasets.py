@@ -206,16 +206,6 @@ def find_variable(
     raise missing(path, "variable", candidates[0], dataset.data_vars)
 
 
-def time_dimension(array: xr.DataArray, path: Path) -> str:
-    """The dimension of a variable that is its time."""
-    for name in TIME_NAMES:
-        if name in array.dims:
-            return name
-    raise InputError(
-        f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); one must be time"
-    )
-
-
 def integer_ids(values: Any, path: Path, name: str) -> NDArray[np.int64]:
     """Ids as int64 (exact integers in any type, also as text); anything else is an InputError."""
     array = np.asarray(values)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
+from rivergrad.io.accumulated import Accumulated
 from rivergrad.io.datasets import (
     Variable,
     find_ids,
@@ -25,13 +26,13 @@ from rivergrad.io.datasets import (
     match_ids,
     missing,
     open_dataset,
-    time_dimension,
     write_dataset,
 )
 from rivergrad.io.discharge import REACH_ATTRIBUTES
-from rivergrad.io.runoff import FileSource, read_columns, times_of
+from rivergrad.io.runoff import TINY_DEPTH, FileSource, few_columns, read_columns, settled
+from rivergrad.io.stamps import FileAxis, Stamp, grib_step_type, read_axis, time_dim
 from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time
-from rivergrad.io.units import forcing_unit, is_depth, is_temperature, unit_of
+from rivergrad.io.units import forcing_unit, is_depth, is_depth_of_a_step, is_temperature, unit_of
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -44,7 +45,7 @@ MOST_NEGATIVE_RAIN = 1.0
 EXAMPLES = "mm/day, kg m-2 s-1, degC, K or W m-2"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ForcingVariable(FileSource):
     """One variable (time, reach) of a file; what a model takes is `factor` times its values plus `offset`.
 
@@ -78,6 +79,10 @@ class ForcingVariable(FileSource):
             expected=self.expected,
         )
         return values * self.factor + self.offset
+
+    def few(self, start: int, stop: int) -> Float:
+        """See `FileSource.few`."""
+        return few_columns(self, self.column, start, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +123,14 @@ class ForcingSource:
             one.close()
 
 
-def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str]) -> ForcingSource:
+def open_forcings(
+    path: str | Path,
+    network: RiverNetwork,
+    names: Sequence[str],
+    *,
+    stamp: Stamp = "auto",
+    accumulated: Accumulated = "auto",
+) -> ForcingSource:
     """Open the forcings of a network's reaches: NetCDF or Zarr, `name(time, reach)` each, matched by reach id.
 
     Args:
@@ -126,6 +138,7 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
         network: whose reaches.
         names: of the variables wanted, in the order in which the model takes them; without any, all that are there
             over time and reach, by name.
+        stamp, accumulated: see `open_runoff`; what is no depth does not accumulate.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, or a time axis
@@ -141,51 +154,99 @@ def open_forcings(path: str | Path, network: RiverNetwork, names: Sequence[str])
         wanted = tuple(names) or tuple(known)
         if not wanted:
             raise InputError(f"{path}: holds no variable over time and reach; expected one at least")
-        found: list[ForcingVariable] = []
-        for name in wanted:
-            if name not in dataset.data_vars:
-                raise missing(path, "variable", name, known)
-            array = dataset[name]
-            time_dim = time_dimension(array, path)
-            others = [str(dim) for dim in array.dims if dim != time_dim]
-            if len(others) != 1:
-                raise InputError(
-                    f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
-                    "expected time and reach"
-                )
-            ids = find_ids(dataset, others[0], path)
-            if ids is None:
-                raise InputError(
-                    f"{path}: variable '{name}' has no reach ids along '{others[0]}'; "
-                    f"expected an integer variable reach_id({others[0]})"
-                )
-            time, step = times_of(dataset, array, time_dim, path)
-            unit = unit_of(array.attrs, str(path), name, EXAMPLES)
-            factor, offset = forcing_unit(unit, step, str(path), name)
-            lowest, expected, short = _range(array, unit, factor, offset)
-            found.append(
-                ForcingVariable(
-                    path=path.absolute(),
-                    variable=name,
-                    dims=(time_dim, others[0]),
-                    time=time,
-                    step=step,
-                    reach_id=network.reach_id,
-                    column=match_ids(network.reach_id, ids, path, "forcings"),
-                    factor=factor,
-                    offset=offset,
-                    lowest=lowest,
-                    expected=expected,
-                    short=short,
-                )
-            )
-    first = found[0]
-    for one in found[1:]:
-        if not np.array_equal(one.time, first.time):
+        opened = [_open_variable(dataset, name, known, network, path) for name in wanted]
+    # depths first: they say where in their steps the stamps of all lie
+    order = sorted(range(len(opened)), key=lambda at: not opened[at].is_depth)
+    found: dict[int, ForcingVariable] = {}
+    lead: FileAxis | None = None
+    for at in order:
+        one = opened[at]
+        axis = _following(one.axis, lead)
+        found[at] = settled(
+            one.variable,
+            axis,
+            stamp,
+            accumulated if one.is_depth else "no",
+            amount=one.is_depth,
+            hint=one.is_accum,
+            lowest=-TINY_DEPTH * 1000.0 / one.variable.factor if one.is_depth else 0.0,
+            what="runoff.forcings_",
+            say=lead is None,
+        )
+        if lead is None:
+            ended = axis.at is None and found[at].accumulation is not None
+            lead = replace(axis, at="end", why="accumulated until then") if ended else axis
+    variables = _of_the_same_times([found[at] for at in range(len(opened))], path)
+    first = variables[0]
+    return ForcingSource(path.absolute(), first.time, first.step, network.reach_id, variables)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A variable with the stamps of its file, and what its attributes say."""
+
+    variable: ForcingVariable
+    axis: FileAxis
+    is_depth: bool
+    is_accum: bool
+
+
+def _open_variable(
+    dataset: xr.Dataset, name: str, known: Sequence[str], network: RiverNetwork, path: Path
+) -> _Opened:
+    if name not in dataset.data_vars:
+        raise missing(path, "variable", name, known)
+    array = dataset[name]
+    dim = time_dim(dataset, array, path)
+    others = [str(one) for one in array.dims if one != dim]
+    if len(others) != 1:
+        raise InputError(
+            f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); expected time and reach"
+        )
+    ids = find_ids(dataset, others[0], path)
+    if ids is None:
+        raise InputError(
+            f"{path}: variable '{name}' has no reach ids along '{others[0]}'; "
+            f"expected an integer variable reach_id({others[0]})"
+        )
+    axis = read_axis(dataset, array, dim, path)
+    unit = unit_of(array.attrs, str(path), name, EXAMPLES)
+    factor, offset = forcing_unit(unit, axis.step, str(path), name)
+    lowest, expected, short = _range(array, unit, factor, offset)
+    variable = ForcingVariable(
+        path=path.absolute(),
+        variable=name,
+        dims=(dim, others[0]),
+        time=axis.stamps,
+        step=axis.step,
+        reach_id=network.reach_id,
+        column=match_ids(network.reach_id, ids, path, "forcings"),
+        factor=factor,
+        offset=offset,
+        lowest=lowest,
+        expected=expected,
+        short=short,
+    )
+    return _Opened(variable, axis, is_depth_of_a_step(unit), grib_step_type(array) == "accum")
+
+
+def _following(axis: FileAxis, lead: FileAxis | None) -> FileAxis:
+    """A snapshot, or a variable that says nothing, has its stamps where those of the others are in their steps."""
+    if lead is None or lead.at is None or not (axis.at is None or axis.is_point):
+        return axis
+    return replace(axis, at=lead.at, why=lead.why, ask=None)
+
+
+def _of_the_same_times(found: list[ForcingVariable], path: Path) -> tuple[ForcingVariable, ...]:
+    """The variables without the first steps that not all have: what accumulates may lack one."""
+    latest = max(one.time[0] for one in found)
+    same = tuple(one.without_first(1) if (one.time < latest).sum() == 1 else one for one in found)
+    for one in same[1:]:
+        if not np.array_equal(one.time, same[0].time):
             raise InputError(
-                f"{path}: variables '{first.variable}' and '{one.variable}' have different times; expected the same"
+                f"{path}: variables '{same[0].variable}' and '{one.variable}' have different times; expected the same"
             )
-    return ForcingSource(path.absolute(), first.time, first.step, network.reach_id, tuple(found))
+    return same
 
 
 def _range(array: xr.DataArray, unit: str, factor: float, offset: float) -> tuple[float, str, bool]:

@@ -19,6 +19,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _ALIGNED = 1e-6  # of a spacing: closer than this to an edge is on it
+_DECIMALS = 9  # of degrees: what 360 more or less leaves of a longitude
 _REGULAR = 1e-2  # of a spacing: float32 coordinates are off by up to 1e-4 of 0.1°
 
 
@@ -32,16 +33,20 @@ class Axis:
     descending: bool  # in the file
 
     @property
-    def is_circle(self) -> bool:
-        return abs(self.size * self.spacing - 360.0) < 0.01 * self.spacing
+    def around(self) -> int:
+        """How many boxes go round the Earth, where the axis does (its end may repeat its start); else 0."""
+        count = round(360.0 / self.spacing)
+        whole = abs(count * self.spacing - 360.0) < 0.01 * self.spacing
+        return count if whole and self.size >= count else 0
 
 
-def regular_axis(values: NDArray[np.floating], source: str, name: str) -> Axis:
+def regular_axis(values: NDArray[np.floating], source: str, name: str, *, circle: bool = False) -> Axis:
     """Describe a coordinate of a regular grid.
 
     Args:
         values: (size,) coordinates, degrees, up or down.
         source, name: for the error.
+        circle: whether they are longitudes, which may go on from 180 to -180 or from 360 to 0.
 
     Raises:
         InputError: fewer than two values, or a spacing that changes.
@@ -51,6 +56,8 @@ def regular_axis(values: NDArray[np.floating], source: str, name: str) -> Axis:
         raise InputError(
             f"{source}: '{name}' has the shape {points.shape}; expected two or more degrees along a line"
         )
+    if circle:
+        points = _unwrapped(points)
     spacing = (points[-1] - points[0]) / (points.size - 1)
     regular = points[0] + spacing * np.arange(points.size)
     if spacing == 0 or np.abs(points - regular).max() > _REGULAR * abs(spacing):
@@ -60,11 +67,29 @@ def regular_axis(values: NDArray[np.floating], source: str, name: str) -> Axis:
     return Axis(float(first) - size / 2, size, points.size, bool(spacing < 0))
 
 
+def _unwrapped(points: Float) -> Float:
+    """Longitudes without the jump of 360 degrees where they cross the edge of their range, if there is one."""
+    steps = np.diff(points)
+    jumps = np.abs(steps) > 180.0
+    if jumps.sum() != 1 or points.size < 3:
+        return points
+    after = np.append(False, np.cumsum(jumps) > 0)
+    return points - np.where(after, np.sign(steps[jumps][0]) * 360.0, 0.0)
+
+
 def cell_size(lat: Float, lon: Float) -> tuple[float, float]:
     """Size of the reaches' cells (degrees) when they lie on a regular grid; else (0, 0): points."""
-    sizes = (_spacing(lat), _spacing(lon))
+    sizes = (_spacing(lat), _spacing(lon) or _spacing(_in_one_stretch(lon)))
     # cells are about as high as wide; a few scattered points may look regular along one axis
     return sizes if all(sizes) and max(sizes) <= 2 * min(sizes) else (0.0, 0.0)
+
+
+def _in_one_stretch(lon: Float) -> Float:
+    """Longitudes counted from the end of the widest gap between them on, and each meridian the same."""
+    levels = np.unique(np.round(np.mod(lon, 360.0), _DECIMALS) % 360.0)
+    gaps = np.diff(levels, append=levels[0] + 360.0)
+    start = levels[(int(gaps.argmax()) + 1) % levels.size]
+    return np.round(np.mod(levels - start, 360.0), _DECIMALS)
 
 
 def _spacing(values: Float) -> float:
@@ -80,8 +105,23 @@ def _spacing(values: Float) -> float:
     return smallest if on_grid and dense else 0.0
 
 
-def _axis_weights(axis: Axis, centre: Float, width: float, wraps: bool) -> tuple[Int, Float]:
-    """Boxes (n, k) that overlap `centre ± width/2`, counted up the axis, and their share or 0."""
+def check_positions(lat: Float, lon: Float, ids: Int, source: str) -> None:
+    """Every reach has a latitude and a longitude in degrees, -90..90 and -180..360; else an InputError."""
+    if (bad := ~(np.isfinite(lat) & np.isfinite(lon))).any():
+        raise InputError(f"{source}: reaches {ids_text(ids[bad])} have no lat or lon; expected degrees")
+    if (bad := (np.abs(lat) > 90.0) | (lon < -180.0) | (lon > 360.0)).any():
+        at = int(bad.argmax())
+        raise InputError(
+            f"{source}: reaches {ids_text(ids[bad])} of the network lie at impossible positions, the first at lat "
+            f"{lat[at]:g}, lon {lon[at]:g}; expected degrees, -90..90 and -180..360"
+        )
+
+
+def _axis_weights(axis: Axis, centre: Float, width: float, around: int = 0) -> tuple[Int, Float]:
+    """Boxes (n, k) that overlap `centre ± width/2`, counted up the axis, and their share or 0.
+
+    `around` boxes make a circle; 0 for an axis that is none.
+    """
     at = (centre - axis.edge) / axis.spacing
     half = width / axis.spacing / 2
     low, high = at - half, at + half
@@ -96,8 +136,8 @@ def _axis_weights(axis: Axis, centre: Float, width: float, wraps: bool) -> tuple
     else:
         weight = np.minimum(high[:, None], index + 1) - np.maximum(low[:, None], index)
         weight = np.where(weight > _ALIGNED, weight, 0.0)
-    if wraps:
-        index %= axis.size
+    if around:
+        index %= around
     weight = np.where((index >= 0) & (index < axis.size), weight, 0.0)
     return np.clip(index, 0, axis.size - 1), weight
 
@@ -159,19 +199,19 @@ def covers(
         InputError: the grid is not regular, or reaches lie outside of it.
     """
     ids = reach_id
-    if (bad := ~(np.isfinite(lat) & np.isfinite(lon))).any():
-        raise InputError(f"{source}: reaches {ids_text(ids[bad])} have no lat or lon; expected degrees")
+    check_positions(lat, lon, ids, source)
     rows = regular_axis(latitude, source, "latitude")
-    columns = regular_axis(longitude, source, "longitude")
+    columns = regular_axis(longitude, source, "longitude", circle=True)
     height, width = cell_size(lat, lon) if cell is None else cell
     # bring the reaches' longitudes into the grid's own range
     around = columns.edge + np.mod(lon - columns.edge, 360.0)
-    if not columns.is_circle:
-        # half a box outside to the left is nearer than a whole circle to the right
-        beyond = around > columns.edge + columns.size * columns.spacing
-        around = np.where(beyond & (around - 360.0 > columns.edge - columns.spacing), around - 360.0, around)
-    row, row_weight = _axis_weights(rows, lat, height, wraps=False)
-    column, column_weight = _axis_weights(columns, around, width, wraps=columns.is_circle)
+    if not columns.around:
+        # a little outside to the left is nearer than nearly a whole circle to the right
+        right = columns.edge + columns.size * columns.spacing
+        nearer = columns.edge - (around - 360.0) < around - right
+        around = np.where((around > right) & nearer, around - 360.0, around)
+    row, row_weight = _axis_weights(rows, lat, height)
+    column, column_weight = _axis_weights(columns, around, width, columns.around)
     outside = (row_weight.sum(axis=1) < 0.5 * _full(height, rows)) | (
         column_weight.sum(axis=1) < 0.5 * _full(width, columns)
     )

@@ -24,12 +24,13 @@ from rivergrad.io.datasets import (
     optional_ids,
     reading,
     texts,
-    time_dimension,
 )
+from rivergrad.io.layout import Steps, lay_out
 from rivergrad.io.missing import without_absent
 from rivergrad.io.placement import NONE, GaugeSites, Placement, PlacementSettings, place
 from rivergrad.io.series import read_series
-from rivergrad.io.times import TimeArray, decode_time, regular_step, text
+from rivergrad.io.stamps import SHARE, FileAxis, Stamp, read_axis, starts_of, time_dim, time_method
+from rivergrad.io.times import TimeArray, text
 from rivergrad.io.units import discharge_factor, parse_unit, si_factor, unit_of
 
 Float = NDArray[np.float64]
@@ -113,6 +114,8 @@ def read_observations(
     variable: str | None = None,
     placement: PlacementSettings | None = None,
     negative: Negative = "missing",
+    stamp: Stamp = "auto",
+    like: Steps | None = None,
 ) -> Observations:
     """Read observed discharge, and put its gauges on the reaches of a network.
 
@@ -129,6 +132,9 @@ def read_observations(
         variable: name of the variable; else `discharge`, `streamflow`, or the only one over time.
         placement: how gauges get their reaches (see `rivergrad.io.placement`).
         negative: what a negative discharge is: a missing value, an error, or (of a tidal gauge) a value.
+        stamp: what times label, the start, middle or end of their step; `auto` as the file says (see `stamps`).
+        like: the steps of the runoff. Times that lie on them may leave out as many as they like; without them,
+            times of NetCDF and Zarr go on by one step, and those of a table by the smallest gap.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
@@ -137,7 +143,8 @@ def read_observations(
     """
     path = Path(path)
     is_table = kind_of(path) in ("csv", "parquet")
-    raw = _from_table(path, variable) if is_table else _from_dataset(path, variable)
+    read = _from_table if is_table else _from_dataset
+    raw = read(path, variable, stamp, like)
     placed = place(raw.sites, network, placement, source=path)
     kept = placed.kept
     gauge, scale = raw.sites.gauge[kept], placed.scale[kept]
@@ -162,12 +169,16 @@ def read_observations(
 # -- files ---------------------------------------------------------------------------------------------------
 
 
-def _from_table(path: Path, variable: str | None) -> _Raw:
+def _from_table(path: Path, variable: str | None, stamp: Stamp, like: Steps | None) -> _Raw:
+    if like is not None and stamp != "auto":  # the stamps of steps that start where the runoff's do
+        late = np.timedelta64(round(like.length * SHARE[stamp] * 1e9), "ns")
+        like = Steps(like.origin + late, like.length)
     series = read_series(
         path,
         variable or "discharge",
         per_label=(LATITUDES[0], LONGITUDES[0], *AREAS, WEIGHT),
         per_value=(ERROR,),
+        like=like,
     )
     empty = np.full(series.label.size, np.nan)
     one = series.per_label
@@ -175,7 +186,7 @@ def _from_table(path: Path, variable: str | None) -> _Raw:
     error = series.per_value.get(ERROR)
     return _Raw(
         _sites(series.label, series.reach_id, one.get("lat", empty), one.get("lon", empty), area, path),
-        series.time,
+        starts_of(FileAxis(series.time, series.step), stamp, path, "observations."),
         series.step,
         without_absent(series.values),
         None if error is None else (error[0], error[1] or "m3 s-1"),
@@ -183,32 +194,45 @@ def _from_table(path: Path, variable: str | None) -> _Raw:
     )
 
 
-def _from_dataset(path: Path, variable: str | None) -> _Raw:
+def _from_dataset(path: Path, variable: str | None, stamp: Stamp, like: Steps | None) -> _Raw:
     with open_dataset(path) as dataset:
         array = find_variable(dataset, variable, VARIABLES, path)
         name = str(array.name)
         unit = unit_of(array.attrs, str(path), name, "m3 s-1 or ft3/s")
         factor = discharge_factor(unit, str(path), name)
-        time_dim = time_dimension(array, path)
-        others = [str(dim) for dim in array.dims if dim != time_dim]
+        dim = time_dim(dataset, array, path)
+        others = [str(one) for one in array.dims if one != dim]
         if len(others) != 1:
             raise InputError(
                 f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
                 "expected time and gauge"
             )
         sites = _dataset_sites(dataset, others[0], path)
-        if time_dim not in dataset.variables:
-            raise missing(path, "variable", time_dim, dataset.variables)
-        with reading(path, "NetCDF or Zarr"):
-            time = decode_time(dataset[time_dim].variable.load(), str(path), time_dim)
-        discharge = numbers_of(array.transpose(time_dim, others[0]), path)
+        axis = read_axis(dataset, array, dim, path, like=like)
+        if time_method(array) == "sum":
+            raise InputError(
+                f"{path}: variable '{name}' is a sum over time (cell_methods '{array.attrs['cell_methods']}') of a "
+                "discharge; expected means"
+            )
+        starts = starts_of(axis, stamp, path, "observations.")
+        time, slot, step = lay_out(starts, path, like=like, width=sites.gauge.size)
+
+        def spread(values: Float) -> Float:
+            laid = np.full((len(time), *values.shape[1:]), np.nan)
+            laid[slot] = values
+            return laid
+
+        discharge = numbers_of(array.transpose(dim, others[0]), path)
+        error = _dataset_error(dataset, dim, others[0], path)
+        if error is not None and error[0].ndim == 2:
+            error = spread(error[0]), error[1]
         weight = _along(dataset, (WEIGHT,), others[0])
         return _Raw(
             sites,
             time,
-            regular_step(time, str(path), time_dim),
-            without_absent(discharge) * factor,
-            _dataset_error(dataset, time_dim, others[0], path),
+            step,
+            spread(without_absent(discharge) * factor),
+            error,
             None if weight is None else numbers_of(dataset[weight], path),
             factor,
             unit,

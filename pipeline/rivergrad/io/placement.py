@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
+from rivergrad.io.curvilinear import unit_vectors
 from rivergrad.io.tables import write_table
 
 Float = NDArray[np.float64]
@@ -214,13 +215,7 @@ def place(
 
 def great_circle(lat_a: Float, lon_a: Float, lat_b: Float, lon_b: Float) -> Float:
     """Distance over the ground between points in degrees, m, on the sphere."""
-    return _ground(np.linalg.norm(_unit(lat_a, lon_a) - _unit(lat_b, lon_b), axis=-1))
-
-
-def _unit(lat: Float, lon: Float) -> Float:
-    """(..., 3) points on the unit sphere."""
-    phi, lam = np.radians(lat), np.radians(lon)
-    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+    return _ground(np.linalg.norm(unit_vectors(lat_a, lon_a) - unit_vectors(lat_b, lon_b), axis=-1))
 
 
 def _ground(chord: Float) -> Float:
@@ -342,7 +337,7 @@ class _Reaches:
     def tree(self) -> tuple[cKDTree, Int]:
         """A tree of the points of reaches, and whose points they are."""
         known = np.flatnonzero(np.isfinite(self.lat) & np.isfinite(self.lon))
-        return cKDTree(_unit(self.lat[known], self.lon[known])), known
+        return cKDTree(unit_vectors(self.lat[known], self.lon[known])), known
 
     @cached_property
     def upstream(self) -> tuple[Int, Int]:
@@ -450,7 +445,7 @@ class _Search:
         tree, known = self.reaches.tree
         if not known.size:
             return []
-        here = _unit(np.asarray(lat), np.asarray(lon))
+        here = unit_vectors(np.asarray(lat), np.asarray(lon))
         at = known[tree.query_ball_point(here, _chord(self.settings.distance) * (1 + 1e-12))]
         distance = great_circle(np.asarray(lat), np.asarray(lon), self.reaches.lat[at], self.reaches.lon[at])
         return self._sorted([_Found(int(i), float(d)) for i, d in zip(at, distance, strict=True)])
@@ -542,6 +537,6 @@ class _Search:
         tree, known = self.reaches.tree
         if not known.size:
             return f"{none}: the network has no positions"
-        chord, at = tree.query(_unit(np.asarray(lat), np.asarray(lon)))
+        chord, at = tree.query(unit_vectors(np.asarray(lat), np.asarray(lon)))
         away = _km(float(_ground(np.asarray(chord))))
         return f"{none}: the nearest, {self.reaches.network.reach_id[known[at]]}, is {away} away"

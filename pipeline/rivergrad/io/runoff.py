@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
+from rivergrad.io.accumulated import Accumulated, Accumulation, checked, find_accumulation
+from rivergrad.io.axes import Grid, find_grid
+from rivergrad.io.curvilinear import curvilinear_weights
 from rivergrad.io.datasets import (
     find_ids,
     find_variable,
@@ -26,22 +29,22 @@ from rivergrad.io.datasets import (
     numbers_of,
     open_dataset,
     reading,
-    time_dimension,
 )
-from rivergrad.io.gridded import covers, shares
-from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within
+from rivergrad.io.gridded import check_positions, covers, shares
+from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within, without_absent
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
 from rivergrad.io.series import read_series
-from rivergrad.io.times import TimeArray, decode_time, parse_dates, regular_step, step_text, text
+from rivergrad.io.stamps import FileAxis, Stamp, grib_step_type, read_axis, starts_of, time_dim, time_method
+from rivergrad.io.times import TimeArray, text
 from rivergrad.io.units import FlowUnit, flow_unit, unit_of
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 VARIABLES = ("runoff", "m3_riv", "ro", "lateral_inflow")
-LATITUDES = ("latitude", "lat", "y")
-LONGITUDES = ("longitude", "lon", "x")
 BLOCK_VALUES = 1 << 24  # values read at once: 128 MB in float64, whatever the size of the file
+DEPTHS = (1.0, 1e-2, 1e-3, 0.3048, 0.0254)  # m: the units of depth that rates are made of
+PLACES, AT_A_PLACE = 4, 16  # where, and how many columns there, values are looked at before all are read
 TINY_DEPTH = 1e-5  # m per step: packed reanalyses hold negatives down to here where they mean zero
 UNKNOWN_AREA = 1e9  # m2, of a reach without area_m2: only says which negative flows pass for zero
 MOST = 0.99 * ROUND  # from here on numbers are looked at closely
@@ -97,12 +100,15 @@ def open_runoff(
     cell: float | None = None,
     start: str | None = None,
     step: float | None = None,
+    stamp: Stamp = "auto",
+    accumulated: Accumulated = "auto",
 ) -> RunoffSource:
     """Open the runoff of a network's reaches.
 
     NetCDF or Zarr, either per reach, `runoff(time, reach)` with the reaches' ids (matched by id, never by
-    position), or on a regular latitude-longitude grid, where the network needs `lat` and `lon`. Reaches whose
-    lat and lon form a regular grid stand for its cells, others for points (see `regular_grid_weights`).
+    position), or on a grid (see `find_grid`), where the network needs `lat` and `lon`. Reaches whose lat and lon
+    form a regular grid stand for its cells, others for points (see `regular_grid_weights`); on a curvilinear grid
+    all are points (see `curvilinear_weights`).
     RAPID's `m3_riv` may lack ids (then its order is that of rapid_connect.csv), units (m3 per step) and
     values (NaN means 0). A CSV has a column `time` and one of m3/s per reach id, or `time, reach_id, runoff`.
 
@@ -115,34 +121,50 @@ def open_runoff(
             Open a source with the whole network and `select` from it: few reaches may not tell.
         start: first time, only for a file that has no times of its own.
         step: forcing step, s, only for a file that has no times of its own, or a single one.
+        stamp: what times label, the start, middle or end of their step; `auto` as the file says (see `stamps`).
+        accumulated: whether amounts accumulate: `no`, `run` (since the first step), or s from reset to reset;
+            `auto` as the file and its values say (see `accumulated`).
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, a depth
-            without areas, or a time axis that is irregular or not readable.
+            without areas, a time axis that is irregular or not readable, a grid that is neither in degrees nor has
+            them, or values that look accumulated where nothing says so.
     """
     path = Path(path)
     kind = kind_of(path)
     if kind in ("csv", "parquet"):
-        return _open_table(path, network)
+        if accumulated not in ("auto", "no"):
+            raise InputError(f"{path}: is a table of flows, which do not accumulate; expected no accumulated")
+        return _open_table(path, network, stamp)
     with open_dataset(path) as dataset:
         array = find_variable(dataset, variable, VARIABLES, path)
         array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and _is_extra(str(dim))])
-        time_dim = time_dimension(array, path)
-        time, seconds = times_of(dataset, array, time_dim, path, start, step)
-        latitude = next((name for name in LATITUDES if name in array.dims), None)
-        longitude = next((name for name in LONGITUDES if name in array.dims), None)
-        gridded = latitude is not None and longitude is not None
-        if grid is True and not gridded:
+        dim = time_dim(dataset, array, path)
+        by_name = times_by_name(path, int(array.sizes[dim])) if _is_rapid(array) else None
+        axis = read_axis(dataset, array, dim, path, start=start, step=step, by_name=by_name)
+        unit = _unit(array, path)
+        _check_method(array, unit, axis.step, path)
+        found = None if grid is False else find_grid(dataset, array, dim, path)
+        if grid is True and found is None:
             raise InputError(
                 f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
                 "expected latitude and longitude, as grid is set"
             )
-        if gridded and grid is not False:
-            assert latitude is not None
-            assert longitude is not None
-            dims = (time_dim, latitude, longitude)
-            return _open_grid(dataset, array, dims, time, seconds, network, path, cell)
-        return _open_reaches(dataset, array, time_dim, time, seconds, network, path)
+        opened: GridRunoff | ReachRunoff
+        if found is not None:
+            opened = _open_grid(array, found, dim, axis, unit, network, path, cell)
+        else:
+            opened = _open_reaches(dataset, array, dim, axis, unit, network, path)
+        return settled(
+            opened,
+            axis,
+            stamp,
+            accumulated,
+            amount=unit.kind in ("depth", "volume"),
+            hint=grib_step_type(array) == "accum",
+            lowest=-TINY_DEPTH / unit.factor if unit.kind == "depth" else 0.0,
+            what="runoff.",
+        )
 
 
 def _is_extra(dim: str) -> bool:
@@ -186,57 +208,25 @@ def _areas(network: RiverNetwork, array: xr.DataArray, path: Path) -> Float:
     return area
 
 
-def times_of(
-    dataset: xr.Dataset,
-    array: xr.DataArray,
-    dim: str,
-    path: Path,
-    start: str | None = None,
-    step: float | None = None,
-) -> tuple[TimeArray, float]:
-    """Times and step out of the file, or as given, or by the name of a RAPID file."""
-    count = int(array.sizes[dim])
-    if count == 0:
-        raise InputError(f"{path}: variable '{array.name}' has no times")
-    name = next(
-        (
-            one
-            for one in (dim, "time", "Time", "valid_time")
-            if one in dataset.variables and dataset[one].dims == (dim,)
-        ),
-        None,
+def _check_method(array: xr.DataArray, unit: FlowUnit, step: float, path: Path) -> None:
+    """Sums of rates are no rates: `cell_methods` and unit must agree."""
+    if time_method(array) != "sum" or unit.kind not in ("discharge", "depth rate"):
+        return
+    amount = unit.factor * step  # mm/day over a day is mm
+    if unit.kind == "depth rate" and min(abs(amount / one - 1.0) for one in DEPTHS) < 1e-9:
+        return
+    raise InputError(
+        f"{path}: variable '{array.name}' is a sum over time (cell_methods '{array.attrs['cell_methods']}') of a "
+        f"rate ('{array.attrs.get('units')}'); expected an amount such as mm or m3, or means"
     )
-    if name is not None:
-        try:
-            with reading(path, "NetCDF or Zarr"):
-                time = decode_time(dataset[name].variable.load(), str(path), name)
-            if count == 1 and step is not None:
-                return time, float(step)
-            found = regular_step(time, str(path), name)
-            if step is not None and step != found:
-                raise InputError(
-                    f"{path}: '{name}' has a step of {step_text(found)}, but {step_text(step)} was given"
-                )
-            return time, found
-        except InputError:
-            # RAPID writes a time variable and leaves it empty
-            if not _is_rapid(array):
-                raise
-    if start is not None and step is not None:
-        first = parse_dates([start], "start")[0]
-        return first + np.arange(count) * np.timedelta64(round(step * 1e9), "ns"), float(step)
-    by_name = times_by_name(path, count) if _is_rapid(array) else None
-    if by_name is None:
-        raise InputError(
-            f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable "
-            f"'{dim}' with units such as 'days since 1980-01-01', or give start and step"
-        )
-    return by_name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FileSource:
-    """What both kinds of NetCDF and Zarr sources share: where it is, its times, and an open file or none."""
+    """What both kinds of NetCDF and Zarr sources share: where it is, its times, and an open file or none.
+
+    `time` begins with the first step that can be read: `skip` values of the file come before it.
+    """
 
     path: Path
     variable: str
@@ -244,6 +234,8 @@ class FileSource:
     time: TimeArray
     step: float
     reach_id: Int
+    accumulation: Accumulation | None = None
+    skip: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_open"}
@@ -283,6 +275,33 @@ class FileSource:
         if limits is not None and lowest <= limits[0] <= 0:
             limits = (lowest, limits[1])
         return within(as_numbers(stored, self.source), limits)
+
+    def amounts(self, start: int, stop: int, selection: dict[str, slice], lowest: float = 0.0) -> Float:
+        """Values of the steps start..stop: as `values` has them, or what accumulated in each step alone."""
+        time_dim = self.dims[0]
+        first, last = start + self.skip, stop + self.skip
+        if self.accumulation is None:
+            return self.values({time_dim: slice(first, last), **selection}, lowest)
+        before = 0 if first == last or self.accumulation.fresh[first] else 1
+        values = without_absent(self.values({time_dim: slice(first - before, last), **selection}, lowest))
+        steps = checked(
+            self.accumulation, values.reshape(len(values), -1), first - before, self.all_starts, self.source
+        )
+        return steps.reshape(values.shape)[before:]
+
+    @property
+    def all_starts(self) -> TimeArray:
+        """Start of every step of the file, those before `time` as well."""
+        step = np.timedelta64(round(self.step * 1e9), "ns")
+        return np.concatenate([self.time[:1] - np.arange(self.skip, 0, -1) * step, self.time])
+
+    def without_first(self, steps: int) -> Self:
+        """The source without so many of its first steps."""
+        return replace(self, time=self.time[steps:], skip=self.skip + steps)
+
+    def few(self, start: int, stop: int) -> Float:
+        """Values (stop - start, cell) of some cells that are needed, as the file has them."""
+        raise NotImplementedError
 
     @property
     def source(self) -> str:
@@ -331,14 +350,12 @@ def read_columns(
         return found
     first, last = int(column.min()), int(column.max()) + 1
     block = max(1, BLOCK_VALUES // (last - first))
-    time_dim, reach_dim = source.dims
+    reach_dim = source.dims[1]
     least = np.asarray(lowest, np.float64)
     least = least[positions] if least.ndim else least
     for at in range(start, stop, block):
         end = min(at + block, stop)
-        values = source.values(
-            {time_dim: slice(at, end), reach_dim: slice(first, last)}, float(least.min(initial=0.0))
-        )
+        values = source.amounts(at, end, {reach_dim: slice(first, last)}, float(least.min(initial=0.0)))
         found[at - start : end - start] = values[:, column - first]
     if nan_is_zero:
         found[np.isnan(found)] = 0.0
@@ -354,7 +371,69 @@ def read_columns(
     return found
 
 
-@dataclass(frozen=True, eq=False)
+def few_columns(source: FileSource, column: Int, start: int, stop: int) -> Float:
+    """Values (stop - start, cell) of neighbouring columns at some places of the file."""
+    if not column.size:
+        return np.zeros((stop - start, 0))
+    time_dim, reach_dim = source.dims
+    chosen = np.unique(column)[np.unique(np.linspace(0, len(np.unique(column)) - 1, PLACES).astype(int))]
+    found = [
+        source.values({time_dim: slice(start, stop), reach_dim: slice(int(at), int(at) + AT_A_PLACE)})
+        for at in chosen
+    ]
+    return without_absent(np.concatenate(found, axis=1))
+
+
+Opened = TypeVar("Opened", bound=FileSource)
+
+
+def settled(
+    source: Opened,
+    axis: FileAxis,
+    stamp: Stamp,
+    accumulated: Accumulated,
+    *,
+    amount: bool,
+    hint: bool,
+    lowest: float,
+    what: str,
+    say: bool = True,
+) -> Opened:
+    """A source with the starts of its steps, and with amounts of steps where the file accumulates them.
+
+    Args:
+        source: as opened, with the stamps of the file.
+        axis: what the file says of them.
+        stamp, accumulated: the options.
+        amount, hint, lowest: see `find_accumulation`.
+        what: the beginning of the keys of a workflow, for messages.
+        say: whether a conversion of stamps is said.
+
+    Raises:
+        InputError: see `starts_of` and `find_accumulation`.
+    """
+
+    def starts(accumulates: bool, say_it: bool = False) -> TimeArray:
+        return starts_of(axis, stamp, source.path, what, accumulated=accumulates, say=say_it)
+
+    accumulation = find_accumulation(
+        axis,
+        starts,
+        accumulated,
+        amount=amount,
+        hint=hint,
+        sample=source.few,
+        lowest=lowest,
+        path=source.path,
+        variable=source.variable,
+        what=what,
+    )
+    time = starts(accumulation is not None, say)
+    skip = 0 if accumulation is None else accumulation.skip
+    return replace(source, time=time[skip:], accumulation=accumulation, skip=skip)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReachRunoff(FileSource):
     """Runoff that the file holds per reach.
 
@@ -389,6 +468,10 @@ class ReachRunoff(FileSource):
             runoff *= self.area[positions]
         return runoff
 
+    def few(self, start: int, stop: int) -> Float:
+        """See `FileSource.few`."""
+        return few_columns(self, self.column, start, stop)
+
     def select(self, reach_positions: ArrayLike) -> ReachRunoff:
         """See `RunoffSource.select`."""
         at = _positions(reach_positions, len(self.reach_id))
@@ -401,8 +484,8 @@ def _open_reaches(
     dataset: xr.Dataset,
     array: xr.DataArray,
     time_dim: str,
-    time: TimeArray,
-    step: float,
+    axis: FileAxis,
+    unit: FlowUnit,
     network: RiverNetwork,
     path: Path,
 ) -> ReachRunoff:
@@ -412,7 +495,7 @@ def _open_reaches(
             f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
             "expected time and reach, or time, latitude and longitude"
         )
-    unit = _unit(array, path)
+    step = axis.step
     ids = find_ids(dataset, others[0], path)
     if ids is None and _is_rapid(array):
         if is_rapid_folder(path.parent):
@@ -438,7 +521,7 @@ def _open_reaches(
         path=path.absolute(),
         variable=str(array.name),
         dims=(time_dim, others[0]),
-        time=time,
+        time=axis.stamps,
         step=step,
         reach_id=network.reach_id,
         column=match_ids(network.reach_id, ids, path, "runoff"),
@@ -449,7 +532,7 @@ def _open_reaches(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _GridFile(FileSource):
     """A variable on a regular grid of so many columns; values down to `lowest` (the file's unit) are read as 0.
 
@@ -470,7 +553,7 @@ class _GridFile(FileSource):
         return mine[mine >= 0], self.out_box[mine >= 0]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CellRunoff(_GridFile):
     """The cells of a grid that some reaches take their runoff from, in the file's unit.
 
@@ -499,12 +582,12 @@ class CellRunoff(_GridFile):
         columns = slice(int(column.min()), int(column.max()) + 1)
         width = columns.stop - columns.start
         inside = (row - rows.start) * width + column - columns.start
-        time_dim, lat_dim, lon_dim = self.dims
+        _, lat_dim, lon_dim = self.dims
         block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
         for at in range(start, stop, block):
             end = min(at + block, stop)
-            selection = {time_dim: slice(at, end), lat_dim: rows, lon_dim: columns}
-            box = self.values(selection, self.lowest).reshape(end - at, -1)
+            box = self.amounts(at, end, {lat_dim: rows, lon_dim: columns}, self.lowest)
+            box = box.reshape(end - at, -1)
             values = box[:, inside[: self.n_cells]]
             if values.size and not (values.min() >= 0 and values.max() < MOST):
                 self._check(values, at)
@@ -565,7 +648,7 @@ class CellRunoff(_GridFile):
         return cells
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GridRunoff(_GridFile):
     """Runoff on a regular grid, brought onto reaches: `index` (n, k) in the flat grid, `weight` (n, k)."""
 
@@ -586,6 +669,25 @@ class GridRunoff(_GridFile):
         for at, values in cells.blocks(start, stop):
             runoff[at - start : at - start + len(values)] = np.asarray(matrix @ values.T).T
         return runoff
+
+    def few(self, start: int, stop: int) -> Float:
+        """See `FileSource.few`: the cells about those of some reaches."""
+        if not len(self.index):
+            return np.zeros((stop - start, 0))
+        time_dim, lat_dim, lon_dim = self.dims
+        chosen = np.unique(np.linspace(0, len(self.index) - 1, PLACES).astype(int))
+        found = []
+        for cell in np.unique(self.index[chosen, self.weight[chosen].argmax(axis=1)]):
+            row, column = divmod(int(cell), self.columns)
+            box = self.values(
+                {
+                    time_dim: slice(start, stop),
+                    lat_dim: slice(max(row - 1, 0), row + 2),
+                    lon_dim: slice(max(column - 1, 0), column + 2),
+                }
+            )
+            found.append(box.reshape(stop - start, -1))
+        return without_absent(np.concatenate(found, axis=1))
 
     def select(self, reach_positions: ArrayLike) -> GridRunoff:
         """See `RunoffSource.select`."""
@@ -613,6 +715,8 @@ class GridRunoff(_GridFile):
             time=self.time,
             step=self.step,
             reach_id=self.reach_id,
+            accumulation=self.accumulation,
+            skip=self.skip,
             columns=self.columns,
             lowest=self.lowest,
             out_reach=self.out_reach,
@@ -625,47 +729,29 @@ class GridRunoff(_GridFile):
 
 
 def _open_grid(
-    dataset: xr.Dataset,
     array: xr.DataArray,
-    dims: tuple[str, str, str],
-    time: TimeArray,
-    step: float,
+    grid: Grid,
+    time_dim: str,
+    axis: FileAxis,
+    unit: FlowUnit,
     network: RiverNetwork,
     path: Path,
     cell: float | None,
 ) -> GridRunoff:
-    if set(array.dims) != set(dims):
-        raise InputError(
-            f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
-            "expected time, latitude and longitude"
-        )
-    unit = _unit(array, path)
+    dims = (time_dim, *grid.dims)
     if not unit.needs_area:
         raise InputError(
             f"{path}: variable '{array.name}' is gridded and has the unit '{array.attrs['units']}'; "
             "expected a depth such as mm/day or m, since flows cannot be averaged over cells"
         )
     area = _areas(network, array, path)
-    coordinates = []
-    for name in dims[1:]:
-        if name not in dataset.variables:
-            raise InputError(f"{path}: '{name}' has no coordinate variable; expected degrees")
-        with reading(path, "NetCDF or Zarr"):
-            coordinates.append(dataset[name].values)
     for name in ("lat", "lon"):
         if name not in network.attributes:
             raise InputError(
                 f"{path}: is gridded, which needs the attributes lat and lon of the network; it has no {name}"
             )
-    index, covered = covers(
-        coordinates[0],
-        coordinates[1],
-        np.asarray(network.attributes["lat"], dtype=np.float64),
-        np.asarray(network.attributes["lon"], dtype=np.float64),
-        cell=None if cell is None else (cell, cell),
-        reach_id=network.reach_id,
-        source=str(path),
-    )
+    step = axis.step
+    index, covered = _covers(grid, network, path, cell)
     valid = _has_values(array.transpose(*dims), dims[0], path)
     out_reach, place = np.nonzero((covered > 0) & ~valid.ravel()[index])
     out_box = index[out_reach, place]
@@ -675,7 +761,7 @@ def _open_grid(
         path=path.absolute(),
         variable=str(array.name),
         dims=dims,
-        time=time,
+        time=axis.stamps,
         step=step,
         reach_id=network.reach_id,
         columns=int(array.sizes[dims[2]]),
@@ -686,6 +772,26 @@ def _open_grid(
         lowest=-TINY_DEPTH / (factor * step),
         out_reach=out_reach,
         out_box=out_box,
+    )
+
+
+def _covers(grid: Grid, network: RiverNetwork, path: Path, cell: float | None) -> tuple[Int, Float]:
+    """Which boxes of a grid lie over each reach, and how much of it they cover: (n, k) each."""
+    lat = np.asarray(network.attributes["lat"], dtype=np.float64)
+    lon = np.asarray(network.attributes["lon"], dtype=np.float64)
+    if not grid.is_curvilinear:
+        return covers(
+            grid.latitude,
+            grid.longitude,
+            lat,
+            lon,
+            cell=None if cell is None else (cell, cell),
+            reach_id=network.reach_id,
+            source=str(path),
+        )
+    check_positions(lat, lon, network.reach_id, str(path))
+    return curvilinear_weights(
+        grid.latitude, grid.longitude, lat, lon, reach_id=network.reach_id, source=str(path)
     )
 
 
@@ -726,10 +832,11 @@ class TableRunoff:
         """Nothing is open."""
 
 
-def _open_table(path: Path, network: RiverNetwork) -> TableRunoff:
-    series = read_series(path, "runoff")
+def _open_table(path: Path, network: RiverNetwork, stamp: Stamp) -> TableRunoff:
+    series = read_series(path, "runoff", complete=True)
     column = match_ids(network.reach_id, series.reach_id, path, "runoff")
     values = series.values[:, column]
     lowest = _lowest(network, 1.0, series.step, is_depth=False)
     refuse_bad(values, network.reach_id, series.time, f"{path}: runoff", lowest=lowest, expected=EXPECTED)
-    return TableRunoff(path.absolute(), series.time, series.step, network.reach_id, values)
+    time = starts_of(FileAxis(series.time, series.step), stamp, path, "runoff.")
+    return TableRunoff(path.absolute(), time, series.step, network.reach_id, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import missing, optional_ids, texts
+from rivergrad.io.layout import Steps, lay_out
 from rivergrad.io.missing import absent, exact_integers, without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, require
-from rivergrad.io.times import TimeArray, parse_dates, regular_step, seconds, step_text, text
+from rivergrad.io.times import TimeArray, as_nanoseconds, text
 from rivergrad.io.units import discharge_factor
 
+OntoAxis = Callable[[int], tuple[TimeArray, NDArray[np.int64], float]]
+"""The axis for so many series, each row's place on it, and its step in s."""
 _WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*(.+?)\s*[\])]\s*$")
 
 
@@ -47,10 +50,13 @@ def read_series(
     *,
     per_label: Sequence[str] = (),
     per_value: Sequence[str] = (),
+    like: Steps | None = None,
+    complete: bool = False,
 ) -> Series:
     """Read a table of series in m3/s; a column headed `discharge [ft3/s]` is converted.
 
-    Absent rows are missing values: the axis goes from the first to the last time by the smallest step.
+    Absent rows are missing values: the axis goes from the first to the last time by the step of `like`, where the
+    times lie on it, else by the smallest gap between two times.
 
     Args:
         path: a CSV or Parquet file.
@@ -58,6 +64,8 @@ def read_series(
         per_label: further columns of a long table with one number a label; with `lat` and `lon` among them and in
             the table, labels need no reach id.
         per_value: further columns of a long table with a number a row.
+        like: the steps of the runoff.
+        complete: whether rows are absent by mistake alone: the step is the most frequent gap then.
 
     Raises:
         InputError: a missing column, a text that is no date, an axis that is no regular one, or two values
@@ -71,20 +79,24 @@ def read_series(
         raise InputError(f"{path}: has no rows")
     time = _times(table["time"], path)
     named = {match.group(1): str(one) for one in table.columns if (match := _WITH_UNIT.match(str(one)))}
+
+    def onto_axis(width: int) -> tuple[TimeArray, NDArray[np.int64], float]:
+        return lay_out(time, path, like=like, complete=complete, exact=True, width=width)
+
     if value in table.columns or value in named or "reach_id" in table.columns:
-        return _long(table, time, value, named, per_label, per_value, path)
-    return _wide(table, time, path)
+        return _long(table, onto_axis, value, named, per_label, per_value, path)
+    return _wide(table, onto_axis, path)
 
 
 def _times(column: pd.Series[Any], path: Path) -> TimeArray:
-    if column.dtype.kind == "M":
-        return column.to_numpy().astype("datetime64[ns]")
-    return parse_dates(column, str(path))
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return as_nanoseconds(column.to_numpy(), str(path))
 
 
 def _long(
     table: pd.DataFrame,
-    time: TimeArray,
+    onto_axis: OntoAxis,
     value: str,
     named: Mapping[str, str],
     per_label: Sequence[str],
@@ -115,7 +127,7 @@ def _long(
             f"{path}: gauge '{label[at]}' lies on the reaches {reach[first][which][at]} and {reach[at]}; "
             "expected one"
         )
-    axis, slot, step = _regular(time, path)
+    axis, slot, step = onto_axis(len(labels))
     place = slot * len(labels) + which
     twice = np.bincount(place, minlength=1) > 1
     if twice.any():
@@ -174,7 +186,7 @@ def _converted(values: NDArray[np.float64], factor: float) -> NDArray[np.float64
     return values * factor if none is None else np.where(none, values, values * factor)
 
 
-def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
+def _wide(table: pd.DataFrame, onto_axis: OntoAxis, path: Path) -> Series:
     headers = [str(one) for one in table.columns if one != "time"]
     reach, bad = exact_integers(np.array(headers, dtype=object))
     for header, is_bad in zip(headers, bad, strict=True):
@@ -185,27 +197,10 @@ def _wide(table: pd.DataFrame, time: TimeArray, path: Path) -> Series:
             )
     if not headers:
         raise InputError(f"{path}: has a column time only; expected a column of m3/s a reach id")
-    axis, slot, step = _regular(time, path)
+    axis, slot, step = onto_axis(len(headers))
     if len(np.unique(slot)) < len(slot):
         at = int((np.bincount(slot) > 1).argmax())
         raise InputError(f"{path}: has two rows for {text(axis[at])}; expected one")
     values = np.full((len(axis), len(headers)), np.nan)
     values[slot] = np.stack([number_column(table, header, path) for header in headers], axis=1)
     return Series(texts(headers), reach, axis, step, values)
-
-
-def _regular(time: TimeArray, path: Path) -> tuple[TimeArray, NDArray[np.int64], float]:
-    """The regular axis that holds all times, each row's place on it, and its step in s."""
-    levels = np.unique(time)
-    if len(levels) < 2:
-        regular_step(levels, str(path))  # raises: one time tells no step
-    step = np.diff(levels).min()
-    offset = levels - levels[0]
-    off = offset % step != np.timedelta64(0, "ns")
-    if off.any():
-        raise InputError(
-            f"{path}: 'time' holds {text(levels[off][0])}, which is not on the axis from {text(levels[0])} "
-            f"by {step_text(seconds(step))}; expected one regular step"
-        )
-    count = int(offset[-1] // step) + 1
-    return levels[0] + np.arange(count) * step, ((time - levels[0]) // step).astype(np.int64), seconds(step)

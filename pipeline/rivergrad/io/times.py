@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any, NamedTuple
 
@@ -22,7 +23,10 @@ TIME_ATTRIBUTES = {
     "units": EPOCH,
     "calendar": "proleptic_gregorian",
 }
+_UNDERSCORE = re.compile(r"(\d)_(\d)")
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
+SNAP = 1e-3
+"""Share of a step by which stamps may be off the regular axis: what arithmetic in floating point leaves."""
 _FIRST, _LAST = np.datetime64("1678-01-01", "s"), np.datetime64("2262-01-01", "s")
 
 
@@ -31,6 +35,8 @@ def text(time: np.datetime64) -> str:
     stamp = pd.Timestamp(time)
     if stamp == stamp.normalize():
         return stamp.strftime("%Y-%m-%d")
+    if stamp.microsecond or stamp.nanosecond:
+        return stamp.strftime("%Y-%m-%d %H:%M:%S.%f").rstrip("0").rstrip(".")
     return stamp.strftime("%Y-%m-%d %H:%M" if stamp.second == 0 else "%Y-%m-%d %H:%M:%S")
 
 
@@ -39,7 +45,7 @@ def step_text(step: float) -> str:
     for size, name in ((86400.0, "d"), (3600.0, "h")):
         if step % size == 0:
             return f"{step / size:g} {name}"
-    return f"{step:g} s"
+    return f"{step:.10g} s"
 
 
 def as_nanoseconds(values: Any, source: str, variable: str = "time") -> TimeArray:
@@ -50,9 +56,13 @@ def as_nanoseconds(values: Any, source: str, variable: str = "time") -> TimeArra
     """
     array = np.asarray(values)
     if array.dtype.kind != "M":
-        array = parse_dates(array, source, variable)
+        return parse_dates(array, source, variable)
     if np.isnat(array).any():
         raise InputError(f"{source}: '{variable}' is missing at position {int(np.isnat(array).argmax())}")
+    return _within_range(array, source, variable)
+
+
+def _within_range(array: NDArray[np.datetime64], source: str, variable: str) -> TimeArray:
     seconds = array.astype("datetime64[s]")
     outside = (seconds < _FIRST) | (seconds >= _LAST)
     if outside.any():
@@ -64,15 +74,46 @@ def as_nanoseconds(values: Any, source: str, variable: str = "time") -> TimeArra
 
 def parse_dates(values: Any, source: str, variable: str = "time") -> TimeArray:
     """Read texts as ISO 8601 dates (time zones become UTC); one that is not a date is an InputError."""
-    series = pd.Series(np.asarray(values).ravel()).astype(str)
-    parsed = pd.to_datetime(series, format="ISO8601", errors="coerce", utc=True)
+    array = np.asarray(values).ravel()
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    series = pd.Series(array).astype(str).str.strip()
+    # WRF joins day and time by an underscore
+    joined = series.str.replace(_UNDERSCORE, r"\1T\2", regex=True)
+    parsed = pd.to_datetime(joined, format="ISO8601", errors="coerce", utc=True)
     bad = parsed.isna().to_numpy()
     if bad.any():
         raise InputError(
-            f"{source}: '{variable}' holds '{series.to_numpy()[bad][0]}', which is not a date; "
+            f"{source}: '{variable}' holds '{series.to_numpy()[bad][0][:40]}', which is not a date; "
             "expected one such as 1980-01-01 or 1980-01-01T03:00"
         )
-    return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    return _within_range(parsed.dt.tz_localize(None).to_numpy(), source, variable)
+
+
+def snapped(time: TimeArray) -> TimeArray:
+    """Times put on the regular axis that they miss by no more than `SNAP` of a step; others as they are.
+
+    Days as floating-point numbers do not hold hours exactly: such stamps are off by microseconds or seconds.
+    The axis begins at a whole second and goes on by whole seconds.
+    """
+    stamps = time.astype(np.int64)
+    second = 1_000_000_000
+    if len(stamps) < 2:
+        near = (stamps + second // 2) // second * second
+        return np.where(np.abs(stamps - near) <= SNAP * second, near, stamps).astype("datetime64[ns]")
+    step = round((int(stamps[-1]) - int(stamps[0])) / (len(stamps) - 1) / second) * second
+    if step <= 0:
+        return time
+    along = np.arange(len(stamps), dtype=np.int64) * step
+    tolerance = SNAP * step
+    origin = int(np.median(stamps - along - stamps[0])) + int(stamps[0])
+    whole = (origin + second // 2) // second * second
+    if abs(origin - whole) <= tolerance:
+        origin = whole
+    axis = origin + along
+    if np.abs(stamps - axis).max() > tolerance:
+        return time
+    return axis.astype("datetime64[ns]")
 
 
 def regular_step(time: TimeArray, source: str, variable: str = "time") -> float:
@@ -85,6 +126,19 @@ def regular_step(time: TimeArray, source: str, variable: str = "time") -> float:
         raise InputError(
             f"{source}: '{variable}' has {len(time)} time; expected two or more, to know the step"
         )
+    increasing(time, source, variable)
+    steps = np.diff(time)
+    if (steps != steps[0]).any():
+        at = int((steps != steps[0]).argmax())
+        raise InputError(
+            f"{source}: '{variable}' goes on by {step_text(seconds(steps[at]))} after {text(time[at])} and "
+            f"by {step_text(seconds(steps[0]))} before; expected one regular step"
+        )
+    return seconds(steps[0])
+
+
+def increasing(time: TimeArray, source: str, variable: str = "time") -> None:
+    """Times must increase; else an InputError that names the first that does not."""
     steps = np.diff(time)
     for bad, what in ((steps == 0, "twice"), (steps < 0, "before its predecessor")):
         if bad.any():
@@ -93,13 +147,6 @@ def regular_step(time: TimeArray, source: str, variable: str = "time") -> float:
                 f"{source}: '{variable}' holds {text(time[at])} {what} (position {at}); "
                 "expected increasing times"
             )
-    if (steps != steps[0]).any():
-        at = int((steps != steps[0]).argmax())
-        raise InputError(
-            f"{source}: '{variable}' goes on by {step_text(seconds(steps[at]))} after {text(time[at])} and "
-            f"by {step_text(seconds(steps[0]))} before; expected one regular step"
-        )
-    return seconds(steps[0])
 
 
 def seconds(duration: np.timedelta64) -> float:
@@ -124,7 +171,7 @@ def decode_time(variable: xr.Variable, source: str, name: str) -> TimeArray:
         values = variable.values
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise InputError(f"{source}: '{name}' is missing at position {int(np.isnan(values).argmax())}")
-        calendar = str(variable.attrs.get("calendar", "standard")).lower()
+        calendar = str(variable.attrs.get("calendar", "standard")).strip().lower()
         if calendar not in _CALENDARS:
             raise InputError(f"{source}: '{name}' is in the calendar '{calendar}'; expected the standard one")
         try:

@@ -162,6 +162,12 @@ def si_factor(text: str, like: str | None, source: str, variable: str) -> float:
     return parsed[0]
 
 
+def is_depth_of_a_step(text: str) -> bool:
+    """Whether a unit is one of depth, an amount per forcing step such as mm or kg m-2."""
+    parsed = parse_unit(text)
+    return parsed is not None and parsed[1] in _KINDS and _KINDS[parsed[1]][0] == "depth"
+
+
 TEMPERATURES = {
     **dict.fromkeys(("degc", "celsius", "deg_c", "°c", "degrees_celsius", "degree_celsius"), (1.0, 0.0)),
     **dict.fromkeys(("k", "kelvin", "degk"), (1.0, -273.15)),

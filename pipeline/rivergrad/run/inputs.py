@@ -22,6 +22,7 @@ from rivergrad.io import (
     Observations,
     Placement,
     PlacementSettings,
+    Steps,
     atomic_path,
     open_forcings,
     open_runoff,
@@ -101,6 +102,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         network = read_network(folder / "network.parquet")
         if gives_runoff(config):
             runoff = open_runoff(folder / "runoff.nc", network)
+        forcings = _forcings(config, network, run_dir)
         observations = read_observations(folder / "observations.nc", network)
         truth = folder / "truth.parquet"
         held = place_gauges(spec, network).held_out
@@ -113,16 +115,25 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         _require_lengths(network, config.network.path)
         if config.runoff.path is not None:
             runoff = open_runoff(
-                config.runoff.path, network, variable=config.runoff.variable, grid=config.runoff.grid
+                config.runoff.path,
+                network,
+                variable=config.runoff.variable,
+                grid=config.runoff.grid,
+                stamp=config.runoff.stamp,
+                accumulated=config.runoff.accumulated,
             )
             step_ratio(runoff.step, config.time.routing_step)
+        forcings = _forcings(config, network, run_dir)
         if config.observations is not None:
+            first = runoff or forcings
             observations = read_observations(
                 config.observations.path,
                 network,
                 variable=config.observations.variable,
                 placement=PlacementSettings(**dict(config.gauges.placement)),
                 negative=config.gauges.negative,
+                stamp=config.observations.stamp,
+                like=None if first is None else Steps(first.time[0], first.step),
             )
             if observations.remark:
                 log.warning("observations %s: %s", observations.path, observations.remark)
@@ -134,7 +145,6 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             truth = folder / "truth.parquet"
         config = _without_dropped(config, observations)
         held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
-    forcings = _forcings(config, network, run_dir)
     given = gives_runoff(config)
     if forcings is not None:
         if not given:
@@ -192,7 +202,13 @@ def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> Forcing
                 f"found {', '.join(named)} without forcings; expected their file", key="runoff.variables"
             )
         return None
-    return open_forcings(path, network, tuple(named.values()))
+    return open_forcings(
+        path,
+        network,
+        tuple(named.values()),
+        stamp=section.forcings_stamp,
+        accumulated=section.forcings_accumulated,
+    )
 
 
 def variables_of(section: RunoffSection) -> dict[str, str]:

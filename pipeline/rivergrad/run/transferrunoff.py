@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.config.quantities import format_duration
 from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import RunoffSection
 from rivergrad.errors import InputError
 from rivergrad.io import ForcingSource, open_forcings, open_runoff
 from rivergrad.io.datasets import MissingError
@@ -99,10 +100,17 @@ class RunoffElsewhere:
         if (given is None) == spec.needs_given:
             wanted = "the runoff that it corrects" if spec.needs_given else "none"
             raise InputError(f"--runoff: found {given or 'none'}; expected {wanted}, for {which}")
-        source = None if forcings is None else _open_forcings(forcings, network, in_file)
+        source = None if forcings is None else _open_forcings(forcings, network, in_file, section)
         self._given: Any = None
         if given is not None:
-            self._given = open_runoff(given, network, variable=section.variable, grid=section.grid)
+            self._given = open_runoff(
+                given,
+                network,
+                variable=section.variable,
+                grid=section.grid,
+                stamp=section.stamp,
+                accumulated=section.accumulated,
+            )
             if source is not None and not np.array_equal(source.time, self._given.time):
                 raise InputError(f"{forcings}: has other times than the runoff {given}; expected the same")
         first = source or self._given
@@ -164,9 +172,17 @@ class RunoffElsewhere:
         return MadeRunoff(self.time, self.step, values)
 
 
-def _open_forcings(path: Path, network: RiverNetwork, in_file: Mapping[str, str]) -> ForcingSource:
+def _open_forcings(
+    path: Path, network: RiverNetwork, in_file: Mapping[str, str], section: RunoffSection
+) -> ForcingSource:
     try:
-        return open_forcings(path, network, tuple(in_file.values()))
+        return open_forcings(
+            path,
+            network,
+            tuple(in_file.values()),
+            stamp=section.forcings_stamp,
+            accumulated=section.forcings_accumulated,
+        )
     except MissingError as error:
         absent = next((name for name in in_file if f"'{in_file[name]}'" in str(error)), "NAME")
         raise InputError(f"{error}; --forcing {absent}=... tells what it is called there") from None
