@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # examples.py, whatever pytest's
 
 from examples import ROOT, blocks, carry_out, prose
 
+from rivergrad import registry
+
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -25,15 +27,11 @@ by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.fixture
 def _as_found() -> Iterator[None]:
     """A run sets how torch computes in its process, and an example registers a scheme: put both back."""
-    from rivergrad.routing import schemes
-
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    registered = dict(schemes._SCHEMES)
-    yield
+    with registry.forgetting():
+        yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
-    schemes._SCHEMES.clear()
-    schemes._SCHEMES.update(registered)
 
 
 @pytest.mark.usefixtures("_as_found")

@@ -28,8 +28,11 @@ BUILT_IN: tuple[Entry, ...] = (
         "muskingum",
         "Storage between inflow and outflow (McCarthy 1938), or RAPID's variant of it.",
         f"{_SCHEMES}.muskingum:Muskingum",
-        (Option("convention", "standard or rapid", "standard", "rapid: as RAPID updates and averages."),),
-        {"spreading": "x", "spreading_limit": 0.5, "conventions": ("standard", "rapid")},
+        (
+            Option("convention", "standard or rapid", "standard", "rapid: as RAPID updates and averages."),
+            Option("cap_x", "true or false", False, "Take the largest x that leaves no response negative."),
+        ),
+        {"spreading": "x", "spreading_limit": 0.5},
     ),
     Entry(
         "scheme",

@@ -19,8 +19,8 @@ import inspect
 import os
 import re
 import sys
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
@@ -30,14 +30,14 @@ from typing import Any, TypeVar, overload
 from rivergrad.errors import InputError
 
 KINDS = {
-    "scheme": "rivergrad.routing.schemes:made",
-    "loss": "rivergrad.inference.loss:made",
+    "scheme": "rivergrad.routing.schemes:checked",
+    "loss": "rivergrad.inference.loss:checked",
     "optimiser": "",
     "parameter_model": "",
-    "runoff_model": "rivergrad.runoff.load:made",
-    "format": "rivergrad.io.formats:made",
-    "cluster": "rivergrad.cluster.clusters:made",
-    "panel": "rivergrad.report.panels:made",
+    "runoff_model": "rivergrad.runoff.load:checked",
+    "format": "rivergrad.io.formats:checked",
+    "cluster": "rivergrad.cluster.clusters:checked",
+    "panel": "rivergrad.report.panels:checked",
 }
 """What can be registered, each with the function `(object, name) -> object` that checks it at first use."""
 
@@ -83,6 +83,11 @@ class Entry:
     options: tuple[Option, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     object: Any = None
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        """The names of its options."""
+        return tuple(option.name for option in self.options)
 
     @property
     def outside(self) -> bool:
@@ -218,11 +223,20 @@ def described(
     """The entry of an object, told from the object itself: its docstring, its arguments, its attribute `facts`."""
     text = inspect.getdoc(object if isinstance(object, type) or callable(object) else type(object)) or ""
     said = summary if summary is not None else text.partition("\n")[0]
-    known = facts if facts is not None else getattr(object, "facts", None)
-    known = known if isinstance(known, Mapping) else {}
+    known = _facts(object) if facts is None else facts
     return Entry(
         kind, name, said, path, options_of(object), dict(known), None if path is not None else object
     )
+
+
+def _facts(object: Any) -> Mapping[str, Any]:
+    """What an object says of itself: its attribute `facts`, and the spreading of a scheme."""
+    said = getattr(object, "facts", None)
+    known = dict(said) if isinstance(said, Mapping) else {}
+    spreading: Any = getattr(object, "spreading", None)
+    if hasattr(spreading, "upper"):
+        known |= {"spreading": spreading.name, "spreading_limit": spreading.upper}
+    return known
 
 
 def options_of(made: Any) -> tuple[Option, ...]:
@@ -271,6 +285,17 @@ def made_with(part: Any, name: str, options: Mapping[str, Any], what: str) -> An
         raise InputError(f"{what} {name}: can't be made with {shown}: {_short(error)}") from error
 
 
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """What is registered meanwhile is forgotten at the end."""
+    before = dict(_registered)
+    try:
+        yield
+    finally:
+        _registered.clear()
+        _registered.update(before)
+
+
 # The rule where a workflow's own modules are looked for. What Python itself finds comes first; then the folders
 # below, which are put at the end of sys.path only once a workflow names a module that lies there.
 
@@ -288,7 +313,7 @@ def search_folders() -> tuple[str, ...]:
     return tuple(folder for folder in _folders if folder in sys.path)
 
 
-def extend_path(folders: typing.Iterable[str]) -> None:
+def extend_path(folders: Iterable[str]) -> None:
     """Make modules of these folders importable: for a worker, with the `search_folders` of its run."""
     for folder in folders:
         if folder not in _folders:
@@ -336,7 +361,7 @@ def _found(top: str) -> bool:
         return False
 
 
-def _entry_points(kind: str) -> typing.Iterable[Any]:
+def _entry_points(kind: str) -> Iterable[Any]:
     from importlib.metadata import entry_points
 
     return entry_points(group=f"rivergrad.{kind}s")

@@ -24,9 +24,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean_registry() -> Iterator[None]:
     """A test that registers a scheme leaves no trace of it."""
-    from rivergrad.routing import schemes
+    from rivergrad import registry
 
-    before = dict(schemes._SCHEMES)
-    yield
-    schemes._SCHEMES.clear()
-    schemes._SCHEMES.update(before)
+    with registry.forgetting():
+        yield

@@ -108,7 +108,7 @@ def apply(
         values = transferred(run, rivers)
     except InputError as error:
         raise error.at(network) from None
-    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    scheme = schemes.of(config.scheme)
     values = effective(scheme, values, config.time.routing_step)
     trend = " and ".join(feature["name"] for feature in model["features"])
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"

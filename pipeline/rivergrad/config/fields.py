@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from rivergrad import registry
 from rivergrad.config.quantities import (
     DISTANCE_PATTERN,
     DURATION_PATTERN,
@@ -168,6 +169,11 @@ def _words(value: Any) -> Any:
     if not all(isinstance(one, int | str) and not isinstance(one, bool) for one in many):
         raise InputError(f"found {value!r}; expected ids or texts, such as [0, -9999] or outside")
     return tuple(many)
+
+
+def listed(kind: str) -> str:
+    """The names of a kind of parts, for a description: `pure_lag, linear_storage, ...`."""
+    return ", ".join(registry.names(kind))
 
 
 Count = Annotated[int, Field(gt=0, strict=True)]

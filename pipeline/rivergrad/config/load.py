@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
@@ -54,6 +55,7 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     file cannot be read.
     """
     path = Path(path)
+    registry.search_in(path.parent)
     data = read_document(path)
     if _belongs_to_a_run(path):
         _drop_removed(data)

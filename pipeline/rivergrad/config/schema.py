@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from rivergrad import registry
 from rivergrad.config.fields import FilePath, NonNegativeCount
 from rivergrad.config.quantities import format_duration
 from rivergrad.config.sections import (
@@ -31,8 +33,6 @@ from rivergrad.config.sections import (
 from rivergrad.errors import InputError
 
 SECONDS_PER_DAY = 86400.0
-BUILT_IN_SCHEMES = ("pure_lag", "linear_storage", "nash_cascade", "muskingum", "hayami")
-WITHOUT_SPREADING = ("pure_lag", "linear_storage", "nash_cascade")
 
 
 class Workflow(Section):
@@ -99,15 +99,6 @@ class Workflow(Section):
                 share = gauges.get("holdout", 0.0) if isinstance(gauges, dict) else 0.0
                 return {**data, "world": {**data["world"], "spec": {**spec, "holdout_fraction": share}}}
         return data
-
-    @field_validator("scheme")
-    @classmethod
-    def _scheme_is_known(cls, scheme: SchemeSection) -> SchemeSection:
-        if scheme.name not in BUILT_IN_SCHEMES:
-            from rivergrad.routing import schemes  # needs torch: only where a name is not one of ours
-
-            schemes.get(scheme.name)  # raises unless it is registered
-        return scheme
 
     @model_validator(mode="after")
     def _one_source_of_input(self) -> Self:
@@ -179,14 +170,14 @@ class Workflow(Section):
         spreading = self.parameters.spreading
         if spreading is None:
             return self
-        if self.scheme.name in WITHOUT_SPREADING:
-            raise InputError(
-                f"found parameters.spreading with scheme {self.scheme.name}; expected none with it"
-            )
-        if self.scheme.name == "muskingum" and spreading.bounds[1] > 0.5:
+        scheme = registry.entry("scheme", self.scheme.name)
+        if "spreading" not in scheme.facts:
+            raise InputError(f"found parameters.spreading with scheme {scheme.name}; expected none with it")
+        limit = scheme.facts.get("spreading_limit", math.inf)
+        if spreading.bounds[1] > limit:
             raise InputError(
                 f"found parameters.spreading.bounds up to {spreading.bounds[1]}; "
-                "expected muskingum's x within 0..0.5"
+                f"expected {scheme.name}'s {scheme.facts['spreading']} within 0..{limit:g}"
             )
         return self
 

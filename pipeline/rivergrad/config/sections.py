@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rivergrad import registry
 from rivergrad.cluster.options import LOOPBACK, ClusterOptions, Tls
 from rivergrad.config.fields import (
     Accumulated,
@@ -36,6 +37,7 @@ from rivergrad.config.fields import (
     ShellLines,
     Size,
     Switch,
+    listed,
 )
 from rivergrad.errors import InputError
 from rivergrad.inference.loss_spec import DEFAULT_NU
@@ -223,7 +225,10 @@ class SchemeSection(Section):
 
     name: str = Field(
         default="muskingum",
-        description="pure_lag, linear_storage, nash_cascade, muskingum, hayami, or a registered scheme.",
+        description=f"{listed('scheme')}, a registered scheme, or the import path package.module:Object of one.",
+    )
+    options: Options = Field(
+        default=(), description="Further arguments of the scheme, such as {n: 5} of nash_cascade."
     )
     convention: Literal["standard", "rapid"] = Field(
         default="standard",
@@ -236,11 +241,20 @@ class SchemeSection(Section):
     )
 
     @model_validator(mode="after")
-    def _rapid_is_muskingum(self) -> Self:
-        if self.convention == "rapid" and self.name != "muskingum":
-            raise InputError(f"found convention rapid with {self.name}; expected scheme muskingum with it")
-        if self.cap_x and self.name != "muskingum":
-            raise InputError(f"found cap_x with {self.name}; expected scheme muskingum with it")
+    def _known_with_its_options(self) -> Self:
+        found = registry.entry("scheme", self.name)
+        for key, said in (("convention", f"convention {self.convention}"), ("cap_x", "cap_x")):
+            if getattr(self, key) != type(self).model_fields[key].default and key not in found.option_names:
+                having = [one.name for one in registry.entries("scheme") if key in one.option_names]
+                raise InputError(
+                    f"found {said} with {self.name}; expected scheme {' or '.join(having)} with it"
+                )
+        unknown = [name for name, _ in self.options if name not in found.option_names]
+        if unknown:
+            known = ", ".join(found.option_names) or "none"
+            raise InputError(f"found options {', '.join(unknown)} with {self.name}; expected one of: {known}")
+        if found.outside:
+            found.load()
         return self
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import partition
+from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import RunoffSection
 from rivergrad.errors import InputError
@@ -296,7 +297,7 @@ def _true_discharge(
     """Discharge of some reaches under the hidden parameters, in double precision."""
     import torch
 
-    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    scheme = schemes.of(config.scheme)
     assert network.length is not None
     values = scheme.from_celerity(
         torch.from_numpy(celerity),
@@ -321,7 +322,7 @@ def _true_discharge(
 
 
 def _default_spreading(config: Workflow, n: int) -> NDArray[np.float64] | None:
-    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    scheme = schemes.of(config.scheme)
     return None if scheme.spreading is None else np.full(n, scheme.spreading.default)
 
 
@@ -345,7 +346,7 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
         write_runoff(folder / "runoff_true.nc", network.reach_id, time, runoff)
     spreading = (
         world.muskingum_x
-        if config.scheme.name == "muskingum"
+        if registry.entry("scheme", config.scheme.name).facts.get("spreading") == "x"
         else _default_spreading(config, network.n_reaches)
     )
     hidden = {"celerity": world.celerity}

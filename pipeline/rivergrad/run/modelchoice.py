@@ -65,7 +65,7 @@ def make_model(
     config: Workflow, features: Features, regions: NDArray[np.int64] | None
 ) -> tuple[ParameterModel, float | None]:
     """The parameter model of a workflow, and the spreading every reach starts from."""
-    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    scheme = schemes.of(config.scheme)
     section = config.parameters
     spreading: Bounded | None = None
     initial: float | None = None

@@ -278,7 +278,7 @@ def _cut(config: Workflow, inputs: Inputs) -> Partition:
 
 def _engine(config: Workflow) -> str:
     """The engine that estimates; it and the reason go to the log."""
-    scheme = schemes.get(config.scheme.name, config.scheme.convention, cap_x=config.scheme.cap_x)
+    scheme = schemes.of(config.scheme)
     engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
     if engine == "reference":
         raise InputError(

@@ -1,9 +1,12 @@
-"""The routing schemes by name. One file a scheme; `register` adds a user's own."""
+"""The routing schemes by name or import path. One file a scheme; `register` adds a user's own."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from rivergrad import registry
+from rivergrad.entries import BUILT_IN as _ENTRIES
 from rivergrad.errors import InputError
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
 from rivergrad.routing.schemes.custom import CelerityFunction, CustomScheme, ResponseFunction
@@ -12,26 +15,42 @@ from rivergrad.routing.schemes.lag import PureLag
 from rivergrad.routing.schemes.muskingum import Muskingum
 from rivergrad.routing.schemes.storage import LinearStorage, NashCascade
 
-_SCHEMES: dict[str, Scheme] = {
-    scheme.name: scheme for scheme in (PureLag(), LinearStorage(), NashCascade(), Muskingum(), Hayami())
-}
-BUILT_IN = tuple(_SCHEMES)
-
+BUILT_IN = tuple(entry.name for entry in _ENTRIES if entry.kind == "scheme")
 CONVENTIONS = ("standard", "rapid")
+
+
+class Settings(Protocol):
+    """What says which scheme is wanted: the section `scheme` of a workflow."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def convention(self) -> str: ...
+    @property
+    def cap_x(self) -> bool: ...
+    @property
+    def options(self) -> tuple[tuple[str, Any], ...]: ...
 
 
 def names() -> tuple[str, ...]:
     """Names of all schemes, the built-in ones first."""
-    return tuple(_SCHEMES)
+    return registry.names("scheme")
 
 
-def get(name: str | Scheme, convention: str = "standard", *, cap_x: bool = False) -> Scheme:
+def get(
+    name: str | Scheme,
+    convention: str = "standard",
+    *,
+    cap_x: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Scheme:
     """The scheme of that name.
 
     Args:
-        name: a name; a scheme is returned as it is.
+        name: a name, or an import path `package.module:Object`; a scheme is returned as it is.
         convention: `standard` or `rapid`.
         cap_x: of muskingum, see `Muskingum`.
+        options: further arguments of the scheme's class.
 
     Raises:
         InputError: no such scheme, or a convention or an option it does not have.
@@ -42,21 +61,42 @@ def get(name: str | Scheme, convention: str = "standard", *, cap_x: bool = False
                 f"convention {convention!r} goes with the name of a scheme; found a scheme object"
             )
         return name
-    if name not in _SCHEMES:
-        near = get_close_matches(name, _SCHEMES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"scheme {name!r} is not known; expected one of {', '.join(_SCHEMES)}{hint}")
+    found = registry.entry("scheme", name)
     if convention not in CONVENTIONS:
         raise InputError(f"convention {convention!r} is not known; expected one of {', '.join(CONVENTIONS)}")
-    if convention == "rapid":
-        if name != "muskingum":
-            raise InputError(f"convention rapid belongs to the scheme muskingum; found scheme {name}")
-        return Muskingum("rapid", cap_x)
+    given = dict(options or {})
+    if convention != "standard":
+        _require_option(found, "convention", f"convention {convention}")
+        given["convention"] = convention
     if cap_x:
-        if name != "muskingum":
-            raise InputError(f"cap_x belongs to the scheme muskingum; found scheme {name}")
-        return Muskingum(convention, cap_x)
-    return _SCHEMES[name]
+        _require_option(found, "cap_x", "cap_x")
+        given["cap_x"] = True
+    scheme = registry.made_with(found.load(), name, given, "scheme")
+    assert isinstance(scheme, Scheme)
+    return scheme
+
+
+def of(settings: Settings) -> Scheme:
+    """The scheme that a workflow's section `scheme` asks for; see `get`."""
+    return get(settings.name, settings.convention, cap_x=settings.cap_x, options=dict(settings.options))
+
+
+def _require_option(found: registry.Entry, option: str, said: str) -> None:
+    if option not in found.option_names:
+        having = [one.name for one in registry.entries("scheme") if option in one.option_names]
+        raise InputError(f"{said} belongs to the scheme {', '.join(having)}; found scheme {found.name}")
+
+
+def checked(found: Any, name: str) -> Any:
+    """A scheme, or a class of schemes: what the registry asks at first use.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(found, Scheme) or (isinstance(found, type) and issubclass(found, Scheme)):
+        return found
+    what = f"class {found.__name__}" if isinstance(found, type) else type(found).__name__
+    raise InputError(f"scheme {name}: expected a rivergrad.routing.schemes.Scheme, found {what}")
 
 
 def register(
@@ -73,12 +113,10 @@ def register(
     Raises:
         InputError: a built-in scheme has that name, or it has no parameter.
     """
-    if name in BUILT_IN:
-        raise InputError(f"scheme {name}: a built-in scheme has this name; choose another")
     if not parameters:
         raise InputError(f"scheme {name}: expected at least one parameter, found none")
     scheme = CustomScheme(name, parameters, function, conserves_mass, spreading, celerity)
-    _SCHEMES[name] = scheme
+    registry.register("scheme", name, scheme)
     return scheme
 
 
@@ -95,7 +133,9 @@ __all__ = [
     "Parameters",
     "PureLag",
     "Scheme",
+    "checked",
     "get",
     "names",
+    "of",
     "register",
 ]
