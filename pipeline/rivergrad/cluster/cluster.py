@@ -15,6 +15,7 @@ from typing import Any
 from rivergrad.cluster.clusters import Ground, Started
 from rivergrad.cluster.liveness import Watch
 from rivergrad.cluster.lost import ClusterError
+from rivergrad.cluster.mainguard import require_guard
 from rivergrad.cluster.network import address_of, check_port
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
@@ -22,6 +23,7 @@ from rivergrad.io import atomic_path
 
 log = logging.getLogger("rivergrad")
 
+MOST_WORKERS = 4096
 LOOK_SECONDS = 0.1
 """How often the workers that have come are counted."""
 
@@ -67,6 +69,12 @@ def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
     from rivergrad.cluster.security import make_security
     from rivergrad.cluster.workerlog import WorkerSetup, quiet_console, scheduler_log
 
+    require_guard(options)
+    if options.kind == "local" and options.workers > MOST_WORKERS:
+        raise InputError(
+            f"found {options.workers}; expected at most {MOST_WORKERS} processes on one machine",
+            key="compute.workers",
+        )
     quiet_console()
     host = address_of(options.interface)
     check_port("compute.port", options.port, host)

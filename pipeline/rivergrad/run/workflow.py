@@ -24,6 +24,7 @@ from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
 from rivergrad.cluster.executor import Executor, open_executor, with_restarts
 from rivergrad.cluster.lost import ClusterError
+from rivergrad.cluster.mainguard import require_guard
 from rivergrad.config.load import dump_resolved, load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.documents import read_text
@@ -94,6 +95,7 @@ def run_workflow(
     Raises:
         InputError: whatever the user can mend.
     """
+    require_guard(config.compute.cluster(config.output))
     with alone_in(config.output):
         return _run_alone(config, fresh, report, show_scores)
 
