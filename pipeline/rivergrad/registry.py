@@ -27,7 +27,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, shortened
 
 KINDS = {
     "scheme": "rivergrad.routing.schemes:checked",
@@ -41,7 +41,8 @@ KINDS = {
 }
 """What can be registered, each with the function `(object, name) -> object` that checks it at first use."""
 
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+"""`package.module:Object`."""
 T = TypeVar("T")
 
 
@@ -100,7 +101,7 @@ class Entry:
         Raises:
             InputError: it can't be imported, or is no part of this kind.
         """
-        found = self.object if self.path is None else import_object(self.path)
+        found = self.object if self.path is None else import_object(self.path, key_of(self.kind))
         check = KINDS[self.kind]
         return found if not check else import_object(check)(found, self.name)
 
@@ -132,17 +133,22 @@ def entry(kind: str, name: str) -> Entry:
     if name in known:
         return known[name]
     if is_path(name):
-        return described(kind, name, import_object(name), path=name)
+        return described(kind, name, import_object(name, key_of(kind)), path=name)
     for point in _entry_points(kind):
         if point.name == name:
-            return described(kind, name, import_object(point.value), path=point.value)
+            return described(kind, name, import_object(point.value, key_of(kind)), path=point.value)
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise InputError(
-        f"{kind.replace('_', ' ')} {name!r} is not known; expected one of {', '.join(known)}, or an import path "
-        f"package.module:Object{hint}",
-        found=name,
+        f"is not known; expected one of {', '.join(known)}, or an import path package.module:Object{hint}",
+        key=key_of(kind),
+        found=shortened(repr(name)),
     )
+
+
+def key_of(kind: str) -> str:
+    """What messages call a kind of parts: the key of workflows where it has one of its own, else its words."""
+    return "runoff.model" if kind == "runoff_model" else kind.replace("_", " ")
 
 
 def load(kind: str, name: str) -> Any:
@@ -152,7 +158,7 @@ def load(kind: str, name: str) -> Any:
 
 def is_path(name: object) -> bool:
     """Whether a name is an import path, `package.module:Object`."""
-    return isinstance(name, str) and _PATH.fullmatch(name) is not None
+    return isinstance(name, str) and re.fullmatch(IMPORT_PATH, name) is not None
 
 
 @overload
@@ -322,36 +328,43 @@ def extend_path(folders: Iterable[str]) -> None:
             sys.path.append(folder)
 
 
-def import_object(path: str) -> Any:
+def import_object(path: str, key: str | None = None) -> Any:
     """What an import path `package.module:Object` leads to.
+
+    Args:
+        path: the import path.
+        key: what the messages say it is, such as `scheme`.
 
     Raises:
         InputError: no such module or object, or whatever the module raises when it is imported.
     """
     if not is_path(path):
-        raise InputError(f"found {path!r}; expected an import path package.module:Object", found=path)
+        raise InputError(key=key, found=path, expected="an import path package.module:Object")
+    said, found_at = (key, path) if key is not None else (path, None)
     name, _, attributes = path.partition(":")
-    top = name.partition(".")[0]
-    if top not in sys.modules and not _found(top):
-        looked = [str(Path.cwd()), *_folders]
-        folder = next((one for one in looked if PathFinder.find_spec(top, [one]) is not None), None)
-        if folder is None:
-            raise InputError(
-                f"{path}: there is no module {top}; expected it installed, in the current directory or beside the "
-                "workflow",
-                found=path,
-            )
-        extend_path([folder])
-        importlib.invalidate_caches()
+    _make_importable(name.partition(".")[0])
     try:
         found: Any = importlib.import_module(name)
     except Exception as error:  # whatever a user's module does when it is imported
-        raise InputError(f"{path}: module {name} can't be imported: {_short(error)}", found=path) from error
+        raise InputError(
+            f"module {name} can't be imported: {_short(error)}", key=said, found=found_at
+        ) from error
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
-            raise InputError(f"{path}: module {name} has no {attribute}", found=path)
+            raise InputError(f"module {name} has no {attribute}", key=said, found=found_at)
         found = getattr(found, attribute)
     return found
+
+
+def _make_importable(top: str) -> None:
+    """Put the folder that holds a module at the end of sys.path, where Python does not find the module by itself."""
+    if top in sys.modules or _found(top):
+        return
+    looked = [str(Path.cwd()), *_folders]
+    folder = next((one for one in looked if PathFinder.find_spec(top, [one]) is not None), None)
+    if folder is not None:
+        extend_path([folder])
+        importlib.invalidate_caches()
 
 
 def _found(top: str) -> bool:

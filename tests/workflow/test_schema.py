@@ -207,8 +207,8 @@ def test_set_can_swap_observations_for_a_twin(tmp_path: Path) -> None:
         ),
         (
             "estimate.loss=nsee",
-            "--set estimate.loss=nsee: found 'nsee'; expected one of nse, nnse, kge, log_nse, huber, student_t, "
-            "timing; did you mean nse?",
+            "--set estimate.loss=nsee: is not known; expected one of nse, nnse, kge, log_nse, huber, "
+            "student_t, timing, or an import path package.module:Object; did you mean nse?",
         ),
         ("estimate.loss={kge: 0}", "found weight 0 of kge; expected a number above 0"),
         ("estimate.loss={}", "found no term; expected names with weights such as {nse: 0.7, log_nse: 0.3}"),

@@ -11,15 +11,16 @@ from rivergrad.cli.options import Settings, WorkflowPath
 
 def validate(workflow: WorkflowPath, settings: Settings = None) -> None:
     """Check a workflow and that its files are there."""
+    from rivergrad import registry
     from rivergrad.config.load import input_files, load_workflow, naming, require_files
 
     config = load_workflow(workflow, settings or ())
     require_files(config, str(workflow))
-    if config.runoff is not None and config.runoff.model not in (None, "lstm", "hbv", "correction"):
-        from rivergrad.runoff.load import model_class  # imports torch
-
+    if config.runoff is not None and config.runoff.model is not None:
         with naming(workflow, settings or ()):
-            model_class(config.runoff.model)
+            model = registry.entry("runoff_model", config.runoff.model)
+            if model.outside:  # then it is imported, and torch with it
+                model.load()
     files = len(input_files(config))
     source = "a generated world" if config.world else f"{files} input files"
     typer.echo(

@@ -27,6 +27,7 @@ from rivergrad.config.quantities import (
 )
 from rivergrad.errors import InputError, shortened
 from rivergrad.inference.loss_spec import LOSS_TERMS, loss_terms
+from rivergrad.registry import IMPORT_PATH
 
 
 def _duration(value: Any) -> Any:
@@ -262,9 +263,11 @@ LossTerms = Annotated[
         {
             "anyOf": [
                 {"enum": list(LOSS_TERMS), "type": "string"},
+                {"pattern": IMPORT_PATH, "type": "string"},
                 {
                     "type": "object",
                     "properties": {name: {"type": "number", "exclusiveMinimum": 0} for name in LOSS_TERMS},
+                    "patternProperties": {IMPORT_PATH: {"type": "number", "exclusiveMinimum": 0}},
                     "additionalProperties": False,
                     "minProperties": 1,
                 },

@@ -265,6 +265,7 @@ def _mistake(
         key=key or None,
         found=found.found,
         expected=found.expected and found.expected + more,
+        advice=found.advice,
     )
 
 
@@ -294,6 +295,8 @@ def _described(mistake: ErrorDetails, key: str, model: type[BaseModel]) -> Input
         return InputError(f"missing; expected {description(key, model) or 'a value'}")
     if kind == "value_error":
         said = mistake["ctx"]["error"]
+        if isinstance(said, InputError) and said.what and said.where is None:
+            return InputError(said.what, found=said.found, expected=said.expected, advice=said.advice)
         return InputError(str(said))
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         message = "a section with keys"

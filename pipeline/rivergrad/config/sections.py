@@ -105,7 +105,7 @@ class RunoffSection(Section):
     )
     model: str | None = Field(
         default=None,
-        description="The runoff model, shared by all reaches: lstm, hbv, correction (of the given runoff), or the "
+        description=f"The runoff model, shared by all reaches: {listed('runoff_model')} (of the given runoff), or the "
         "import path package.module:Class of a torch module.",
     )
     options: Options = Field(default=(), description="Further arguments of the model, such as {hidden: 64}.")
@@ -163,7 +163,7 @@ class RunoffSection(Section):
             return self
         if self.model is None:
             raise InputError(
-                "found kind learned without model; expected lstm, hbv, correction or package.module:Class"
+                f"found kind learned without model; expected {listed('runoff_model')} or package.module:Class"
             )
         if self.model == "hbv" and self.season:
             raise InputError("found season with model hbv; expected none, its forcings are its own")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rivergrad import registry
 from rivergrad.errors import InputError
 
-LOSS_TERMS = ("nse", "nnse", "kge", "log_nse", "huber", "student_t", "timing")
-"""The names of the terms; `rivergrad.inference.loss` says what each is."""
+LOSS_TERMS = registry.names("loss")
+"""The names of rivergrad's own terms; `rivergrad.inference.loss` says what each is."""
 
-DEFAULT_NU = 4.0
+DEFAULT_NU: float = registry.entry("loss", "student_t").options[0].default
 """Degrees of freedom of Student's t: tails heavy enough for rating errors and storms that the runoff lacks."""
 
 
@@ -42,6 +42,11 @@ class LossSpec:
             raise InputError(f"found student_t_nu {student_t_nu}; expected a number above 0")
         terms = loss_terms(loss)
         return cls(((terms, 1.0),) if isinstance(terms, str) else terms, student_t_nu)
+
+    @property
+    def settings(self) -> dict[str, dict[str, float]]:
+        """The arguments of terms that have some, by the term's name."""
+        return {"student_t": {"nu": self.student_t_nu}}
 
     @property
     def weights(self) -> dict[str, float]:
@@ -74,11 +79,10 @@ def loss_terms(loss: Any) -> str | tuple[tuple[str, float], ...]:
 
 
 def _known(name: Any) -> str:
-    if name in LOSS_TERMS:
-        return str(name)
-    nearest = difflib.get_close_matches(str(name), LOSS_TERMS, 1, 0.5)
-    meant = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise InputError(f"found {name!r}; expected one of {', '.join(LOSS_TERMS)}{meant}")
+    found = registry.entry("loss", name)
+    if found.outside:
+        found.load()
+    return found.name
 
 
 def _weight(name: Any, weight: Any) -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,15 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad import registry
 from rivergrad.errors import InputError, ids_text
 from rivergrad.runoff.base import FORCING_UNITS, FORCINGS
-from rivergrad.runoff.correction import Correction
-from rivergrad.runoff.hbv import Hbv
-from rivergrad.runoff.lstm import Lstm
 
-MODELS = {"lstm": Lstm, "hbv": Hbv, "correction": Correction}
+MODELS = registry.names("runoff_model")
 KEY = "runoff.model"
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -98,28 +92,19 @@ def model_class(name: str) -> Any:
     Raises:
         InputError: neither.
     """
-    if name in MODELS:
-        return MODELS[name]
-    if not _PATH.fullmatch(name):
-        near = get_close_matches(name, MODELS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(
-            f"expected one of {', '.join(MODELS)}, or an import path package.module:Class{hint}",
-            key=KEY,
-            found=repr(name),
-        )
-    module, _, attribute = name.partition(":")
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module does when it is imported
-        raise InputError(f"module {module} can't be imported: {error}", key=KEY, found=name) from error
-    if not hasattr(found, attribute):
-        raise InputError(f"module {module} has no {attribute}", key=KEY, found=name)
-    made = getattr(found, attribute)
-    if not (isinstance(made, type) and issubclass(made, torch.nn.Module)):
-        what = f"class {made.__name__}" if isinstance(made, type) else type(made).__name__
+    return registry.load("runoff_model", name)
+
+
+def checked(found: Any, name: str) -> Any:
+    """A class of torch modules: what the registry asks at first use.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+        what = f"class {found.__name__}" if isinstance(found, type) else type(found).__name__
         raise InputError(f"expected a subclass of torch.nn.Module, found {what}", key=KEY, found=name)
-    return made
+    return found
 
 
 def check_inputs(

@@ -18,14 +18,17 @@ exactly 0: never 0/0.
 """
 
 from rivergrad.inference.loss.enough import MIN_VALUES, values_needed
+from rivergrad.inference.loss.pairs import Pairs
 from rivergrad.inference.loss.statistics import GaugeStatistics, gauge_statistics
-from rivergrad.inference.loss.total import gauge_loss
+from rivergrad.inference.loss.total import checked, gauge_loss
 from rivergrad.inference.loss_spec import LossSpec
 
 __all__ = [
     "MIN_VALUES",
     "GaugeStatistics",
     "LossSpec",
+    "Pairs",
+    "checked",
     "gauge_loss",
     "gauge_statistics",
     "values_needed",

@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rivergrad import registry
+from rivergrad.errors import InputError
 from rivergrad.inference.loss.enough import values_needed
 from rivergrad.inference.loss.pairs import Pairs, compare
-from rivergrad.inference.loss.robust import huber, student_t
-from rivergrad.inference.loss.shape import kge, timing
-from rivergrad.inference.loss.squared import log_nse, nnse, nse
 from rivergrad.inference.loss.statistics import GaugeStatistics
 from rivergrad.inference.loss_spec import LossSpec
 
 
 def term(name: str, spec: LossSpec) -> Callable[[Pairs], Tensor]:
     """The function of a term, pairs -> (gauge,); `spec` has the settings of terms."""
-    if name == "student_t":
-        return lambda pairs: student_t(pairs, spec.student_t_nu)
-    simple = {"nse": nse, "nnse": nnse, "log_nse": log_nse, "kge": kge, "huber": huber, "timing": timing}
-    return simple[name]
+    function = registry.load("loss", name)
+    settings = spec.settings.get(name)
+    return partial(function, **settings) if settings else function
+
+
+def checked(found: Any, name: str) -> Any:
+    """A loss, `pairs -> (gauge,)`: what the registry asks at first use.
+
+    Raises:
+        InputError: what can't be called with pairs.
+    """
+    if callable(found) and not isinstance(found, type):
+        return found
+    what = f"class {found.__name__}" if isinstance(found, type) else type(found).__name__
+    raise InputError(
+        f"loss {name}: expected a function of pairs (see rivergrad.inference.loss), found {what}"
+    )
+
+
+def _values(name: str, spec: LossSpec, pairs: Pairs) -> Tensor:
+    """The values of a term, (gauge,).
+
+    Raises:
+        InputError: a term of the user's own returns something else.
+    """
+    found = term(name, spec)(pairs)
+    expected = tuple(pairs.count.shape)
+    if not isinstance(found, Tensor) or tuple(found.shape) != expected:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"loss {name}: expected a tensor of shape {expected}, a value a gauge, found {shape}"
+        )
+    return found
 
 
 def gauge_loss(
@@ -52,7 +82,7 @@ def gauge_loss(
     pairs = compare(discharge, observed, statistics, error)
     total = torch.zeros_like(statistics.weight)
     for name, weight in spec.terms:
-        total = total + weight * term(name, spec)(pairs)
+        total = total + weight * _values(name, spec, pairs)
     needed = values_needed(observed.shape[0] * observed.shape[1])
     counts = (pairs.count >= needed) & (statistics.weight > 0)
     return torch.where(counts, statistics.weight * total, 0.0)
