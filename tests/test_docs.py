@@ -122,13 +122,13 @@ def test_end_to_end(
 
 
 def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rivergrad.run.workflow import FRESH
+    from rivergrad.rundir.contents import ITEMS
 
     table = (DOCS / "formats.md").read_text(encoding="utf-8").split("## What a run leaves")[1]
     named = {
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in row.split("`")[1::2]
     }
-    assert {name.rstrip("/") for name in named} == set(FRESH)
+    assert {name.rstrip("/") for name in named} == set(ITEMS)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from rivergrad.errors import InputError
 from rivergrad.run import workflow as run_module
 from rivergrad.run.folds import summarise
 from rivergrad.run.status import read_status
-from rivergrad.run.workflow import FRESH, run_fold, run_workflow
+from rivergrad.run.workflow import run_fold, run_workflow
 from rivergrad.rundir.checkpoint import Checkpoint
+from rivergrad.rundir.contents import ITEMS
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_folds
+from rivergrad.rundir.written import read_record
 
 FOLDS = {"holdout": 0.0, "holdout_by": "basin", "folds": 3, "holdout_ids": ["gauge-0002"]}
 SHORT = {"steps": 6, "evaluate_every": 3, "checkpoint_every": 3}
@@ -192,9 +194,9 @@ def test_goes_on_in_the_fold_that_was_stopped(
     assert read_status(run).lines()[0] == "tiny: done, step 6 of 6"
 
     world = (run / "world/observations.nc").read_bytes()
-    run_module._remove(
-        run / "folds" / "1"
-    )  # what --fresh does in a fold: the link goes, not what it leads to
+    record = read_record(run / "folds" / "1")
+    assert record is not None
+    record.clear()  # what --fresh does in a fold: the link goes, not what it leads to
     assert not (run / "folds/1/world").exists()
     assert (run / "world/observations.nc").read_bytes() == world
 
@@ -296,7 +298,7 @@ def test_basins_held_out_as_a_share(tmp_path: Path, tiny: Any) -> None:
 def test_all_that_folds_write_is_removed_by_fresh(validated: Path) -> None:
     """The lock of the fold that was carried out by itself as well."""
     written = {path.name for path in validated.iterdir()}
-    assert {"folds", "folds.csv", ".folds.lock"} <= written <= set(FRESH)
+    assert {"folds", "folds.csv", ".folds.lock"} <= written <= set(ITEMS)
 
 
 def test_a_fold_without_input_leaves_nothing_in_the_way(files: Any) -> None:

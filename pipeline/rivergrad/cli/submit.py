@@ -39,6 +39,7 @@ def submit(
     from rivergrad.errors import InputError
     from rivergrad.run.jobs import Ensemble, template_path, write_script
     from rivergrad.run.jobs import submit as hand_over
+    from rivergrad.run.opening import require_room
 
     given = tuple(settings or ())
     merged = given if profile is None else (f"compute.profile={profile}", *given)
@@ -52,7 +53,9 @@ def submit(
         several = Ensemble("seeds", seeds)
     elif folds:
         several = Ensemble("folds", f"1-{config.gauges.folds}")
+    profiles = [] if profile is None else [profile]
     with naming(workflow, merged):
+        require_room(config, [workflow, *profiles])
         scripts = [write_script(config, workflow, profile, given, several)]
         if folds:  # and what waits for them
             scripts.append(write_script(config, workflow, profile, given))

@@ -150,6 +150,7 @@ def _performance_report(path: Path) -> Iterator[None]:
     finally:
         try:
             report.__exit__(None, None, None)
-            temporary.replace(path)
+            with atomic_path(path) as whole:
+                temporary.replace(whole)
         except Exception as error:  # the scheduler may be gone, which is said elsewhere
             log.warning("no performance report: %s", error or type(error).__name__)

@@ -129,6 +129,20 @@ def input_files(workflow: Workflow) -> dict[str, Path]:
     return {key: path for key, path in found.items() if path is not None}
 
 
+def source_files(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> list[Path]:
+    """The files that a workflow is read from: its own, and its compute profile.
+
+    **Arguments:** as for `load_workflow`, which reads them without a mistake.
+    """
+    path = Path(path)
+    data = read_document(path)
+    for override in overrides:
+        _apply(data, override)
+    compute = _expand(data, str(path), _project_root(path)).get("compute")
+    profile = compute.get("profile") if isinstance(compute, dict) else None
+    return [path, *([Path(profile)] if isinstance(profile, str) else [])]
+
+
 def require_files(workflow: Workflow, source: str) -> None:
     """Raise an `InputError` naming key and path unless the files a workflow reads are there."""
     missing = [(key, path) for key, path in input_files(workflow).items() if not path.exists()]

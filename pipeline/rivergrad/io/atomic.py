@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from rivergrad.errors import InputError
 
@@ -24,7 +25,42 @@ _FULL = {
     errno.EDQUOT: "No space left in the quota",
     errno.EFBIG: "File too large",
 }
+
+
+class Keeper(Protocol):
+    """Keeps the record of what is written into a folder."""
+
+    folder: Path
+
+    def before(self, target: Path) -> None:
+        """Hear of a target before anything is made for it; refuse one that somebody else has written."""
+
+    def making(self, target: Path, temporary: Path) -> None:
+        """Hear of what will have the name of a target in a moment."""
+
+    def owns(self, path: Path) -> bool:
+        """Whether the record says that this was written by us."""
+
+
+_keepers: list[Keeper] = []
 _NEARLY_FULL = 1 << 20  # bytes: HDF5 reports a full disk as any other error, so the free space has to tell
+
+
+@contextmanager
+def kept_by(keeper: Keeper) -> Iterator[None]:
+    """Let a keeper hear of all that `atomic_path` writes into its folder meanwhile."""
+    _keepers.append(keeper)
+    try:
+        yield
+    finally:
+        _keepers.remove(keeper)
+
+
+def keeper_of(path: Path) -> Keeper | None:
+    """Who keeps the record of the nearest folder above a path; None where nobody does."""
+    above = Path(os.path.abspath(path)).parents
+    inside = [one for one in _keepers if one.folder in above]
+    return max(inside, key=lambda one: len(one.folder.parts), default=None)
 
 
 def _host() -> str:
@@ -45,6 +81,10 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
+    if path.is_symlink():
+        with suppress(OSError):
+            path.unlink()
+        return
     # A library that failed to close its file may hold on to it, and to its space unless it is emptied first.
     with suppress(OSError):
         os.truncate(path, 0)
@@ -52,7 +92,10 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _remove_leftovers(target: Path) -> None:
+def remove_leftovers(target: Path) -> None:
+    """Remove what processes of this machine that were killed left beside a target, on their way to it."""
+    if not target.parent.is_dir():
+        return
     pattern = re.compile(rf"\.tmp-{_host()}-(\d+)-[0-9a-f]+-{re.escape(target.name)}")
     for entry in target.parent.iterdir():
         match = pattern.fullmatch(entry.name)
@@ -118,15 +161,20 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: the disk is full or the writing failed; nothing of it is left.
     """
     target = Path(os.path.abspath(target))
+    keeper = keeper_of(target)
+    if keeper is not None:
+        keeper.before(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{target}: its parent is not a folder, so nothing can be written there") from error
-    _remove_leftovers(target)
+    remove_leftovers(target)
     temporary = target.parent / _temporary_name(target)
     try:
         yield temporary
         _sync(temporary)
+        if keeper is not None:
+            keeper.making(target, temporary)
         _replace(temporary, target)
     except BaseException as error:
         meant = _as_os_error(error, target)

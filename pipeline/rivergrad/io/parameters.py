@@ -34,6 +34,7 @@ Float = NDArray[np.float64]
 ExportFormat = Literal["csv", "parquet", "netcdf", "zarr"]
 
 STORE = "parameters.zarr"
+TITLE = "River routing parameters per reach"
 
 # name -> (unit, long name); a name that ends in one of SUFFIXES has the unit of what is before it
 DESCRIPTIONS: dict[str, tuple[str, str]] = {
@@ -255,7 +256,7 @@ def _attributes(name: str, units: Mapping[str, str]) -> dict[str, str]:
 def _globals(coordinates: str) -> dict[str, str]:
     return {
         "Conventions": "CF-1.11",
-        "title": "River routing parameters per reach",
+        "title": TITLE,
         "source": "rivergrad",
         "coordinates": coordinates,
     }

@@ -26,7 +26,9 @@ from rivergrad.report.uncertainty import (
     truth_of,
     uncertainty_panel,
 )
+from rivergrad.rundir.contents import MAPS, REPORT, from_before
 from rivergrad.rundir.reading import RunData, read_run
+from rivergrad.rundir.written import record_of
 
 GENERATED = "generated"  # run.json summary["world"] of a run on a world made from a seed
 MAP_WIDTH, WORLD_WIDTH, HALF_MAP_WIDTH = 9.0, 12.0, 5.8  # inches
@@ -42,6 +44,11 @@ def write_report(run_dir: Path) -> Path:
     The same run directory gives the same bytes. Errors: InputError naming the file that is missing or wrong.
     """
     run = read_run(Path(run_dir))
+    with record_of(run.folder, make=from_before(run.folder)):
+        return _write_report(run)
+
+
+def _write_report(run: RunData) -> Path:
     frame = frame_of(run)
     size = river_size(run.network)
 
@@ -89,14 +96,14 @@ def write_report(run_dir: Path) -> Path:
         truth=truth,
     )
 
-    maps = run.folder / "maps"
+    maps = run.folder / MAPS
     _write(maps / "celerity.png", celerity_shot.light_png)
     for name, shot in sureness.items():
         _write(maps / f"{name}.png", shot.light_png)
     _write(maps / "skill.png", side_by_side([shot.light_png for shot in skill_shots], 1 if wide else 2))
     light = [shot.light_png for shot in hydrograph_shots] or [picture(_no_gauges, LIGHT, CHART)]
     _write(maps / "hydrographs.png", side_by_side(light, 2))
-    return _write(run.folder / "report.html", page.encode("utf-8"))
+    return _write(run.folder / REPORT, page.encode("utf-8"))
 
 
 def _training_shots(run: RunData, truth: Truth | None) -> list[Shot]:

@@ -15,11 +15,10 @@ from typing import IO, Any, NoReturn
 
 from rivergrad.cluster.slurmqueue import job_state
 from rivergrad.errors import InputError
+from rivergrad.rundir.contents import LOCK
 
 log = logging.getLogger("rivergrad")
 
-LOCK = ".lock"
-"""Held by the process that works in a run directory, which has written there who it is; gone when it has ended."""
 POLL_SECONDS = 0.5
 """How often a lock that another process holds is tried again."""
 
@@ -34,8 +33,26 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     Raises:
         InputError: another process does; who, as far as it is known.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    new = make_folders(run_dir)
     path = run_dir / LOCK
+    try:
+        with _locked(run_dir, path):
+            yield
+    finally:
+        with suppress(OSError):
+            for folder in new[:1]:  # where nothing was left in it
+                folder.rmdir()
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; those that were not there, the lowest first."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+@contextmanager
+def _locked(run_dir: Path, path: Path) -> Iterator[None]:
     with _opened(path) as file:
         tries = 3  # `working_in` may hold it for a moment
         while not _lock(file):
@@ -55,7 +72,6 @@ def alone_in(run_dir: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-                run_dir.rmdir()  # where nothing else was left in it
 
 
 def _refuse(run_dir: Path, holder: dict[str, Any]) -> NoReturn:
@@ -90,7 +106,7 @@ def one_after_the_other(path: Path, limit: float) -> Iterator[None]:
         InputError: one of them takes longer.
     """
     deadline = time.monotonic() + limit
-    with path.open("w") as file:
+    with path.open("a") as file:
         while not _lock(file):
             if time.monotonic() > deadline:
                 raise InputError(f"{path}: another process has held it for {limit:g} s; expected it to end")

@@ -13,7 +13,7 @@ from rivergrad.io import DischargeWriter, open_runoff
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
-from rivergrad.run.runoffmodel import RUNOFF
+from rivergrad.rundir.contents import DISCHARGE, RUNOFF
 
 if TYPE_CHECKING:
     from rivergrad.run.estimation import Estimation
@@ -89,7 +89,7 @@ def write_every_discharge(
         assert work.increment_area is not None
         beta = shared[work.model.n_shared : work.n_routing]
         runoff = CorrectedRunoff(runoff, work.volume, beta, work.increment_area)
-    with DischargeWriter(work.run_dir / "discharge.nc", inputs.network.reach_id) as writer:
+    with DischargeWriter(work.run_dir / DISCHARGE, inputs.network.reach_id) as writer:
         simulate(
             network=inputs.network,
             runoff=runoff,

@@ -23,6 +23,7 @@ from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.progress import Progress
 from rivergrad.rundir.checkpoint import Checkpoint, read_newest
+from rivergrad.rundir.identity import Identity, differences, identity_from, listed, setting_differences
 from rivergrad.rundir.stopping import at_step_ends, requested, stopped
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ def fit(
     history: list[dict[str, float]] = []
     done = 0
     overhead, told = Overhead(), Overhead()
-    found = read_newest(folder, partial(_misfit, shared=start, free=(work.model.n_free, n_reaches)))
+    found = read_newest(
+        folder, partial(_misfit, shared=start, free=(work.model.n_free, n_reaches), now=work.inputs.identity)
+    )
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
         sweep.restore(found.pieces, found.step)
@@ -184,6 +187,7 @@ def fit(
             pieces=sweep.collect(n_reaches),
             numbers=numbers,
             history=history,
+            of={} if work.inputs.identity is None else work.inputs.identity.as_dict(),
         ).write(folder, settings.checkpoints)
         write_history(history)
 
@@ -256,13 +260,19 @@ def fit(
     )
 
 
-def _misfit(found: Checkpoint, shared: Float, free: tuple[int, int]) -> str | None:
-    """Why a checkpoint cannot be of this fit."""
+def _misfit(
+    found: Checkpoint, shared: Float, free: tuple[int, int], now: Identity | None = None
+) -> str | None:
+    """Why a checkpoint cannot be of this fit, which is of the input and settings `now`."""
     expected = {"shared": shared.shape, "free": free}
     shapes = {"shared": found.shared.shape, "free": found.pieces["free"].shape}
     for name, shape in expected.items():
         if shapes[name] != shape:
             return f"{name} of shape {shapes[name]}; expected {shape}"
+    of = identity_from(found.of)
+    if of is not None and now is not None:
+        others = differences(of, now) or setting_differences(of.settings, now.settings)
+        return listed(others) if others else None
     return None
 
 

@@ -18,19 +18,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from rivergrad.config.load import dump_resolved
+from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.gauges.holdout import deal_folds
+from rivergrad.io import atomic_path
 from rivergrad.run.inputs import Inputs
+from rivergrad.run.opening import settings_of
 from rivergrad.run.results import Row, learned_columns, medians
+from rivergrad.rundir.contents import CONFIG, FOLDS, FOLDS_TABLE, INFO, METRICS, TWIN, WORLD
+from rivergrad.rundir.identity import differences, read_identity
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_metrics
 from rivergrad.rundir.record import write_rows
+from rivergrad.rundir.written import record_of
 
 log = logging.getLogger("rivergrad")
 
-FOLDER, TABLE = "folds", "folds.csv"
-GENERATED = ("world", "twin")
+GENERATED = (WORLD, TWIN)
 TIMES = {"gauge": "training time", "gauge_time": "held-out time"}
 """What the splits of held-out gauges are about."""
 
@@ -63,7 +67,7 @@ def fold_config(config: Workflow, run_dir: Path, fold: int, names: Sequence[str]
     return config.model_copy(
         update={
             "name": f"{config.name}-fold-{fold}",
-            "output": run_dir / FOLDER / str(fold),
+            "output": run_dir / FOLDS / str(fold),
             "gauges": gauges,
             "report": config.report.model_copy(update={"discharge": False}),
             "uncertainty": config.uncertainty.model_copy(update={"enabled": False}),
@@ -95,7 +99,7 @@ def cross_validate(
     for fold in range(1, config.gauges.folds + 1):
         names = [str(name) for name in inputs.observations.gauge[fold_of == fold]]
         derived = fold_config(config, run_dir, fold, names)
-        done = _is_done(derived)
+        done = _is_done(derived, inputs)
         console.print(
             f"fold {fold} of {config.gauges.folds}: {len(names)} gauges held out, "
             f"{int(np.count_nonzero((fold_of > 0) & (fold_of != fold)))} to train on"
@@ -107,11 +111,11 @@ def cross_validate(
         if not done:
             _share_inputs(run_dir, derived.output)
             carry_out(derived)
-        table = read_metrics(derived.output / "metrics.csv")
+        table = read_metrics(derived.output / METRICS)
         # gauges that no estimate sees are scored in every fold: they belong to none
         of_fold = table[table["split"].isin(list(TIMES)) & table["gauge"].isin(names)]
         rows += [{"fold": fold, **row} for row in _records(of_fold)]
-    write_rows(run_dir / TABLE, rows, (*FOLD_COLUMNS, *learned_columns(rows)))
+    write_rows(run_dir / FOLDS_TABLE, rows, (*FOLD_COLUMNS, *learned_columns(rows)))
     return summarise(rows, config.gauges.holdout_by, config.seed)
 
 
@@ -127,7 +131,7 @@ def carry_out_fold(
         raise InputError(f"--fold: found {fold}; expected 1 to {config.gauges.folds} (gauges.folds)")
     names = [str(name) for name in inputs.observations.gauge[folds_of(config, inputs) == fold]]
     derived = fold_config(config, run_dir, fold, names)
-    if not _is_done(derived):
+    if not _is_done(derived, inputs):
         _share_inputs(run_dir, derived.output)
         carry_out(derived)
 
@@ -202,28 +206,42 @@ def interval_text(interval: Sequence[float], sign: str = "") -> str:
     return "" if np.isnan(low) else f"{low:{sign}.3f}..{high:{sign}.3f}"
 
 
-def _is_done(config: Workflow) -> bool:
-    """Whether a run directory holds this very workflow, carried out."""
+def _is_done(config: Workflow, inputs: Inputs) -> bool:
+    """Whether a run directory holds this very workflow, carried out on this very input."""
     folder = config.output
     try:
-        same = (folder / "config.yaml").read_text(encoding="utf-8") == dump_resolved(config)
-        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        before = load_workflow(folder / CONFIG)
+        read_metrics(folder / METRICS)
+    except (OSError, ValueError, InputError):
         return False
-    return same and info.get("status") == "done" and (folder / "metrics.csv").is_file()
+    identity = read_identity(folder)
+    same = settings_of(before, paths=identity is None) == settings_of(config, paths=identity is None)
+    if identity is not None and inputs.identity is not None and differences(identity, inputs.identity):
+        return False
+    return same and isinstance(info, dict) and info.get("status") == "done"
 
 
 def _share_inputs(run_dir: Path, folder: Path) -> None:
-    """Let a fold read the input that was generated for the run."""
+    """Enter a fold in the record of the run, and let it read the input that was generated for that."""
+    with record_of(run_dir, make=False) as record:
+        if record is not None:
+            for above, kind in ((folder.parent, "made"), (folder, "run")):
+                record.note_folder(record.folder / above.relative_to(run_dir), kind)
     for name in GENERATED:
         source, there = run_dir / name, folder / name
         if not source.is_dir() or there.exists():
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            there.symlink_to(Path("..", "..", name), target_is_directory=True)
-        except OSError:  # a file system without links
-            shutil.copytree(source, there)
+        with record_of(folder) as record:
+            assert record is not None
+            target = Path("..", "..", name)
+            record.note_link(record.folder / name, target)
+            try:
+                there.symlink_to(target, target_is_directory=True)
+            except OSError:  # a file system without links
+                with atomic_path(there) as temporary:
+                    shutil.copytree(source, temporary)
 
 
 def _records(table: Any) -> list[Row]:

@@ -41,7 +41,10 @@ from rivergrad.io import (
 from rivergrad.model.parametermodel import log_features
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes, step_ratio
+from rivergrad.run.known import identity_of, in_order_of, require_same
 from rivergrad.run.true_runoff import true_runoff
+from rivergrad.rundir.contents import GAUGES, TWIN, WORLD
+from rivergrad.rundir.identity import Identity
 from rivergrad.runoff import FORCINGS, RunoffSpec
 from rivergrad.world import (
     WorldSpec,
@@ -72,6 +75,7 @@ class Inputs:
     weight: (gauge,) given with the observations, 0 or more; None where they come without.
     placement: how every gauge of the file got its reach, those that were dropped as well.
     forcings: of a runoff model, where there are any; runoff_is_given: whether `runoff` is one.
+    identity: what the run was begun with.
     """
 
     network: RiverNetwork
@@ -85,6 +89,7 @@ class Inputs:
     placement: Placement | None = None
     forcings: ForcingSource | None = None
     runoff_is_given: bool = True
+    identity: Identity | None = None
 
 
 def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
@@ -96,11 +101,11 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
     truth: Path | None = None
     runoff: Any = None
     if config.world is not None:
-        folder = run_dir / "world"
+        folder = run_dir / WORLD
         spec = config.world.spec
         if not (folder / "observations.nc").exists():
             _make_world(config, spec, folder)
-        network = read_network(folder / "network.parquet")
+        network = in_order_of(read_network(folder / "network.parquet"), run_dir)
         if gives_runoff(config):
             runoff = open_runoff(folder / "runoff.nc", network)
         forcings = _forcings(config, network, run_dir)
@@ -139,7 +144,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             if observations.remark:
                 log.warning("observations %s: %s", observations.path, observations.remark)
         else:
-            folder = run_dir / "twin"
+            folder = run_dir / TWIN
             if not (folder / "observations.nc").exists():
                 _make_twin(config, network, runoff, folder)
             observations = read_observations(folder / "observations.nc", network)
@@ -160,8 +165,10 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             f"all {held.size} gauges are held out; expected at least one to train on", key="gauges"
         )
     ratio = step_ratio(runoff.step, config.time.routing_step)
+    identity = identity_of(config, run_dir, network, runoff, observations)
+    require_same(run_dir, identity, network)
     if observations.placement is not None:
-        write_placement(run_dir / "gauges.csv", observations.placement)
+        write_placement(run_dir / GAUGES, observations.placement)
         _tell_placement(observations.placement)
     log.info("routing step %g s, forcing step %g s (S = %d)", config.time.routing_step, runoff.step, ratio)
     return Inputs(
@@ -178,6 +185,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         placement=observations.placement,
         forcings=forcings,
         runoff_is_given=given,
+        identity=identity,
     )
 
 
@@ -196,7 +204,7 @@ def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> Forcing
     if section is None or not section.learned:
         return None
     named = variables_of(section)
-    path = run_dir / "world" / "forcings.zarr" if config.world is not None else section.forcings
+    path = run_dir / WORLD / "forcings.zarr" if config.world is not None else section.forcings
     if path is None or not named:
         if named:
             raise InputError(
@@ -334,7 +342,6 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
     weather = generate_weather(spec, network) if spec.weather else None
     time, runoff = generate_runoff(spec, network) if weather is None else (weather.time, weather.runoff)
     gauges = place_gauges(spec, network)
-    folder.mkdir(parents=True, exist_ok=True)
     write_network_table(folder / "network.parquet", network)
     if weather is not None:
         units = {"temperature": "degC"}
@@ -391,7 +398,6 @@ def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Pat
     discharge = _true_discharge(config, network, true, celerity, _default_spreading(config, n), reaches)
     observed = discharge * np.exp(twin.noise * rng.standard_normal(discharge.shape))
     observed[rng.random(discharge.shape) < twin.gap_fraction] = np.nan
-    folder.mkdir(parents=True, exist_ok=True)
     write_parameters(folder / "truth.parquet", network.reach_id, {"celerity": celerity})
     ids = network.reach_id[reaches]
     write_observations(folder / "observations.nc", [f"twin-{i}" for i in ids], ids, runoff.time, observed)

@@ -20,12 +20,13 @@ from rivergrad.config.fields import require_line
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
-from rivergrad.run.claim import working_in
+from rivergrad.io.atomic import keeper_of
+from rivergrad.run.claim import make_folders, working_in
 from rivergrad.run.template import fill_in
+from rivergrad.rundir.contents import ARRAY_SCRIPT, JOB, JOB_SCRIPT, RECORD
+from rivergrad.rundir.written import record_of
 
 TEMPLATE = "job.sh.j2"
-SCRIPT, ARRAY_SCRIPT, RECORD = "job.sh", "job-array.sh", "job.json"
-"""What `submit` leaves in the run directory."""
 SIGNAL_SECONDS = 60.0
 """How much earlier than it was asked to Slurm may send a signal (sbatch --signal)."""
 SAFE_PATH = "PYTHONSAFEPATH"
@@ -197,7 +198,16 @@ def submit(scripts: Sequence[str], run_dir: Path, several: Ensemble | None = Non
             "sbatch is not in PATH; expected a machine of a Slurm cluster (--dry-run prints the job's script)"
         )
     _require_idle(run_dir)
-    new = _make_folders(run_dir)  # a job's output goes there from its beginning
+    new = make_folders(run_dir)  # a job's output goes there from its beginning
+    begins = not (run_dir / RECORD).exists()
+    with record_of(run_dir):
+        return _hand_over(scripts, run_dir, several, new, begins)
+
+
+def _hand_over(
+    scripts: Sequence[str], run_dir: Path, several: Ensemble | None, new: list[Path], begins: bool
+) -> str:
+    """See `submit`; `new` are the folders, and `begins` says that the record, to be removed if Slurm refuses."""
     jobs: list[str] = []
     try:
         for script in scripts:
@@ -207,11 +217,15 @@ def submit(scripts: Sequence[str], run_dir: Path, several: Ensemble | None = Non
         for job in jobs:
             with suppress(OSError, subprocess.SubprocessError):
                 subprocess.run(["scancel", job], timeout=SBATCH_SECONDS, check=False)
+        if begins:
+            (run_dir / RECORD).unlink(missing_ok=True)
         for folder in new:
             with suppress(OSError):  # what a job has written meanwhile
                 folder.rmdir()
         raise
-    for name, script in zip([SCRIPT] if len(scripts) == 1 else [ARRAY_SCRIPT, SCRIPT], scripts, strict=True):
+    for name, script in zip(
+        [JOB_SCRIPT] if len(scripts) == 1 else [ARRAY_SCRIPT, JOB_SCRIPT], scripts, strict=True
+    ):
         with atomic_path(run_dir / name) as temporary:
             temporary.write_text(script, encoding="utf-8")
     array = None if several is None else Array(jobs[0], several)
@@ -239,13 +253,6 @@ def _sbatch(script: str, options: Sequence[str]) -> str:
     return found.stdout.strip().partition(";")[0]
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; those that were not there, the lowest first."""
-    new = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return new
-
-
 @dataclass(frozen=True)
 class Array:
     """The job array of a run's seeds or folds. **Arguments**: its `job`, and what it is an array of."""
@@ -265,7 +272,7 @@ class Record:
 def read_record(run_dir: Path) -> Record | None:
     """Which Slurm jobs a run is of, if it is known to be of any."""
     try:
-        found = json.loads((run_dir / RECORD).read_text(encoding="utf-8"))
+        found = json.loads((run_dir / JOB).read_text(encoding="utf-8"))
         array = found.get("array")
         known = None if array is None else Array(str(array["job"]), Ensemble(array["key"], array["numbers"]))
         return Record(str(found["slurm_job"]), known)
@@ -278,7 +285,7 @@ def _write_record(run_dir: Path, record: Record) -> None:
     if record.array is not None:
         several = record.array.several
         content["array"] = {"job": record.array.job, "key": several.key, "numbers": several.numbers}
-    with atomic_path(run_dir / RECORD) as temporary:
+    with atomic_path(run_dir / JOB) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
@@ -304,7 +311,9 @@ def note_job(run_dir: Path) -> None:
     job = os.environ.get("SLURM_JOB_ID")
     before = read_record(run_dir)
     if job is None:
-        (run_dir / RECORD).unlink(missing_ok=True)  # of an earlier one
+        keeper = keeper_of(run_dir / JOB)
+        if keeper is None or keeper.owns((run_dir / JOB).absolute()):
+            (run_dir / JOB).unlink(missing_ok=True)  # of an earlier one
         return
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     name = job if array is None else f"{array}_{task}"

@@ -14,6 +14,7 @@ from rivergrad.gauges.peaks import peak_timing_error
 from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
+from rivergrad.rundir.contents import HYDROGRAPHS, METRICS
 from rivergrad.rundir.reading import (
     FURTHER_COLUMNS,
     FURTHER_SCORES,
@@ -174,7 +175,7 @@ def rank_correlation(a: Float, b: Float) -> float:
 
 def write_scores(run_dir: Path, rows: Sequence[Row]) -> None:
     """Write metrics.csv."""
-    write_rows(run_dir / "metrics.csv", rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, *learned_columns(rows)))
+    write_rows(run_dir / METRICS, rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, *learned_columns(rows)))
 
 
 def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:
 def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) -> None:
     """Write hydrographs.nc: observed and computed discharge at all gauges."""
     write_hydrographs(
-        run_dir / "hydrographs.nc",
+        run_dir / HYDROGRAPHS,
         time=inputs.runoff.time,
         gauge=inputs.observations.gauge,
         reach_id=inputs.network.reach_id[inputs.observations.reach],

@@ -16,6 +16,7 @@ from rivergrad.io import DischargeWriter
 from rivergrad.io.discharge import RUNOFF_ATTRIBUTES
 from rivergrad.io.weights import read_weights, write_weights
 from rivergrad.pieces.learned import Scaling
+from rivergrad.rundir.contents import RUNOFF, WEIGHTS
 from rivergrad.runoff import FlatModule, RunoffSpec
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
-WEIGHTS, RUNOFF = "runoff_model.safetensors", "runoff.zarr"
 
 
 def save_runoff_model(run_dir: Path, work: Estimation, shared: Float) -> None:

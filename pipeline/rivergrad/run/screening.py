@@ -16,6 +16,7 @@ from rivergrad.gauges.screening import DROPPED, Finding, ScreeningSettings, scre
 from rivergrad.inference.loss import values_needed
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import periods_of
+from rivergrad.rundir.contents import SCREENING
 from rivergrad.rundir.record import write_rows
 
 log = logging.getLogger("rivergrad")
@@ -108,7 +109,7 @@ def _write_screening(run_dir: Path, inputs: Inputs, findings: Sequence[Finding],
         }
         for one in findings
     ]
-    write_rows(run_dir / "screening.csv", rows, SCREENING_COLUMNS)
+    write_rows(run_dir / SCREENING, rows, SCREENING_COLUMNS)
     for row in rows:
         log.warning("gauge %(gauge)s: %(what)s, found %(found)s; expected %(expected)s: %(action)s", row)
     if rows:

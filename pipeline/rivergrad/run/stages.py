@@ -6,7 +6,6 @@ that was stopped goes on in the stage that it was in.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from copy import copy
@@ -22,8 +21,10 @@ from rivergrad.config.sections import SCRATCH, StageSection
 from rivergrad.run.fit import FitResult, fit
 from rivergrad.run.modelchoice import make_prior
 from rivergrad.run.results import informed_reaches, rank_correlation
+from rivergrad.rundir.checkpoint import has_checkpoints
+from rivergrad.rundir.contents import CHECKPOINTS
+from rivergrad.rundir.identity import read_baselines, write_baselines
 from rivergrad.rundir.reading import LEARNED_METHODS
-from rivergrad.rundir.record import write_json
 
 if TYPE_CHECKING:
     from rivergrad.run.estimation import Estimation
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
-BASELINES = "baselines.json"
 
 NEWTON_STEPS = 8
 """Of Gauss-Newton, by default: enough for the scale of deviations to settle."""
@@ -122,7 +122,7 @@ def fit_stages(
         view = copy(work)
         view.config = _config_of(work.config, stage)
         is_last = stage is stages[-1]
-        folder = run_dir / "checkpoints"
+        folder = run_dir / CHECKPOINTS
         offset = (int(history[-1]["step"]), history[-1]["seconds"]) if history else (0, 0.0)
         done = list(history)
 
@@ -196,11 +196,11 @@ def _uniform(work: Estimation, run_dir: Path, shared: Float, *, learned: bool) -
         if not learned:  # runoff of a model that knows nothing says nothing of celerities
             return work.config.parameters.celerity.initial
         work.base = work.weights(shared)
-    path = run_dir / BASELINES
-    if path.exists():
-        return float(json.loads(path.read_text(encoding="utf-8"))["uniform_celerity"])
+    known = read_baselines(run_dir, work.inputs.identity) if has_checkpoints(run_dir) else None
+    if known is not None:
+        return known
     celerity = work.find_uniform()
-    write_json(path, {"uniform_celerity": celerity})
+    write_baselines(run_dir, celerity, work.inputs.identity)
     return celerity
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,9 +23,8 @@ from rivercut.store import write_network, write_partition
 from rivergrad.cluster.executor import Executor, open_executor, with_restarts
 from rivergrad.cluster.lost import ClusterError
 from rivergrad.cluster.mainguard import require_guard
-from rivergrad.config.load import dump_resolved, load_workflow
+from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
-from rivergrad.documents import read_text
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
 from rivergrad.routing import choose_engine, schemes
@@ -38,6 +35,7 @@ from rivergrad.run.estimation import Estimation
 from rivergrad.run.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
+from rivergrad.run.opening import claim, forget, require_room
 from rivergrad.run.periods import periods_of
 from rivergrad.run.results import (
     informed_reaches,
@@ -51,24 +49,36 @@ from rivergrad.run.runoffmodel import save_runoff_model, write_learned_runoff
 from rivergrad.run.stages import fit_stages, routing_alone
 from rivergrad.run.transfer import describe_model
 from rivergrad.run.uncertainty import estimate_uncertainty
-from rivergrad.rundir.checkpoint import read_newest
+from rivergrad.rundir.checkpoint import has_checkpoints, read_newest
+from rivergrad.rundir.contents import (
+    CHECKPOINTS,
+    CONFIG,
+    FOLDS,
+    FOLDS_LOCK,
+    HISTORY,
+    HISTORY_COLUMNS,
+    HYDROGRAPHS,
+    INFO,
+    LOG,
+    METRICS,
+    NETWORK,
+    PARAMETERS,
+    PARTITION,
+    RECORD,
+    SUBMITTED,
+    WORKERS,
+)
+from rivergrad.rundir.identity import Changed, read_baselines, read_identity, write_baselines
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in, read_folds, read_metrics
 from rivergrad.rundir.record import git_hash, log_to, machine, versions, write_json, write_rows
 from rivergrad.rundir.stopping import Stopped
 from rivergrad.rundir.verdict import verdict
+from rivergrad.rundir.written import Written, record_of, require_run_directory
 
 log = logging.getLogger("rivergrad")
 
-HISTORY = ("step", "loss", "validation_nse", "seconds")
-FOLDS_LOCK = ".folds.lock"
 FOLDS_SECONDS = 3600.0
 """How long a fold may wait for another one that generates or reads the input."""
-FRESH = ("checkpoints", "baselines.json", "parameters.zarr", "metrics.csv", "history.csv", "hydrographs.nc",
-         "network.zarr", "partition.zarr", "report.html", "maps", "log.txt", "world", "twin",
-         "discharge.nc", "runoff.zarr", "runoff_model.safetensors", "runoff_model.json",
-         "gauges.csv", "screening.csv", "folds", "folds.csv", "config.yaml", "run.json", "workers",
-         "dask-report.html", FOLDS_LOCK)  # fmt: skip
-"""What a run writes into its directory, and `--fresh` removes from it (nothing else is ever removed)."""
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
@@ -79,7 +89,12 @@ SPLIT_NAMES = {
 
 
 def run_workflow(
-    config: Workflow, *, fresh: bool = False, report: bool = True, show_scores: bool = True
+    config: Workflow,
+    *,
+    fresh: bool = False,
+    report: bool = True,
+    show_scores: bool = True,
+    sources: Sequence[Path] = (),
 ) -> Path:
     """Carry out a workflow.
 
@@ -88,6 +103,7 @@ def run_workflow(
         fresh: forget what an earlier run left in the run directory.
         report: draw the maps and write report.html.
         show_scores: print the table of scores.
+        sources: files that the workflow was read from.
 
     Returns:
         The run directory.
@@ -96,18 +112,21 @@ def run_workflow(
         InputError: whatever the user can mend.
     """
     require_guard(config.compute.cluster(config.output))
-    with alone_in(config.output):
-        return _run_alone(config, fresh, report, show_scores)
+    require_room(config, sources)
+    with alone_in(config.output), record_of(config.output) as record:
+        assert record is not None
+        return _run_alone(config, record, fresh, report, show_scores)
 
 
-def _run_alone(config: Workflow, fresh: bool, report: bool, show_scores: bool) -> Path:
+def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, show_scores: bool) -> Path:
     run_dir = config.output
     began = time.perf_counter()
+    record.require_ours()
     if fresh:
-        _remove(run_dir)
-    resolved = dump_resolved(config)
-    began_before = (run_dir / "config.yaml").exists()
-    _claim(run_dir, resolved)
+        forget(record)
+    began_before = (run_dir / CONFIG).exists()
+    claim(config, record)
+    before = (run_dir / INFO).read_bytes() if (run_dir / INFO).exists() else None
     info: dict[str, Any] = {
         "name": config.name,
         "status": "running",
@@ -118,26 +137,35 @@ def _run_alone(config: Workflow, fresh: bool, report: bool, show_scores: bool) -
         "versions": versions(),
         "git": git_hash(),
         "machine": machine(),
+        "record": RECORD,
         "timings": {},
         "summary": {},
     }
+    known = read_identity(run_dir)
+    if known is not None and known.version != info["versions"]["rivergrad"]:
+        info["begun_by"] = known.version
     try:
-        write_json(run_dir / "run.json", info)
+        write_json(run_dir / INFO, info)
         note_job(run_dir)
         _settle(config)
-        with log_to(run_dir / "log.txt"):
+        with log_to(run_dir / LOG):
             _carry_out(config, run_dir, info, show_scores)
     except BaseException as error:
         mendable = isinstance(error, InputError | OSError)
-        if mendable and not began_before and not _has_checkpoints(run_dir):
+        if isinstance(error, Changed) and before is not None:
+            with atomic_path(run_dir / INFO) as temporary:  # what was done is done
+                temporary.write_bytes(before)
+        elif mendable and not began_before and not has_checkpoints(run_dir):
             # nothing of worth yet: leave nothing that stands in the way of the mended workflow
-            _remove(run_dir, keep="workers" if isinstance(error, ClusterError) else None)  # why it failed
+            record.clear(
+                keep=(*SUBMITTED, *((WORKERS,) if isinstance(error, ClusterError) else ()))
+            )  # why it failed
         else:
             info["status"] = _how_it_ended(error)
             info["error"] = str(error) or type(error).__name__
             with suppress(OSError):  # of a full disk, the first error is the one to tell
-                write_json(run_dir / "run.json", info)
-        if isinstance(error, OSError) and _has_checkpoints(run_dir):
+                write_json(run_dir / INFO, info)
+        if isinstance(error, OSError) and has_checkpoints(run_dir):
             raise InputError(
                 f"{os_error_text(error)}; once that is mended, "
                 "run the same command again to go on from the last checkpoint"
@@ -145,7 +173,7 @@ def _run_alone(config: Workflow, fresh: bool, report: bool, show_scores: bool) -
         raise
     info["seconds"] = round(time.perf_counter() - began, 2)
     info.update(status="done", finished=_now())
-    write_json(run_dir / "run.json", info)
+    write_json(run_dir / INFO, info)
     if report:
         from rivergrad.report import write_report
 
@@ -159,12 +187,13 @@ def _how_it_ended(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
-def run_fold(config: Workflow, fold: int) -> Path:
+def run_fold(config: Workflow, fold: int, *, sources: Sequence[Path] = ()) -> Path:
     """Carry out one fold of a workflow's cross-validation; `run_workflow` finds it done, and folds may go on at once.
 
     Args:
         config: the workflow, with `gauges.folds`.
         fold: from 1.
+        sources: files that the workflow was read from.
 
     Returns:
         The fold's run directory.
@@ -173,27 +202,34 @@ def run_fold(config: Workflow, fold: int) -> Path:
         InputError: whatever the user can mend.
     """
     run_dir = config.output
+    require_room(config, sources)
     run_dir.mkdir(parents=True, exist_ok=True)
     _settle(config)
-    # generated input is made once, by the first
-    with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
-        began_before = (run_dir / "config.yaml").exists()
-        _claim(run_dir, dump_resolved(config))
-        try:
-            inputs = prepare_inputs(config, run_dir)
-        except (InputError, OSError):
-            if not began_before:  # as in a run: leave nothing in the way of the mended workflow
-                _remove(run_dir, keep=FOLDS_LOCK)  # for which other folds may be waiting
-            raise
-    carry_out_fold(
-        config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
-    )
-    return run_dir / "folds" / str(fold)
+    with ExitStack() as stack:
+        # generated input is made once, by the first
+        with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
+            record = stack.enter_context(record_of(run_dir))
+            assert record is not None
+            record.note_lock(record.folder / FOLDS_LOCK)
+            inputs = _inputs_of_all(config, record)
+        carry_out_fold(
+            config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
+        )
+    return run_dir / FOLDS / str(fold)
 
 
-def _has_checkpoints(run_dir: Path) -> bool:
-    """Whether the run, or one of its folds, has made any steps."""
-    return any((run_dir / "checkpoints").rglob("*.npz")) or any(run_dir.glob("folds/*/checkpoints/**/*.npz"))
+def _inputs_of_all(config: Workflow, record: Written) -> Inputs:
+    """The input that all folds share, generated if need be."""
+    run_dir = config.output
+    record.require_ours()
+    began_before = (run_dir / CONFIG).exists()
+    claim(config, record)
+    try:
+        return prepare_inputs(config, run_dir)
+    except (InputError, OSError):
+        if not began_before:  # as in a run: leave nothing in the way of the mended workflow
+            record.clear(keep=(*SUBMITTED, FOLDS_LOCK))  # for which other folds may be waiting
+        raise
 
 
 def _settle(config: Workflow) -> None:
@@ -207,50 +243,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _remove(run_dir: Path, keep: str | None = None) -> None:
-    for name in FRESH:
-        if name == keep:
-            continue
-        path = run_dir / name
-        if path.is_dir() and not path.is_symlink():  # a fold's input is a link to that of the whole run
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _estimates(text: str) -> dict[str, Any]:
-    """What of a configuration the estimate depends on: neither how the network is cut nor what computes the parts."""
-    data = read_text(text, "config.yaml")
-    data.pop("partition", None)
-    compute = data.get("compute") or {}
-    data["compute"] = {name: compute.get(name) for name in ("engine", "dtype", "device", "memory_budget")}
-    return data
-
-
-def _claim(run_dir: Path, resolved: str) -> None:
-    """Make the run directory, or make sure that it belongs to this very workflow."""
-    path = run_dir / "config.yaml"
-    if path.exists():
-        before = path.read_text(encoding="utf-8")
-        if before == resolved:
-            return
-        if _estimates(before) != _estimates(resolved):
-            raise InputError(
-                f"{run_dir}: holds a run of another configuration (its config.yaml differs); "
-                "expected the same one, another output, or --fresh"
-            )
-        if (run_dir / "partition.zarr").exists():
-            shutil.rmtree(run_dir / "partition.zarr")  # it is written anew
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(resolved, encoding="utf-8")
-
-
 class _Timer:
     """Notes in run.json how long each part of a run took."""
 
     def __init__(self, run_dir: Path, info: dict[str, Any]) -> None:
-        self._path, self._info = run_dir / "run.json", info
+        self._path, self._info = run_dir / INFO, info
         self._last = time.perf_counter()
 
     def note(self, name: str) -> None:
@@ -291,6 +288,15 @@ def _engine(config: Workflow) -> str:
     return engine
 
 
+def _note_workers(config: Workflow, run_dir: Path) -> None:
+    """Record what workers will write by themselves."""
+    if config.compute.cluster(run_dir).serial:
+        return
+    with record_of(run_dir) as record:
+        assert record is not None
+        record.note_folder(record.folder / WORKERS, "logs")
+
+
 def _compile_once(config: Workflow, engine: str) -> None:
     """Compile here, where it is told, what all workers of this machine would each compile for itself, in silence."""
     compute = config.compute
@@ -313,9 +319,13 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         )
     engine = _engine(config)
     cut = _cut(config, inputs)
-    if not (run_dir / "partition.zarr").exists():
-        write_network(network, run_dir / "network.zarr")
-        write_partition(cut, run_dir / "partition.zarr")
+    if not ((run_dir / PARTITION).exists() and (run_dir / NETWORK).exists()):
+        for name, write in (
+            (NETWORK, partial(write_network, network)),
+            (PARTITION, partial(write_partition, cut)),
+        ):
+            with atomic_path(run_dir / name) as temporary:
+                write(temporary)
     counts = cut.summary(network)
     log.info("partition: %s", counts.as_dict())
     console.print(
@@ -346,7 +356,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         timer.note("folds")
 
     def write_history(rows: Sequence[dict[str, float]]) -> None:
-        write_rows(run_dir / "history.csv", rows, HISTORY)
+        write_rows(run_dir / HISTORY, rows, HISTORY_COLUMNS)
 
     def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
         """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
@@ -362,7 +372,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
                 soft_wrap=True,
             )
             timer.note("uniform")
-            result = work.fit(uniform, run_dir / "checkpoints", write_history)
+            result = work.fit(uniform, run_dir / CHECKPOINTS, write_history)
         else:
             staged = fit_stages(work, run_dir, write_history)
             uniform, result = staged.uniform, staged.fit
@@ -390,6 +400,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         console.print(text, highlight=False, soft_wrap=True)
 
     _compile_once(config, engine)
+    _note_workers(config, run_dir)
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work, uniform, result, discharge, values, sure, beyond = with_restarts(
             executor, config.compute.restarts, partial(on_workers, executor, inputs), say
@@ -437,16 +448,16 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
 def _verdict(run_dir: Path) -> str:
     """What the tables of scores say, as they were written: the report reads the same."""
     folds = run_dir / "folds.csv"
-    return verdict(read_metrics(run_dir / "metrics.csv"), read_folds(folds) if folds.exists() else None)
+    return verdict(read_metrics(run_dir / METRICS), read_folds(folds) if folds.exists() else None)
 
 
 def _uniform(run_dir: Path, work: Estimation) -> float:
     """The best uniform celerity, kept so that a resumed run starts from the very same number."""
-    path = run_dir / "baselines.json"
-    if path.exists() and read_newest(run_dir / "checkpoints") is not None:
-        return float(json.loads(path.read_text(encoding="utf-8"))["uniform_celerity"])
+    known = read_baselines(run_dir, work.inputs.identity) if has_checkpoints(run_dir) else None
+    if known is not None:
+        return known
     celerity = work.find_uniform()
-    write_json(path, {"uniform_celerity": celerity})
+    write_baselines(run_dir, celerity, work.inputs.identity)
     return celerity
 
 
@@ -467,7 +478,7 @@ def _write_parameters(
     if inputs.true_celerity is not None:
         columns["celerity_true"] = inputs.true_celerity
     write_parameters_store(
-        run_dir / "parameters.zarr",
+        run_dir / PARAMETERS,
         network.reach_id,
         columns,
         units={"informed": "1", "celerity_true": "m s-1"},
@@ -536,19 +547,24 @@ def evaluate_run(run_dir: Path) -> Path:
     Raises:
         InputError: the run has no checkpoint yet.
     """
-    with alone_in(run_dir):
+    require_run_directory(run_dir)
+    with alone_in(run_dir), record_of(run_dir) as record:
+        assert record is not None
+        for name in (METRICS, HYDROGRAPHS):
+            record.allow(record.folder / name)
         return _evaluate_alone(run_dir)
 
 
 def _evaluate_alone(run_dir: Path) -> Path:
-    config = load_workflow(run_dir / "config.yaml")
-    checkpoint = read_newest(run_dir / "checkpoints")
+    config = load_workflow(run_dir / CONFIG).model_copy(update={"output": run_dir})
+    checkpoint = read_newest(run_dir / CHECKPOINTS)
     if checkpoint is None:
         raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
     _settle(config)
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     engine = _engine(config)
+    _note_workers(config, run_dir)
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
         inputs = work.inputs

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.io import atomic_path
+from rivergrad.io.atomic import keeper_of
+from rivergrad.rundir.contents import CHECKPOINT, CHECKPOINTS, FOLDS
 
 log = logging.getLogger("rivergrad")
 
@@ -34,6 +37,7 @@ class Checkpoint:
         optimiser: arrays of the optimiser, by name.
         numbers: best score, step of it, and looks since without progress.
         history: rows of history.csv.
+        of: what the run was begun with (see `Identity.as_dict`); empty in those of versions that kept no such thing.
     """
 
     step: int
@@ -43,15 +47,16 @@ class Checkpoint:
     pieces: dict[str, NDArray[np.float64]]
     numbers: dict[str, float]
     history: list[dict[str, float]] = field(default_factory=list)
+    of: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path, keep: int = 2) -> Path:
         """Write to `folder`/step-NNNNNN.npz; of the older ones, all but the newest `keep` − 1 are removed.
 
         Newer ones are removed too: the run has gone on from an older one because they were damaged.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"step-{self.step:06d}.npz"
-        text = json.dumps({"step": self.step, "numbers": self.numbers, "history": self.history})
+        meta = {"step": self.step, "numbers": self.numbers, "history": self.history, "of": self.of}
+        text = json.dumps(meta, default=str)
         arrays: dict[str, Any] = {f"piece_{name}": value for name, value in self.pieces.items()}
         arrays |= {f"optimiser_{name}": value for name, value in self.optimiser.items()}
         with atomic_path(path) as temporary:
@@ -67,12 +72,44 @@ class Checkpoint:
                 seal = _seal(file, temporary.stat().st_size)
                 file.seek(0, os.SEEK_END)
                 file.write(seal)
-        others = sorted(set(folder.glob("step-*.npz")) - {path}, reverse=True)
-        older = [other for other in others if other.name < path.name]
+        others = [other for other in _files(folder) if other != path]
+        older = [other for other in others if _step(other) < self.step]
         for other in others:
-            if other not in older[: keep - 1]:
+            if other not in older[: keep - 1] and _is_ours(other):
                 other.unlink()
         return path
+
+
+def _files(folder: Path) -> list[Path]:
+    """Checkpoints by their names, the newest first."""
+    found = [path for path in folder.glob("step-*.npz") if CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+def _is_ours(path: Path) -> bool:
+    keeper = keeper_of(path)
+    return keeper is None or keeper.owns(path)
+
+
+def has_checkpoints(run_dir: Path) -> bool:
+    """Whether a run, one of its stages or one of its folds has made any steps."""
+    own = (run_dir / CHECKPOINTS).rglob("*.npz")
+    folds = run_dir.glob(f"{FOLDS}/*/{CHECKPOINTS}/**/*.npz")
+    return any(CHECKPOINT.fullmatch(path.name) for path in (*own, *folds))
+
+
+def newest_of(run_dir: Path) -> Checkpoint | None:
+    """The newest whole checkpoint of any stage of a run."""
+    folders = [run_dir / CHECKPOINTS, *sorted((run_dir / CHECKPOINTS).glob("*/"))]
+    for folder in folders:
+        for path in _files(folder):
+            with suppress(OSError, ValueError, KeyError):
+                return _read(path)
+    return None
 
 
 def read_newest(
@@ -88,7 +125,7 @@ def read_newest(
         InputError: there are whole ones, but they are of another fit.
     """
     strange: str | None = None
-    for path in sorted(folder.glob("step-*.npz"), reverse=True):
+    for path in _files(folder):
         try:
             found = _read(path)
         except (OSError, ValueError, KeyError) as error:
@@ -123,6 +160,7 @@ def _read(path: Path) -> Checkpoint:
                 pieces=_under("piece_", data),
                 numbers=meta["numbers"],
                 history=meta["history"],
+                of=meta.get("of", {}),
             )
 
 

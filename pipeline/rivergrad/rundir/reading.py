@@ -19,6 +19,17 @@ from rivercut.store import read_network
 from rivergrad.io.datasets import Variable, integer_ids, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
+from rivergrad.rundir.contents import (
+    CONFIG,
+    FOLDS_TABLE,
+    HISTORY,
+    HYDROGRAPHS,
+    INFO,
+    METRICS,
+    NETWORK,
+    PARAMETERS,
+    WORLD,
+)
 
 Float = NDArray[np.float64]
 
@@ -148,20 +159,20 @@ def read_run(run_dir: Path) -> RunData:
     folder = Path(run_dir)
     if not folder.is_dir():
         raise InputError(f"{folder} is not there: expected the directory of a run")
-    for name in ("run.json", "config.yaml", "network.zarr", "parameters.zarr"):
+    for name in (INFO, CONFIG, NETWORK, PARAMETERS):
         _require(folder, name)
-    for name in ("metrics.csv", "history.csv", "hydrographs.nc"):
+    for name in (METRICS, HISTORY, HYDROGRAPHS):
         _require(folder, name)
-    info = _read_info(folder / "run.json")
-    network = read_network(folder / "network.zarr")
-    parameters = read_parameter_map(folder / "parameters.zarr", network)
+    info = _read_info(folder / INFO)
+    network = read_network(folder / NETWORK)
+    parameters = read_parameter_map(folder / PARAMETERS, network)
     if "celerity" not in parameters:
         raise InputError(f"{folder / 'parameters.zarr'} has no variable celerity (m/s): it is what is mapped")
     lat, lon = _coordinates(network, parameters)
     informed = parameters.get("informed")
     return RunData(
         folder=folder,
-        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        config=(folder / CONFIG).read_text(encoding="utf-8"),
         info=info,
         network=network,
         celerity=parameters["celerity"],
@@ -169,15 +180,15 @@ def read_run(run_dir: Path) -> RunData:
         true_celerity=parameters.get("celerity_true"),
         lat=lat,
         lon=lon,
-        metrics=read_metrics(folder / "metrics.csv"),
-        history=_read_table(folder / "history.csv", HISTORY_COLUMNS),
-        hydrographs=read_hydrographs(folder / "hydrographs.nc"),
-        terrain=_read_terrain(folder / "world" / "land.npz"),
+        metrics=read_metrics(folder / METRICS),
+        history=_read_table(folder / HISTORY, HISTORY_COLUMNS),
+        hydrographs=read_hydrographs(folder / HYDROGRAPHS),
+        terrain=_read_terrain(folder / WORLD / "land.npz"),
         celerity_log_sd=parameters.get("celerity_log_sd"),
         celerity_lower=parameters.get("celerity_lower"),
         celerity_upper=parameters.get("celerity_upper"),
         identifiability=parameters.get("identifiability"),
-        folds=read_folds(folder / "folds.csv") if (folder / "folds.csv").exists() else None,
+        folds=read_folds(folder / FOLDS_TABLE) if (folder / FOLDS_TABLE).exists() else None,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -69,6 +70,11 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _now() -> str:
+    """As the lines of a log begin."""
+    return logging.Formatter().formatTime(logging.makeLogRecord({"created": time.time()}))
+
+
 class _LogFile(logging.FileHandler):
     """A log that cannot be written (a full disk) is given up; what is wrong is said elsewhere."""
 
@@ -84,6 +90,9 @@ class _LogFile(logging.FileHandler):
 def log_to(path: Path) -> Iterator[None]:
     """Send rivergrad's log to a file, after what is there already."""
     logger = logging.getLogger("rivergrad")
+    if not path.exists() or not path.stat().st_size:
+        with atomic_path(path) as temporary:  # by its first line it is known again
+            temporary.write_text(f"{_now()} INFO log of rivergrad {version('rivergrad')}\n", encoding="utf-8")
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
