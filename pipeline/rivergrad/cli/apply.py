@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import NetworkPath, OutletWords, RunPath, outlet_words
+from rivergrad.cli.options import NetworkPath, OutletWords, Overwrite, RunPath, outlet_words
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -73,6 +74,7 @@ def apply(
         ),
     ] = None,
     outlets: OutletWords = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write what a run's models give another network: parameters by its attributes; if asked, runoff and discharge."""
     from rivergrad.config.load import load_workflow
@@ -84,16 +86,9 @@ def apply(
     require_run(run)
     config = load_workflow(run / "config.yaml")
     kind_of(output, writing=True)
-    read = [path.absolute() for path in (network, run / STORE, forcings, runoff) if path is not None]
+    read = {"--network": network, "the run": run / STORE, "--forcings": forcings, "--runoff": runoff}
     written = {"--output": output, "--write-runoff": write_runoff, "--write-discharge": write_discharge}
-    for option, path in written.items():
-        if path is None:
-            continue
-        if option != "--output" and path.suffix not in (".nc", ".zarr"):
-            raise InputError(f"{option} {path}: expected a name that ends in .nc or .zarr")
-        if path.absolute() in read:
-            raise InputError(f"{option} {path}: is what is read; expected another place to write to")
-        read.append(path.absolute())
+    _claim_all({option: path for option, path in written.items() if path is not None}, read, overwrite)
     _check_together(run, config, forcings, forcing, runoff, write_runoff, write_discharge)
 
     from rivergrad.io import read_network, write_parameters
@@ -151,6 +146,20 @@ def apply(
     for path in (write_runoff, write_discharge, output):
         if path is not None:
             typer.echo(path)
+
+
+def _claim_all(written: dict[str, Path], read: Mapping[str, Path | None], overwrite: bool) -> None:
+    """Raise an InputError where something would be written over what is read, or over what else is written."""
+    from rivergrad.cli.outputs import claim
+    from rivergrad.errors import InputError
+    from rivergrad.io.output import DISCHARGE, PARAMETERS, RUNOFF
+
+    kinds = {"--output": PARAMETERS, "--write-runoff": RUNOFF, "--write-discharge": DISCHARGE}
+    for option, path in written.items():
+        if option != "--output" and path.suffix not in (".nc", ".zarr"):
+            raise InputError(f"{option} {path}: expected a name that ends in .nc or .zarr")
+        claim(path, kinds[option], read, overwrite=overwrite, option=option)
+        read = {**read, option: path}
 
 
 def _check_together(

@@ -54,24 +54,25 @@ def _run(
     workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool, fold: int | None = None
 ) -> None:
     from rivergrad.config.load import source_files
+    from rivergrad.run.opening import require_room
     from rivergrad.rundir.stopping import stop_on_signals
 
     began = time.monotonic()
     with stop_on_signals(), _leading(workflow, settings or ()) as config:
         if config is None:
             return
-        sources = source_files(workflow, settings or ())
+        require_room(config, source_files(workflow, settings or ()))
         # imports torch: after the workflow is known to be valid
         from rivergrad.run.workflow import run_workflow
 
         if fold is not None:
             from rivergrad.run.workflow import run_fold
 
-            folder = run_fold(config, fold, sources=sources)
+            folder = run_fold(config, fold)
         elif report:
-            folder = run_workflow(config, fresh=fresh, sources=sources)
+            folder = run_workflow(config, fresh=fresh)
         else:
-            folder = run_workflow(config, fresh=fresh, report=False, sources=sources)
+            folder = run_workflow(config, fresh=fresh, report=False)
     from rivergrad.run.progress import time_text
 
     if report:

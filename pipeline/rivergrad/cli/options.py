@@ -21,6 +21,9 @@ Settings = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start over instead of resuming from the last checkpoint.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a store of discharge or runoff, or a file above 100 MB.")
+]
 NetworkPath = Annotated[
     Path,
     typer.Option(

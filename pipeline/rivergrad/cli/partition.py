@@ -38,11 +38,14 @@ def partition(
 
     from rivercut import store
     from rivercut.partition import partition as cut
+    from rivergrad.cli.outputs import claim
     from rivergrad.errors import InputError
     from rivergrad.io import read_network
+    from rivergrad.io.output import PARTITION
 
     if output.suffix != ".zarr":
         raise InputError(f"--output {output}: expected a name that ends in .zarr")
+    claim(output, PARTITION, {"--network": network})
     rivers = read_network(network, outlets=outlet_words(outlets))
     began = time.perf_counter()
     result = cut(rivers, parts, block_reaches=block_reaches, spread=spread, shallow=shallow, seed=seed)

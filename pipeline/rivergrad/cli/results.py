@@ -49,7 +49,11 @@ def export(
     from rivergrad.run.status import require_run
 
     require_run(run)
+    from rivergrad.cli.outputs import claim
     from rivergrad.io import export_parameters
+    from rivergrad.io.output import PARAMETERS
+    from rivergrad.io.parameters import STORE
 
+    claim(output, PARAMETERS, {"the run": run / STORE})
     export_parameters(run, format.value, output)
     typer.echo(output)

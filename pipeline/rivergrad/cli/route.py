@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import NetworkPath, OutletWords, outlet_words
+from rivergrad.cli.options import NetworkPath, OutletWords, Overwrite, outlet_words
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -127,6 +127,7 @@ def route(
             help="How long amounts accumulate: no, run, 12h or 1d; auto: as the file and its values say.",
         ),
     ] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Route runoff and write the discharge of every reach."""
     from rivergrad.config.quantities import parse_duration
@@ -140,6 +141,7 @@ def route(
         raise InputError(f"found {routing_step}; expected a duration longer than 0s", key="--routing-step")
     if output.suffix not in (".nc", ".zarr"):
         raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
+    _claim(output, {"--network": network, "--runoff": runoff, "--parameters": parameters}, overwrite)
 
     from rivergrad.io import DischargeWriter, open_runoff, read_network
     from rivergrad.pieces.simulate import simulate
@@ -206,6 +208,13 @@ def _accumulated(given: str) -> Accumulated:
             f"found {given}; expected auto, no, run, or a duration such as 12h or 1d", key="--accumulated"
         )
     return length
+
+
+def _claim(output: Path, read: dict[str, Path | None], overwrite: bool) -> None:
+    from rivergrad.cli.outputs import claim
+    from rivergrad.io.output import DISCHARGE
+
+    claim(output, DISCHARGE, read, overwrite=overwrite)
 
 
 def _parameters(path: Path | None, scheme: Any, rivers: RiverNetwork) -> dict[str, NDArray[float64]]:

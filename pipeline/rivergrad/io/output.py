@@ -11,9 +11,10 @@ from pathlib import Path
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import kind_of, open_dataset
 from rivergrad.io.parameters import TITLE, describe
-from rivergrad.io.rapid import is_rapid_folder
 from rivergrad.io.tables import column_names
 
+DEAR = 100_000_000
+"""Bytes of a file of discharge or runoff from which losing it is taken to cost hours; a store always is."""
 _STORE_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
@@ -78,8 +79,7 @@ def claim_output(
     for name, read in inputs.items():
         if read is not None and (how := in_the_way(path, read)) is not None:
             raise InputError(f"{option} {path}: {how} ({name} {read}); expected another place to write to")
-    if kind_of(path, writing=True) != "zarr":
-        _require_no_store_around(path, option)
+    _require_no_store_around(path, option)
     if not os.path.lexists(path) or _is_empty(path):
         return
     if not _is_one(path, kind):
@@ -87,7 +87,7 @@ def claim_output(
             f"{option} {path}: is there, and is not {kind.name} that rivergrad wrote; expected another place to "
             "write to"
         )
-    if kind.dear and not overwrite:
+    if kind.dear and not overwrite and (path.is_dir() or path.stat().st_size > DEAR):
         raise InputError(f"{option} {path}: is there; expected another place to write to, or --overwrite")
 
 
@@ -101,7 +101,7 @@ def in_the_way(output: Path, read: Path) -> str | None:
         return "is what is read"
     if _is_below(read, output):
         return "holds what is read"
-    if _is_below(output, read) and (_is_store(read) or (os.path.lexists(output) and _is_read_from(read))):
+    if _is_below(output, read) and _is_store(read):
         return "lies in what is read"
     return None
 
@@ -122,12 +122,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _is_store(path: Path) -> bool:
-    return path.is_dir() and (path.suffix == ".zarr" or any((path / one).exists() for one in _STORE_MARKS))
-
-
-def _is_read_from(folder: Path) -> bool:
-    """Whether a folder that is read has files of its own names: those of RAPID."""
-    return folder.is_dir() and is_rapid_folder(folder)
+    return path.suffix.lower() == ".zarr" or any((path / one).exists() for one in _STORE_MARKS)
 
 
 def _require_no_store_around(path: Path, option: str) -> None:

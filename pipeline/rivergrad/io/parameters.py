@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -300,7 +301,7 @@ def export_parameters(run_dir: str | Path, format: ExportFormat, output: str | P
     if kind_of(output, writing=True) != format:
         suffix = {"csv": ".csv or .csv.gz", "parquet": ".parquet", "netcdf": ".nc", "zarr": ".zarr"}[format]
         raise InputError(f"{output}: expected a name that ends in {suffix}, as the format is {format}")
-    if output.absolute() == store.absolute():
+    if os.path.realpath(output) == os.path.realpath(store):
         raise InputError(f"{output}: is the store itself; expected another place to export to")
     with open_dataset(store) as dataset:
         ids = find_ids(dataset, "reach", store)

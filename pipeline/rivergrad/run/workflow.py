@@ -94,7 +94,6 @@ def run_workflow(
     fresh: bool = False,
     report: bool = True,
     show_scores: bool = True,
-    sources: Sequence[Path] = (),
 ) -> Path:
     """Carry out a workflow.
 
@@ -103,7 +102,6 @@ def run_workflow(
         fresh: forget what an earlier run left in the run directory.
         report: draw the maps and write report.html.
         show_scores: print the table of scores.
-        sources: files that the workflow was read from.
 
     Returns:
         The run directory.
@@ -112,7 +110,7 @@ def run_workflow(
         InputError: whatever the user can mend.
     """
     require_guard(config.compute.cluster(config.output))
-    require_room(config, sources)
+    require_room(config)
     with alone_in(config.output), record_of(config.output) as record:
         assert record is not None
         return _run_alone(config, record, fresh, report, show_scores)
@@ -187,13 +185,12 @@ def _how_it_ended(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
-def run_fold(config: Workflow, fold: int, *, sources: Sequence[Path] = ()) -> Path:
+def run_fold(config: Workflow, fold: int) -> Path:
     """Carry out one fold of a workflow's cross-validation; `run_workflow` finds it done, and folds may go on at once.
 
     Args:
         config: the workflow, with `gauges.folds`.
         fold: from 1.
-        sources: files that the workflow was read from.
 
     Returns:
         The fold's run directory.
@@ -202,7 +199,7 @@ def run_fold(config: Workflow, fold: int, *, sources: Sequence[Path] = ()) -> Pa
         InputError: whatever the user can mend.
     """
     run_dir = config.output
-    require_room(config, sources)
+    require_room(config)
     run_dir.mkdir(parents=True, exist_ok=True)
     _settle(config)
     with ExitStack() as stack:
