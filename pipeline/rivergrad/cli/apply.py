@@ -92,6 +92,7 @@ def apply(
     _check_together(run, config, forcings, forcing, runoff, write_runoff, write_discharge)
 
     from rivergrad.io import read_network, write_parameters
+    from rivergrad.io.parameters import refuse_not_finite
     from rivergrad.routing import schemes
     from rivergrad.routing.outside import effective
     from rivergrad.run.transfer import FAR, fitted_model, strange_reaches, transferred
@@ -103,6 +104,7 @@ def apply(
         values = transferred(run, rivers)
     except InputError as error:
         raise error.at(network) from None
+    refuse_not_finite(values, rivers.reach_id, output, tuple(values))
     scheme = schemes.of(config.scheme)
     values = effective(scheme, values, config.time.routing_step)
     trend = " and ".join(feature["name"] for feature in model["features"])

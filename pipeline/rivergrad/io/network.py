@@ -125,15 +125,17 @@ def _attribute(table: pd.DataFrame, name: str, path: Path) -> NDArray[Any]:
 
 
 def without_missing(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    """An attribute with NaN for what means that there is none; its type stays where every value is one."""
+    """An attribute with NaN for what means that there is none; its type stays where every value is one.
+
+    An infinite number counts as none: it is the logarithm of 0, or a ratio to 0.
+    """
     if values.dtype.kind not in "iuf":
         return values
     numbers = values.astype(np.float64)
     # no place is as far south as -99, but some are as far west, and a temperature may be -99 tenths of a degree
     none = absent(numbers, short=name == "lat")
-    return (
-        values if none is None or not (none & ~np.isnan(numbers)).any() else np.where(none, np.nan, numbers)
-    )
+    none = np.isinf(numbers) if none is None else none | np.isinf(numbers)
+    return np.where(none, np.nan, numbers) if (none & ~np.isnan(numbers)).any() else values
 
 
 def write_network_table(path: str | Path, network: RiverNetwork) -> None:

@@ -68,7 +68,7 @@ SUFFIXES = {
     "_upper": "upper end of the 90 % interval of ",
     "_default": "default ",
 }
-PARAMETERS = ("k", "x", "celerity", "diffusivity", "delay", "tau", "n")
+ALWAYS_FINITE = ("k", "x", "celerity", "diffusivity", "delay", "tau", "n")
 """What has to be a number for every reach wherever it is written."""
 _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 
@@ -221,7 +221,7 @@ def refuse_not_finite(
     values: Mapping[str, NDArray[Any]],
     reach_id: NDArray[np.int64],
     path: Path,
-    names: Sequence[str] = PARAMETERS,
+    names: Sequence[str] = ALWAYS_FINITE,
 ) -> None:
     """Raise an InputError naming reaches where a parameter is no number, or anything is infinite.
 

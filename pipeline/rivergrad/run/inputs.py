@@ -38,6 +38,7 @@ from rivergrad.io import (
     write_placement,
     write_runoff,
 )
+from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.model.parametermodel import log_features
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes, step_ratio
@@ -326,7 +327,9 @@ def _true_discharge(
         targets=reaches,
         cut=partition(network, 1),
     )
-    return np.concatenate(chunks)
+    discharge = np.concatenate(chunks)
+    refuse_not_finite(discharge, network.reach_id[reaches], runoff.time, "the true discharge")
+    return discharge
 
 
 def _default_spreading(config: Workflow, n: int) -> NDArray[np.float64] | None:

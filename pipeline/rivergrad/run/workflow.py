@@ -27,6 +27,7 @@ from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path, write_parameters_store
+from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.run.claim import alone_in, one_after_the_other
@@ -467,6 +468,8 @@ def _write_parameters(
     info: dict[str, Any],
 ) -> None:
     network = inputs.network
+    own = schemes.get(config.scheme.name, config.scheme.convention).parameter_names
+    refuse_not_finite(values, network.reach_id, run_dir / PARAMETERS, (*ALWAYS_FINITE, *own))
     columns: dict[str, NDArray[Any]] = {
         name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
     }

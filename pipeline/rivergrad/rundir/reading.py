@@ -343,7 +343,9 @@ def write_hydrographs(
     with np.errstate(over="ignore"):
         series = {name: np.asarray(values, np.float32) for name, values in discharge.items()}
     for name, values in series.items():
-        refuse_not_finite(values, reach_id, time, f"{path}: {name}", missing=True)
+        # what was computed has a value at every step, but for a baseline that a run cannot have at all
+        missing = name == "observed" or bool(np.isnan(values).all())
+        refuse_not_finite(values, reach_id, time, f"{path}: {name}", missing=missing)
     write_dataset(
         path,
         {
