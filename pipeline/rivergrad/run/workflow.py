@@ -468,7 +468,7 @@ def _write_parameters(
     info: dict[str, Any],
 ) -> None:
     network = inputs.network
-    own = schemes.get(config.scheme.name, config.scheme.convention).parameter_names
+    own = schemes.of(config.scheme).parameter_names
     refuse_not_finite(values, network.reach_id, run_dir / PARAMETERS, (*ALWAYS_FINITE, *own))
     columns: dict[str, NDArray[Any]] = {
         name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
