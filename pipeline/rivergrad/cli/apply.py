@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rivercut.network import RiverNetwork
     from rivergrad.config.schema import Workflow
+    from rivergrad.io import RunoffReader
     from rivergrad.routing.schemes import Scheme
 
 
@@ -130,7 +131,9 @@ def apply(
             _route(config, scheme, rivers, source, values, write_discharge, provenance)
         if write_runoff is not None:
             from rivergrad.io import write_runoff as write
+            from rivergrad.io.readers import HeldRunoff
 
+            assert isinstance(source, HeldRunoff)
             write(write_runoff, rivers.reach_id, source.time, source.values, attributes=provenance)
     elif config.runoff is not None and config.runoff.learned:
         typer.echo(
@@ -213,7 +216,7 @@ def _runoff(
     forcings: Path | None,
     names: dict[str, str],
     given: Path | None,
-) -> Any:
+) -> RunoffReader:
     """The runoff that is routed: what the run's model makes of the input, or what is given."""
     from rivergrad.config.quantities import format_duration
     from rivergrad.io import open_runoff
@@ -247,7 +250,7 @@ def _route(
     config: Workflow,
     scheme: Scheme,
     rivers: RiverNetwork,
-    source: Any,
+    source: RunoffReader,
     values: dict[str, NDArray[float64]],
     path: Path,
     provenance: dict[str, Any],

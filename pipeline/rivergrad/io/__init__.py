@@ -16,6 +16,7 @@ from rivergrad.io.parameters import (
 from rivergrad.io.physical import read_scheme_parameters
 from rivergrad.io.placement import Placement, PlacementSettings, write_placement
 from rivergrad.io.rapid import read_rapid_qout
+from rivergrad.io.readers import RunoffReader
 from rivergrad.io.runoff import CellRunoff, GridRunoff, RunoffSource, open_runoff
 from rivergrad.io.times import Overlap, overlap
 
@@ -28,6 +29,7 @@ __all__ = [
     "Overlap",
     "Placement",
     "PlacementSettings",
+    "RunoffReader",
     "RunoffSource",
     "Steps",
     "atomic_path",

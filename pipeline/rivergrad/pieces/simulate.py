@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from rivercut.partition import Partition, partition
 from rivergrad.cluster.executor import Executor, Pending, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
-from rivergrad.io import GridRunoff
+from rivergrad.io import GridRunoff, RunoffReader
 from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.record import route_chunk
@@ -34,34 +34,17 @@ IN_FLIGHT = 3
 """Chunks of time under way at once: workers route the next ones while one is written."""
 
 
-class Source(Protocol):
-    """Runoff that a worker can read for itself (see `rivergrad.io.RunoffSource`)."""
-
-    @property
-    def time(self) -> NDArray[np.datetime64]: ...
-
-    @property
-    def step(self) -> float: ...
-
-    def read(
-        self, reach_positions: NDArray[np.int64] | None, start: int, stop: int
-    ) -> NDArray[np.float64]: ...
-
-    def select(self, reach_positions: NDArray[np.int64]) -> Any: ...
-
-
 @dataclass(frozen=True)
 class PieceRunoff:
     """Reads the runoff of one piece: what a worker is given."""
 
-    source: Any
+    source: RunoffReader
 
     def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = self.source.read(None, start, stop)
-        return values
+        return self.source.read(None, start, stop)
 
 
-def piece_runoff(source: Any, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
+def piece_runoff(source: RunoffReader, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
     """What reads the runoff of a piece, and the weights of its reaches where that is per cell of a grid.
 
     Cells are read where the engine takes them and they are fewer than the reaches: then the runoff of the reaches
@@ -86,7 +69,7 @@ def check_parameters(
 def simulate(
     *,
     network: RiverNetwork,
-    runoff: Source,
+    runoff: RunoffReader,
     parameters: Mapping[str, NDArray[np.float64]],
     scheme: str | schemes.Scheme,
     convention: str = "standard",
@@ -209,7 +192,7 @@ def targets_of(
 
 def _reference(
     network: RiverNetwork,
-    runoff: Source,
+    runoff: RunoffReader,
     parameters: Mapping[str, NDArray[np.float64]],
     scheme: schemes.Scheme,
     routing_step: float,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rivergrad.io import DischargeWriter, open_runoff
+from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
+from rivergrad.io.readers import FactoredRunoff
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
@@ -22,39 +23,26 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class CorrectedRunoff:
-    """A runoff source whose values are those of another one times a volume error (see `rivergrad.io.RunoffSource`).
+class VolumeFactor:
+    """The estimated volume error as a factor on runoff (see `rivergrad.io.readers.Factor`).
 
     Attributes:
-        given: the other source; volume: the error, beta: (size,) its numbers.
+        volume: the model; beta: (size,) its coefficients.
         area: (reach,) increment area of each reach, −1 for none.
     """
 
-    given: Any
     volume: VolumeModel
     beta: Float
     area: NDArray[np.int64]
 
-    @property
-    def time(self) -> NDArray[np.datetime64]:
-        times: NDArray[np.datetime64] = self.given.time
-        return times
+    def __call__(self, start: int, stop: int) -> Float:
+        factor: Float = self.volume.factor(
+            torch.from_numpy(self.beta), torch.from_numpy(self.area), start, stop
+        ).numpy()
+        return factor
 
-    @property
-    def step(self) -> float:
-        return float(self.given.step)
-
-    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> Float:
-        """(time, reach) m³/s."""
-        area = self.area if reach_positions is None else self.area[reach_positions]
-        factor = self.volume.factor(torch.from_numpy(self.beta), torch.from_numpy(area), start, stop)
-        values: Float = self.given.read(reach_positions, start, stop) * factor.numpy()
-        return values
-
-    def select(self, reach_positions: NDArray[np.int64]) -> CorrectedRunoff:
-        """The source for some reaches only."""
-        given = self.given.select(reach_positions)
-        return CorrectedRunoff(given, self.volume, self.beta, self.area[reach_positions])
+    def select(self, reaches: NDArray[np.int64]) -> VolumeFactor:
+        return VolumeFactor(self.volume, self.beta, self.area[reaches])
 
 
 def within_range(work: Estimation, values: dict[str, Float]) -> tuple[dict[str, Float], Outside | None]:
@@ -81,14 +69,15 @@ def write_every_discharge(
         beyond: has the least discharge noted.
     """
     config, inputs = work.config, work.inputs
-    runoff, given = inputs.runoff, work.estimated(shared)
+    runoff: RunoffReader = inputs.runoff
+    given = work.estimated(shared)
     if work.learned is not None:
         runoff = open_runoff(work.run_dir / RUNOFF, inputs.network)
     elif given.volume:
         assert work.volume is not None
         assert work.increment_area is not None
         beta = shared[work.model.n_shared : work.n_routing]
-        runoff = CorrectedRunoff(runoff, work.volume, beta, work.increment_area)
+        runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, beta, work.increment_area))
     with DischargeWriter(work.run_dir / DISCHARGE, inputs.network.reach_id) as writer:
         simulate(
             network=inputs.network,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from rivergrad.io import (
     Observations,
     Placement,
     PlacementSettings,
+    RunoffReader,
+    RunoffSource,
     Steps,
     atomic_path,
     open_forcings,
@@ -80,7 +81,7 @@ class Inputs:
     """
 
     network: RiverNetwork
-    runoff: Any
+    runoff: RunoffSource
     observations: Observations
     observed: NDArray[np.float64]
     held_out: NDArray[np.bool_]
@@ -100,7 +101,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         InputError: whatever is wrong with a file, naming it.
     """
     truth: Path | None = None
-    runoff: Any = None
+    runoff: RunoffSource | None = None
     if config.world is not None:
         folder = run_dir / WORLD
         spec = config.world.spec
@@ -147,19 +148,18 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         else:
             folder = run_dir / TWIN
             if not (folder / "observations.nc").exists():
+                assert runoff is not None
                 _make_twin(config, network, runoff, folder)
             observations = read_observations(folder / "observations.nc", network)
             truth = folder / "truth.parquet"
         config = _without_dropped(config, observations)
         held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
     given = gives_runoff(config)
-    if forcings is not None:
-        if not given:
-            runoff = forcings
-        elif not np.array_equal(forcings.time, runoff.time):
-            raise InputError(
-                f"{forcings.path}: has other times than the runoff {runoff.path}; expected the same"
-            )
+    if forcings is not None and not given:
+        runoff = forcings  # for its times
+    assert runoff is not None
+    if forcings is not None and not np.array_equal(forcings.time, runoff.time):
+        raise InputError(f"{forcings.path}: has other times than the runoff {runoff.path}; expected the same")
     held = held | named_holdout(config, observations.gauge)
     if held.all():
         raise InputError(
@@ -252,7 +252,9 @@ def _require_lengths(network: RiverNetwork, path: Path) -> None:
         )
 
 
-def _aligned(runoff: Any, observations: Observations, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _aligned(
+    runoff: RunoffSource, observations: Observations, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """What belongs to the observations, (time, gauge), on the runoff's time axis."""
     common = overlap(
         runoff.time,
@@ -298,7 +300,7 @@ def draw_holdout(config: Workflow, gauge: NDArray[np.str_], basin: NDArray[np.in
 def _true_discharge(
     config: Workflow,
     network: RiverNetwork,
-    runoff: Any,
+    runoff: RunoffReader,
     celerity: NDArray[np.float64],
     spreading: NDArray[np.float64] | None,
     reaches: NDArray[np.int64],
@@ -377,7 +379,7 @@ def _make_world(config: Workflow, spec: WorldSpec, folder: Path) -> None:
     )
 
 
-def _make_twin(config: Workflow, network: RiverNetwork, runoff: Any, folder: Path) -> None:
+def _make_twin(config: Workflow, network: RiverNetwork, runoff: RunoffReader, folder: Path) -> None:
     """Synthetic observations of given runoff: hidden celerities with a trend and noise, observed with errors."""
     assert config.twin is not None
     twin, rng = config.twin, np.random.default_rng([config.seed, 202])

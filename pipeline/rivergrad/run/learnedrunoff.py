@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, ids_text
-from rivergrad.io import ForcingSource
+from rivergrad.io import ForcingSource, RunoffReader
 from rivergrad.pieces.learned import RunoffSetup, Scaling
 from rivergrad.run.inputs import Inputs, variables_of
 from rivergrad.runoff import FlatModule, RunoffSpec
@@ -182,7 +181,7 @@ def runoff_attributes(names: tuple[str, ...], network: RiverNetwork) -> Float:
     return np.concatenate(columns, axis=1)
 
 
-def runoff_areas(network: RiverNetwork, runoff: Any, corrects: bool) -> Float:
+def runoff_areas(network: RiverNetwork, runoff: RunoffReader | None, corrects: bool) -> Float:
     """(reach,) m²: `area_m2`, or where the given `runoff` is corrected areas that give all the same mean depth."""
     if "area_m2" in network.attributes:
         area = np.asarray(network.attributes["area_m2"], np.float64)
@@ -197,6 +196,7 @@ def runoff_areas(network: RiverNetwork, runoff: Any, corrects: bool) -> Float:
         raise InputError(
             "the network has no attribute area_m2; expected it, as learned runoff is a depth", key="runoff"
         )
+    assert runoff is not None
     log.info("the network has no area_m2: given runoff is corrected relative to the mean of each reach")
     steps = runoff.time.size
     size = max(1, SCALING_VALUES // network.n_reaches)

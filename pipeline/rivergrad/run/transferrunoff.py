@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.config.quantities import format_duration
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import RunoffSection
 from rivergrad.errors import InputError
-from rivergrad.io import ForcingSource, open_forcings, open_runoff
+from rivergrad.io import ForcingSource, RunoffSource, open_forcings, open_runoff
 from rivergrad.io.datasets import MissingError
+from rivergrad.io.readers import HeldRunoff
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.run.inputs import variables_of
 from rivergrad.run.learnedrunoff import (
@@ -33,24 +32,6 @@ from rivergrad.runoff import FlatModule
 
 COPIES = 4
 """How often forcings are in memory at most while the runoff of some reaches is computed, in double precision."""
-
-
-@dataclass(frozen=True, eq=False)
-class MadeRunoff:
-    """A runoff source (see `rivergrad.io.RunoffSource`) that is in memory: (T, n) m³/s."""
-
-    time: NDArray[np.datetime64]
-    step: float
-    values: NDArray[Any]
-
-    def read(self, reach_positions: NDArray[np.int64] | None, start: int, stop: int) -> NDArray[np.float64]:
-        """(time, reach) m³/s."""
-        some = self.values[start:stop]
-        return np.asarray(some if reach_positions is None else some[:, reach_positions], np.float64)
-
-    def select(self, reach_positions: NDArray[np.int64]) -> MadeRunoff:
-        """The source for some reaches only."""
-        return MadeRunoff(self.time, self.step, self.values[:, reach_positions])
 
 
 class RunoffElsewhere:
@@ -101,7 +82,7 @@ class RunoffElsewhere:
             wanted = "the runoff that it corrects" if spec.needs_given else "none"
             raise InputError(f"--runoff: found {given or 'none'}; expected {wanted}, for {which}")
         source = None if forcings is None else _open_forcings(forcings, network, in_file, section)
-        self._given: Any = None
+        self._given: RunoffSource | None = None
         if given is not None:
             self._given = open_runoff(
                 given,
@@ -146,7 +127,7 @@ class RunoffElsewhere:
         off = np.abs(self._learned.attributes - self._scaling.attribute_mean) / spread
         return int((off > FAR).any(axis=1).sum())
 
-    def compute(self, device: str, on_reaches: Callable[[int], None] = lambda done: None) -> MadeRunoff:
+    def compute(self, device: str, on_reaches: Callable[[int], None] = lambda done: None) -> HeldRunoff:
         """The runoff of every reach over the whole record, some reaches after the other.
 
         Args:
@@ -169,7 +150,7 @@ class RunoffElsewhere:
                 given = torch.from_numpy(np.array(read)).to(device, dtype)
             values[:, some] = model.record(self._learned.start, steps, given).cpu().numpy()
             on_reaches(int(some[-1]) + 1)
-        return MadeRunoff(self.time, self.step, values)
+        return HeldRunoff(self.time, self.step, values)
 
 
 def _open_forcings(
