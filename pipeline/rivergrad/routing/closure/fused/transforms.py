@@ -18,6 +18,8 @@ from torch import Tensor
 FORWARD, BACKWARD = 0x2A, 0x2C
 """Kinds of transforms as cuFFT calls them: real to complex and complex to real, in single precision."""
 
+IN_PLACE = True
+"""Whether cuFFT is called directly where it is there; `torch.fft` is called else. See benchmarks/fft_plans.py."""
 
 ALIGNED = 8
 """Rows begin at multiples of so many numbers: what memory moves at once."""
@@ -69,7 +71,7 @@ def to_series(spectra: Tensor, length: int) -> Tensor:
 
 def _run(rows: Tensor, kind: int, length: int) -> bool:
     """Transform in place, if that can be done here."""
-    library = _library() if rows.device.type == "cuda" else None
+    library = _library() if IN_PLACE and rows.device.type == "cuda" else None
     if library is None:
         return False
     if rows.numel():
