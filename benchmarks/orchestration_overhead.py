@@ -123,6 +123,7 @@ def measured(given: argparse.Namespace, n: int) -> Row:
             [
                 FitSetup(
                     model=model,
+                    layout=model.layout,
                     features=rng.standard_normal((piece.reaches.size, 2)),
                     length=length[piece.reaches],
                     observed=np.ascontiguousarray(observed[:, at]),
@@ -137,7 +138,7 @@ def measured(given: argparse.Namespace, n: int) -> Row:
         windows = [(k, 20 + k, 120 + k) for k in range(given.windows)]
         optimiser = AdamOptimiser(
             sweep,
-            model.start(0.8, scheme.spreading.default if scheme.spreading else None),
+            model.start(0.8, scheme.spreading.default if scheme.spreading else None).values,
             lambda step: windows,
             lambda step: 0.05,
             lambda shared: (0.0, np.zeros_like(shared)),

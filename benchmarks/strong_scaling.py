@@ -158,6 +158,7 @@ def set_up(
         [
             FitSetup(
                 model=model,
+                layout=model.layout,
                 features=np.log(network.length[piece.reaches] / 1e4)[:, None],
                 length=np.array(network.length[piece.reaches]),
                 observed=np.ascontiguousarray(world.observed[:, at]),
@@ -169,7 +170,7 @@ def set_up(
             for piece, at in zip(pieces, columns, strict=True)
         ]
     )
-    return sweep, model.start(0.8, scheme.spreading.default if scheme.spreading else None)
+    return sweep, model.start(0.8, scheme.spreading.default if scheme.spreading else None).values
 
 
 def measured(given: argparse.Namespace, world: World, scaling: str, basins: str, workers: int) -> Row:

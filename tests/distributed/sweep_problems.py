@@ -16,6 +16,7 @@ from rivergrad.cluster.executor import Executor
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.io import open_runoff, write_runoff
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.layout import RUNOFF, TREND, Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel, increment_areas
 from rivergrad.pieces.parameters import Given
@@ -78,6 +79,13 @@ class Problem:
     def steps(self) -> int:
         return int(self.runoff.time.size)
 
+    @property
+    def layout(self) -> Layout:
+        found = self.model.layout
+        for more in (self.volume, self.learned):
+            found = found if more is None else found.join(more.layout)
+        return found
+
 
 def problem(
     network: RiverNetwork,
@@ -97,7 +105,7 @@ def problem(
         spreading = Bounded(lower, upper, lower > 0)
     model = ParameterModel(chosen, Bounded(0.05, 5.0, True), spreading, 2)
     shared = model.start(0.8, None if chosen.spreading is None else chosen.spreading.default)
-    shared[1:3] = 0.2, -0.1
+    shared = shared.replace({TREND: [0.2, -0.1]}).values
     time = runoff.time.size
     observed = mean_flow * rng.uniform(0.3, 1.5, (time, gauges.size))
     observed[rng.random(observed.shape) < 0.2] = np.nan
@@ -131,7 +139,7 @@ def doubtful(one: Problem) -> Problem:
     error = (0.3 * one.observed * rng.uniform(0.2, 2.0, one.observed.shape)).astype(np.float32)
     error[rng.random(error.shape) < 0.3] = np.nan
     volume = VolumeModel(one.gauges.size, first=6, last=40, knots=3, sd=0.3)
-    shared = np.concatenate([one.shared, 0.3 * rng.standard_normal(volume.size)])
+    shared = np.concatenate([one.shared, 0.3 * rng.standard_normal(volume.layout.size)])
     return replace(one, error=error, volume=volume, shared=shared)
 
 
@@ -201,6 +209,7 @@ def prepare(
         [
             FitSetup(
                 model=one.model,
+                layout=one.layout,
                 features=one.features[piece.reaches],
                 length=np.array(one.length[piece.reaches]),
                 observed=np.ascontiguousarray(one.observed[:, at]),
@@ -212,7 +221,7 @@ def prepare(
                 volume=one.volume,
                 area=None if one.volume is None else area[piece.reaches],
                 smoothing=smoothing / one.network.n_reaches,
-                runoff=None if one.learned is None else one.learned.setup(piece.reaches, one.model.n_shared),
+                runoff=None if one.learned is None else one.learned.setup(piece.reaches),
             )
             for piece, at in zip(pieces, columns, strict=True)
         ]
@@ -235,7 +244,7 @@ def ask(
     made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing, device=device)
     sweep = made.sweep
     loss, shared, free = sweep.gradient(one.shared, one.windows, one.network.n_reaches)
-    weights = None if one.learned is None else one.shared[one.model.n_shared :]
+    weights = one.layout.coefficients(one.shared).get(RUNOFF)
     given = Given("estimate", shared=one.shared, runoff=weights)
     discharge = sweep.simulate([given] * len(made.pieces), 0, one.steps)
     return Answer(discharge=made.join(discharge), loss=loss, shared=shared, free=free)

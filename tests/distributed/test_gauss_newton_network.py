@@ -11,7 +11,8 @@ from sweep_problems import Float, doubtful, off, prepare, small_problem
 
 from rivercut.partition import Partition, partition
 from rivergrad.cluster.executor import open_executor
-from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.gaussnewton import gauss_newton_step
+from rivergrad.model.prior import Prior
 from rivergrad.model.treeprior import TreePrior
 from rivergrad.pieces.leastsquares import LeastSquares
 
@@ -26,7 +27,7 @@ def test_finds_the_minimum_that_scipy_finds(kappa: float) -> None:
     n_shared, form = one.shared.size, one.free.shape
     mean, sd = one.shared, np.concatenate([[2.0, 1.0, 1.0, 0.5], np.full(n_shared - 4, 0.3)])
     tree = TreePrior(one.network.downstream, one.network.order, np.array([0.4, 0.4]), kappa)
-    prior = Prior(mean, sd, tree, REACHES, form[0])
+    prior = Prior(one.layout, mean, sd, tree, REACHES, form[0])
 
     def observations(problem: LeastSquares) -> tuple[Float, Float]:
         """Of other parameters, with noise and gaps, and their weights."""

@@ -13,6 +13,7 @@ from sweep_problems import ArrayRunoff, Problem, ask, doubtful, off, prepare, sa
 from rivercut.partition import partition
 from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.io import open_forcings, write_forcings
+from rivergrad.model.layout import RUNOFF, VOLUME
 from rivergrad.model.volume import increment_areas
 from rivergrad.pieces.learned import Scaling
 from rivergrad.pieces.parameters import Given
@@ -61,9 +62,9 @@ def test_any_partition_gives_the_same_gradient_of_the_weights(tmp_path: Path, mo
             assert cut.summary(one.network).cut_edges > 0
             found = ask(one, cut, executor, "float64")
             same(found, expected, TOLERANCE)
-            at = one.model.n_shared
-            assert off(found.shared[at:], expected.shared[at:]) <= TOLERANCE
-            assert np.abs(found.shared[at:]).max() > 0
+            mine, whole = (one.layout.view(answer.shared, RUNOFF) for answer in (found, expected))
+            assert off(mine, whole) <= TOLERANCE
+            assert np.abs(mine).max() > 0
 
 
 def test_workers_give_the_same_gradient_of_the_weights(tmp_path: Path, two_workers: Executor) -> None:
@@ -83,8 +84,8 @@ def test_the_gradient_is_that_of_finite_differences(tmp_path: Path) -> None:
         sweep = prepare(one, cut, executor, "float64").sweep
         n = one.network.n_reaches
         gradient = sweep.gradient(one.shared, one.windows, n)[1]
-        at, rng = one.model.n_shared, np.random.default_rng(5)
-        direction = np.concatenate([np.zeros(at), rng.standard_normal(one.shared.size - at)])
+        rng = np.random.default_rng(5)
+        direction = np.where(one.layout.mask(RUNOFF), rng.standard_normal(one.shared.size), 0.0)
         h = 1e-5
         up, down = (sweep.gradient(one.shared + sign * h * direction, one.windows, n)[0] for sign in (1, -1))
         expected = (up - down) / (2 * h)
@@ -95,7 +96,7 @@ def test_a_volume_error_that_is_predicted_is_taken_out_of_the_runoff() -> None:
     one = doubtful(small_problem())
     assert one.volume is not None
     area = torch.from_numpy(increment_areas(one.network, one.gauges))
-    factor = one.volume.factor(torch.from_numpy(one.shared[one.model.n_shared :]), area, 0, one.steps)
+    factor = one.volume.factor(torch.from_numpy(one.layout.view(one.shared, VOLUME)), area, 0, one.steps)
     found = []
     with open_executor(0) as executor:
         for parts, predicts in ((1, False), (2, True)):
@@ -111,16 +112,16 @@ def test_a_volume_error_that_is_predicted_is_taken_out_of_the_runoff() -> None:
 def test_stages(tmp_path: Path, stage: str) -> None:
     """Unrouted, the routing has no gradient; with a frozen model its weights have none, and the routing has one."""
     one = learning(tmp_path, "lstm")
-    at, n = one.model.n_shared, one.network.n_reaches
+    n, of_runoff = one.network.n_reaches, one.layout.mask(RUNOFF)
     found: list[np.ndarray] = []
     with open_executor(0) as executor:
         for parts in (1, 2):
             cut = partition(one.network, parts, spread=parts > 1, block_reaches=60)
             sweep = prepare(one, cut, executor, "float64").sweep
-            weights = one.shared[at:] if stage == "frozen" else None
-            sweep.begin_stage(stage != "unrouted", weights)
+            weights = one.shared[of_runoff] if stage == "frozen" else None
+            sweep.begin_stage(one.layout, stage != "unrouted", weights)
             gradient = sweep.gradient(one.shared, one.windows, n)[1]
-            zero, other = (gradient[:at], gradient[at:])[:: 1 if stage == "unrouted" else -1]
+            zero, other = (gradient[~of_runoff], gradient[of_runoff])[:: 1 if stage == "unrouted" else -1]
             assert not zero.any()
             assert np.abs(other).max() > 0
             found.append(other)

@@ -12,7 +12,9 @@ from linear_rivers import dense_precision, random_forest
 from numpy.typing import NDArray
 
 from rivercut import graph
-from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.gaussnewton import gauss_newton_step
+from rivergrad.model.layout import Layout
+from rivergrad.model.prior import Prior
 from rivergrad.model.treeprior import TreePrior
 
 Float = NDArray[np.float64]
@@ -117,7 +119,7 @@ def setting(seed: int, bend: float = 0.0, tree: bool = True, wrong: float = 1.0)
         precision[n_shared:, n_shared:] = dense_precision(down, tau, kappa)
     return Setting(
         Curved(rng.standard_normal(values), matrix, inner, bend, n_shared, (n_free, n), wrong),
-        Prior(mean, sd, deviations, n, n_free),
+        Prior(Layout.of({"all": (n_shared,)}), mean, sd, deviations, n, n_free),
         observed,
         rng.uniform(0.2, 3.0, SHAPE),
         precision,

@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
+from rivergrad.model.layout import (
+    LEVEL,
+    TREND,
+    TREND_BIAS,
+    TREND_OUTPUT,
+    TREND_WEIGHT,
+    VOLUME,
+    Coefficients,
+    Layout,
+)
 from rivergrad.model.parametermodel import KINDS, ParameterModel
 from rivergrad.routing import schemes
 
@@ -48,16 +58,19 @@ def region(one: ParameterModel) -> NDArray[np.int64] | None:
 
 
 def somewhere(one: ParameterModel) -> Float:
-    return one.start(0.9, 0.2 if one.spreading else None, seed=3) + 0.3 * np.random.default_rng(
-        2
-    ).standard_normal(one.n_shared)
+    start = one.start(0.9, 0.2 if one.spreading else None, seed=3)
+    return start.values + 0.3 * np.random.default_rng(2).standard_normal(start.layout.size)
+
+
+def tensors(one: ParameterModel, values: Float | torch.Tensor) -> Coefficients[torch.Tensor]:
+    return one.layout.coefficients(torch.as_tensor(values))
 
 
 def physical(one: ParameterModel, shared: Float, free: Float | None = None) -> tuple[Float, Float | None]:
     own = np.zeros((one.n_free, N)) if free is None else free
     where = region(one)
     celerity, spreading = one.physical(
-        torch.from_numpy(shared),
+        tensors(one, shared),
         torch.from_numpy(own),
         torch.from_numpy(features(one)),
         None if where is None else torch.from_numpy(where),
@@ -76,13 +89,13 @@ def test_sizes_and_start(setting: str, scheme: str) -> None:
     fields = 1 if scheme == "linear_storage" else 2
     assert one.n_free == fields
     trend = {"attributes": 2, "attributes, hidden": 4 * 2 + 4 + 4, "hybrid": 2, "hybrid, hidden": 3 * 4}
-    assert one.n_shared == fields * (1 + one.n_regions) + trend.get(setting, 0)
-    assert one.prior_sd().shape == (one.n_shared,)
-    assert (one.prior_sd() > 0).all()
+    assert one.layout.size == fields * (1 + one.n_regions) + trend.get(setting, 0)
+    assert tuple(one.prior_sd()) == one.layout.names
+    assert min(one.prior_sd().values()) > 0
     assert one.deviates == (setting.split(",")[0] in ("free", "hybrid"))
     shared = one.start(0.83, 0.31 if one.spreading else None, seed=5)
-    assert shared.shape == (one.n_shared,)
-    celerity, spreading = physical(one, shared)
+    assert shared.layout == one.layout
+    celerity, spreading = physical(one, shared.values)
     np.testing.assert_allclose(celerity, 0.83, rtol=1e-12)
     if spreading is not None:
         np.testing.assert_allclose(spreading, 0.31, rtol=1e-9)
@@ -92,25 +105,27 @@ def test_a_hidden_layer_starts_at_random_from_the_seed() -> None:
     """At zero it would never move: all its units would have the same gradient, which is zero."""
     one = model("attributes, hidden")
     first, again, other = (one.start(0.8, 0.2, seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 0.1
+    np.testing.assert_array_equal(first.values, again.values)
+    assert np.abs(first.values - other.values).max() > 0.1
     regressors = one.regressors(first, features(one))[0]
-    assert np.abs(regressors[:, one.n_trend]).max() > 0  # the output's weights see the layer
+    assert (
+        np.abs(regressors[:, one.layout.positions(TREND_OUTPUT)]).max() > 0
+    )  # the output's weights see the layer
 
 
 @pytest.mark.parametrize("scheme", ["muskingum", "linear_storage", "hayami"])
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_regressors_are_the_jacobian(setting: str, scheme: str) -> None:
     one = model(setting, scheme)
-    shared = one.start(0.9, None if one.spreading is None else 0.3 * one.spreading.upper, 3)
-    shared += 0.3 * np.random.default_rng(2).standard_normal(one.n_shared)
+    shared = one.start(0.9, None if one.spreading is None else 0.3 * one.spreading.upper, 3).values
+    shared += 0.3 * np.random.default_rng(2).standard_normal(one.layout.size)
     by, where = torch.from_numpy(features(one)), region(one)
     at = None if where is None else torch.from_numpy(where)
     expected = torch.autograd.functional.jacobian(
-        lambda s: one.common(s, by, at), torch.from_numpy(shared), vectorize=True
+        lambda s: one.common(tensors(one, s), by, at), torch.from_numpy(shared), vectorize=True
     )
-    found = one.regressors(shared, features(one), where)
-    assert found.shape == (one.n_free, N, one.n_shared)
+    found = one.regressors(one.layout.coefficients(shared), features(one), where)
+    assert found.shape == (one.n_free, N, one.layout.size)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-12)
 
 
@@ -123,17 +138,23 @@ def test_gradients_of_the_schemes_parameters(setting: str) -> None:
     by, where = torch.from_numpy(features(one)), region(one)
     at = None if where is None else torch.from_numpy(where)
     assert torch.autograd.gradcheck(
-        lambda s, u: tuple(one.parameters(s, u, by, length, at).values()), (shared, free)
+        lambda s, u: tuple(one.parameters(tensors(one, s), u, by, length, at).values()), (shared, free)
     )
 
 
-def test_more_shared_numbers_at_the_end_are_left_alone() -> None:
-    for setting in SETTINGS:
-        one = model(setting)
-        shared = somewhere(one)
-        np.testing.assert_array_equal(
-            physical(one, shared)[0], physical(one, np.concatenate([shared, [7.0, -3.0]]))[0]
-        )
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_further_segments_before_and_after_are_left_alone(setting: str) -> None:
+    one = model(setting)
+    layout = Layout.of({"first": (3,)}).join(one.layout).join(Layout.of({VOLUME: (1, 2)}))
+    values = np.concatenate([[5.0, 6.0, 7.0], somewhere(one), [7.0, -3.0]])
+    by, where = torch.from_numpy(features(one)), region(one)
+    at = None if where is None else torch.from_numpy(where)
+    found = one.common(layout.coefficients(torch.from_numpy(values)), by, at)
+    torch.testing.assert_close(found, one.common(tensors(one, somewhere(one)), by, at), rtol=0, atol=0)
+    more = one.regressors(layout.coefficients(values), features(one), where)
+    np.testing.assert_array_equal(
+        more, one.regressors(one.layout.coefficients(somewhere(one)), features(one), where)
+    )
 
 
 def test_reaches_without_deviations_follow_what_they_share() -> None:
@@ -160,14 +181,13 @@ def test_reaches_without_deviations_follow_what_they_share() -> None:
 
 def test_a_linear_trend_is_monotone_in_every_attribute() -> None:
     one = model("attributes")
-    shared = one.start(0.9, 0.2)
-    shared[1:3] = 0.8, -0.5
+    shared = one.start(0.9, 0.2).replace({TREND: [0.8, -0.5]})
     grid = np.linspace(-2, 2, 9)
     for column, sign in ((0, 1), (1, -1)):
         by = np.zeros((9, 2))
         by[:, column] = grid
         celerity, _ = one.physical(
-            torch.from_numpy(shared), torch.zeros(2, 9, dtype=torch.float64), torch.from_numpy(by)
+            tensors(one, shared.values), torch.zeros(2, 9, dtype=torch.float64), torch.from_numpy(by)
         )
         assert bool((sign * celerity.diff() > 0).all())
 
@@ -175,11 +195,11 @@ def test_a_linear_trend_is_monotone_in_every_attribute() -> None:
 def test_a_hidden_layer_can_bend() -> None:
     """w · tanh(W f + c), by its definition."""
     one = replace(model("attributes, hidden"), n_features=1, hidden=2)
-    shared = one.start(0.9, 0.2)
-    shared[1:7] = [2.0, 2.0, 1.0, -1.0, 1.0, -1.0]  # W, c, w: a bump
+    bump = {TREND_WEIGHT: [[2.0], [2.0]], TREND_BIAS: [1.0, -1.0], TREND_OUTPUT: [1.0, -1.0]}
+    shared = one.start(0.9, 0.2).replace(bump)
     grid = np.linspace(-4, 4, 17)[:, None]
-    level, _ = one.common(torch.from_numpy(shared), torch.from_numpy(grid)).numpy()
-    expected = shared[0] + np.tanh(2 * grid[:, 0] + 1) - np.tanh(2 * grid[:, 0] - 1)
+    level, _ = one.common(tensors(one, shared.values), torch.from_numpy(grid)).numpy()
+    expected = shared[LEVEL] + np.tanh(2 * grid[:, 0] + 1) - np.tanh(2 * grid[:, 0] - 1)
     np.testing.assert_allclose(level, expected, rtol=1e-12)
     assert level.argmax() == 8
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.layout import TREND
 from rivergrad.model.parametermodel import ParameterModel, log_features
 from rivergrad.routing import schemes
 
@@ -69,10 +70,10 @@ def test_an_estimate_starts_where_it_is_told(name: str, features: int) -> None:
     model = ParameterModel(scheme, Bounded(0.05, 5.0, logarithmic=True), spreading, features)
     initial = None if scheme.spreading is None else scheme.spreading.default
     shared = model.start(0.83, initial)
-    assert shared.shape == (model.n_shared,)
+    assert shared.layout == model.layout
     rng = np.random.default_rng(0)
     arguments = (
-        torch.from_numpy(shared),
+        model.layout.coefficients(torch.from_numpy(shared.values)),
         torch.zeros(model.n_free, 7, dtype=torch.float64),
         torch.from_numpy(rng.standard_normal((7, features))),
     )
@@ -92,8 +93,8 @@ def test_an_estimate_starts_where_it_is_told(name: str, features: int) -> None:
 
 def test_shared_coefficients_move_reaches_along_their_features_and_deviations_move_one() -> None:
     model = ParameterModel(schemes.get("muskingum"), Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
-    shared = torch.from_numpy(model.start(0.5, 0.2))
-    shared[1] = 0.7
+    start = model.start(0.5, 0.2).replace({TREND: 0.7})
+    shared = model.layout.coefficients(torch.from_numpy(start.values))
     features = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
     free = torch.zeros(2, 3, dtype=torch.float64)
     celerity, _ = model.physical(shared, free, features)

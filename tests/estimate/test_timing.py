@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from linear_rivers import LinearRiver, random_forest
 
-from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.gaussnewton import gauss_newton_step
 from rivergrad.inference.posterior import exact_posterior, laplace_posterior, with_nuisance
 from rivergrad.inference.timing import Delayed, delay_slope, delayed, delayed_transposed
+from rivergrad.model.layout import Layout
+from rivergrad.model.prior import Prior
 
 Float = np.ndarray
 
@@ -68,10 +70,10 @@ def test_celerities_and_delay_are_found_together() -> None:
     """From discharge that is late by 0.3 steps, with deviations that gauges tell of: both come out."""
     problem, river = linear_problem()
     rng = np.random.default_rng(2)
-    timed = Delayed(problem)
+    timed = Delayed(problem, Layout.of({"one": ()}))
     truth = np.array([0.4, 0.3]), river.prior.sample(rng, 1)[0]
     seen = timed.linearise(*truth)
-    prior = Prior(np.zeros(2), np.array([1.0, 0.5]), river.prior, 12, 2)
+    prior = Prior(timed.layout, np.zeros(2), np.array([1.0, 0.5]), river.prior, 12, 2)
     weight = np.full(seen.shape, 1e6)
     at, free = np.zeros(2), np.zeros((2, 12))
     discharge = timed.linearise(at, free)

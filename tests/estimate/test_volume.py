@@ -11,6 +11,7 @@ from linear_rivers import forests
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad.model.layout import VOLUME, Layout
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 
 Int = NDArray[np.int64]
@@ -94,21 +95,21 @@ def test_constant_beyond_the_ends() -> None:
 
 def test_factors() -> None:
     one = lines(3)
-    values = torch.tensor([0.3, -0.2, 0.5, 0.0, 0.0, 0.1], dtype=torch.float64)
+    values = torch.tensor([[0.3, -0.2, 0.5], [0.0, 0.0, 0.1]], dtype=torch.float64)
     area = torch.tensor([1, -1, 0, 0, -1])
     factor = one.factor(values, area, 10, 51)
     assert factor.shape == (41, 5)
     assert bool((factor[:, [1, 4]] == 1).all())  # outside every area, exactly
-    torch.testing.assert_close(factor[[0, 20, 40], 2], torch.exp(values[:3]))
-    torch.testing.assert_close(factor[[0, 20, 40], 0], torch.exp(values[3:]))
+    torch.testing.assert_close(factor[[0, 20, 40], 2], torch.exp(values[0]))
+    torch.testing.assert_close(factor[[0, 20, 40], 0], torch.exp(values[1]))
     torch.testing.assert_close(factor[:, 2], factor[:, 3])
-    assert bool((one.factor(torch.zeros(6, dtype=torch.float64), area, -5, 60) == 1).all())
+    assert bool((one.factor(torch.zeros(2, 3, dtype=torch.float64), area, -5, 60) == 1).all())
     # a window is a part of the record
     torch.testing.assert_close(one.factor(values, area, 17, 29), factor[7:19])
 
 
 def test_gradient_of_the_factors() -> None:
-    values = torch.randn(2 * 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.3
+    values = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.3
     area = torch.tensor([0, 1, -1])
     assert torch.autograd.gradcheck(
         lambda v: lines(4).factor(v, area, 0, 60), (values.requires_grad_(),), fast_mode=False
@@ -122,5 +123,5 @@ def test_knots_lie_about_as_far_apart_as_asked(spacing: float, knots: int) -> No
     one = make_volume(3, 10, 50, spacing, 0.2)
     if spacing != 40.0:  # as long as the whole: one line or one constant
         assert one.knots == knots
-    assert one.size == 3 * one.knots
+    assert one.layout == Layout.of({VOLUME: (3, one.knots)})
     assert (one.first, one.last, one.sd) == (10, 50, 0.2)

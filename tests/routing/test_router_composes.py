@@ -312,15 +312,15 @@ def test_every_scheme_learns_behind_an_lstm(name: str) -> None:
     typical = None if spreading is None else spreading.default
     free = torch.zeros(estimated.n_free, N, dtype=torch.float64)
     features = free.new_zeros(N, 0)
-    latent = torch.from_numpy(estimated.start(1.0, typical)).requires_grad_()
+    latent = torch.from_numpy(estimated.start(1.0, typical).values).requires_grad_()
 
     def discharge(runoff: Tensor, shared: Tensor) -> Tensor:
-        parameters = estimated.parameters(shared, free, features, length)
+        parameters = estimated.parameters(estimated.layout.coefficients(shared), free, features, length)
         found: Tensor = router(depth_to_discharge(runoff, area, DAY), parameters)[0]
         return found
 
     with torch.no_grad():
-        observed = discharge(0.6 * forcings[..., 0], torch.from_numpy(estimated.start(0.4, typical)))
+        observed = discharge(0.6 * forcings[..., 0], torch.from_numpy(estimated.start(0.4, typical).values))
     optimiser = torch.optim.Adam(
         [{"params": model.parameters(), "lr": 0.03}, {"params": [latent], "lr": 0.1}]
     )

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from rivercut import graph
-from rivergrad.inference.gaussnewton import Prior
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.parametermodel import KINDS, ParameterModel
+from rivergrad.model.prior import Prior
 from rivergrad.model.treeprior import TreePrior
 from rivergrad.routing import schemes
 from rivergrad.run.evidence import posterior
@@ -72,9 +72,13 @@ def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: st
     features = np.random.default_rng(1).standard_normal((n, model.n_features))
     region = REGION if model.n_regions else None
     spread = None if model.spreading is None else 0.3 * model.spreading.upper
-    shared = model.start(0.9, spread, 3) + 0.2 * np.random.default_rng(2).standard_normal(model.n_shared)
+    start = model.start(0.9, spread, 3)
+    shared = start.layout.coefficients(
+        start.values + 0.2 * np.random.default_rng(2).standard_normal(start.layout.size)
+    )
     tau = np.array([0.5, 1.2])[: model.n_free]
-    prior = Prior(shared, model.prior_sd(), TreePrior(DOWNSTREAM, order, tau), n, model.n_free)
+    sd = model.layout.fill(model.prior_sd())
+    prior = Prior(model.layout, shared.values, sd, TreePrior(DOWNSTREAM, order, tau), n, model.n_free)
     network = SimpleNamespace(
         basin=graph.basins(DOWNSTREAM, order), downstream=DOWNSTREAM, order=order, n_reaches=n
     )
@@ -91,7 +95,7 @@ def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: st
     by = model.regressors(shared, features, region)
     expected = np.einsum("fnp,p->fn", by**2, prior.sd**2)
     np.testing.assert_allclose(found.prior_shared_variance, expected, rtol=1e-12)
-    design = by.reshape(-1, model.n_shared)
+    design = by.reshape(-1, model.layout.size)
     covariance = design @ np.diag(prior.sd**2) @ design.T + np.diag(np.repeat(tau, n) ** 2)
     rows = problem.rows.reshape(6, -1)
     seen = covariance @ rows.T

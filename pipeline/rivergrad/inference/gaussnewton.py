@@ -15,14 +15,14 @@ Theory, section 3.2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.conjugate import solve
-from rivergrad.model.treeprior import TreePrior
+from rivergrad.model.prior import Prior
 
 Float = NDArray[np.float64]
 
@@ -46,53 +46,6 @@ class Problem(Protocol):
 
     def information(self, shared: Float, free: Float) -> tuple[Float, Float]:
         """Jᵀ W J of a direction."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prior:
-    """The Gaussian prior of everything.
-
-    Attributes:
-        mean, sd: (n_shared,) of the shared coefficients, which are independent.
-        tree: of the deviations; None where reaches have none.
-        n_reaches: how many; n_free: free numbers a reach.
-    """
-
-    mean: Float
-    sd: Float
-    tree: TreePrior | None
-    n_reaches: int
-    n_free: int
-
-    def scaled(self, tau: Float) -> Prior:
-        """The same prior with deviations of another scale."""
-        assert self.tree is not None
-        return replace(self, tree=self.tree.with_tau(tau))
-
-    def value(self, shared: Float, free: Float) -> float:
-        """Minus the log density, but for a constant."""
-        total = 0.5 * float((((shared - self.mean) / self.sd) ** 2).sum())
-        return total if self.tree is None else total + 0.5 * float((free * self.tree.precision(free)).sum())
-
-    def gradient(self, shared: Float, free: Float) -> tuple[Float, Float]:
-        """Of `value`."""
-        return (shared - self.mean) / self.sd**2, (
-            np.zeros_like(free) if self.tree is None else self.tree.precision(free)
-        )
-
-    def to_white(self, shared: Float, free: Float) -> Float:
-        """A gradient in coordinates in which the prior is the identity."""
-        first = self.sd * shared
-        return (
-            first if self.tree is None else np.concatenate([first, self.tree.colour_transposed(free).ravel()])
-        )
-
-    def from_white(self, vector: Float) -> tuple[Float, Float]:
-        """A direction from those coordinates."""
-        n = self.mean.size
-        if self.tree is None:
-            return self.sd * vector, np.zeros((self.n_free, self.n_reaches))
-        return self.sd * vector[:n], self.tree.colour(vector[n:].reshape(self.n_free, self.n_reaches))
 
 
 @dataclass

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.gaussnewton import Problem
+from rivergrad.model.layout import DELAY, Coefficients, Layout
 
 Float = NDArray[np.float64]
 
@@ -60,24 +61,26 @@ class TangentProblem(Problem, Protocol):
 
 
 class Delayed:
-    """A least-squares problem whose last shared coefficient is the delay of all runoff, in forcing steps.
+    """A least-squares problem with one more coefficient: the delay of all runoff, in forcing steps.
 
     Args:
         problem: without it.
+        layout: of the coefficients of `problem`; here `layout` is that with the segment `delay`.
 
     Attributes:
         slope: (window, time, gauge) derivative of discharge with respect to the delay.
     """
 
-    def __init__(self, problem: TangentProblem) -> None:
+    def __init__(self, problem: TangentProblem, layout: Layout) -> None:
         self.problem, self.delay = problem, 0.0
+        self._inner, self.layout = layout, layout.join(Layout.of({DELAY: ()}))
         self._weight: Float | None = None
         self.slope = np.zeros(0)
 
     def linearise(self, shared: Float, free: Float) -> Float:
         """Discharge (window, time, gauge) there."""
-        self.delay = float(shared[-1])
-        discharge = self.problem.linearise(shared[:-1], free)
+        self.delay = float(self.layout.view(shared, DELAY))
+        discharge = self.problem.linearise(self._without_delay(shared), free)
         self.slope = delay_slope(discharge, self.delay)
         return delayed(discharge, self.delay)
 
@@ -89,13 +92,20 @@ class Delayed:
         """J of a direction, (window, time, gauge)."""
         if shared is None:
             return delayed(self.problem.tangent(free), self.delay)
-        toward: Float = delayed(self.problem.tangent(free, shared[:-1]), self.delay) + shared[-1] * self.slope
-        return toward
+        toward = delayed(self.problem.tangent(free, self._without_delay(shared)), self.delay)
+        return toward + self.layout.view(shared, DELAY) * self.slope
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
         """Jᵀ seed, of shared coefficients and deviations."""
         shared, free = self.problem.pull(delayed_transposed(seed, self.delay))
-        return np.append(shared, (self.slope * seed).sum()), free
+        return self._inner.coefficients(shared).join(self._of_delay((self.slope * seed).sum())).values, free
+
+    def _of_delay(self, value: float) -> Coefficients[Float]:
+        layout = self.layout.only(DELAY)
+        return layout.coefficients(layout.fill({DELAY: value}))
+
+    def _without_delay(self, shared: Float) -> Float:
+        return self.layout.coefficients(shared).part(self._inner).values
 
     def information(self, shared: Float, free: Float) -> tuple[Float, Float]:
         """Jᵀ W J of a direction."""

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import log_features
+from rivergrad.model.layout import (
+    LEVEL,
+    REGIONS,
+    SPREADING,
+    SPREADING_REGIONS,
+    TREND,
+    TREND_BIAS,
+    TREND_OUTPUT,
+    TREND_WEIGHT,
+    Coefficients,
+    Layout,
+    Shape,
+)
 from rivergrad.routing.schemes.base import Scheme
 
 Float = NDArray[np.float64]
@@ -48,15 +62,17 @@ class ParameterModel:
     hidden: int = 0
     n_regions: int = 0
 
-    @property
-    def n_trend(self) -> int:
-        """Coefficients of the trend."""
-        return self.hidden * (self.n_features + 2) if self.hidden else self.n_features
-
-    @property
-    def n_shared(self) -> int:
-        one = 1 + self.n_regions
-        return one + self.n_trend + (0 if self.spreading is None else one)
+    @cached_property
+    def layout(self) -> Layout:
+        """The shared coefficients."""
+        units, features = (self.hidden,), (self.n_features,)
+        trend: dict[str, Shape] = {TREND: features}
+        if self.hidden:
+            trend = {TREND_WEIGHT: (*units, *features), TREND_BIAS: units, TREND_OUTPUT: units}
+        shapes: dict[str, Shape] = {LEVEL: (), **trend, REGIONS: (self.n_regions,)}
+        if self.spreading is not None:
+            shapes |= {SPREADING: (), SPREADING_REGIONS: (self.n_regions,)}
+        return Layout.of(shapes)
 
     @property
     def n_free(self) -> int:
@@ -68,105 +84,103 @@ class ParameterModel:
         """Whether reaches have deviations of their own."""
         return self.kind in WITH_DEVIATIONS
 
-    def start(self, celerity: float, spreading: float | None, seed: int = 0) -> Float:
+    def start(self, celerity: float, spreading: float | None, seed: int = 0) -> Coefficients[Float]:
         """Shared coefficients at which every reach has these values while its deviations are 0.
 
         Args:
-            celerity: m/s; spreading: of the scheme.
+            celerity: m/s.
+            spreading: of the scheme; None for a scheme without.
             seed: of the hidden layer, which starts at random (its output at zero).
         """
-        shared = np.zeros(self.n_shared)
-        shared[0] = self.celerity.free(celerity)
+        found: dict[str, ArrayLike] = {LEVEL: self.celerity.free(celerity)}
         if self.hidden:
             rng = np.random.default_rng([seed, 404])
             count = self.hidden * self.n_features
-            shared[1 : 1 + count] = rng.standard_normal(count) / max(1, self.n_features) ** 0.5
+            weight = rng.standard_normal(count) / max(1, self.n_features) ** 0.5
+            found[TREND_WEIGHT] = weight.reshape(self.hidden, self.n_features)
         if self.spreading is not None:
             assert spreading is not None
-            shared[self._spreading_at] = self.spreading.free(spreading)
-        return shared
+            found[SPREADING] = self.spreading.free(spreading)
+        return self.layout.coefficients(self.layout.fill(found))
 
-    @property
-    def _spreading_at(self) -> int:
-        return 1 + self.n_trend + self.n_regions
+    def prior_sd(self) -> dict[str, float]:
+        """Standard deviation of the Gaussian prior of each segment of `layout`, about where it starts.
 
-    def prior_sd(self) -> Float:
-        """(n_shared,) standard deviation of each coefficient's Gaussian prior about where it starts.
-
-        Coefficients are in units of the bounded curve's argument, in which the whole admissible range is about ±4:
-        2 says little about the level, 1 lets a standard deviation of an attribute or a class change celerity by
-        a factor of about e.
+        Coefficients are in units of the bounded curve's argument, in which the whole admissible range is about ±4. 2
+        says little about the level. 1 lets a standard deviation of an attribute, or a class, change celerity by a
+        factor of about e.
         """
-        sd = np.ones(self.n_shared)
-        sd[0] = 2.0
-        if self.spreading is not None:
-            sd[self._spreading_at :] = 0.5
-        return sd
+        known = {LEVEL: 2.0, SPREADING: 0.5, SPREADING_REGIONS: 0.5}
+        return {name: known.get(name, 1.0) for name in self.layout.names}
 
-    def _trend(self, shared: Tensor, features: Tensor) -> Tensor:
-        given = shared[1 : 1 + self.n_trend]
+    def _trend(self, shared: Coefficients[Tensor], features: Tensor) -> Tensor:
         if not self.hidden:
-            return features @ given
-        weight = given[: self.hidden * self.n_features].reshape(self.hidden, self.n_features)
-        bias, output = given[self.hidden * self.n_features :].reshape(2, self.hidden)
-        return torch.tanh(features @ weight.T + bias) @ output
+            return features @ shared[TREND]
+        return torch.tanh(features @ shared[TREND_WEIGHT].T + shared[TREND_BIAS]) @ shared[TREND_OUTPUT]
 
     def physical(
-        self, shared: Tensor, free: Tensor, features: Tensor, region: Tensor | None = None
+        self, shared: Coefficients[Tensor], free: Tensor, features: Tensor, region: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Celerity (m/s) and spreading of each reach.
+        """Celerity (m/s) and spreading of each reach, (reach,) each.
 
         Args:
-            shared: (n_shared,); more at its end are left alone.
-            free: (n_free, reach); features: (reach, n_features); region: (reach,) class, with `n_regions`.
+            shared: with the segments of `layout`; it may have others.
+            free: (n_free, reach) deviations.
+            features: (reach, n_features).
+            region: (reach,) class, with `n_regions`.
         """
         latent = self.common(shared, features, region) + free
         celerity = self.celerity.value(latent[0])
         return celerity, None if self.spreading is None else self.spreading.value(latent[1])
 
-    def common(self, shared: Tensor, features: Tensor, region: Tensor | None = None) -> Tensor:
-        """(n_free, reach) what the bounded curves take, but for the deviations."""
-        at = self._spreading_at
-        found = [shared[0] + self._trend(shared, features)]
+    def common(self, shared: Coefficients[Tensor], features: Tensor, region: Tensor | None = None) -> Tensor:
+        """(n_free, reach) arguments of the bounded curves before deviations are added; arguments as for `physical`."""
+        found = [shared[LEVEL] + self._trend(shared, features)]
         if self.spreading is not None:
-            found.append(shared[at].expand(features.shape[0]))
+            found.append(shared[SPREADING].expand(features.shape[0]))
         if region is not None and self.n_regions:
-            starts = (1 + self.n_trend, at + 1)
-            found = [
-                one + shared[start : start + self.n_regions][region]
-                for one, start in zip(found, starts, strict=False)
-            ]
+            names = (REGIONS, SPREADING_REGIONS)
+            found = [one + shared[name][region] for one, name in zip(found, names, strict=False)]
         return torch.stack(found)
 
-    def regressors(self, shared: Float, features: Float, region: NDArray[np.int64] | None = None) -> Float:
-        """d common / d shared at some coefficients, (n_free, reach, n_shared), dense."""
-        found = np.zeros((self.n_free, features.shape[0], self.n_shared))
-        found[0, :, 0] = 1.0
-        trend = slice(1, 1 + self.n_trend)
+    def regressors(
+        self, shared: Coefficients[Float], features: Float, region: NDArray[np.int64] | None = None
+    ) -> Float:
+        """d common / d shared at some coefficients, dense.
+
+        Args:
+            shared, features, region: as for `physical`.
+
+        Returns:
+            (n_free, reach, coefficient of `layout`).
+        """
+        at, n = self.layout.positions, features.shape[0]
+        found = np.zeros((self.n_free, n, self.layout.size))
+        found[0, :, at(LEVEL)] = 1.0
         if not self.hidden:
-            found[0, :, trend] = features
+            found[0, :, at(TREND)] = features
         else:
-            count = self.hidden * self.n_features
-            weight = shared[1 : 1 + count].reshape(self.hidden, self.n_features)
-            bias, output = shared[1 + count : 1 + self.n_trend].reshape(2, self.hidden)
-            unit = np.tanh(features @ weight.T + bias)
-            inner = output * (1 - unit**2)
-            by_weight = (inner[:, :, None] * features[:, None, :]).reshape(features.shape[0], count)
-            found[0, :, trend] = np.concatenate([by_weight, inner, unit], axis=1)
-        starts = [1 + self.n_trend]
+            unit = np.tanh(features @ shared[TREND_WEIGHT].T + shared[TREND_BIAS])
+            inner = shared[TREND_OUTPUT] * (1 - unit**2)
+            found[0, :, at(TREND_WEIGHT)] = (inner[:, :, None] * features[:, None, :]).reshape(n, -1)
+            found[0, :, at(TREND_BIAS)] = inner
+            found[0, :, at(TREND_OUTPUT)] = unit
         if self.spreading is not None:
-            found[1, :, self._spreading_at] = 1.0
-            starts.append(self._spreading_at + 1)
+            found[1, :, at(SPREADING)] = 1.0
         if region is not None and self.n_regions:
-            rows = np.arange(features.shape[0])
-            for field, start in enumerate(starts):
-                found[field, rows, start + region] = 1.0
+            for field, name in enumerate((REGIONS, SPREADING_REGIONS)[: self.n_free]):
+                found[field, :, at(name)] = region[:, None] == np.arange(self.n_regions)
         return found
 
     def parameters(
-        self, shared: Tensor, free: Tensor, features: Tensor, length: Tensor, region: Tensor | None = None
+        self,
+        shared: Coefficients[Tensor],
+        free: Tensor,
+        features: Tensor,
+        length: Tensor,
+        region: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The scheme's parameters of each reach."""
+        """The scheme's parameters of each reach; `length` (reach,) in m, other arguments as for `physical`."""
         celerity, spreading = self.physical(shared, free, features, region)
         return self.scheme.from_celerity(celerity, spreading, length)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivercut.network import RiverNetwork
+from rivergrad.model.layout import VOLUME, Layout
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -57,9 +58,9 @@ class VolumeModel:
     sd: float
 
     @property
-    def size(self) -> int:
-        """Numbers in all, laid out (area, knot)."""
-        return self.areas * self.knots
+    def layout(self) -> Layout:
+        """The numbers β."""
+        return Layout.of({VOLUME: (self.areas, self.knots)})
 
     def weights(self, steps: Tensor) -> Tensor:
         """(step, knot) weights by which β at these steps of the record is made of its knots."""
@@ -75,15 +76,14 @@ class VolumeModel:
         """Factors on the runoff of steps start..stop.
 
         Args:
-            values: (size,) β; area: (reach,) of each reach, −1 for none.
+            values: (area, knot) β.
+            area: (reach,) of each reach, −1 for none.
+            start, stop: steps of the record.
 
         Returns:
             (time, reach), 1 where there is no area.
         """
-        lines = (
-            self.weights(torch.arange(start, stop, device=values.device))
-            @ values.reshape(self.areas, self.knots).T
-        )
+        lines = self.weights(torch.arange(start, stop, device=values.device)) @ values.T
         lines = torch.cat([lines, lines.new_zeros(stop - start, 1)], dim=1)
         return torch.exp(lines)[:, torch.where(area < 0, self.areas, area)]
 

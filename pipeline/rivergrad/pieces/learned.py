@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +55,6 @@ class RunoffSetup:
         spec: the model; scaling: of what it takes.
         read: reads the piece's forcings.
         attributes: (reach, attribute); area: (reach,) m²; reach_id: (reach,).
-        start: where the weights begin in the shared coefficients; size: how many there are.
     """
 
     spec: RunoffSpec
@@ -65,8 +63,6 @@ class RunoffSetup:
     attributes: Float
     area: Float
     reach_id: NDArray[np.int64]
-    start: int
-    size: int
 
 
 class PieceRunoffModel:
@@ -93,10 +89,6 @@ class PieceRunoffModel:
         self._takes_given = setup.spec.needs_given
         self._known: tuple[bytes, int, Tensor] | None = None
 
-    def weights(self, shared: Any) -> Any:
-        """The weights among the shared coefficients."""
-        return shared[self.setup.start : self.setup.start + self.setup.size]
-
     def _read(self, start: int, stop: int) -> Tensor:
         values = torch.from_numpy(self.setup.read(start, stop)).to(self.device, self.dtype)
         check_inputs(values, self.attributes, self.setup.spec, self.setup.reach_id)
@@ -115,12 +107,12 @@ class PieceRunoffModel:
         return runoff / depth_to_discharge(torch.ones_like(area), area, self.setup.spec.step)
 
     def windows(
-        self, shared: Tensor, windows: Sequence[tuple[int, int, int]], given: Tensor | None
+        self, weights: Tensor, windows: Sequence[tuple[int, int, int]], given: Tensor | None
     ) -> Tensor:
-        """Runoff of some windows, differentiable in the shared coefficients.
+        """Runoff of some windows, differentiable in the weights.
 
         Args:
-            shared: the shared coefficients.
+            weights: of the model, (weight,).
             windows: (first step, …, end), all of the same length; the model starts from rest in each.
             given: (window, time, reach) m³/s, where the model takes given runoff too.
 
@@ -129,7 +121,7 @@ class PieceRunoffModel:
         """
         forcings = torch.stack([self._forcings(a, c) for a, _, c in windows])
         depth = self._depth(
-            self.weights(shared),
+            weights,
             forcings,
             self.attributes,
             self._as_depth(given.to(self.dtype), self.area)

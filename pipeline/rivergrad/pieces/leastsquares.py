@@ -29,7 +29,7 @@ class LeastSquares:
     Args:
         sweep: the pieces, ready for estimation.
         windows: what is routed, each from rest.
-        n_reaches: of the network; n_shared: shared coefficients.
+        n_reaches: of the network; n_coefficients: shared by the reaches.
         split, join: between arrays (…, gauge) and lists of them by piece.
     """
 
@@ -38,13 +38,13 @@ class LeastSquares:
         sweep: Sweep,
         windows: Sequence[Window],
         n_reaches: int,
-        n_shared: int,
+        n_coefficients: int,
         split: Callable[[Float], list[Float]],
         join: Callable[[list[Float]], Float],
     ) -> None:
         self._sweep, self._placed = sweep, sweep.placed
         self.windows, self._n = list(windows), n_reaches
-        self.n_shared, self._split, self._join = n_shared, split, join
+        self._n_coefficients, self._split, self._join = n_coefficients, split, join
 
     def linearise(self, shared: Float, free: Float) -> Float:
         """Discharge (window, time, gauge) m³/s at a point, to which the pieces are moved."""
@@ -57,14 +57,14 @@ class LeastSquares:
         self._placed.each([partial(weigh, weight=one) for one in self._split(weight)])
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
-        """Jᵀ seed, of shared coefficients (n_shared,) and deviations (n_free, reach); seed (window, time, gauge)."""
+        """Jᵀ seed, of shared coefficients (coefficient,) and deviations (n_free, reach); seed (window, time, gauge)."""
         return self._vjp(self._split(seed))
 
     def information(self, shared: Float, free: Float, step: float | None = None) -> tuple[Float, Float]:
         """Jᵀ W J of a direction.
 
         Args:
-            shared: (n_shared,) and free: (n_free, reach), the direction.
+            shared: (coefficient,) and free: (n_free, reach), the direction.
             step: of the difference quotient; by default `DIFFERENCE` for the largest entry.
 
         Returns:
@@ -78,7 +78,7 @@ class LeastSquares:
 
     def tangent(self, free: Float, shared: Float | None = None, step: float | None = None) -> Float:
         """J of a direction, (window, time, gauge); arguments as for `information`, `shared` is 0 by default."""
-        along = np.zeros(self.n_shared) if shared is None else shared
+        along = np.zeros(self._n_coefficients) if shared is None else shared
         if step is None:
             size = _largest(along, free)
             step = DIFFERENCE / size if size > 0.0 else 1.0

@@ -34,7 +34,7 @@ def linearise(
 
     Args:
         inflows: (window, routing step) of each inlet.
-        shared: (n_shared,) coefficients.
+        shared: (coefficient,) coefficients.
         windows: all of the same lengths.
 
     Returns:
@@ -59,7 +59,7 @@ def jvp(
 
     Args:
         inflows: (window, routing step) of each inlet, of the same step elsewhere.
-        shared, free: (n_shared,) and (n_free, reach), the direction.
+        shared, free: (coefficient,) and (n_free, reach), the direction.
         step: h.
 
     Returns:

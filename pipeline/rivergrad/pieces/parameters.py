@@ -22,10 +22,10 @@ class Given:
         kind: of parameters. `unrouted`: discharge is the sum of the upstream runoff of the same step; `uniform`: the
             same celerity and spreading everywhere; `estimate`: shared coefficients with the piece's deviations;
             `table`: the scheme's parameters of each reach.
-        shared: (n_shared,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
+        shared: (coefficient,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
         celerity: m/s, spreading: the scheme's, for `uniform`.
         table: (reach,) of the piece by the name of the parameter, SI, for `table`.
-        runoff: (n_weights,) of the runoff model; None takes runoff as it is given.
+        runoff: (weight,) of the runoff model; None takes runoff as it is given.
         volume: take the estimated volume error out of the runoff, by `shared`.
     """
 
@@ -42,7 +42,8 @@ class Given:
 def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[str, Tensor]:
     """The scheme's parameters (reach,) at shared coefficients and deviations, differentiable."""
     fit = piece.fit
-    return fit.setup.model.parameters(shared, free, fit.features, fit.length, fit.region)
+    coefficients = piece.stage.layout.coefficients(shared)
+    return fit.setup.model.parameters(coefficients, free, fit.features, fit.length, fit.region)
 
 
 def prepare(piece: ResidentPiece, given: Given, horizon: int) -> Prepared:
@@ -73,7 +74,8 @@ def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDA
     """Celerity, spreading, diffusivity and the scheme's parameters at the best deviations, (reach,) each, SI."""
     fit, model = piece.fit, piece.fit.setup.model
     leaf = piece.put(shared)
-    celerity, spreading = model.physical(leaf, fit.best, fit.features, fit.region)
+    coefficients = piece.stage.layout.coefficients(leaf)
+    celerity, spreading = model.physical(coefficients, fit.best, fit.features, fit.region)
     values = {
         "celerity": celerity,
         "diffusivity": model.scheme.diffusivity(celerity, spreading, fit.length),

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.model.layout import RUNOFF, VOLUME
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.setup import Window
@@ -53,7 +54,7 @@ def _learned_windows(
         record = model.record(piece.stage.weights, piece.setup.steps, piece.runoff)
         return torch.stack([record[a:c] for a, _, c in windows])
     given = None if piece.runoff is None else torch.stack([piece.runoff[a:c] for a, _, c in windows])
-    return model.windows(shared, windows, given)
+    return model.windows(piece.stage.layout.view(shared, RUNOFF), windows, given)
 
 
 def _volume_factor(piece: ResidentPiece, shared: Tensor, start: int, stop: int) -> Tensor:
@@ -61,7 +62,7 @@ def _volume_factor(piece: ResidentPiece, shared: Tensor, start: int, stop: int) 
     fit = piece.fit
     assert fit.setup.volume is not None
     assert fit.area is not None
-    return fit.setup.volume.factor(shared[fit.setup.model.n_shared :], fit.area, start, stop)
+    return fit.setup.volume.factor(piece.stage.layout.view(shared, VOLUME), fit.area, start, stop)
 
 
 def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, last: int) -> Tensor:

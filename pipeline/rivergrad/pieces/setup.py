@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.loss import GaugeStatistics, LossSpec
+from rivergrad.model.layout import Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.learned import RunoffSetup
@@ -71,6 +72,7 @@ class FitSetup:
 
     Attributes:
         model: the parameter model.
+        layout: of the shared coefficients: the model's, and those of `volume` and `runoff` where these are estimated.
         features: (reach, feature); length: (reach,) m.
         observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
         loss: what is minimised; statistics: (target,) of the training record.
@@ -78,13 +80,14 @@ class FitSetup:
         rate: learning rate.
         error: (time, target) m³/s standard deviation of the observations' own error, where it is known.
         region: (reach,) class of each reach, where the model has classes.
-        volume: the volume error of the runoff, where it is estimated; its coefficients follow the model's shared ones.
+        volume: the volume error of the runoff, where it is estimated.
         area: (reach,) increment area of each reach in `volume`, −1 for none.
         smoothing: weight of the penalty on differences along the river, divided likewise.
-        runoff: the model of the runoff, where that is learned; its weights are the last shared coefficients.
+        runoff: the model of the runoff, where that is learned.
     """
 
     model: ParameterModel
+    layout: Layout
     features: NDArray[np.float64]
     length: NDArray[np.float64]
     observed: NDArray[np.float32]

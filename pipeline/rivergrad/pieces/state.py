@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rivergrad.inference.adam import Adam
 from rivergrad.inference.loss import GaugeStatistics
+from rivergrad.model.layout import EMPTY, Layout
 from rivergrad.pieces.graph import RoutedWindows
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
@@ -33,10 +34,12 @@ class Stage:
     """What is trained at present.
 
     Attributes:
+        layout: of the shared coefficients.
         routed: discharge takes time; else the upstream runoff of a step is summed in the same step.
         weights: of the runoff model where it is frozen, so that its runoff is computed once; None where it learns.
     """
 
+    layout: Layout = EMPTY
     routed: bool = True
     weights: NDArray[np.float64] | None = None
 
@@ -204,6 +207,7 @@ def prepare_fit(piece: ResidentPiece, fit: FitSetup) -> None:
     free = torch.zeros(
         fit.model.n_free, setup.piece.reaches.size, dtype=torch.float64, device=piece.engine.device
     )
+    piece.stage = Stage(fit.layout)
     piece.fit = FitState(
         setup=fit,
         features=piece.put(fit.features),

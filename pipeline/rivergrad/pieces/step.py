@@ -38,7 +38,7 @@ def forward(
 
     Args:
         inflows: (window, routing step) of each inlet.
-        shared: (n_shared,) coefficients.
+        shared: (coefficient,) coefficients.
         windows: all of the same lengths.
         neighbours: deviations across the cuts, where they are smoothed along the river.
 

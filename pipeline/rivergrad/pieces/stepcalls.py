@@ -33,7 +33,7 @@ class StepRequest:
     """What a step is asked.
 
     Attributes:
-        shared: (n_shared,) coefficients; windows: of the record, all of the same lengths.
+        shared: (coefficient,) coefficients; windows: of the record, all of the same lengths.
         after: what becomes of the deviations; rate: learning rate, None for that of the set-up.
         neighbours: by piece, deviations across its cuts; None where nothing is known of them yet.
     """

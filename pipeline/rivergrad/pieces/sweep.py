@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rivergrad.cluster.executor import Executor
 from rivergrad.cluster.placement import Needs
 from rivergrad.cluster.totals import Total
+from rivergrad.model.layout import Layout
 from rivergrad.model.smoothing import Neighbours
 from rivergrad.pieces import deviations, linearisation, parameters, record, runoff, state
 from rivergrad.pieces.parameters import Given
@@ -52,9 +53,9 @@ class Sweep:
         """Get every piece ready for estimation."""
         self.placed.each([partial(state.prepare_fit, fit=fit) for fit in fits])
 
-    def begin_stage(self, routed: bool, weights: Float | None) -> None:
+    def begin_stage(self, layout: Layout, routed: bool, weights: Float | None) -> None:
         """What the next steps train; arguments as the attributes of `state.Stage`."""
-        self.placed.everywhere(partial(state.begin_stage, stage=state.Stage(routed, weights)))
+        self.placed.everywhere(partial(state.begin_stage, stage=state.Stage(layout, routed, weights)))
 
     def runoff(self, weights: Float, n_reaches: int) -> Float:
         """The learned runoff of all reaches, (time, reach) m³/s."""
@@ -82,7 +83,7 @@ class Sweep:
         """Route some windows, take the gradient of the loss back, and move the deviations.
 
         Args:
-            shared: (n_shared,) coefficients.
+            shared: (coefficient,) coefficients.
             windows: of the record, all of the same lengths.
             after: what becomes of the deviations.
             rate: learning rate of the deviations; that of the set-up by default.

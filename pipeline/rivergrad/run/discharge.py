@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
 from rivergrad.io.readers import FactoredRunoff
+from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
@@ -27,7 +28,7 @@ class VolumeFactor:
     """The estimated volume error as a factor on runoff (see `rivergrad.io.readers.Factor`).
 
     Attributes:
-        volume: the model; beta: (size,) its coefficients.
+        volume: the model; beta: (area, knot) its coefficients.
         area: (reach,) increment area of each reach, −1 for none.
     """
 
@@ -59,7 +60,7 @@ def within_range(work: Estimation, values: dict[str, Float]) -> tuple[dict[str, 
 
 
 def write_every_discharge(
-    work: Estimation, shared: Float, values: dict[str, Float], beyond: Outside | None = None
+    work: Estimation, shared: Coefficients[Float], values: dict[str, Float], beyond: Outside | None = None
 ) -> None:
     """Write discharge.nc: every reach, from the runoff that the estimate takes (given, corrected or learned).
 
@@ -76,8 +77,7 @@ def write_every_discharge(
     elif given.volume:
         assert work.volume is not None
         assert work.increment_area is not None
-        beta = shared[work.model.n_shared : work.n_routing]
-        runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, beta, work.increment_area))
+        runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, shared[VOLUME], work.increment_area))
     with DischargeWriter(work.run_dir / DISCHARGE, inputs.network.reach_id) as writer:
         simulate(
             network=inputs.network,

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.inference.gaussnewton import Prior, newton_direction
+from rivergrad.inference.gaussnewton import newton_direction
+from rivergrad.model.layout import Coefficients
+from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def spread_of_members(
     weight: Float,
     residual: Float,
     prior: Prior,
-    shared: Float,
+    shared: Coefficients[Float],
     free: Float,
     progress: Callable[[int, int], None],
 ) -> Spread:
@@ -78,14 +80,15 @@ def spread_of_members(
         along, _, took = newton_direction(
             problem,
             prior,
-            shared - of_shared,
+            shared.values - of_shared,
             free - of_free,
             mine * shifted,
             TOLERANCE,
             work.config.estimate.inner,
         )
         products += took
-        found.append(work.latent(shared + along[0], free + along[1]))
-        drawn.append(work.latent(prior.mean + of_shared, of_free))
+        member_at = shared.layout.coefficients(shared.values + along[0])
+        found.append(work.latent(member_at, free + along[1]))
+        drawn.append(work.latent(prior.layout.coefficients(prior.mean + of_shared), of_free))
         progress(member + 1, section.members)
     return Spread(np.std(found, axis=0, ddof=1), np.std(drawn, axis=0, ddof=1), products)

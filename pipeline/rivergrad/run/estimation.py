@@ -21,6 +21,7 @@ from rivergrad.config.sections import StageSection as Stage
 from rivergrad.errors import InputError
 from rivergrad.gauges.screening import ScreeningSettings
 from rivergrad.inference.loss import LossSpec, gauge_loss, gauge_statistics, values_needed
+from rivergrad.model.layout import RUNOFF, Coefficients, Layout
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
 from rivergrad.pieces.needs import piece_needs
@@ -33,7 +34,7 @@ from rivergrad.run.baselines import best_uniform
 from rivergrad.run.fit import FitResult, fit
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.learnedrunoff import make_learned
-from rivergrad.run.modelchoice import make_model, make_prior, reach_regions
+from rivergrad.run.modelchoice import make_model, prior_of, reach_regions
 from rivergrad.run.periods import Periods
 from rivergrad.run.screening import screen_inputs
 
@@ -57,7 +58,7 @@ class Estimation:
         run_dir: where screening.csv goes.
         spreading: where it starts, and stays in the baselines.
         unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN while there is none.
-        learned: the runoff model, where runoff is learned; its weights are the last of the shared coefficients.
+        learned: the runoff model, where runoff is learned; its weights are among the shared coefficients.
         stage: what is trained at present, where runoff is learned.
         base: weights of the runoff model that the baselines take their runoff from, where none is given.
         judges: (gauge,) those that decide when to stop and do not train, if any.
@@ -160,6 +161,7 @@ class Estimation:
             [
                 FitSetup(
                     model=self.model,
+                    layout=self.layout,
                     features=features[piece.reaches],
                     length=np.array(network.length[piece.reaches]),
                     observed=np.ascontiguousarray(observed[:, at]),
@@ -172,43 +174,41 @@ class Estimation:
                     volume=self.volume,
                     area=None if area is None else area[piece.reaches],
                     smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
-                    runoff=None
-                    if self.learned is None
-                    else self.learned.setup(piece.reaches, self.n_routing),
+                    runoff=None if self.learned is None else self.learned.setup(piece.reaches),
                 )
                 for piece, at in zip(self.pieces, self._columns, strict=True)
             ]
         )
 
     @property
-    def n_routing(self) -> int:
-        """Shared coefficients that are not the runoff model's."""
-        return self.model.n_shared + (0 if self.volume is None else self.volume.size)
-
-    def weights(self, shared: Float) -> Float | None:
-        """The runoff model's weights among the shared coefficients; None where runoff is given."""
-        return None if self.learned is None else shared[self.n_routing :]
+    def layout(self) -> Layout:
+        """The shared coefficients: those of the parameter model, of the volume error, of the runoff model."""
+        found = self.model.layout
+        for more in (self.volume, self.learned):
+            found = found if more is None else found.join(more.layout)
+        return found
 
     def rates(self) -> tuple[Float, Float, float] | None:
         """How each coefficient moves in the stage at present; None where all move alike.
 
         Returns:
-            (n_shared,) learning rates as multiples of `estimate.learning_rate`, 0 for what is frozen; (n_shared,)
-            weight decay per unit of learning rate; and that multiple for the deviations.
+            (coefficient,) learning rates as multiples of `estimate.learning_rate`, 0 for what is frozen;
+            (coefficient,) weight decay per unit of learning rate; and that multiple for the deviations.
         """
         if self.learned is None or self.stage is None or self.config.runoff is None:
             return None
         section, train = self.config.runoff, self.stage.train
         routing = float("routing" in train)
         weights = section.learning_rate / self.config.estimate.learning_rate if "runoff" in train else 0.0
-        scale = np.concatenate([np.full(self.n_routing, routing), np.full(self.learned.size, weights)])
-        decay = np.concatenate([np.zeros(self.n_routing), section.weight_decay * self.learned.decays])
+        scale = self.layout.fill({RUNOFF: weights}, default=routing)
+        decay = self.layout.fill({RUNOFF: section.weight_decay * self.learned.decays})
         return scale, decay, routing
 
-    def begin(self, stage: Stage, shared: Float) -> None:
+    def begin(self, stage: Stage, shared: Coefficients[Float]) -> None:
         """From now on this is what is trained, beginning at these shared coefficients."""
         self.stage = stage
-        self.sweep.begin_stage(not stage.unrouted, None if "runoff" in stage.train else self.weights(shared))
+        frozen = None if "runoff" in stage.train else shared.get(RUNOFF)
+        self.sweep.begin_stage(self.layout, not stage.unrouted, frozen)
 
     @cached_property
     def feature_values(self) -> Float:
@@ -216,10 +216,11 @@ class Estimation:
         network = self.inputs.network
         return self.features.apply(network.attributes, network.n_reaches)
 
-    def latent(self, shared: Float, free: Float) -> Float:
+    def latent(self, shared: Coefficients[Float], free: Float) -> Float:
         """(n_free, reach) what the bounded curves take, at some coefficients and deviations."""
         region = None if self.regions is None else torch.from_numpy(self.regions)
-        common = self.model.common(torch.from_numpy(shared), torch.from_numpy(self.feature_values), region)
+        at = shared.layout.coefficients(torch.from_numpy(shared.values))
+        common = self.model.common(at, torch.from_numpy(self.feature_values), region)
         found: Float = common.numpy() + free
         return found
 
@@ -319,15 +320,15 @@ class Estimation:
             self.config.estimate.uniform_grid,
         )
 
-    def estimated(self, shared: Float, best: bool = True) -> Given:
+    def estimated(self, shared: Coefficients[Float], best: bool = True) -> Given:
         """The estimate, at its best or present deviations, with runoff as it is given or learned."""
         if self.stage is not None and self.stage.unrouted:
-            return Given("unrouted", runoff=self.weights(shared))
+            return Given("unrouted", runoff=shared.get(RUNOFF))
         section = self.config.parameters.nuisance
         predicts = section is not None and section.predict
-        return Given("estimate", shared=shared, best=best, runoff=self.weights(shared), volume=predicts)
+        return Given("estimate", shared=shared.values, best=best, runoff=shared.get(RUNOFF), volume=predicts)
 
-    def compared(self, uniform: float, shared: Float) -> dict[str, Float]:
+    def compared(self, uniform: float, shared: Coefficients[Float]) -> dict[str, Float]:
         """Discharge at all gauges over the record by the baselines and by the best estimate, (time, gauge) each."""
         if self.base is not None:
             self.unrouted = self.discharge(Given("unrouted", runoff=self.base))
@@ -338,7 +339,7 @@ class Estimation:
             "estimate": self.discharge(self.estimated(shared)),
         }
 
-    def validation(self, shared: Float) -> float:
+    def validation(self, shared: Coefficients[Float]) -> float:
         """Mean over training gauges of NSE in the validation period, each at least −1; or over `judges`, if any.
 
         As in the loss, errors are measured against the variance of the fit period: a short or quiet validation
@@ -363,10 +364,8 @@ class Estimation:
 
     def least_squares(self) -> tuple[LeastSquares, Float]:
         """The training record as a least-squares problem; its observations (window, time, gauge), NaN elsewhere."""
-        n_shared = self.n_routing + (0 if self.learned is None else self.learned.size)
-        problem = LeastSquares(
-            self.sweep, self._windows(), self.inputs.network.n_reaches, n_shared, self.split, self.join
-        )
+        n_reaches, size = self.inputs.network.n_reaches, self.layout.size
+        problem = LeastSquares(self.sweep, self._windows(), n_reaches, size, self.split, self.join)
         observed = np.where(self.trains > 0, problem.observed(self.record), np.nan)
         return problem, observed
 
@@ -375,13 +374,15 @@ class Estimation:
         given = self.inputs.observed_error
         return None if given is None else problem.observed(given)
 
-    def shared_start(self, uniform: float) -> Float:
+    def shared_start(self, uniform: float) -> Coefficients[Float]:
         """Shared coefficients that make every reach have the best uniform celerity, and runoff as it is given."""
         start = self.model.start(uniform, self.spreading, self.config.seed)
-        volume = np.zeros(0 if self.volume is None else self.volume.size)
-        return np.concatenate([start, volume, np.zeros(0) if self.learned is None else self.learned.start])
+        others = self.layout.without(*start.layout.names)
+        return start.join(
+            others.coefficients(others.fill({} if self.learned is None else {RUNOFF: self.learned.start}))
+        )
 
     def fit(self, uniform: float, folder: Path, write_history: Callable[[Any], None]) -> FitResult:
         """Estimate, beginning at the best uniform celerity."""
         start = self.shared_start(uniform)
-        return fit(self, start, make_prior(self, start), folder=folder, write_history=write_history)
+        return fit(self, start, prior_of(self, start), folder=folder, write_history=write_history)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from rivergrad.inference.evidence import update_tau
 from rivergrad.inference.gaugewise import NEGLIGIBLE, gauge_stems
-from rivergrad.inference.gaussnewton import Prior
 from rivergrad.inference.posterior import Posterior, gauge_posterior, laplace_posterior
 from rivergrad.inference.timing import TangentProblem
+from rivergrad.model.layout import Coefficients
+from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ SEEN_BEFORE = 10.0
 """The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
 
 
-def regressors(work: Estimation, shared: Float) -> Float:
-    """(n_free, reach, n_shared), see `ParameterModel.regressors`."""
+def regressors(work: Estimation, shared: Coefficients[Float]) -> Float:
+    """(n_free, reach, coefficient of the parameter model), see `ParameterModel.regressors`."""
     return work.model.regressors(shared, work.feature_values, work.regions)
 
 
-def shared_part(work: Estimation, prior: Prior, shared: Float) -> tuple[Float | None, Float]:
+def shared_part(work: Estimation, prior: Prior, shared: Coefficients[Float]) -> tuple[Float | None, Float]:
     """What the shared coefficients do to the latent values of the reaches, and their prior.
 
     Args:
@@ -52,11 +53,11 @@ def shared_part(work: Estimation, prior: Prior, shared: Float) -> tuple[Float | 
         Regressors (n_free, reach, coefficient) of the coefficients that move any reach, and their prior standard
         deviations (coefficient,). None and no number where the model has more than `MOST_REGRESSORS`.
     """
-    if work.model.n_shared > MOST_REGRESSORS:
+    if work.model.layout.size > MOST_REGRESSORS:
         return None, np.zeros(0)
     by = regressors(work, shared)
     moves = np.abs(by).max(axis=(0, 1)) > 0
-    return by[..., moves], prior.sd[: work.model.n_shared][moves]
+    return by[..., moves], prior.sd_of(work.model.layout)[moves]
 
 
 def posterior(
@@ -64,7 +65,7 @@ def posterior(
     problem: TangentProblem,
     weight: Float,
     prior: Prior,
-    shared: Float,
+    shared: Coefficients[Float],
     products: int,
     *,
     checks: int = 0,
@@ -96,7 +97,7 @@ def posterior(
     held = np.isin(basin, basin[reaches]).sum() * model.n_free * products * max(side_by_side, 1) * 8.0
     if held > work.config.compute.memory_budget:
         problem.weigh(weight)
-        none = np.zeros(shared.size)
+        none = np.zeros(shared.layout.size)
         return laplace_posterior(
             lambda v: problem.information(none, v)[1],
             prior.tree,
@@ -148,7 +149,7 @@ def retuned(
     problem: LeastSquares,
     weight: Float,
     before: Prior,
-    shared: Float,
+    shared: Coefficients[Float],
     free: Float,
     first: Float,
 ) -> Prior:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.config.sections import EstimateSection
-from rivergrad.inference.gaussnewton import Prior
+from rivergrad.model.layout import VOLUME, Coefficients
+from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evidence import retuned
 from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
@@ -50,7 +51,7 @@ class FitResult:
     `ended` says why: one of `REASONS`. `prior` is the one that the fit ended with.
     """
 
-    shared: Float
+    shared: Coefficients[Float]
     best_step: int
     steps: int
     history: list[dict[str, float]]
@@ -78,25 +79,24 @@ def learning_rate(settings: EstimateSection, step: int) -> float:
     return settings.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
 
 
-def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
+def make_optimiser(work: Estimation, start: Coefficients[Float], prior: Prior) -> Optimiser:
     """The optimiser that the workflow asks for."""
     settings, periods = work.config.estimate, work.periods
     length = max(1, round(settings.window / work.inputs.runoff.step))
 
     def penalty(shared: Float) -> tuple[float, Float]:
         """What the runoff error's coefficients add to the loss: their mean square in units of their prior."""
-        slope = np.zeros_like(shared)
         if work.volume is None or work.config.parameters.nuisance is None:
-            return 0.0, slope
-        scaled = shared[work.model.n_shared :] / work.volume.sd
+            return 0.0, np.zeros_like(shared)
+        scaled = start.layout.view(shared, VOLUME).ravel() / work.volume.sd
         weight = work.config.parameters.nuisance.shrinkage / scaled.size
-        slope[work.model.n_shared :] = 2 * weight * scaled / work.volume.sd
-        return weight * float(scaled @ scaled), slope
+        slope = (2 * weight * scaled / work.volume.sd).reshape(work.volume.areas, work.volume.knots)
+        return weight * float(scaled @ scaled), start.layout.fill({VOLUME: slope})
 
     if settings.method == "adam":
         optimiser = AdamOptimiser(
             work.sweep,
-            start.copy(),
+            start.values.copy(),
             lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
             lambda step: learning_rate(settings, step),
             penalty,
@@ -110,13 +110,13 @@ def make_optimiser(work: Estimation, start: Float, prior: Prior) -> Optimiser:
     if settings.method == "lbfgs":
         network = work.inputs.network
         return LbfgsOptimiser(
-            work.sweep, start.copy(), network.n_reaches, work.model.n_free, problem.windows, penalty
+            work.sweep, start.values.copy(), network.n_reaches, work.model.n_free, problem.windows, penalty
         )
     trains = work.trains * np.count_nonzero(work.trains)
     follows = work.config.parameters.deviation_sd == "auto" and work.model.deviates
     return GaussNewtonOptimiser(
         problem,
-        start.copy(),
+        start.values.copy(),
         observed,
         trains,
         np.sqrt(work.statistics.variance.numpy()),
@@ -138,12 +138,13 @@ def _retuned(
     free: Float,
 ) -> Prior:
     assert first.tree is not None
-    return retuned(work, problem, weight, before, shared, free, np.array(first.tree.tau))
+    at = first.layout.coefficients(shared)
+    return retuned(work, problem, weight, before, at, free, np.array(first.tree.tau))
 
 
 def fit(
     work: Estimation,
-    start: Float,
+    start: Coefficients[Float],
     prior: Prior,
     *,
     folder: Path,
@@ -159,13 +160,14 @@ def fit(
     """
     settings, sweep, n_reaches = work.config.estimate, work.sweep, work.inputs.network.n_reaches
     optimiser = make_optimiser(work, start, prior)
-    best = start.copy()
+    best = start.values.copy()
     numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
     history: list[dict[str, float]] = []
     done = 0
     overhead, told = Overhead(), Overhead()
     found = read_newest(
-        folder, partial(_misfit, shared=start, free=(work.model.n_free, n_reaches), now=work.inputs.identity)
+        folder,
+        partial(_misfit, shared=start.values, free=(work.model.n_free, n_reaches), now=work.inputs.identity),
     )
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
@@ -174,7 +176,7 @@ def fit(
         best, history, done = found.shared_best, found.history, found.step
         numbers |= found.numbers
     else:
-        numbers["score"] = work.validation(optimiser.shared)
+        numbers["score"] = work.validation(start.layout.coefficients(optimiser.shared))
         history.append({"step": 0, "loss": float("nan"), "validation_nse": numbers["score"], "seconds": 0.0})
         log.info("step 0 (best uniform): validation NSE %.4f", numbers["score"])
 
@@ -221,7 +223,7 @@ def fit(
             }
             history.append(row)
             if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
-                score = work.validation(optimiser.shared)
+                score = work.validation(start.layout.coefficients(optimiser.shared))
                 row["validation_nse"] = score
                 # the last Gauss-Newton step is the most probable, by a prior that keeps it from fitting noise
                 if most_probable or score > numbers["score"] + PROGRESS:
@@ -256,7 +258,13 @@ def fit(
         )
     write_history(history)
     return FitResult(
-        best, int(numbers["best_step"]), done, history, ended, optimiser_prior(optimiser, prior), overhead
+        start.layout.coefficients(best),
+        int(numbers["best_step"]),
+        done,
+        history,
+        ended,
+        optimiser_prior(optimiser, prior),
+        overhead,
     )
 
 

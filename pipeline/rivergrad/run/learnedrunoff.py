@@ -12,6 +12,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io import ForcingSource, RunoffReader
+from rivergrad.model.layout import RUNOFF, Layout
 from rivergrad.pieces.learned import RunoffSetup, Scaling
 from rivergrad.run.inputs import Inputs, variables_of
 from rivergrad.runoff import FlatModule, RunoffSpec
@@ -75,12 +76,12 @@ class LearnedRunoff:
     reach_id: NDArray[np.int64]
 
     @property
-    def size(self) -> int:
-        """Weights."""
-        return self.start.size
+    def layout(self) -> Layout:
+        """The weights."""
+        return Layout.of({RUNOFF: self.start.shape})
 
-    def setup(self, reaches: NDArray[np.int64], start: int) -> RunoffSetup:
-        """What a piece of these reaches needs; its weights begin at `start` of the shared coefficients."""
+    def setup(self, reaches: NDArray[np.int64]) -> RunoffSetup:
+        """What a piece of these reaches needs."""
         source = self.read.source
         return RunoffSetup(
             spec=self.spec,
@@ -93,8 +94,6 @@ class LearnedRunoff:
             attributes=self.attributes[reaches],
             area=self.area[reaches],
             reach_id=self.reach_id[reaches],
-            start=start,
-            size=self.size,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.inference.gaussnewton import Prior
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
+from rivergrad.model.layout import RUNOFF, VOLUME, Coefficients
 from rivergrad.model.parametermodel import ParameterModel
-from rivergrad.model.priors import CELERITY, PRIORS
-from rivergrad.model.treeprior import TreePrior
+from rivergrad.model.prior import Prior, deviation_sd, make_prior
 from rivergrad.routing import schemes
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 BASIN = "basin"
-LEAST_SLOPE = 0.4
-"""Slope of a bounded curve, as a share of that in its middle, that the prior's scale goes by at least."""
 
 
 def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, NDArray[np.int64] | None]:
@@ -88,41 +84,11 @@ def make_model(
     )
 
 
-def deviation_sd(config: Workflow, model: ParameterModel, celerity: float, spreading: float | None) -> Float:
-    """(n_free,) prior standard deviation of deviations, in the units of the bounded curves' arguments.
-
-    `parameters.deviation_sd` speaks of ln(celerity); how far the curve's argument has to move for that depends on
-    where it is.
-    """
-    given = config.parameters.deviation_sd
-    # near a bound the curve is flat, and any movement there would be "probable"
-    inner = math.exp(0.5 * (math.log(model.celerity.lower) + math.log(model.celerity.upper)))
-    slope = max(model.celerity.log_slope(celerity), LEAST_SLOPE * model.celerity.log_slope(inner))
-    found = [(CELERITY.sd if given == "auto" else float(given)) / slope]
-    if model.spreading is not None:
-        assert spreading is not None
-        assert model.scheme.spreading is not None
-        known = PRIORS.get(model.scheme.spreading.name)
-        sd = 0.25 * (model.spreading.upper - model.spreading.lower) if known is None else known.sd
-        slope = (
-            model.spreading.log_slope(spreading)
-            if model.spreading.logarithmic
-            else model.spreading.slope(spreading)
-        )
-        found.append(sd / slope)
-    return np.array(found)
-
-
-def make_prior(work: Estimation, start: Float) -> Prior:
+def prior_of(work: Estimation, about: Coefficients[Float]) -> Prior:
     """The Gaussian prior of all coefficients of a workflow, about where the fit starts."""
-    model, network = work.model, work.inputs.network
-    volume_sd = np.zeros(0) if work.volume is None else np.full(work.volume.size, work.volume.sd)
-    celerity = float(model.celerity.value_of(start[0]))
-    tau = deviation_sd(work.config, model, celerity, work.spreading)
-    tree = None
-    if model.deviates:
-        tree = TreePrior(network.downstream, network.order, tau, work.config.parameters.smoothing)
+    section, network = work.config.parameters, work.inputs.network
+    given = None if section.deviation_sd == "auto" else float(section.deviation_sd)
+    tau = deviation_sd(work.model, about, work.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
-    weights_sd = np.ones(0 if work.learned is None else work.learned.size)
-    sd = np.concatenate([model.prior_sd(), volume_sd, weights_sd])
-    return Prior(start.copy(), sd, tree, network.n_reaches, model.n_free)
+    sd = {VOLUME: 1.0 if work.volume is None else work.volume.sd, RUNOFF: 1.0}
+    return make_prior(work.model, about, sd, tau, section.smoothing, network.downstream, network.order)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.inference.adam import Adam
-from rivergrad.inference.gaussnewton import Prior, gauss_newton_step
+from rivergrad.inference.gaussnewton import gauss_newton_step
 from rivergrad.inference.lbfgs import Memory
 from rivergrad.inference.noise import Noise, measure
+from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.pieces.sweep import Sweep
 
@@ -71,8 +72,8 @@ class AdamOptimiser:
     Attributes:
         rate: learning rate of a step; clip: longest gradient (Euclidean norm) that is not shortened, or None.
         windows: of a step.
-        scale: multiples (n_shared,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
-        decay: (n_shared,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
+        scale: multiples (coefficient,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
+        decay: (coefficient,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
     """
 
     sweep: Sweep

@@ -15,6 +15,8 @@ from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter
 from rivergrad.io.discharge import RUNOFF_ATTRIBUTES
 from rivergrad.io.weights import read_weights, write_weights
+from rivergrad.model.layout import RUNOFF as RUNOFF_WEIGHTS
+from rivergrad.model.layout import Coefficients
 from rivergrad.pieces.learned import Scaling
 from rivergrad.rundir.contents import RUNOFF, WEIGHTS
 from rivergrad.runoff import FlatModule, RunoffSpec
@@ -27,14 +29,14 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 
 
-def save_runoff_model(run_dir: Path, work: Estimation, shared: Float) -> None:
+def save_runoff_model(run_dir: Path, work: Estimation, shared: Coefficients[Float]) -> None:
     """Write runoff_model.safetensors (weights and scaling, by name) and runoff_model.json (what it takes)."""
     learned = work.learned
     assert learned is not None
     module = learned.spec.build()
     learned.scaling.apply(module)
     flat = FlatModule(module)
-    flat.load(shared[work.n_routing :])
+    flat.load(shared[RUNOFF_WEIGHTS])
     tensors = {name: value.detach().numpy() for name, value in module.state_dict().items()}
     write_weights(
         run_dir / WEIGHTS,
@@ -88,7 +90,7 @@ def saved_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec, Scal
     return module, spec, scaling
 
 
-def write_learned_runoff(run_dir: Path, work: Estimation, shared: Float) -> None:
+def write_learned_runoff(run_dir: Path, work: Estimation, shared: Coefficients[Float]) -> None:
     """Write runoff.zarr, the runoff of every reach by the learned model, where `runoff.write` asks for it.
 
     It is also what the discharge of every reach is routed from, where `report.discharge` asks for that.
@@ -96,9 +98,7 @@ def write_learned_runoff(run_dir: Path, work: Estimation, shared: Float) -> None
     section, inputs = work.config.runoff, work.inputs
     if section is None or not (section.write or work.config.report.discharge):
         return
-    weights = work.weights(shared)
-    assert weights is not None
-    runoff = work.sweep.runoff(weights, inputs.network.n_reaches)
+    runoff = work.sweep.runoff(shared[RUNOFF_WEIGHTS], inputs.network.n_reaches)
     with DischargeWriter(
         run_dir / RUNOFF,
         inputs.network.reach_id,

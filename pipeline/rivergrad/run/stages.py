@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import SCRATCH, StageSection
+from rivergrad.model.layout import RUNOFF, Coefficients
 from rivergrad.run.fit import FitResult, fit
-from rivergrad.run.modelchoice import make_prior
+from rivergrad.run.modelchoice import prior_of
 from rivergrad.run.results import informed_reaches, rank_correlation
 from rivergrad.rundir.checkpoint import has_checkpoints
 from rivergrad.rundir.contents import CHECKPOINTS
@@ -41,7 +42,7 @@ NEWTON_STEPS = 8
 class _Kept:
     """The best of a stage: shared coefficients, deviations, and whether the routing has been given a start."""
 
-    shared: Float
+    shared: Coefficients[Float]
     free: Float
     routing: bool
 
@@ -104,10 +105,8 @@ def fit_stages(
         if not stage.unrouted and not start.routing:
             if uniform is None:
                 uniform = _uniform(work, run_dir, start.shared, learned=bool(kept))
-            routing = work.shared_start(uniform)[: work.n_routing]
-            start = replace(
-                start, shared=np.concatenate([routing, start.shared[work.n_routing :]]), routing=True
-            )
+            weights = start.shared[RUNOFF]
+            start = replace(start, shared=work.shared_start(uniform).replace({RUNOFF: weights}), routing=True)
         work.sweep.restore(
             {
                 "free": start.free,
@@ -130,11 +129,11 @@ def fit_stages(
             write_history(done + _after(rows, *offset))
 
         # of the routing about where a fit begins that has seen nothing, of weights about themselves: they are frozen
-        about = np.concatenate([first[: work.n_routing], start.shared[work.n_routing :]])
+        about = first.replace({RUNOFF: start.shared[RUNOFF]})
         result = fit(
             view,
             start.shared,
-            make_prior(work, about),
+            prior_of(work, about),
             folder=folder if is_last else folder / stage.name,
             write_history=write,
         )
@@ -157,7 +156,7 @@ def fit_stages(
         truth = work.inputs.true_celerity
         if truth is not None and not stage.unrouted:
             informed = informed_reaches(work.inputs, work.trains > 0)
-            celerity = work.sweep.physical(result.shared, n_reaches)["celerity"]
+            celerity = work.sweep.physical(result.shared.values, n_reaches)["celerity"]
             told[-1]["celerity_rank_correlation"] = rank_correlation(celerity[informed], truth[informed])
         if stage.name in LEARNED_METHODS and not is_last:
             discharge[stage.name] = work.discharge(work.estimated(result.shared))
@@ -171,31 +170,31 @@ def fit_stages(
     if uniform is None:  # all that routes began from scratch
         uniform = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
     if work.base is None and not work.inputs.runoff_is_given:
-        work.base = work.weights(result.shared)
+        work.base = result.shared[RUNOFF]
     return StagedResult(result, uniform, discharge, told)
 
 
 def routing_alone(work: Estimation, staged: StagedResult) -> tuple[Estimation, FitResult]:
     """The estimation with its learned runoff as it is, and the estimate of its routing: for how sure that is."""
-    shared = staged.fit.shared
-    work.sweep.begin_stage(True, work.weights(shared))
+    shared, routing = staged.fit.shared, work.layout.without(RUNOFF)
+    work.sweep.begin_stage(routing, True, shared[RUNOFF])
     view = copy(work)
     view.learned = None
     last = stages_of(work.config)[-1]
     view.config = _config_of(work.config, last)
-    prior = make_prior(view, view.shared_start(work.config.parameters.celerity.initial))
+    prior = prior_of(view, view.shared_start(work.config.parameters.celerity.initial))
     if last.method == "gauss_newton" and prior.tree is not None:  # which has measured the scale of deviations
         assert staged.fit.prior.tree is not None
         prior = prior.scaled(staged.fit.prior.tree.tau)
-    return view, replace(staged.fit, shared=shared[: work.n_routing], prior=prior)
+    return view, replace(staged.fit, shared=shared.part(routing), prior=prior)
 
 
-def _uniform(work: Estimation, run_dir: Path, shared: Float, *, learned: bool) -> float:
+def _uniform(work: Estimation, run_dir: Path, shared: Coefficients[Float], *, learned: bool) -> float:
     """The best uniform celerity, kept so that a resumed run starts from the very same number."""
     if not work.inputs.runoff_is_given:
         if not learned:  # runoff of a model that knows nothing says nothing of celerities
             return work.config.parameters.celerity.initial
-        work.base = work.weights(shared)
+        work.base = shared[RUNOFF]
     known = read_baselines(run_dir, work.inputs.identity) if has_checkpoints(run_dir) else None
     if known is not None:
         return known

@@ -13,6 +13,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
 from rivergrad.model.features import Features
+from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.run.modelchoice import make_model
 from rivergrad.run.status import read_json
@@ -28,7 +29,7 @@ FAR = 3.0
 """Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
 
 
-def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
+def describe_model(work: Estimation, shared: Coefficients[Float]) -> dict[str, Any]:
     """The parameter model for run.json: enough to apply it to other reaches."""
     model = work.model
     return {
@@ -36,7 +37,7 @@ def describe_model(work: Estimation, shared: Float) -> dict[str, Any]:
         "features": work.features.as_list(),
         "hidden": model.hidden,
         "regions": model.n_regions,
-        "shared": shared[: model.n_shared].tolist(),
+        "shared": shared.part(model.layout).values.tolist(),
     }
 
 
@@ -83,7 +84,8 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
     features = Features.from_list(described["features"])
     model, _ = make_model(load_workflow(run_dir / "config.yaml"), features, None)
-    return model_parameters(model, features, np.array(described["shared"]), network)
+    shared = model.layout.coefficients(np.array(described["shared"]))
+    return model_parameters(model, features, shared, network)
 
 
 def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
@@ -97,13 +99,14 @@ def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
 
 
 def model_parameters(
-    model: ParameterModel, features: Features, shared: Float, network: RiverNetwork
+    model: ParameterModel, features: Features, shared: Coefficients[Float], network: RiverNetwork
 ) -> dict[str, Float]:
     """Parameters of all reaches without deviations of their own."""
     n = network.n_reaches
     by = torch.from_numpy(features.apply(network.attributes, n))
     length = torch.from_numpy(np.array(network.length))
-    arguments = torch.from_numpy(shared), torch.zeros(model.n_free, n, dtype=torch.float64), by
+    at = shared.layout.coefficients(torch.from_numpy(shared.values))
+    arguments = at, torch.zeros(model.n_free, n, dtype=torch.float64), by
     celerity, spreading = model.physical(*arguments)
     values = {"celerity": celerity, "diffusivity": model.scheme.diffusivity(celerity, spreading, length)}
     values |= model.parameters(*arguments, length)

@@ -143,7 +143,7 @@ class RunoffElsewhere:
         values = np.empty((steps, n), compute.dtype)
         for start in range(0, n, size):
             some = np.arange(start, min(start + size, n))
-            model = PieceRunoffModel(self._learned.setup(some, 0), steps, dtype, torch.device(device), 0)
+            model = PieceRunoffModel(self._learned.setup(some), steps, dtype, torch.device(device), 0)
             given = None
             if self._given is not None:
                 read = self._given.select(some).read(None, 0, steps)

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rivergrad.inference.gaussnewton import Prior, gauss_newton_step, newton_direction
+from rivergrad.inference.gaussnewton import gauss_newton_step, newton_direction
 from rivergrad.inference.noise import measure
 from rivergrad.inference.posterior import Posterior, with_nuisance
 from rivergrad.inference.timing import DELAY_SD, Delayed
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.layout import DELAY, LEVEL, Coefficients
+from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, posterior, regressors, retuned
@@ -61,7 +63,7 @@ def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool =
     """
     problem, observed = work.least_squares()
     free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
-    discharge = problem.linearise(result.shared, free)
+    discharge = problem.linearise(result.shared.values, free)
     present = ~np.isnan(observed)
     residual = np.where(present, discharge - observed, 0.0)
     noise = measure(residual, discharge, present, np.sqrt(work.statistics.variance.numpy()))
@@ -127,7 +129,7 @@ def _beside_learned(
     problem: LeastSquares,
     weight: Float,
     prior: Prior,
-    shared: Float,
+    shared: Coefficients[Float],
     free: Float,
     observed: Float,
 ) -> tuple[Posterior, Float, dict[str, float]]:
@@ -144,10 +146,12 @@ def _beside_learned(
         The posterior; (n_free, reach) what intervals lie about, see `Estimation.latent`; and numbers for the summary.
     """
     section, inner = work.config.uncertainty, work.config.estimate.inner
-    timed, here = Delayed(problem), np.append(shared, 0.0)
+    timed = Delayed(problem, shared.layout)
+    delay = timed.layout.only(DELAY)
+    here = shared.join(delay.coefficients(np.zeros(delay.size)))
 
     def about(deviations: Float, checks: int) -> tuple[Posterior, float]:
-        timed.linearise(here, deviations)
+        timed.linearise(here.values, deviations)
         with _bar() as show:
             found = posterior(
                 work, timed, weight, prior, here, section.products, checks=checks, progress=show
@@ -157,15 +161,15 @@ def _beside_learned(
 
     trend, _ = about(np.zeros_like(free), 0)
     found, delay_sd = about(free, section.checks)
-    at, around = here, free
+    at, around = here.values, free
     if work.config.estimate.method == "gauss_newton":
-        wide = replace(prior, mean=np.append(prior.mean, 0.0), sd=np.append(prior.sd, DELAY_SD))
+        wide = prior.join(delay, 0.0, DELAY_SD)
         discharge = timed.linearise(at, around)
         for _ in range(DELAY_STEPS):
             at, around, discharge, _ = gauss_newton_step(
                 timed, wide, at, around, discharge, observed, lambda r, q: weight, TOLERANCE, inner
             )
-    step = work.inputs.runoff.step
+    step, most_probable = work.inputs.runoff.step, timed.layout.coefficients(at)
     return (
         replace(
             found,
@@ -173,8 +177,8 @@ def _beside_learned(
             identifiability=np.minimum(found.identifiability, trend.identifiability),
             calls=found.calls + trend.calls,
         ),
-        work.latent(at[:-1], around),
-        {"runoff_late_s": float(-at[-1] * step), "runoff_late_sd_s": delay_sd * step},
+        work.latent(most_probable.part(shared.layout), around),
+        {"runoff_late_s": float(-most_probable[DELAY] * step), "runoff_late_sd_s": delay_sd * step},
     )
 
 
@@ -241,16 +245,25 @@ def _measured(
     for _ in range(work.config.uncertainty.rounds):
         problem.weigh(weight)
         along, _, _ = newton_direction(
-            problem, prior, result.shared, free, weight * residual, TOLERANCE, work.config.estimate.inner
+            problem,
+            prior,
+            result.shared.values,
+            free,
+            weight * residual,
+            TOLERANCE,
+            work.config.estimate.inner,
         )
         prior = retuned(work, problem, weight, prior, result.shared, free + along[1], first)
     return prior
 
 
-def _of_shared(work: Estimation, problem: LeastSquares, prior: Prior, shared: Float) -> Uncertainty:
+def _of_shared(
+    work: Estimation, problem: LeastSquares, prior: Prior, shared: Coefficients[Float]
+) -> Uncertainty:
     """Of a model without deviations: the covariance of its coefficients, dense."""
     model = work.model
-    n = model.n_shared
+    n, layout = model.layout.size, shared.layout
+    own = np.flatnonzero(layout.mask(*model.layout.names))
     nothing = np.zeros((model.n_free, work.inputs.network.n_reaches))
     columns: dict[str, Float] = {}
     if n > MOST_REGRESSORS:
@@ -260,23 +273,24 @@ def _of_shared(work: Estimation, problem: LeastSquares, prior: Prior, shared: Fl
             MOST_REGRESSORS,
         )
         return Uncertainty(columns, {})
-    rows = [problem.information(np.eye(shared.size)[k], nothing)[0][:n] for k in range(n)]
+    rows = [problem.information(np.eye(layout.size)[k], nothing)[0][own] for k in own]
     information = (np.array(rows) + np.array(rows).T) / 2
-    covariance = np.linalg.inv(information + np.diag(1 / prior.sd[:n] ** 2))
+    sd = prior.sd_of(model.layout)
+    covariance = np.linalg.inv(information + np.diag(1 / sd**2))
     by = regressors(work, shared)
     variance = np.einsum("frp,pq,frq->fr", by, covariance, by, optimize=True)
-    before = np.einsum("frp,p->fr", by**2, prior.sd[:n] ** 2)
+    before = np.einsum("frp,p->fr", by**2, sd**2)
     columns = _columns(work, shared, nothing, np.sqrt(variance))
     columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
     return Uncertainty(columns, {"products": float(n)})
 
 
-def _middle(work: Estimation, shared: Float) -> float:
-    return work.model.celerity.value_of(float(shared[0]))
+def _middle(work: Estimation, shared: Coefficients[Float]) -> float:
+    return work.model.celerity.value_of(float(shared[LEVEL]))
 
 
 def _columns(
-    work: Estimation, shared: Float, free: Float, sd: Float, about: Float | None = None
+    work: Estimation, shared: Coefficients[Float], free: Float, sd: Float, about: Float | None = None
 ) -> dict[str, Float]:
     """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep.
 

@@ -376,7 +376,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             uniform, result = staged.uniform, staged.fit
         timer.note("estimate")
         discharge = work.compared(uniform, result.shared) | ({} if staged is None else staged.discharge)
-        values, beyond = within_range(work, work.sweep.physical(result.shared, network.n_reaches))
+        values, beyond = within_range(work, work.sweep.physical(result.shared.values, network.n_reaches))
         timer.note("evaluation")
         sure = None
         if staged is not None:
@@ -571,7 +571,7 @@ def _evaluate_alone(run_dir: Path) -> Path:
         if work.learned is None:
             work.sweep.restore(checkpoint.pieces, checkpoint.step)
             uniform = _uniform(run_dir, work)
-            discharge = work.compared(uniform, checkpoint.shared_best)
+            discharge = work.compared(uniform, work.layout.coefficients(checkpoint.shared_best))
         else:  # all stages are done: each is read from its checkpoint
             staged = fit_stages(work, run_dir, lambda rows: None)
             discharge = work.compared(staged.uniform, staged.fit.shared) | staged.discharge
