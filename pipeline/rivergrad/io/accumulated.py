@@ -67,13 +67,15 @@ class Pattern:
 
     `falls`: they fall as amounts per step do. `rises`: no fall but, at the steps `drops`, to a far smaller value.
     `flat`: neither falls nor rises, but for `drops`. `dry`: no water. `rises` counts the steps without a drop;
-    `steady` is the share of them, over the cells, in which values rise.
+    `steady` is the share of them, over the cells, in which values rise; `levels`, whether values stay as they are
+    before a drop, as amounts of a step would not.
     """
 
     kind: Literal["falls", "rises", "flat", "dry"]
     drops: tuple[int, ...] = ()
     rises: int = 0
     steady: float = 0.0
+    levels: bool = False
 
 
 def differences(values: Float, fresh: Fresh) -> Float:
@@ -198,23 +200,43 @@ def _of_a_run(
 
 
 def _phase(time: TimeArray, period: int, step: int, sample: Sample, path: Path, variable: str) -> int:
-    """When resets are, ns after a multiple of the period: at 00 UTC, or where the values say it is otherwise."""
-    length = max(FIRST_LOOK, min(2 * period // step + 1, 4 * LOOK))
+    """When resets are, ns after a multiple of the period: at 00 UTC, or where the values say it is otherwise.
+
+    Raises:
+        InputError: values that are reset at other times than once a period.
+    """
+    steps = period // step
+    length = max(FIRST_LOOK, min(4 * steps + 1, 4 * LOOK))
     for values, first in _looks(sample, time.size, length):
         found = pattern(values)
-        if found.kind != "rises" or not found.drops:
+        if found.kind != "rises" or steps < 2:
             continue
-        resets = np.unique(time[first + np.array(found.drops)].astype(np.int64) % period)
-        if resets.size > 1:
-            at = [text(one) for one in time[first + np.array(found.drops[:2])]]
+        at = time[first : first + len(values)]
+        resets = np.unique(at[list(found.drops)].astype(np.int64) % period)
+        phase = int(resets[0]) if resets.size else 0
+        due = np.flatnonzero((at.astype(np.int64) - phase) % period == 0)
+        due = due[due > 0]
+        missed = [int(one) for one in due if _goes_on(values, int(one))]
+        # one may be hidden by a storm in the first step after it
+        if resets.size > 1 or (missed and 2 * len(missed) >= due.size and (due.size > 1 or not resets.size)):
+            seen = " and ".join(text(at[one]) for one in (found.drops[:2] or (0,)))
+            what = f"are reset at {seen}" if resets.size > 1 else f"are not reset at {text(at[missed[0]])}"
             raise InputError(
-                f"{path}: the values of '{variable}' are reset at {at[0]} and {at[1]}, and accumulated says every "
+                f"{path}: the values of '{variable}' {what}, and accumulated says every "
                 f"{step_text(period / 1e9)}; expected the period that the values show"
             )
-        if resets[0]:
-            log.warning("%s: '%s' is reset %s after 00 UTC", path, variable, step_text(resets[0] / 1e9))
-        return int(resets[0])
+        if phase:
+            log.warning("%s: '%s' is reset %s after 00 UTC", path, variable, step_text(phase / 1e9))
+        if resets.size:
+            return phase
     return 0
+
+
+def _goes_on(values: Float, at: int) -> bool:
+    """Whether nearly all cells that hold water hold no less of it at a step than before."""
+    before, now = values[at - 1], values[at]
+    held = np.isfinite(before) & np.isfinite(now) & (before > WET * np.nanmax(before, initial=0.0))
+    return bool(held.any() and (now[held] >= before[held]).mean() >= NEARLY_ALL)
 
 
 def _looks(sample: Sample, count: int, length: int) -> Iterator[tuple[Float, int]]:
@@ -266,13 +288,18 @@ def _told_by_values(
                 f"{path}: the values of '{variable}' rise and are reset every {step_text(period)} in nearly all "
                 f"cells, as accumulated amounts are; expected {option}: {step_text(period).replace(' ', '')}, or no"
             )
+        if hint and found.levels:
+            raise InputError(
+                f"{path}: the values of '{variable}' rise, stay and are reset in nearly all cells, as accumulated "
+                f"amounts do; expected {option}: 12h or 1d, or no"
+            )
         return None
     if found.kind == "rises" and found.rises >= (ENOUGH if hint else RISING):
         raise InputError(
             f"{path}: the values of '{variable}' rise in all of the {found.rises + 1} steps looked at, as amounts "
             f"that are accumulated for longer do; expected {option}: run, 12h or 1d, or no"
         )
-    if hint and count > LOOK and (found.kind == "dry" or found.drops):
+    if hint and (found.drops if found.kind == "flat" else found.kind == "dry" and count > 3 * LOOK):
         raise InputError(
             f"{path}: '{variable}' has GRIB_stepType accum and too little water to tell amounts of a step from "
             f"amounts since a reset; expected {option}: 12h or 1d, or no"
@@ -299,7 +326,7 @@ def _on_the_clock(found: Pattern, time: TimeArray, step: float) -> int | None:
 
 def pattern(values: Float) -> Pattern:
     """What the values (T, cell) of consecutive steps do in nearly all cells that hold water."""
-    values = np.nan_to_num(values)
+    values = values[:, np.isfinite(values).all(axis=0)]
     largest = values.max(axis=0, initial=0.0)
     wet = (largest > 0) & (largest >= WET * largest.max(initial=0.0))
     if len(values) < 2 or not wet.any():
@@ -318,4 +345,13 @@ def pattern(values: Float) -> Pattern:
     rising = change[within] > FALL * largest
     if rising.any(axis=0).mean() < NEARLY_ALL:
         return Pattern("flat", at)
-    return Pattern("rises", at, int(within.sum()), float(rising.mean()))
+    levels = any(_stays(values, one, held[one - 1]) for one in at)
+    return Pattern("rises", at, int(within.sum()), float(rising.mean()), levels)
+
+
+def _stays(values: Float, at: int, held: NDArray[np.bool_]) -> bool:
+    """Whether nearly all cells keep their value in the three steps before one."""
+    if at < 3:
+        return False
+    before = values[at - 3 : at, held]
+    return bool((np.ptp(before, axis=0) <= FALL * before.max(axis=0)).mean() >= NEARLY_ALL)

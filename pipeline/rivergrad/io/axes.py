@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import numbers_of
 from rivergrad.io.missing import without_absent
-from rivergrad.io.units import parse_unit
+from rivergrad.io.units import is_temperature, parse_unit
 
 Float = NDArray[np.float64]
 Role = Literal["latitude", "longitude", "projected", "rotated"]
@@ -155,7 +155,9 @@ def role_of(attributes: Mapping[str, Any], name: str, path: Path) -> Role | None
             said[f"units '{unit}'"] = _UNITS[plain]
     elif parsed is not None and parsed[1] == (1, 0, 0, 0):
         said[f"units '{unit}'"] = "projected"
-    elif parsed is not None and any(parsed[1]) and standard in ("latitude", "longitude"):
+    elif standard in ("latitude", "longitude") and (
+        is_temperature(unit) or (parsed is not None and any(parsed[1]))
+    ):
         raise InputError(f"{path}: '{name}' has the units '{unit}' and is a {standard}; expected degrees")
     if len(set(said.values())) > 1:
         words = " and ".join(said)

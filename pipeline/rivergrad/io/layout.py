@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.io.times import SNAP, TimeArray, regular_step, seconds, step_text, text
+
+log = logging.getLogger("rivergrad")
 
 Int = NDArray[np.int64]
 
@@ -31,6 +34,11 @@ class Steps:
         """Length of a step."""
         return round(self.length * SECOND)
 
+    @property
+    def start(self) -> int:
+        """The origin, ns since 1970."""
+        return int(self.origin.astype("datetime64[ns]").astype(np.int64))
+
 
 def lay_out(
     time: TimeArray,
@@ -39,6 +47,7 @@ def lay_out(
     like: Steps | None = None,
     complete: bool = False,
     exact: bool = False,
+    sure: bool = False,
     width: int = 1,
 ) -> tuple[TimeArray, Int, float]:
     """The regular axis that holds all times, each one's place on it, and its step in s.
@@ -49,17 +58,19 @@ def lay_out(
         like: the steps of the runoff; times that lie on them are taken as steps of it with gaps between.
         complete: whether the times leave out next to none: their most frequent gap is the step then.
         exact: whether times are written to the second, as in texts, so that one a second late is no rounding.
+        sure: whether times are known to be of the steps of `like`.
         width: how many series the axis is for, which bounds its length.
 
     Raises:
         InputError: a time beside the axis, or an axis far longer than the times are many.
     """
-    levels = np.unique(time.astype(np.int64))
-    if like is not None and not has_own_step(time, like, path):
-        origin = int(like.origin.astype("datetime64[ns]").astype(np.int64))
+    levels = _levels(time, path, like)
+    if like is not None and (sure or not has_own_step(time, like, path)):
+        origin = like.start
         stray = _off(levels, origin, like.nanoseconds, exact)
         if stray.any():
             raise _beside(levels[stray][0], like.origin, like.length, path, "steps of the runoff")
+        _say_sparse(levels, like, path)
         return _axis(time, levels, origin, like.nanoseconds, path, width)
     if len(levels) < 2:
         regular_step(_times(levels), str(path))  # raises: one time tells no step
@@ -78,11 +89,10 @@ def has_own_step(time: TimeArray, like: Steps, path: Path) -> bool:
     measurements.
 
     Raises:
-        InputError: one time a month, as monthly means have.
+        InputError: one time a month, quarter or year, as means of them have.
     """
-    levels = np.unique(time.astype(np.int64))
-    origin = int(like.origin.astype("datetime64[ns]").astype(np.int64))
-    if _off(levels, origin, like.nanoseconds).any():
+    levels = _levels(time, path, like)
+    if _off(levels, like.start, like.nanoseconds).any():
         return _is_regular(levels)
     if len(levels) < 2:
         return False
@@ -91,20 +101,44 @@ def has_own_step(time: TimeArray, like: Steps, path: Path) -> bool:
         return True
     if like.nanoseconds < 27 * DAY and _is_monthly(levels):
         raise InputError(
-            f"{path}: has one time a month from {text(_time(levels[0]))} on, as monthly means have; expected values "
-            f"of steps of {step_text(like.length)}, as the runoff's"
+            f"{path}: has one time a month or year from {text(_time(levels[0]))} on, as means of them have; expected "
+            f"values of steps of {step_text(like.length)}, as the runoff's"
         )
     return False
 
 
+def _levels(time: TimeArray, path: Path, like: Steps | None) -> Int:
+    """The times once each, rising, ns since 1970; the whole of them must be less than what such integers count."""
+    levels = np.unique(time.astype(np.int64))
+    ends = [int(levels[0]), int(levels[-1]), *([] if like is None else [like.start])]
+    if max(ends) - min(ends) >= 2**62:
+        raise InputError(
+            f"{path}: goes from {text(_time(levels[0]))} to {text(_time(levels[-1]))}; expected fewer years"
+        )
+    return levels
+
+
+def _say_sparse(levels: Int, like: Steps, path: Path) -> None:
+    if len(levels) < 3:
+        return
+    gaps, counts = np.unique(_gaps(levels), return_counts=True)
+    usual = int(gaps[counts.argmax()])
+    if usual > like.nanoseconds and counts.max() >= 0.9 * counts.sum():
+        log.warning(
+            "%s: times are %s apart: each is taken as the mean of the %s that start there",
+            *(path, step_text(usual / SECOND), step_text(like.length)),
+        )
+
+
 def _is_monthly(levels: Int) -> bool:
+    """Whether times are on the same day of every month, quarter or year."""
     if len(levels) < 4 or (np.diff(levels) < 27 * DAY).any():
         return False
     days = _times(levels).astype("datetime64[D]")
     month = days.astype("datetime64[M]")
     first = days - month
     last = (month + 1).astype("datetime64[D]") - days
-    usual = np.median(np.diff(month).astype(np.int64)) == 1
+    usual = np.median(np.diff(month).astype(np.int64)) in (1, 3, 12)
     return bool(usual and ((first == first[0]).all() or (last == last[0]).all()))
 
 

@@ -215,9 +215,13 @@ def _from_dataset(path: Path, variable: str | None, stamp: Stamp, like: Steps | 
                 "discharge; expected means"
             )
         starts = starts_of(axis, stamp, path, "observations.")
-        time, slot, step = lay_out(starts, path, like=like, width=sites.gauge.size)
+        time, slot, step = starts, np.arange(len(starts)), axis.step
+        if like is not None and step == like.length:
+            time, slot, step = lay_out(starts, path, like=like, sure=True, width=sites.gauge.size)
 
         def spread(values: Float) -> Float:
+            if len(time) == len(values):
+                return values
             laid = np.full((len(time), *values.shape[1:]), np.nan)
             laid[slot] = values
             return laid

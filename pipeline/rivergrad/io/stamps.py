@@ -303,7 +303,7 @@ def _by_bounds(
             at = int((~fresh).argmax())
             raise InputError(
                 f"{path}: '{found}' of {text(axis.stamps[at])} goes from {text(low[at])} to {text(high[at])}, "
-                f"and '{name}' goes on by {step_text(axis.step)}; expected bounds of one step each"
+                f"and a step is {step_text(axis.step)}; expected bounds of one step each"
             )
         low = high - step
     offset = (axis.stamps - low) / SECOND
@@ -402,12 +402,18 @@ def starts_of(
             f"{path}: its stamps may be starts or ends ({axis.ask}); "
             f"expected {what}stamp (route --stamp): start or end"
         )
+    if at is None and say and _centred(axis, "")[0] is not None:
+        log.warning(
+            "%s: stamps such as %s are half a step off, and nothing says that they are the middle: they are taken as "
+            "the start (%sstamp)",
+            *(path, text(axis.stamps[0]), what),
+        )
     if at is None or at == "start":
         return axis.stamps
     starts = axis.starts(at)
     if say:
         log.warning(
-            "%s: stamps are the %s of their step (%s): the first step starts at %s",
-            *(path, at, why, text(starts[0])),
+            "%s: stamps are the %s of their step (%s): %s is of the step from %s on",
+            *(path, at, why, text(axis.stamps[0]), text(starts[0])),
         )
     return starts

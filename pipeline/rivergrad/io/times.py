@@ -84,7 +84,7 @@ def parse_dates(values: Any, source: str, variable: str = "time") -> TimeArray:
     bad = parsed.isna().to_numpy()
     if bad.any():
         raise InputError(
-            f"{source}: '{variable}' holds '{series.to_numpy()[bad][0][:40]}', which is not a date; "
+            f"{source}: '{variable}' holds '{str(series.to_numpy()[bad][0])[:40]}', which is not a date; "
             "expected one such as 1980-01-01 or 1980-01-01T03:00"
         )
     return _within_range(parsed.dt.tz_localize(None).to_numpy(), source, variable)
@@ -174,6 +174,7 @@ def decode_time(variable: xr.Variable, source: str, name: str) -> TimeArray:
         calendar = str(variable.attrs.get("calendar", "standard")).strip().lower()
         if calendar not in _CALENDARS:
             raise InputError(f"{source}: '{name}' is in the calendar '{calendar}'; expected the standard one")
+        variable = xr.Variable(variable.dims, values, {**variable.attrs, "calendar": calendar})
         try:
             with warnings.catch_warnings():
                 # xarray warns where it falls back to cftime; such dates are refused below
