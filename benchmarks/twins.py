@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from rivergrad.config.load import load_workflow
 from rivergrad.gauges.scores import nse
-from rivergrad.pieces.simulate import simulate
+from rivergrad.pieces.simulate import Routing, simulate
+from rivergrad.routing import schemes
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.results import rank_correlation
 from rivergrad.run.workflow import run_workflow
@@ -242,9 +243,7 @@ def elsewhere(run_dir: Path, there: Inputs, time: Any) -> tuple[Float, float]:
         network=there.network,
         runoff=there.runoff,
         parameters={name: given[name] for name in ("k", "x")},
-        scheme="muskingum",
-        routing_step=time.routing_step,
-        dtype="float64",
+        how=Routing(schemes.get("muskingum"), time.routing_step, dtype="float64"),
         sink=lambda start, discharge: chunks.append(discharge),
         targets=there.observations.reach,
     )

@@ -22,6 +22,8 @@ from rivercut import store
 from rivergrad.cli import app
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.pieces.simulate import Routing
+from rivergrad.routing import schemes
 from rivergrad.run.claim import alone_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -582,7 +584,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         for start in range(0, steps, 2):
             options["sink"](start, options["runoff"].read(None, start, min(start + 2, steps)))
 
-    replace_module(monkeypatch, "rivergrad.pieces.simulate", simulate=simulate)
+    monkeypatch.setattr("rivergrad.pieces.simulate.simulate", simulate)
     return calls
 
 
@@ -602,14 +604,9 @@ def test_route_hands_on_and_writes(
     np.testing.assert_array_equal(options["parameters"]["k"], [100, 200, 300, 700])  # by id, in network order
     np.testing.assert_array_equal(options["parameters"]["x"], [0.01, 0.02, 0.03, 0.07])
     expected = {
-        "scheme": "muskingum",
-        "convention": "rapid",
-        "routing_step": 900.0,
-        "engine": "reference",
+        "how": Routing(schemes.get("muskingum", "rapid"), 900.0, "reference", "cpu", "float64"),
         "parts": 3,
         "cluster": 2,
-        "device": "cpu",
-        "dtype": "float64",
         "chunk_steps": 2,
     }
     assert {key: options[key] for key in expected} == expected
@@ -631,7 +628,7 @@ def test_route_without_parameters_says_what_it_takes(
         *("route", "--network", network, "--runoff", runoff, "--scheme", "linear_storage", "--output", output)
     )
     assert result.exit_code == 0, result.stderr
-    assert simulated[0]["engine"] == "recurrence"
+    assert simulated[0]["how"].engine == "recurrence"
     assert "engine recurrence: linear_storage has a rational transfer function" in result.stderr
     tau = simulated[0]["parameters"]["tau"]
     assert tau.shape == (4,)
@@ -652,7 +649,7 @@ def test_route_that_fails_leaves_nothing(
         options["sink"](0, options["runoff"].read(None, 0, 2))
         raise OSError(28, "No space left on device", str(output))
 
-    replace_module(monkeypatch, "rivergrad.pieces.simulate", simulate=simulate)
+    monkeypatch.setattr("rivergrad.pieces.simulate.simulate", simulate)
     result = call(
         *("route", "--network", network, "--runoff", runoff, "--scheme", "muskingum", "--output", output)
     )

@@ -33,7 +33,8 @@ from rivercut.partition import Partition, partition
 from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.inference.loss import LossSpec
 from rivergrad.io import open_runoff, read_network
-from rivergrad.pieces.simulate import piece_runoff, simulate
+from rivergrad.pieces.simulate import Routing, piece_runoff, simulate
+from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
 
 
@@ -209,12 +210,12 @@ def route_all(
         starts.append(start)
         chunks.append(discharge)
 
+    how = {name: options.pop(name) for name in ("engine", "device", "dtype") if name in options}
     simulate(
         network=network,
         runoff=runoff,
         parameters=parameters,
-        scheme=options.pop("scheme", "muskingum"),
-        routing_step=step,
+        how=Routing(schemes.get(options.pop("scheme", "muskingum")), step, **how),
         sink=sink,
         **options,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -260,6 +261,7 @@ def _route(
     from rivergrad.pieces.simulate import simulate
     from rivergrad.routing.outside import outside, watched
     from rivergrad.run.progress import track
+    from rivergrad.run.routing import routing_of
 
     parameters = {name: values[name] for name in scheme.parameter_names}
     beyond = outside(scheme, parameters, config.time.routing_step, rivers.reach_id)
@@ -271,12 +273,7 @@ def _route(
             network=rivers,
             runoff=source,
             parameters=parameters,
-            scheme=scheme,
-            convention=config.scheme.convention,
-            routing_step=config.time.routing_step,
-            engine=config.compute.engine,
-            device=_device(config),
-            dtype=config.compute.dtype,
+            how=replace(routing_of(config, scheme), device=_device(config)),
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )
     if beyond is not None and beyond.is_negative:

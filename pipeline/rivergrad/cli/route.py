@@ -144,7 +144,7 @@ def route(
     _claim(output, {"--network": network, "--runoff": runoff, "--parameters": parameters}, overwrite)
 
     from rivergrad.io import DischargeWriter, open_runoff, read_network
-    from rivergrad.pieces.simulate import simulate
+    from rivergrad.pieces.simulate import Routing, simulate
     from rivergrad.routing import choose_engine, schemes
     from rivergrad.routing.outside import effective, outside, watched
     from rivergrad.run.progress import track
@@ -176,14 +176,9 @@ def route(
             network=rivers,
             runoff=source,
             parameters=values,
-            scheme=scheme,
-            convention=convention.value,
-            routing_step=step,
-            engine=picked,
+            how=Routing(schemes.get(scheme, convention.value), step, picked, device.value, dtype.value),
             parts=parts,
             cluster=workers,
-            device=device.value,
-            dtype=dtype.value,
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
             chunk_steps=chunk_steps,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,14 +29,13 @@ from rivergrad.routing.pieces import Piece, make_pieces
 CHUNK_VALUES = 1 << 25
 """Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
 
-
 IN_FLIGHT = 3
 """Chunks of time under way at once: workers route the next ones while one is written."""
 
 
 @dataclass(frozen=True)
 class PieceRunoff:
-    """Reads the runoff of one piece: what a worker is given."""
+    """Reads the runoff of one piece on its worker."""
 
     source: RunoffReader
 
@@ -45,9 +44,9 @@ class PieceRunoff:
 
 
 def piece_runoff(source: RunoffReader, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
-    """What reads the runoff of a piece, and the weights of its reaches where that is per cell of a grid.
+    """What reads the runoff of a piece, and the weights of its reaches where the runoff is per cell of a grid.
 
-    Cells are read where the engine takes them and they are fewer than the reaches: then the runoff of the reaches
+    Cells are read if the engine takes them and there are fewer of them than reaches: then the runoff of the reaches
     is never in memory.
     """
     mine = source.select(piece.reaches)
@@ -66,24 +65,36 @@ def check_parameters(
     scheme.check(tensors, network.reach_id)
 
 
+@dataclass(frozen=True)
+class Routing:
+    """How a record is routed.
+
+    Attributes:
+        scheme: the scheme; routing_step: δ, s.
+        engine: one of `rivergrad.routing.engines.ENGINES`.
+        device: `cpu` or `cuda`; dtype: `float32` or `float64`.
+    """
+
+    scheme: schemes.Scheme
+    routing_step: float
+    engine: str = "auto"
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
 def simulate(
     *,
     network: RiverNetwork,
     runoff: RunoffReader,
     parameters: Mapping[str, NDArray[np.float64]],
-    scheme: str | schemes.Scheme,
-    convention: str = "standard",
-    routing_step: float,
-    engine: str = "auto",
+    how: Routing,
+    sink: Callable[[int, NDArray[Any]], None],
     parts: int = 1,
+    cut: Partition | None = None,
+    targets: NDArray[np.int64] | None = None,
+    chunk_steps: int | None = None,
     cluster: ClusterOptions | int = 0,
     executor: Executor | None = None,
-    device: str = "cpu",
-    dtype: str = "float32",
-    sink: Callable[[int, NDArray[Any]], None],
-    chunk_steps: int | None = None,
-    targets: NDArray[np.int64] | None = None,
-    cut: Partition | None = None,
 ) -> None:
     """Route the whole record and hand discharge to `sink` chunk by chunk.
 
@@ -91,74 +102,85 @@ def simulate(
         network: the river network.
         runoff: (time, reach) m³/s; every worker reads its own reaches.
         parameters: the scheme's, each (reach,), SI.
-        scheme, convention, engine: see `rivergrad.routing.Router`.
-        routing_step: δ, s.
+        how: scheme, routing step, engine and arithmetic.
+        sink: called with (first step, discharge (time, target) m³/s) in order.
         parts: parts to cut the network into; `cut` gives a partition instead.
+        targets: (m,) positions of the reaches whose discharge is wanted; all by default.
+        chunk_steps: forcing steps computed at a time.
         cluster: what computes, see `open_executor`; 0 is this process.
         executor: one that is open already, in place of a new one; what its workers hold is replaced.
-        device: `cpu` or `cuda`; dtype: `float32` or `float64`.
-        sink: called with (first step, discharge (time, target)) in order.
-        chunk_steps: forcing steps computed at a time.
-        targets: reaches whose discharge is wanted; all by default.
 
     Raises:
         InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
             compute the scheme, a worker lost.
     """
     options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
-    chosen = schemes.get(scheme, convention)
-    step_ratio(runoff.step, routing_step)
-    check_parameters(chosen, parameters, network)
-    if device == "cuda" and not torch.cuda.is_available():
+    step_ratio(runoff.step, how.routing_step)
+    check_parameters(how.scheme, parameters, network)
+    if how.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
     steps = runoff.time.size
     wanted = np.arange(network.n_reaches) if targets is None else targets
-    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
-    engine, _ = choose_engine(engine, chosen, device)
+    engine, _ = choose_engine(how.engine, how.scheme, how.device)
     if engine == "reference":
         if parts > 1 or not options.serial:
             raise InputError("engine reference: it computes in one part and in this process")
-        sink(0, _reference(network, runoff, parameters, chosen, routing_step, wanted))
+        sink(0, _reference(network, runoff, parameters, how, wanted))
         return
-    whole = cut if cut is not None else partition(network, parts)
-    pieces = make_pieces(network, whole)
+    pieces = make_pieces(network, cut if cut is not None else partition(network, parts))
     mine, order = targets_of(pieces, wanted, network.n_reaches)
+    tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
+    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
     with open_executor(options) if executor is None else nullcontext(executor) as workers:
-        setups = []
-        for piece, local in zip(pieces, mine, strict=True):
-            read, grid = piece_runoff(runoff, piece, engine)
-            setups.append(
-                PieceSetup(
-                    piece=piece,
-                    scheme=chosen,
-                    forcing_step=runoff.step,
-                    routing_step=routing_step,
-                    targets=local,
-                    steps=steps,
-                    read=read,
-                    dtype=dtype,
-                    device=device,
-                    threads=options.threads,
-                    engine=engine,
-                    grid=grid,
-                )
-            )
-        placed = PlacedPieces(workers, setups)
-        given = [
-            Given("table", table={name: np.asarray(v)[piece.reaches] for name, v in parameters.items()})
-            for piece in pieces
+        setups = [
+            _setup(piece, local, runoff, replace(how, engine=engine), options.threads)
+            for piece, local in zip(pieces, mine, strict=True)
         ]
-        flying: deque[tuple[int, Pending]] = deque()
-        for start in range(0, steps, size):
-            before = flying[-1][1] if flying else None
-            stop = min(start + size, steps)
-            chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
-            flying.append((start, placed.start_downstream(chunk, before)))
-            given = [Given("table")] * len(pieces)  # what was prepared stays on the workers
-            if len(flying) == IN_FLIGHT:
-                _land(placed, flying.popleft(), order, sink)
-        while flying:
+        placed = PlacedPieces(workers, setups)
+        _route_in_chunks(placed, tables, steps, size, order, sink)
+
+
+def _setup(
+    piece: Piece, targets: NDArray[np.int64], runoff: RunoffReader, how: Routing, threads: int
+) -> PieceSetup:
+    read, grid = piece_runoff(runoff, piece, how.engine)
+    return PieceSetup(
+        piece=piece,
+        scheme=how.scheme,
+        forcing_step=runoff.step,
+        routing_step=how.routing_step,
+        targets=targets,
+        steps=runoff.time.size,
+        read=read,
+        dtype=how.dtype,
+        device=how.device,
+        threads=threads,
+        engine=how.engine,
+        grid=grid,
+    )
+
+
+def _route_in_chunks(
+    placed: PlacedPieces,
+    tables: list[dict[str, NDArray[np.float64]]],
+    steps: int,
+    size: int,
+    order: NDArray[np.int64],
+    sink: Callable[[int, NDArray[Any]], None],
+) -> None:
+    """Send off chunks of `size` steps, a few ahead of the one that is handed to `sink`."""
+    given = [Given("table", table=table) for table in tables]
+    flying: deque[tuple[int, Pending]] = deque()
+    for start in range(0, steps, size):
+        before = flying[-1][1] if flying else None
+        stop = min(start + size, steps)
+        chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
+        flying.append((start, placed.start_downstream(chunk, before)))
+        given = [Given("table")] * len(tables)  # the workers keep what they prepared
+        if len(flying) == IN_FLIGHT:
             _land(placed, flying.popleft(), order, sink)
+    while flying:
+        _land(placed, flying.popleft(), order, sink)
 
 
 def _land(
@@ -194,15 +216,14 @@ def _reference(
     network: RiverNetwork,
     runoff: RunoffReader,
     parameters: Mapping[str, NDArray[np.float64]],
-    scheme: schemes.Scheme,
-    routing_step: float,
+    how: Routing,
     targets: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     router = Router(
         network,
-        scheme,
+        how.scheme,
         forcing_step=runoff.step,
-        routing_step=routing_step,
+        routing_step=how.routing_step,
         engine="reference",
         targets=targets,
         dtype=torch.float64,

@@ -15,6 +15,7 @@ from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
+from rivergrad.run.routing import routing_of
 from rivergrad.rundir.contents import DISCHARGE, RUNOFF
 
 if TYPE_CHECKING:
@@ -83,14 +84,9 @@ def write_every_discharge(
             network=inputs.network,
             runoff=runoff,
             parameters={name: values[name] for name in work.model.scheme.parameter_names},
-            scheme=work.model.scheme,
-            convention=config.scheme.convention,
-            routing_step=config.time.routing_step,
+            how=routing_of(config, work.model.scheme),
+            cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),
             executor=work.executor,
-            engine=config.compute.engine,
-            device=config.compute.device,
-            dtype=config.compute.dtype,
-            cut=work.cut,
             sink=watched(writer.along(inputs.runoff.time), beyond, inputs.network.reach_id),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,7 @@ from rivergrad.model.parametermodel import log_features
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.run.known import identity_of, in_order_of, require_same
+from rivergrad.run.routing import routing_of
 from rivergrad.run.true_runoff import true_runoff
 from rivergrad.rundir.contents import GAUGES, TWIN, WORLD
 from rivergrad.rundir.identity import Identity
@@ -320,11 +321,7 @@ def _true_discharge(
         network=network,
         runoff=runoff,
         parameters={name: value.numpy() for name, value in values.items()},
-        scheme=scheme,
-        convention=config.scheme.convention,
-        routing_step=config.time.routing_step,
-        dtype="float64",
-        device=config.compute.device,
+        how=replace(routing_of(config, scheme), engine="auto", dtype="float64"),
         sink=lambda start, discharge: chunks.append(discharge),
         targets=reaches,
         cut=partition(network, 1),

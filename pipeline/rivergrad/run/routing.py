@@ -1,0 +1,13 @@
+"""How a workflow's records are routed."""
+
+from __future__ import annotations
+
+from rivergrad.config.schema import Workflow
+from rivergrad.pieces.simulate import Routing
+from rivergrad.routing.schemes import Scheme
+
+
+def routing_of(config: Workflow, scheme: Scheme) -> Routing:
+    """Routing by a scheme, with the routing step, engine and arithmetic of a workflow."""
+    compute = config.compute
+    return Routing(scheme, config.time.routing_step, compute.engine, compute.device, compute.dtype)
