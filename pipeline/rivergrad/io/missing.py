@@ -2,9 +2,9 @@
 
 No value is: NaN; what the file's own attributes declare (`declared`: `_FillValue`, `missing_value`, a value outside
 of `valid_range`, `valid_min` or `valid_max`); an empty cell or a text such as `NA`; and the numbers that files hold in
-its place without a word (`absent`): −999, −9999, −9999.9 and longer rows of nines, ±1e15, and everything from 1e19 on,
-NetCDF's own fill value 9.97e36 and 1e20 among them. −99 and −99.9 are among them only where no quantity is as low.
-Infinity is never "no value": it is an error wherever numbers are read.
+its place without a word (`absent`): −999, −9999, −9999.9 and longer rows of nines, and everything from 1e19 on,
+NetCDF's own fill value 9.97e36 and 1e20 among them; of runoff and forcings 1e15 too. −99 and −99.9 are among them
+only where no quantity is as low. Infinity is never "no value": it is an error wherever it is more than an attribute.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 HUGE = 1e19
 """No flow, depth, temperature or parameter is as large, in any unit."""
 ROUND = 1e15
-"""What MERRA-2 and GEOS write; only this very number."""
+"""What MERRA-2 and GEOS write for no value of a flux; only this very number, and only of runoff and forcings."""
 FILL_NAMES = ("_FillValue", "missing_value")
 """Attributes that declare a value to mean that there is none."""
 OTHER_NAMES = ("fill_value", "FillValue", "nodata", "nodata_value", "no_data")
@@ -54,8 +54,6 @@ _NINES = np.array(
         -99999.9,
         -2147483648.0,  # fill value and least value of 4-byte integers
         -9.223372036854775808e18,
-        -ROUND,
-        ROUND,
     ],
     np.float32,
 )
@@ -77,11 +75,11 @@ def absent(values: Float, *, short: bool = False) -> Mask | None:
         return None
     edge = -99.0 if short else -999.0
     with np.errstate(invalid="ignore"):
-        if values.min() > edge and values.max() < _LEAST_ROUND:  # never true of NaN
+        if values.min() > edge and values.max() < HUGE:  # never true of NaN
             return None
     mask: Mask = np.isnan(values)
     with np.errstate(invalid="ignore"):
-        suspect = (values <= edge) | (values >= _LEAST_ROUND)
+        suspect = (values <= edge) | (values >= HUGE)
     if suspect.any():
         mask[suspect] = stands_for_none(values[suspect], short=short)
     return mask if mask.any() else None
@@ -133,7 +131,7 @@ def refuse_bad(
         if least >= np.max(lowest) and least > -99.0 and most < _LEAST_ROUND:
             return
         mask = absent(values, short=short)
-        none = np.zeros(values.shape, bool) if mask is None else mask
+        none = _is_round(values) if mask is None else mask | _is_round(values)
         infinite = np.isinf(values)
         below = (values < lowest) & ~none & ~infinite
     for_any = none | infinite | below
@@ -148,6 +146,12 @@ def refuse_bad(
         raise InputError(f"{source} is {found:g} for {where}; expected {expected}")
     what = f"is not finite ({found:g})" if kind is infinite else f"has no value ({_text(found)})"
     raise InputError(f"{source} {what} for {where}; expected a value for every reach and time")
+
+
+def _is_round(values: Float) -> Mask:
+    with np.errstate(over="ignore"):
+        mask: Mask = np.abs(values).astype(np.float32) == np.float32(ROUND)
+    return mask
 
 
 def _text(value: float) -> str:
@@ -321,18 +325,24 @@ def as_numbers(values: Any, source: str) -> Float:
     return numbers.reshape(array.shape)
 
 
+BLANKS = " \t\r\n\0"
+
+
 def plain_text(value: Any) -> str:
     """A cell as text without the blanks and zero bytes around it."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return str(value).strip(" \t\r\n\0")
+    return str(value).strip(BLANKS)
 
 
 def text_numbers(cells: Iterable[Any]) -> tuple[Float, Mask]:
     """Numbers out of cells of text or objects, NaN where one means none; and which cells are no number."""
-    words = pd.Series([plain_text(one) for one in cells], dtype=object)
-    none = words.str.lower().isin(TEXTS).to_numpy()
-    numbers = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
+    if isinstance(cells, pd.Series) and isinstance(cells.dtype, pd.StringDtype):
+        words = cells.fillna("").str.strip(BLANKS)  # at the speed of arrow
+    else:
+        words = pd.Series([plain_text(one) for one in cells], dtype=object)
+    none = words.str.lower().isin(TEXTS).to_numpy(dtype=bool)
+    numbers = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(none, np.nan, numbers), np.isnan(numbers) & ~none
 
 

@@ -132,7 +132,8 @@ def number_column(
     if kind in "bMm":
         what = "truth values" if kind == "b" else "dates" if kind == "M" else "durations"
         raise InputError(f"{path}: column '{name}' holds {what}; expected numbers")
-    numbers, bad = text_numbers(column.where(column.notna(), "").tolist())
+    texts = column if isinstance(column.dtype, pd.StringDtype) else column.where(column.notna(), "").tolist()
+    numbers, bad = text_numbers(texts)
     if bad.any():
         at = int(bad.argmax())
         raise InputError(
