@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+MOST_PARTS, MOST_WORKERS = 1 << 20, 4096
+"""What rivercut and a machine take; known here so that a number beyond is told before anything is read."""
+
 WorkflowPath = Annotated[Path, typer.Argument(metavar="W.yaml", help="The workflow.", show_default=False)]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.", show_default=False)]
 Settings = Annotated[

@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli.options import NetworkPath, OutletWords, outlet_words
+from rivergrad.cli.options import MOST_PARTS, NetworkPath, OutletWords, outlet_words
 
 
 def partition(
     network: NetworkPath,
     parts: Annotated[
-        int, typer.Option("--parts", metavar="K", min=1, help="The number of parts.", show_default=False)
+        int,
+        typer.Option(
+            "--parts", metavar="K", min=1, max=MOST_PARTS, help="The number of parts.", show_default=False
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", metavar="P.zarr", help="The store to write.", show_default=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import NetworkPath, OutletWords, Overwrite, outlet_words
+from rivergrad.cli.options import MOST_PARTS, MOST_WORKERS, NetworkPath, OutletWords, Overwrite, outlet_words
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -94,9 +95,18 @@ def route(
         Convention, typer.Option("--convention", help="rapid: as RAPID updates and averages (muskingum).")
     ] = Convention.standard,
     engine: Annotated[Engine, typer.Option("--engine", help="How the scheme is computed.")] = Engine.auto,
-    parts: Annotated[int, typer.Option("--parts", metavar="K", min=1, help="The number of parts.")] = 1,
+    parts: Annotated[
+        int, typer.Option("--parts", metavar="K", min=1, max=MOST_PARTS, help="The number of parts.")
+    ] = 1,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="W", min=0, help="Worker processes; 0: all in this process.")
+        int,
+        typer.Option(
+            "--workers",
+            metavar="W",
+            min=0,
+            max=MOST_WORKERS,
+            help="Worker processes; 0: all in this process.",
+        ),
     ] = 0,
     device: Annotated[Device, typer.Option("--device", help="What computes.")] = Device.cpu,
     dtype: Annotated[Precision, typer.Option("--dtype", help="The precision.")] = Precision.float32,
@@ -155,23 +165,24 @@ def route(
     source = open_runoff(
         runoff, rivers, variable=variable, stamp=stamp.value, accumulated=_accumulated(accumulated)
     )
-    given = _parameters(parameters, chosen, rivers)
+    given, notes = _parameters(parameters, chosen, rivers)
     values = effective(chosen, given, step)
     if cap_x:
-        typer.echo(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches", err=True)
+        notes.append(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches")
     beyond = outside(chosen, values, step, rivers.reach_id)
     if engine is Engine.auto:
-        typer.echo(f"engine {picked}: {why}", err=True)
+        notes.append(f"engine {picked}: {why}")
     if workers and picked == "recurrence" and device is Device.cpu:
         import torch
 
         from rivergrad.routing.recurrence.warm import compile_kernels
 
         compile_kernels([getattr(torch, dtype.value)], backward=False)  # here, where it is told
-    with (
-        DischargeWriter(output, rivers.reach_id) as writer,
-        track(len(source.time), "route") as progress,
-    ):
+    with ExitStack() as stack:
+        writer = stack.enter_context(DischargeWriter(output, rivers.reach_id))
+        for note in notes:  # now that all is read and checked, and can be written
+            typer.echo(note, err=True)
+        progress = stack.enter_context(track(len(source.time), "route"))
         simulate(
             network=rivers,
             runoff=source,
@@ -212,18 +223,20 @@ def _claim(output: Path, read: dict[str, Path | None], overwrite: bool) -> None:
     claim(output, DISCHARGE, read, overwrite=overwrite)
 
 
-def _parameters(path: Path | None, scheme: Any, rivers: RiverNetwork) -> dict[str, NDArray[float64]]:
-    """The scheme's parameters per reach: from the file, or the scheme's defaults; what is not its own is said."""
+def _parameters(
+    path: Path | None, scheme: Any, rivers: RiverNetwork
+) -> tuple[dict[str, NDArray[float64]], list[str]]:
+    """The scheme's parameters per reach, from the file or the scheme's defaults; and what is to be said of them."""
     import numpy as np
 
     from rivergrad.io import read_scheme_parameters
 
-    if path is not None:
-        values, read = read_scheme_parameters(path, scheme, rivers)
-        if read != scheme.parameter_names:
-            made, out_of = " and ".join(scheme.parameter_names), " and ".join(read)
-            typer.echo(f"{path}: {made} of {scheme.name} from {out_of} and the lengths of reaches", err=True)
-        return values
-    said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in scheme.parameters)
-    typer.echo(f"no --parameters: every reach has the defaults of {scheme.name}, {said}", err=True)
-    return {p.name: np.full(rivers.n_reaches, p.default) for p in scheme.parameters}
+    if path is None:
+        said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in scheme.parameters)
+        defaults = {p.name: np.full(rivers.n_reaches, p.default) for p in scheme.parameters}
+        return defaults, [f"no --parameters: every reach has the defaults of {scheme.name}, {said}"]
+    values, read = read_scheme_parameters(path, scheme, rivers)
+    if read == scheme.parameter_names:
+        return values, []
+    made, out_of = " and ".join(scheme.parameter_names), " and ".join(read)
+    return values, [f"{path}: {made} of {scheme.name} from {out_of} and the lengths of reaches"]

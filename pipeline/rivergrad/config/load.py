@@ -18,6 +18,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError, shortened, value_text
+from rivergrad.files import require_readable
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
 REMOVED = {"compute": {"ucx"}}
@@ -144,7 +145,7 @@ def source_files(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
 
 
 def require_files(workflow: Workflow, source: str) -> None:
-    """Raise an `InputError` naming key and path unless the files a workflow reads are there."""
+    """Raise an `InputError` naming key and path unless the files (or folders) that a workflow reads are there."""
     missing = [(key, path) for key, path in input_files(workflow).items() if not path.exists()]
     if missing:
         key, path = missing[0]
@@ -152,6 +153,11 @@ def require_files(workflow: Workflow, source: str) -> None:
         raise InputError(
             f"{path} is not there{more}; expected it, or set {DATA_VARIABLE}", where=source, key=key
         )
+    for key, path in input_files(workflow).items():
+        try:
+            require_readable(path)
+        except InputError as error:
+            raise error.at(source, key) from None
 
 
 def _project_root(path: Path) -> Path:

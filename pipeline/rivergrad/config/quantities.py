@@ -7,8 +7,10 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, value_text
 
+LONGEST, LARGEST = 1000, 2**63
+"""Characters of a quantity, and seconds, metres or bytes: numbers beyond are no quantities of anything."""
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 METRES = {"m": 1, "km": 1000}
 BYTES = {
@@ -76,10 +78,13 @@ def format_size(size: int) -> str:
 
 
 def _parse(text: object, pattern: str, units: dict[str, int], expected: str) -> Fraction:
-    match = re.match(pattern, text) if isinstance(text, str) else None
+    match = re.match(pattern, text) if isinstance(text, str) and len(text) <= LONGEST else None
     if not isinstance(text, str) or match is None:
-        raise InputError(f"found {text!r}; expected {expected}")
+        raise InputError(f"found {value_text(text)}; expected {expected}")
     unit = match.group(2)
     number = text.strip().removesuffix(unit).strip()
     # Fractions, so that 0.1d is 8640 s and not 8640.000000000002.
-    return Fraction(number) * units[unit]
+    value = Fraction(number) * units[unit]
+    if value >= LARGEST:
+        raise InputError(f"found {value_text(text)}; expected {expected}, less than 9.2e18 in all")
+    return value

@@ -133,7 +133,12 @@ def _sync(path: Path) -> None:
 
 
 def _as_os_error(error: BaseException, target: Path) -> BaseException:
-    """NetCDF and zarr report a full disk in their own ways; say it in the usual one and name the file."""
+    """NetCDF and zarr report a full disk in their own ways; say it in the usual one and name the file.
+
+    A name that cannot be written, for its length or its characters, is that of the target, not the temporary one.
+    """
+    if isinstance(error, UnicodeEncodeError) and target.name in str(error.object):
+        return InputError(f"{str(target)!r}: is no name in UTF-8; expected one")
     if isinstance(error, OSError) and error.errno in _FULL:
         return OSError(error.errno, f"{_FULL[error.errno]}; nothing was written", str(target))
     if isinstance(error, RuntimeError):
@@ -141,6 +146,8 @@ def _as_os_error(error: BaseException, target: Path) -> BaseException:
             return OSError(errno.ENOSPC, "No space left on the disk; nothing was written", str(target))
         if "NetCDF" in str(error) or "HDF" in str(error):
             return OSError(errno.EIO, f"Writing failed ({error}); nothing was written", str(target))
+    if isinstance(error, OSError) and error.errno and ".tmp-" in Path(str(error.filename)).name:
+        return OSError(error.errno, os.strerror(error.errno), str(target))
     return error
 
 
