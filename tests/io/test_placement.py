@@ -437,3 +437,16 @@ def test_a_table_of_positions_without_ids(tmp_path: Path, network: RiverNetwork)
     path = tmp_path / "q.csv"
     path.write_text("gauge,lat,lon,time,discharge\na,11,20,2000-01-01,1\na,11,20,2000-01-02,1\n")
     assert network.reach_id[read_observations(path, network).reach].tolist() == [50]
+
+
+@pytest.mark.parametrize("lon", [180.0, -180.0, -179.999, 180.004])
+def test_a_gauge_at_the_dateline_takes_the_reach_beyond_it(tmp_path: Path, lon: float) -> None:
+    attributes = {"lat": np.zeros(3), "lon": np.array([179.99, -179.995, -179.9])}
+    network = RiverNetwork.from_ids([1, 2, 3], [2, 3, -1], [1e3] * 3, attributes)
+    path = tmp_path / "q.csv"
+    rows = [f"A,2001-01-0{day},1.0,0.0,{lon}" for day in (1, 2)]
+    path.write_text("\n".join(["gauge,time,discharge,lat,lon", *rows]))
+    found = read_observations(path, network).placement
+    assert found is not None
+    assert found.rows[0].reach_id == 2
+    assert found.rows[0].distance < 600.0

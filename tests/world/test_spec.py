@@ -42,6 +42,19 @@ def test_refuses_gaps_that_leave_no_room_between_them() -> None:
     assert WorldSpec(gap_fraction=0.8, gap_days=5.0).gap_days == 5.0
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"reaches": 200_000, "years": 100.0, "forcing_step": "1min"}, "reaches times steps must be at most"),
+        ({"start": "2250-01-01", "years": 100.0}, "within 1678..2262"),
+        ({"start": "1500-01-01"}, "within 1678..2262"),
+    ],
+)
+def test_refuses_what_is_too_large_before_it_is_made(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WorldSpec(**fields)
+
+
 def test_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         WorldSpec().seed = 2  # type: ignore[misc]

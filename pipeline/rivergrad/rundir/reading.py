@@ -290,12 +290,12 @@ def _read_table(
 
 
 def _coordinates(network: RiverNetwork, parameters: Mapping[str, Float]) -> tuple[Float | None, Float | None]:
-    """Latitude and longitude of the reaches, from the network or the parameters; None if not complete."""
+    """Latitude and longitude of the reaches, of network or parameters; None if incomplete or no degrees."""
     for source in (network.attributes, parameters):
         if "lat" in source and "lon" in source:
             lat = np.asarray(source["lat"], dtype=np.float64)
             lon = np.asarray(source["lon"], dtype=np.float64)
-            if np.isfinite(lat).all() and np.isfinite(lon).all():
+            if (np.abs(lat) <= 90.0).all() and ((lon >= -180.0) & (lon <= 360.0)).all():  # never true of NaN
                 return lat, lon
     return None, None
 

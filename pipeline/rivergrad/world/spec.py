@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 DAY = 86_400.0
 
 
+MOST_VALUES = 10**10
+"""Reaches times forcing steps of a world: 40 GB in single precision."""
+
+
 class WorldSpec(BaseModel):
     """The recipe of an embedded world; equal specs give equal worlds, to the byte.
 
@@ -180,6 +184,20 @@ class WorldSpec(BaseModel):
         if pd.isna(date) or date.tzinfo is not None:
             raise ValueError(f"start must be a date without a time zone, got {text!r}")
         return text
+
+    @model_validator(mode="after")
+    def _record_fits(self) -> Self:
+        if self.reaches * self.n_steps > MOST_VALUES:
+            raise ValueError(
+                f"reaches times steps must be at most {MOST_VALUES:.0e}, got {self.reaches:,} reaches and "
+                f"{self.n_steps:,} steps: give fewer reaches, fewer years or a longer forcing_step"
+            )
+        first = pd.Timestamp(self.start).year
+        if not (first >= 1678 and first + self.years < 2262):
+            raise ValueError(
+                f"the record must lie within 1678..2262, got start {self.start} and {self.years:g} years"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gaps_fit(self) -> Self:
