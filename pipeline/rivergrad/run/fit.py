@@ -24,7 +24,7 @@ from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.progress import Progress
 from rivergrad.rundir.checkpoint import Checkpoint, read_newest
-from rivergrad.rundir.identity import Identity, differences, identity_from, listed, setting_differences
+from rivergrad.rundir.identity import Identity, differences, identity_from, listed
 from rivergrad.rundir.stopping import at_step_ends, requested, stopped
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def fit(
 def _misfit(
     found: Checkpoint, shared: Float, free: tuple[int, int], now: Identity | None = None
 ) -> str | None:
-    """Why a checkpoint cannot be of this fit, which is of the input and settings `now`."""
+    """Why a checkpoint cannot be of this fit, which is of the input `now`."""
     expected = {"shared": shared.shape, "free": free}
     shapes = {"shared": found.shared.shape, "free": found.pieces["free"].shape}
     for name, shape in expected.items():
@@ -279,7 +279,7 @@ def _misfit(
             return f"{name} of shape {shapes[name]}; expected {shape}"
     of = identity_from(found.of)
     if of is not None and now is not None:
-        others = differences(of, now) or setting_differences(of.settings, now.settings)
+        others = differences(of, now)
         return listed(others) if others else None
     return None
 

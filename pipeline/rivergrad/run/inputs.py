@@ -121,6 +121,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         assert config.network is not None
         assert config.runoff is not None
         network = read_network(config.network.path, config.network.format, outlets=config.network.outlets)
+        network = in_order_of(network, run_dir)
         _require_lengths(network, config.network.path)
         if config.runoff.path is not None:
             runoff = open_runoff(
@@ -168,7 +169,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         )
     ratio = step_ratio(runoff.step, config.time.routing_step)
     identity = identity_of(config, run_dir, network, runoff, observations)
-    require_same(run_dir, identity, network)
+    require_same(config, run_dir, identity, network)
     if observations.placement is not None:
         write_placement(run_dir / GAUGES, observations.placement)
         _tell_placement(observations.placement)

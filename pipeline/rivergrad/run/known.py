@@ -19,7 +19,7 @@ from rivergrad.errors import InputError
 from rivergrad.io import Observations
 from rivergrad.io.digest import array_digest, input_digest
 from rivergrad.io.rapid import CONNECT, is_rapid_folder
-from rivergrad.run.opening import settings_of
+from rivergrad.run.opening import completed, settings_of
 from rivergrad.rundir.checkpoint import has_checkpoints, newest_of
 from rivergrad.rundir.contents import NETWORK, PARAMETERS, PARTITION, TWIN, WORLD
 from rivergrad.rundir.identity import (
@@ -156,7 +156,7 @@ def known_identity(run_dir: Path) -> Identity | None:
     return read_identity(run_dir) if found is None else found
 
 
-def require_same(run_dir: Path, identity: Identity, network: RiverNetwork) -> None:
+def require_same(config: Workflow, run_dir: Path, identity: Identity, network: RiverNetwork) -> None:
     """Make sure that a run goes on with what it was begun with; of one that begins, write what that is.
 
     Raises:
@@ -180,7 +180,7 @@ def require_same(run_dir: Path, identity: Identity, network: RiverNetwork) -> No
         others = differences(known, identity)
         if others:
             raise Changed(f"{listed(others)}; expected the same input, another output, or --fresh")
-        settings = setting_differences(known.settings, identity.settings)
+        settings = setting_differences(completed(known.settings, config), identity.settings)
         if settings:
             raise Changed(
                 f"{run_dir}: holds a run of another configuration: {listed(settings)}; "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from rivergrad.config.load import dump_resolved, input_files, load_workflow
 from rivergrad.config.schema import Workflow
@@ -90,8 +92,36 @@ def _flat(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(data, dict) and data:
         for name, value in data.items():
             yield from _flat(value, f"{key}.{name}" if key else str(name))
-    elif not (isinstance(data, dict) and not data):
+    else:
         yield key, data
+
+
+def completed(settings: Mapping[str, Any], config: Workflow) -> dict[str, Any]:
+    """Settings as another version may have kept them, with what this one has added at its defaults.
+
+    Args:
+        settings: see `settings_of`, without paths.
+        config: the workflow now, for what settings leave out.
+    """
+    data: dict[str, Any] = {}
+    now = config.model_dump(mode="json")
+    for key, value in settings.items():
+        *above, last = key.split(".")
+        below = data
+        for name in above:
+            found = below.setdefault(name, {})
+            below = found if isinstance(found, dict) else {}
+        below[last] = value
+    data |= {name: now[name] for name in NO_PART}
+    data["compute"] = {**now["compute"], **data.get("compute", {})}
+    for key in _PATHS:
+        section, name = key.split(".")
+        if isinstance(data.get(section), dict) and isinstance(now.get(section), dict):
+            data[section][name] = now[section][name]
+    try:
+        return settings_of(Workflow.model_validate(data))
+    except ValidationError:
+        return dict(settings)
 
 
 def forget(record: Written) -> None:
@@ -111,7 +141,7 @@ def claim(config: Workflow, record: Written) -> None:
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     if before == resolved:
         return
-    known = _known_settings(run_dir)
+    known = _known_settings(config)
     if known is not None:
         others = setting_differences(known[0], settings_of(config, paths=known[1]))
         if others:
@@ -125,11 +155,12 @@ def claim(config: Workflow, record: Written) -> None:
         temporary.write_text(resolved, encoding="utf-8")
 
 
-def _known_settings(run_dir: Path) -> tuple[dict[str, Any], bool] | None:
+def _known_settings(config: Workflow) -> tuple[dict[str, Any], bool] | None:
     """The settings that a run directory was begun with, and whether they say where the input is.
 
     From config.yaml, or where that is gone from what else keeps them: inputs.json, the newest checkpoint.
     """
+    run_dir = config.output
     path = run_dir / CONFIG
     identity = read_identity(run_dir)
     if path.is_file() and path.stat().st_size:
@@ -143,7 +174,7 @@ def _known_settings(run_dir: Path) -> tuple[dict[str, Any], bool] | None:
     if identity is None:
         newest = newest_of(run_dir)
         identity = None if newest is None else identity_from(newest.of)
-    return None if identity is None else (dict(identity.settings), False)
+    return None if identity is None else (completed(identity.settings, config), False)
 
 
 def _section(path: Path, name: str) -> Any:

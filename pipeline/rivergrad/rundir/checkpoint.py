@@ -97,7 +97,7 @@ def _is_ours(path: Path) -> bool:
 
 def has_checkpoints(run_dir: Path) -> bool:
     """Whether a run, one of its stages or one of its folds has made any steps."""
-    own = (run_dir / CHECKPOINTS).rglob("*.npz")
+    own = (path for path in (run_dir / CHECKPOINTS).rglob("*.npz") if _is_ours(path))
     folds = run_dir.glob(f"{FOLDS}/*/{CHECKPOINTS}/**/*.npz")
     return any(CHECKPOINT.fullmatch(path.name) for path in (*own, *folds))
 

@@ -150,17 +150,16 @@ def write_baselines(run_dir: Path, uniform_celerity: float, identity: Identity |
 
 
 def read_baselines(run_dir: Path, identity: Identity | None) -> float | None:
-    """The best uniform celerity, m/s; None where it has to be found again: nothing is there, or it is damaged.
+    """The best uniform celerity, m/s; None where it has to be found again: nothing is there, or nothing that is right.
 
-    Raises:
-        Changed: it is of another input or other settings.
+    It is found again to the same number, so one that is damaged, or of another input, stops nothing.
     """
     path = run_dir / BASELINES
     found = unsealed(path)
     if found is None:
         return _of_earlier_versions(path)
     if identity is not None and found.get("of") not in (None, _mark(identity)):
-        raise Changed(f"{path}: is of another input, or of other settings; expected the same, or --fresh")
+        return None
     return float(found["uniform_celerity"])
 
 

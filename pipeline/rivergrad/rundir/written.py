@@ -28,6 +28,7 @@ from rivergrad.rundir.contents import RECORD, item_of
 FORMAT, VERSION = "rivergrad run directory", 1
 KEPT = 2
 """Digests of a name that count, the newest: a run that is killed may leave what was there before."""
+NOT_OURS = f"was not written by a run, as far as the record {RECORD} says"
 _MOST = 1 << 22
 """Bytes of a record that is not yet written anew with what is there only."""
 
@@ -72,7 +73,7 @@ class Written:
 
     def name_of(self, path: Path) -> str:
         """The name of something in the run directory."""
-        return path.relative_to(self.folder).as_posix()
+        return Path(os.path.abspath(path)).relative_to(self.folder).as_posix()
 
     def allow(self, target: Path) -> None:
         """Refuse a target that is there and was not written by a run, or that lies behind a link.
@@ -88,7 +89,7 @@ class Written:
             return
         if name not in self.entries:
             self._read_again()
-        why = self._stranger(name) if name in self.entries else "was not written by a run"
+        why = self._stranger(name) if name in self.entries else NOT_OURS
         if why is not None:
             raise InputError(f"{target}: {why}; expected it moved away (nothing was removed or overwritten)")
 
@@ -127,9 +128,7 @@ class Written:
         for name in contents.ITEMS:
             path = self.folder / name
             if name != RECORD and name not in self.entries and os.path.lexists(path):
-                raise InputError(
-                    f"{path}: was not written by a run; expected it moved away (nothing was changed)"
-                )
+                raise InputError(f"{path}: {NOT_OURS}; expected it moved away (nothing was changed)")
         for name in self.entries:
             why = self._stranger(name)
             if why is not None:
