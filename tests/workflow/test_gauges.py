@@ -112,6 +112,32 @@ def screened(folder: Path, *settings: str) -> tuple[Inputs, Inputs, pd.DataFrame
 
 ON = "gauges.screening.enabled=true"
 
+# -- negative values -----------------------------------------------------------------------------------------
+
+
+def test_negative_discharge_is_missing_and_said_or_as_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_case(tmp_path)
+    values = discharge(tmp_path)
+    values[10:13, 2] = -7.0
+    values[20, 3] = -0.5
+    change(tmp_path, discharge=(("time", "gauge"), values, {"units": "m3 s-1"}))
+    with caplog.at_level("WARNING", logger="rivergrad"):
+        _, inputs, _ = prepared(tmp_path)
+    assert np.argwhere(np.isnan(inputs.observed)).tolist() == [[10, 2], [11, 2], [12, 2], [20, 3]]
+    said = [one.getMessage() for one in caplog.records if "negative" in one.getMessage()]
+    assert len(said) == 1
+    assert (
+        "4 negative values of discharge at 2 gauges are taken for missing, most often -7 m3 s-1 (3 times)"
+        in said[0]
+    )
+    _, kept, _ = prepared(tmp_path, "gauges.negative=keep")
+    assert kept.observed[10:13, 2].tolist() == [-7.0] * 3
+    with pytest.raises(InputError, match=r"the gauges G2, G3 hold 4 negative values .* first at 2000-01-11"):
+        prepared(tmp_path, "gauges.negative=error")
+
+
 # -- placement -----------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, ids_text
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
 
 ResponseFunction = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -56,6 +56,12 @@ class CustomScheme(Scheme):
         steps = 64
         while True:
             h = self.response(parameters, step, steps).abs()
+            if not bool((finite := torch.isfinite(h).all(dim=1)).all()):
+                at = torch.nonzero(~finite)[:, 0].tolist()
+                raise InputError(
+                    f"scheme {self.name}: its function returned a response that is not finite for the reaches in rows "
+                    f"{ids_text(at)}; expected finite numbers"
+                )
             total = h.sum(dim=1).clamp_min(1e-300)
             tail = h[:, steps // 2 :].sum(dim=1) / total
             if float(tail.max()) < 1e-9 or steps >= 1 << 14:
