@@ -17,7 +17,7 @@ from rivergrad.inference.posterior import Posterior
 from rivergrad.run import uncertainty
 from rivergrad.run.estimation import Estimation
 from rivergrad.run.fit import REASONS
-from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser
+from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser
 from rivergrad.run.transfer import transferred
 from rivergrad.run.workflow import run_workflow
 
@@ -34,10 +34,9 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 METHODS: dict[str, dict[str, Any]] = {
     "adam": {"method": "adam", "steps": 24, "evaluate_every": 8, "checkpoint_every": 6},
-    "lbfgs": {"method": "lbfgs", "steps": 10, "evaluate_every": 2, "checkpoint_every": 2},
     "gauss_newton": {"method": "gauss_newton", "steps": 10, "evaluate_every": 1, "checkpoint_every": 1},
 }
-OPTIMISERS = {"adam": AdamOptimiser, "lbfgs": LbfgsOptimiser, "gauss_newton": GaussNewtonOptimiser}
+OPTIMISERS = {"adam": AdamOptimiser, "gauss_newton": GaussNewtonOptimiser}
 PAIRS = [(method, model) for method in METHODS for model in MODELS]
 PARTS: dict[int, dict[str, Any]] = {
     1: {"parts": 1, "spread": False},
@@ -216,9 +215,7 @@ class StopHereError(RuntimeError):
     [
         ("adam", "smooth", 10),
         ("adam", "attributes", 7),
-        ("lbfgs", "smooth", 5),
-        ("lbfgs", "uniform", 3),
-        ("lbfgs", "hidden", 7),
+        ("gauss_newton", "hidden", 3),
         ("gauss_newton", "hybrid", 3),
         ("gauss_newton", "hybrid", 6),  # after the evidence has set another scale, which it sets anew here
         ("gauss_newton", "hybrid", 8),  # after the scale has settled

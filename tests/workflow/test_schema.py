@@ -578,3 +578,15 @@ def test_the_share_of_gauges_held_out_stands_once(tmp_path: Path) -> None:
     assert workflow.world.spec.holdout_fraction == 0.3
     text = mistake(tmp_path, changed(data, "world.spec.holdout_fraction", 0.1))
     assert "holdout_fraction 0.1 and gauges.holdout 0.3" in text
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "L-BFGS", "newton"])
+def test_a_method_that_is_no_longer_there(tmp_path: Path, method: str) -> None:
+    said = mistake(tmp_path, changed(FILES, "estimate.method", method))
+    assert said.startswith("w.yaml: estimate.method: ")
+    assert "\n" not in said
+    if method == "lbfgs":
+        assert said == (
+            "w.yaml: estimate.method: found lbfgs, which rivergrad no longer has; expected gauss_newton, "
+            "which is as exact in fewer steps, or adam, which takes any loss"
+        )

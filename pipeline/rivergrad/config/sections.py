@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rivergrad import registry
 from rivergrad.cluster.options import LOOPBACK, ClusterOptions, Tls
@@ -459,7 +459,7 @@ class NuisanceSection(Section):
     )
     shrinkage: NonNegativeNumber = Field(
         default=0.01,
-        description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimisers adam and lbfgs.",
+        description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimiser adam.",
     )
     predict: Switch = Field(
         default=False,
@@ -747,12 +747,22 @@ class StageSection(Section):
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
-    method: Literal["adam", "lbfgs", "gauss_newton"] = Field(
+    method: Literal["adam", "gauss_newton"] = Field(
         default="adam",
-        description="adam draws windows for every step, for any size; lbfgs and gauss_newton go over all of the "
-        "training time; gauss_newton takes squared errors weighted by each gauge's own noise, a Gaussian prior and "
-        "few steps.",
+        description="adam draws windows for every step, for any size; gauss_newton goes over all of the training time, "
+        "with squared errors weighted by each gauge's own noise, a Gaussian prior and few steps.",
     )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _lbfgs_is_gone(cls, value: object) -> object:
+        if value == "lbfgs":
+            raise InputError(
+                "found lbfgs, which rivergrad no longer has; expected gauss_newton, which is as exact in fewer steps, "
+                "or adam, which takes any loss"
+            )
+        return value
+
     steps: Count = Field(default=150, description="The most optimiser steps.")
     learning_rate: PositiveNumber = Field(default=0.05, description="Adam's learning rate.")
     schedule: Literal["constant", "cosine"] = Field(
@@ -837,7 +847,7 @@ class EstimateSection(Section):
         if "gauss_newton" in (self.method, *(stage.method for stage in self.stages)) and self.loss != "nse":
             raise InputError(
                 f"found loss {self.loss} with method gauss_newton, which minimises squared errors weighted by each "
-                "gauge's noise; expected no loss, or method adam or lbfgs"
+                "gauge's noise; expected no loss, or method adam"
             )
         return self
 

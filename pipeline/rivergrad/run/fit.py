@@ -19,7 +19,7 @@ from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evidence import retuned
-from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, LbfgsOptimiser, Optimiser
+from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, Optimiser
 from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.progress import Progress
@@ -107,11 +107,6 @@ def make_optimiser(work: Estimation, start: Coefficients[Float], prior: Prior) -
             optimiser.scale, optimiser.decay, optimiser.deviations = rates
         return optimiser
     problem, observed = work.least_squares()
-    if settings.method == "lbfgs":
-        network = work.inputs.network
-        return LbfgsOptimiser(
-            work.sweep, start.values.copy(), network.n_reaches, work.model.n_free, problem.windows, penalty
-        )
     trains = work.trains * np.count_nonzero(work.trains)
     follows = work.config.parameters.deviation_sd == "auto" and work.model.deviates
     return GaussNewtonOptimiser(

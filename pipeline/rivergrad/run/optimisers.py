@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError
 from rivergrad.inference.adam import Adam
 from rivergrad.inference.gaussnewton import gauss_newton_step
-from rivergrad.inference.lbfgs import Memory
 from rivergrad.inference.noise import Noise, measure
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
@@ -25,11 +24,6 @@ Float = NDArray[np.float64]
 Windows = list[tuple[int, int, int]]
 SharedPenalty = Callable[[Float], tuple[float, Float]]
 """What shared coefficients add to the loss, and its gradient."""
-
-BACKTRACKS = 8
-"""Shorter and shorter steps along an L-BFGS direction before it is given up."""
-FLAT = 2e-9
-"""A decrease of L-BFGS's loss by a smaller share is none (as scipy's L-BFGS-B has it)."""
 
 EVIDENCE_FROM = 4
 """Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
@@ -131,72 +125,6 @@ class AdamOptimiser:
         steps, factor = state.get("steps", np.array([number, 1.0]))
         self._adam = Adam(state["mean"].copy(), state["square"].copy(), int(steps))
         self.factor = float(factor)
-
-
-@dataclass
-class LbfgsOptimiser:
-    """L-BFGS over a fixed set of windows. Its vectors, of all reaches, are kept here, not on the workers."""
-
-    sweep: Sweep
-    shared: Float
-    n_reaches: int
-    n_free: int
-    windows: Windows
-    penalty: SharedPenalty
-    finished: bool = False
-    converged: bool = False
-    memory: Memory = field(default_factory=Memory)
-
-    def __post_init__(self) -> None:
-        self._free = np.zeros((self.n_free, self.n_reaches))
-        self._now: tuple[float, Float] | None = None
-
-    def _evaluate(self, x: Float) -> tuple[float, Float]:
-        shared, free = x[: self.shared.size], x[self.shared.size :].reshape(self._free.shape)
-        self.sweep.place(free)
-        loss, of_shared, of_free = self.sweep.gradient(shared, self.windows, self.n_reaches)
-        value, slope = self.penalty(shared)
-        return loss + value, np.concatenate([of_shared + slope, of_free.ravel()])
-
-    def step(self, number: int) -> float:
-        x = np.concatenate([self.shared, self._free.ravel()])
-        loss, gradient = self._evaluate(x) if self._now is None else self._now
-        direction = self.memory.direction(gradient)
-        descent, length = float(direction @ gradient), 1.0
-        for _ in range(BACKTRACKS):
-            there = self._evaluate(x + length * direction)
-            if there[0] <= loss + 1e-4 * length * descent:
-                move = length * direction
-                self.memory.remember(move, there[1] - gradient)
-                self._put(x + move)
-                self._now = there
-                self.finished = self.converged = loss - there[0] <= FLAT * abs(loss)
-                return loss
-            length /= 2
-        if self.memory.moves:  # what it remembers misleads: start again from the gradient
-            self.memory = Memory(self.memory.size)
-        else:
-            self.finished = True
-        self.sweep.place(self._free)
-        self._now = loss, gradient
-        return loss
-
-    def _put(self, x: Float) -> None:
-        self.shared = x[: self.shared.size].copy()
-        self._free = x[self.shared.size :].reshape(self._free.shape).copy()
-
-    def rest(self, shared: Float, factor: float) -> None:
-        self.shared, self._now = shared.copy(), None
-        self._free = self.sweep.collect(self.n_reaches)["best"]
-        self.memory = Memory(self.memory.size)
-
-    def state(self) -> dict[str, Float]:
-        moves, changes = self.memory.arrays()
-        return {"moves": moves, "changes": changes, "free": self._free}
-
-    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
-        self.shared, self._free, self._now = shared.copy(), state["free"].copy(), None
-        self.memory = Memory(self.memory.size, list(state["moves"]), list(state["changes"]))
 
 
 @dataclass
