@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.io.missing import exact_integers
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
 from rivergrad.model.layout import RUNOFF, VOLUME, Coefficients
@@ -38,15 +39,14 @@ def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, ND
     if section.regions == BASIN:
         classes = np.asarray(network.basin)
     elif section.regions in network.attributes:
-        values = np.asarray(network.attributes[section.regions], dtype=np.float64)
-        bad = ~np.isfinite(values) | (values != np.round(values))
+        values = np.asarray(network.attributes[section.regions])
+        classes, bad = exact_integers(values.astype(np.int8) if values.dtype.kind == "b" else values)
         if bad.any():
             raise InputError(
                 f"attribute {section.regions} is {values[bad][0]:g} at reach "
                 f"{network.reach_id[bad][0]}; expected a whole number for every reach",
                 key="parameters.regions",
             )
-        classes = values.astype(np.int64)
     else:
         known = ", ".join(network.attributes) or "none"
         raise InputError(
