@@ -590,3 +590,41 @@ def test_a_method_that_is_no_longer_there(tmp_path: Path, method: str) -> None:
             "w.yaml: estimate.method: found lbfgs, which rivergrad no longer has; expected gauss_newton, "
             "which is as exact in fewer steps, or adam, which takes any loss"
         )
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("estimate", "windows_per_step", 10**8),
+        ("estimate", "uniform_grid", 10**8),
+        ("estimate", "steps", 10**12),
+        ("compute", "workers", 10**8),
+        ("gauges", "folds", 10**8),
+        ("partition", "parts", 10**12),
+    ],
+)
+def test_counts_are_bounded_before_anything_is_made_of_them(
+    tmp_path: Path, section: str, key: str, value: int
+) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(yaml.safe_dump({**FILES, section: {key: value}}))
+    with pytest.raises(InputError, match=f"{section}.{key}"):
+        load_workflow(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("auto", "auto"), ("no", "no"), (False, "no"), ("run", "run"), ("12h", 43200.0)]
+)
+def test_how_long_amounts_accumulate(tmp_path: Path, given: object, found: object) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(
+        yaml.safe_dump({**FILES, "runoff": {"path": "r.nc", "accumulated": given, "stamp": "end"}})
+    )
+    loaded = load_workflow(path).runoff
+    assert loaded is not None
+    assert loaded.accumulated == found
+    assert loaded.stamp == "end"
+    for bad in ("0h", "12", "yes", True, 3):
+        path.write_text(yaml.safe_dump({**FILES, "runoff": {"path": "r.nc", "accumulated": bad}}))
+        with pytest.raises(InputError, match=r"runoff\.accumulated"):
+            load_workflow(path)

@@ -177,11 +177,23 @@ def listed(kind: str) -> str:
     return ", ".join(registry.names(kind))
 
 
-Count = Annotated[int, Field(gt=0, strict=True)]
+MOST, MANY = 10**9, 10**5
+"""The most that anything is counted to: what is made of a count is bounded before it is made."""
+
+Count = Annotated[int, Field(gt=0, le=MOST, strict=True)]
 """A positive integer."""
 
-NonNegativeCount = Annotated[int, Field(ge=0, strict=True)]
+NonNegativeCount = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 """An integer, 0 or more."""
+
+SmallCount = Annotated[int, Field(gt=0, le=MANY, strict=True)]
+"""A positive integer of things that each take memory or a process."""
+
+NonNegativeSmallCount = Annotated[int, Field(ge=0, le=MANY, strict=True)]
+"""As `SmallCount`, or 0."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+"""What a generator of random numbers starts from."""
 
 PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 """A TCP port, 0 for any free one."""

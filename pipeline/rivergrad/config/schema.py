@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rivergrad import registry
-from rivergrad.config.fields import FilePath, NonNegativeCount
+from rivergrad.config.fields import FilePath, Seed
 from rivergrad.config.quantities import format_duration
 from rivergrad.config.sections import (
     ComputeSection,
@@ -46,7 +46,7 @@ class Workflow(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         description="The run's name: letters, digits, dots, dashes, underscores.",
     )
-    seed: NonNegativeCount = Field(default=0, description="The seed of everything that is drawn at random.")
+    seed: Seed = Field(default=0, description="The seed of everything that is drawn at random.")
     output: FilePath = Field(
         default=Path("runs"),  # the name is appended before validation
         description="The run directory; runs/<name> by default.",

@@ -26,6 +26,7 @@ from rivergrad.config.fields import (
     Names,
     NonNegativeCount,
     NonNegativeNumber,
+    NonNegativeSmallCount,
     Options,
     OutletWords,
     Period,
@@ -36,6 +37,7 @@ from rivergrad.config.fields import (
     Share,
     ShellLines,
     Size,
+    SmallCount,
     Switch,
     listed,
 )
@@ -386,7 +388,7 @@ class GaugesSection(Section):
         description="What is drawn: single gauges, or whole basins, of which the estimate then sees nothing. "
         "It goes for the share held out and for the folds.",
     )
-    folds: NonNegativeCount = Field(
+    folds: NonNegativeSmallCount = Field(
         default=0,
         description="The number of folds of a cross-validation before the estimate: each fold is held out once, "
         "of an estimate of its own; 0 for none.",
@@ -610,7 +612,7 @@ class ComputeSection(Section):
         description="What runs the parts: serial is this process; local worker processes of this machine; cuda one "
         "of them a GPU; slurm jobs in a queue; mpi the ranks of an MPI job.",
     )
-    workers: NonNegativeCount = Field(
+    workers: NonNegativeSmallCount = Field(
         default=0,
         description="The number of worker processes; 0 does everything in this process, and with kind cuda or mpi "
         "stands for one a GPU or a rank.",
@@ -784,8 +786,9 @@ class EstimateSection(Section):
         default=180 * 86400.0,
         description="The length of a training window, counted after its warm-up.",
     )
-    windows_per_step: Count = Field(
-        default=1, description="The number of training windows drawn (from the seed) for one optimiser step."
+    windows_per_step: SmallCount = Field(
+        default=1,
+        description="The number of training windows drawn (from the seed) for one optimiser step.",
     )
     evaluate_every: Count = Field(
         default=10, description="The number of steps from one look at the validation period to the next."
@@ -801,7 +804,7 @@ class EstimateSection(Section):
         default=2,
         description="The number of newest checkpoints that are kept; if one is damaged, the one before is taken.",
     )
-    uniform_grid: Count = Field(
+    uniform_grid: SmallCount = Field(
         default=12,
         description="The number of celerities tried for the uniform baseline, even in their logarithm.",
     )

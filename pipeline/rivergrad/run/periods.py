@@ -31,8 +31,9 @@ class Periods:
 def _steps(
     time: NDArray[np.datetime64], period: tuple[date, date], key: str, path: object
 ) -> tuple[int, int]:
-    first = int(np.searchsorted(time, np.datetime64(period[0])))
-    last = int(np.searchsorted(time, np.datetime64(period[1]) + np.timedelta64(1, "D")))
+    stamps = time.astype("datetime64[s]")  # nanoseconds do not reach beyond 1678..2262, and wrap around
+    first = int(np.searchsorted(stamps, np.datetime64(period[0], "s")))
+    last = int(np.searchsorted(stamps, np.datetime64(period[1], "s") + np.timedelta64(1, "D")))
     if first >= last:
         raise InputError(
             f"time.{key}: {period[0]}..{period[1]} lies outside the runoff {path}, which has "
