@@ -291,6 +291,17 @@ def made_with(part: Any, name: str, options: Mapping[str, Any], what: str) -> An
         raise InputError(f"{what} {name}: can't be made with {shown}: {_short(error)}") from error
 
 
+def registered() -> tuple[Entry, ...]:
+    """What was registered in this process."""
+    return tuple(_registered.values())
+
+
+def adopt(parts: Iterable[Entry]) -> None:
+    """Know what was registered in another process."""
+    for part in parts:
+        _registered[part.kind, part.name] = part
+
+
 @contextmanager
 def forgetting() -> Iterator[None]:
     """What is registered meanwhile is forgotten at the end."""

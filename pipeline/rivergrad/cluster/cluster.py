@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rivergrad import registry
 from rivergrad.cluster.clusters import Ground, Started
 from rivergrad.cluster.liveness import Watch
 from rivergrad.cluster.lost import ClusterError
@@ -67,7 +67,7 @@ def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
 
     from rivergrad.cluster.handshake import check_versions
     from rivergrad.cluster.security import make_security
-    from rivergrad.cluster.workerlog import WorkerSetup, quiet_console, scheduler_log
+    from rivergrad.cluster.workerlog import WorkerSetup, exported, quiet_console, scheduler_log
 
     require_guard(options)
     if options.kind == "local" and options.workers > MOST_WORKERS:
@@ -86,19 +86,21 @@ def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
                 key=f"compute.{key}",
             )
     settings = dask_settings(options)
-    kind = import_module(f"rivergrad.cluster.clusters.{options.kind}")
+    start = registry.load("cluster", options.kind)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         if options.logs is not None:
             options.logs.mkdir(parents=True, exist_ok=True)
         ground = Ground(host, make_security(options.tls), settings)
-        started: Started = stack.enter_context(kind.start(options, ground))
+        started: Started = stack.enter_context(start(options, ground))
         stack.enter_context(scheduler_log(options.logs))
         client = stack.enter_context(Client(started.cluster))
         _wait_for(client, started, options)
         check_versions(client, options.patience)
         watch = Watch(client, options.patience)
-        watch.patiently(lambda: client.register_plugin(WorkerSetup(options.logs)), list(watch.workers()))
+        watch.patiently(
+            lambda: client.register_plugin(WorkerSetup(options.logs, exported())), list(watch.workers())
+        )
         if options.dashboard:
             log.info("Dask dashboard: %s", client.dashboard_link)
         _record(client, options)

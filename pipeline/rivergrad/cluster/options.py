@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["serial", "local", "cuda", "slurm", "mpi"]
+from rivergrad import registry
+
 LOOPBACK = "lo"
 
 
@@ -38,7 +39,7 @@ class ClusterOptions:
     Slurm job asks for.
     """
 
-    kind: Kind = "local"
+    kind: str = "local"
     workers: int = 0
     threads: int = 1
     interface: str = LOOPBACK
@@ -54,6 +55,12 @@ class ClusterOptions:
     queue: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the kind; see `rivergrad.cluster.clusters`."""
+        return registry.entry("cluster", self.kind).facts
+
+    @property
     def serial(self) -> bool:
         """Whether everything is done in this process."""
-        return self.kind == "serial" or (self.kind == "local" and self.workers == 0)
+        allowed = self.facts.get("workers", "any")
+        return allowed == "none" or (allowed == "any" and self.workers == 0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from rivergrad import registry
 from rivergrad.cluster.liveness import AGAIN
 from rivergrad.errors import InputError
 
@@ -176,7 +177,7 @@ def leading(kind: str) -> Iterator[bool]:
     Raises:
         InputError: the same command was started in several ranks with another kind of cluster than mpi.
     """
-    if kind != "mpi":
+    if not registry.entry("cluster", kind).facts.get("ranks"):
         rank, size = told_ranks()
         if size > 1 and rank > 0:
             yield False  # rank 0 says what is wrong

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from distributed import WorkerPlugin
+from distributed.protocol import pickle
+
+from rivergrad import registry
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOGGERS = ("rivergrad", "distributed")
@@ -67,10 +70,12 @@ class WorkerSetup(WorkerPlugin):
 
     name = "rivergrad-worker-setup"
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, parts: tuple[tuple[str, ...], bytes] = ((), b"")) -> None:
         self.folder = folder
+        self.parts = parts
 
     def setup(self, worker: Any) -> None:
+        adopt(*self.parts)
         quiet_console()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -90,6 +95,18 @@ class WorkerSetup(WorkerPlugin):
             "worker %s, process %d, at %s, scheduler %s", worker.name, os.getpid(), worker.address,
             worker.scheduler.address,
         )  # fmt: skip
+
+
+def exported() -> tuple[tuple[str, ...], bytes]:
+    """The folders of modules that this run's workflow names, and the parts that were registered, for `adopt`."""
+    return registry.search_folders(), pickle.dumps(registry.registered())
+
+
+def adopt(folders: tuple[str, ...], parts: bytes) -> None:
+    """Make the user's own parts known in this process as they are in the run's."""
+    registry.extend_path(folders)  # first: parts may be of modules that lie there
+    if parts:
+        registry.adopt(pickle.loads(parts))
 
 
 def _end_later(number: int, frame: object) -> None:

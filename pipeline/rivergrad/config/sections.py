@@ -607,10 +607,11 @@ class ComputeSection(Section):
         default=None,
         description="A file in configs/ that is merged under this section; keys given here win over it.",
     )
-    kind: Literal["serial", "local", "cuda", "slurm", "mpi"] = Field(
+    kind: str = Field(
         default="local",
         description="What runs the parts: serial is this process; local worker processes of this machine; cuda one "
-        "of them a GPU; slurm jobs in a queue; mpi the ranks of an MPI job.",
+        "of them a GPU; slurm jobs in a queue; mpi the ranks of an MPI job; or the import path package.module:Object "
+        "of another kind.",
     )
     workers: NonNegativeSmallCount = Field(
         default=0,
@@ -664,12 +665,13 @@ class ComputeSection(Section):
 
     @model_validator(mode="after")
     def _kind_has_its_workers(self) -> Self:
-        if self.kind == "serial" and self.workers:
+        allowed = registry.entry("cluster", self.kind).facts.get("workers", "any")
+        if allowed == "none" and self.workers:
             raise InputError(
-                f"found kind serial with {self.workers} workers; expected workers 0, or kind local"
+                f"found kind {self.kind} with {self.workers} workers; expected workers 0, or kind local"
             )
-        if self.kind == "slurm" and not self.workers:
-            raise InputError("found kind slurm with 0 workers; expected the number of jobs to submit")
+        if allowed == "some" and not self.workers:
+            raise InputError(f"found kind {self.kind} with 0 workers; expected the number of jobs to submit")
         return self
 
     def cluster(self, run_dir: Path) -> ClusterOptions:

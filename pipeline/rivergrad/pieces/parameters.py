@@ -76,10 +76,9 @@ def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDA
     leaf = piece.put(shared)
     coefficients = piece.stage.layout.coefficients(leaf)
     celerity, spreading = model.physical(coefficients, fit.best, fit.features, fit.region)
-    values = {
-        "celerity": celerity,
-        "diffusivity": model.scheme.diffusivity(celerity, spreading, fit.length),
-    }
+    values = {"celerity": celerity}
+    if model.scheme.says_diffusivity:
+        values["diffusivity"] = model.scheme.diffusivity(celerity, spreading, fit.length)
     if spreading is not None and model.scheme.spreading is not None:
         values[model.scheme.spreading.name] = spreading
     values.update(parameters_at(piece, leaf, fit.best))

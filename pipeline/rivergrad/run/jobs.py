@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rivergrad import registry
 from rivergrad.cluster.slurmqueue import job_states, slurm_time
 from rivergrad.config.fields import require_line
 from rivergrad.config.schema import Workflow
@@ -86,12 +87,14 @@ def write_script(
     """
     compute, slurm = config.compute, config.compute.slurm
     path = template_path(config, profile)
-    if compute.kind == "mpi" and not compute.workers:
+    kind = registry.entry("cluster", compute.kind).facts
+    if kind.get("ranks") and not compute.workers:
         raise InputError(
-            "found 0 with kind mpi; expected the number of ranks to ask for", key="compute.workers"
+            f"found 0 with kind {compute.kind}; expected the number of ranks to ask for",
+            key="compute.workers",
         )
-    here = 1 if compute.kind == "slurm" else max(compute.workers, 1)
-    ranks = here if compute.kind == "mpi" else 1
+    here = 1 if kind.get("own_jobs") else max(compute.workers, 1)
+    ranks = here if kind.get("ranks") else 1
     cores = compute.threads_per_worker * (here // ranks)
     memory = slurm.memory * here / (ranks * cores)
     values: dict[str, Any] = {
@@ -108,7 +111,7 @@ def write_script(
         "array": None if ensemble is None else ensemble.numbers,
         "partition": slurm.partition,
         "account": slurm.account,
-        "gpus": 0 if compute.kind == "slurm" else slurm.gpus * here,
+        "gpus": 0 if kind.get("own_jobs") else slurm.gpus * here,
         "directives": slurm.directives,
         "folder": shlex.quote(str(Path.cwd())),
         "prologue": slurm.prologue,
@@ -169,10 +172,11 @@ def _command(
     words = [shlex.quote(argument) for argument in arguments]
     if ensemble is not None:
         words += ensemble.words(config.output)
-    launcher = config.compute.slurm.launcher if config.compute.kind == "mpi" else "srun --ntasks=1"
+    ranks = registry.entry("cluster", config.compute.kind).facts.get("ranks", False)
+    launcher = config.compute.slurm.launcher if ranks else "srun --ntasks=1"
     if launcher.split()[0] == "srun":  # which does not take it from the job
         launcher += f" --cpus-per-task={cores}"
-        if config.compute.kind == "mpi" and "bad-exit" not in launcher:
+        if ranks and "bad-exit" not in launcher:
             launcher += " --kill-on-bad-exit=1"  # else ranks would wait for one that is lost
     return " \\\n  ".join([launcher, " ".join(words)])
 

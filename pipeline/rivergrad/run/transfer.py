@@ -108,6 +108,8 @@ def model_parameters(
     at = shared.layout.coefficients(torch.from_numpy(shared.values))
     arguments = at, torch.zeros(model.n_free, n, dtype=torch.float64), by
     celerity, spreading = model.physical(*arguments)
-    values = {"celerity": celerity, "diffusivity": model.scheme.diffusivity(celerity, spreading, length)}
+    values = {"celerity": celerity}
+    if model.scheme.says_diffusivity:
+        values["diffusivity"] = model.scheme.diffusivity(celerity, spreading, length)
     values |= model.parameters(*arguments, length)
     return {name: value.numpy() for name, value in values.items()}

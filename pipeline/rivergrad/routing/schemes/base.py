@@ -140,6 +140,11 @@ class Scheme(ABC):
         """
         return torch.full_like(celerity, torch.nan)
 
+    @property
+    def says_diffusivity(self) -> bool:
+        """Whether `diffusivity` is the scheme's own, rather than NaN."""
+        return type(self).diffusivity is not Scheme.diffusivity
+
     def from_physical(self, celerity: Tensor, diffusivity: Tensor, length: Tensor) -> dict[str, Tensor]:
         """Scheme parameters from celerity (m/s) and diffusivity (m²/s): one map serves every scheme.
 
