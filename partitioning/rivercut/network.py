@@ -58,12 +58,21 @@ def _downstream_text(at: Int, reach_id: Int, downstream: Int) -> str:
 class RiverNetwork:
     """A forest of reaches: each flows into one other reach or, at an outlet, into none.
 
-    **Arguments**: `reach_id` (n,) int64, unique; `downstream` (n,) int64, the *position* of the downstream
-    reach, -1 at an outlet; `length` (n,) in m, or None where the source has none; `attributes`, (n,) numeric
-    arrays by name in SI (`slope`, `area_m2`, `lat`, ...). The arrays are copied and made read-only.
+    Args:
+        reach_id: (n,) int64, unique.
+        downstream: (n,) int64, the *position* of the downstream reach, -1 at an outlet.
+        length: (n,) in m, or None where the source has none.
+        attributes: (n,) numeric arrays by name in SI (`slope`, `area_m2`, `lat`, ...).
 
-    **Errors**: `InputError` naming the reach ids for duplicates, a self-loop, a cycle, a position out of
-    range, and a NaN or non-positive length.
+    The arrays are copied and made read-only.
+
+    Raises:
+        InputError: duplicates, a self-loop, a cycle, a position out of range, and a NaN or non-positive length;
+            with the reach ids.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> network = rg.RiverNetwork.from_ids([1, 2, 3], [3, 3, -1], length=[9e3, 7e3, 12e3])
     """
 
     reach_id: Int

@@ -259,18 +259,29 @@ def partition(
     `max_block_share` of a part's share, and METIS deals those to the parts. Blocks of the same part are
     joined again where they touch, unless one could start earlier than the other.
 
-    **Arguments**: `weight` (n,), the cost of routing each reach, by default 1; `max_block_share`, by default
-    `MAX_BLOCK_SHARE` (`SHALLOW_ABOVE` with `shallow`); `block_reaches`, the most
-    reaches a block may have, also in basins that stay in one part; `spread=True` instead carves every basin
-    and never gives two blocks that touch to the same part, which is the worst cut there is (for tests);
-    `shallow=True` carves so that two rounds of exchange are enough wherever a part can hold what the main stems
-    are, at the price of more cut edges: for parts that are done sooner than a message is (GPUs); `seed`, METIS's.
+    Args:
+        network: the river network, of n reaches.
+        n_parts: the number of parts.
+        weight: (n,) the cost of routing each reach, without a unit; 1 by default.
+        max_block_share: `MAX_BLOCK_SHARE` by default (`SHALLOW_ABOVE` with `shallow`).
+        block_reaches: the most reaches a block may have, also in basins that stay in one part.
+        spread: carve every basin and never give two blocks that touch to the same part: the worst cut, for tests.
+        shallow: carve so that two rounds of exchange are enough wherever a part can hold the main stems, at the
+            price of more cut edges: for parts that are done sooner than a message is (GPUs).
+        seed: of METIS.
 
-    **Returns**: a `Partition`, the same for the same arguments. Parts are empty if there are too few reaches.
+    Returns:
+        A `Partition`, the same for the same arguments. Parts are empty if there are too few reaches.
 
-    **Errors**: `InputError` for a number of parts or reaches below 1 or a weight that is negative or NaN.
+    Raises:
+        InputError: a number of parts or reaches below 1, or a weight that is negative or NaN.
 
-    **Source**: Karypis and Kumar, SIAM J. Sci. Comput. 20, 1998 (METIS); Kundu and Misra, 1977 (carving).
+    Source: Karypis and Kumar, SIAM J. Sci. Comput. 20, 1998 (METIS); Kundu and Misra, 1977 (carving).
+
+    Example:
+        >>> import rivergrad as rg
+        >>> cut = rg.partition(rg.read_network("network.csv"), 4)
+        >>> cut.reach_part  # (reach,)
     """
     if not 1 <= n_parts <= MAX_PARTS:
         raise InputError(

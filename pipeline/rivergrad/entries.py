@@ -7,6 +7,7 @@ from rivergrad.registry import Entry, Option
 _SCHEMES = "rivergrad.routing.schemes"
 _LOSS = "rivergrad.inference.loss"
 _CLUSTERS = "rivergrad.cluster.clusters"
+_PANELS = "rivergrad.report.panels"
 
 BUILT_IN: tuple[Entry, ...] = (
     Entry("scheme", "pure_lag", "Translation: discharge is inflow, later.", f"{_SCHEMES}.lag:PureLag"),
@@ -114,5 +115,24 @@ BUILT_IN: tuple[Entry, ...] = (
         (),
         {"workers": "all", "ranks": True},
     ),
+    Entry("panel", "celerity", "The map of the estimated celerity.", f"{_PANELS}:celerity"),
+    Entry(
+        "panel", "identifiability", "The map of how much the observations told.", f"{_PANELS}:identifiability"
+    ),
+    Entry("panel", "uncertainty", "The map of how sure the celerity is.", f"{_PANELS}:uncertainty"),
+    Entry(
+        "panel",
+        "skill",
+        "Maps of skill at gauges and of the gain over a uniform celerity.",
+        f"{_PANELS}:skill",
+    ),
+    Entry(
+        "panel", "hydrographs", "Observed and simulated discharge at some gauges.", f"{_PANELS}:hydrographs"
+    ),
+    Entry("panel", "training", "The course of the training.", f"{_PANELS}:training"),
+    Entry("panel", "truth", "The estimate against the true celerity, for twins.", f"{_PANELS}:truth"),
+    Entry(
+        "panel", "coverage", "How often intervals hold the true celerity, for twins.", f"{_PANELS}:coverage"
+    ),
 )
-"""Schemes, losses, runoff models and kinds of clusters, in the order in which they are listed."""
+"""Schemes, losses, runoff models, kinds of clusters and panels, in the order in which they are listed."""

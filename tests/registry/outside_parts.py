@@ -46,6 +46,15 @@ def wrong_shape(pairs):
     return mean_absolute(pairs).sum()
 
 
+def loss_by_step(page):
+    """How the loss falls."""
+
+    def draw(axes, theme):
+        axes.plot(page.run.history["step"], page.run.history["loss"], color=theme.muted)
+
+    return [page.shot(draw, alt="The loss of every step.", caption="How my loss fell.")]
+
+
 NOT_A_PART = 3
 
 

@@ -14,6 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from rivergrad import registry
+from rivergrad.config.load import load_workflow
+from rivergrad.errors import InputError
+
 PARTS = Path(__file__).parent / "outside_parts.py"
 WORLD: dict[str, Any] = {
     "name": "outside",
@@ -57,10 +61,13 @@ def write(folder: Path, module: str, **sections: dict[str, Any]) -> Path:
     return path
 
 
-def test_a_scheme_and_a_loss_by_import_path_through_validate_run_resume_and_report(tmp_path: Path) -> None:
+def test_a_scheme_a_loss_and_a_panel_by_import_path_through_validate_run_resume_and_report(
+    tmp_path: Path,
+) -> None:
     mine = {
         "scheme": {"name": "my_parts:HalfLater", "options": {"late": 3}},
         "estimate": {"loss": {"nse": 0.5, "my_parts:mean_absolute": 0.5}},
+        "report": {"panels": ["my_parts:loss_by_step"]},
     }
     found = {}
     for case in ("whole", "killed"):
@@ -75,8 +82,11 @@ def test_a_scheme_and_a_loss_by_import_path_through_validate_run_resume_and_repo
             assert len(list((folder / "run" / "checkpoints").glob("*.npz"))) == 2
         done = rivergrad(folder, "run", str(path))
         assert done.returncode == 0, done.stderr
-        assert rivergrad(folder, "report", "run").returncode == 0
-        assert (folder / "run" / "report.html").is_file()
+        (folder / "elsewhere").mkdir()
+        again = rivergrad(folder / "elsewhere", "report" if case == "whole" else "evaluate", "../run")
+        assert again.returncode == 0, again.stderr
+        assert "How my loss fell." in (folder / "run" / "report.html").read_text()
+        assert (folder / "run" / "maps" / "panel-loss_by_step.png").is_file()
         assert yaml.safe_load((folder / "run" / "config.yaml").read_text())["scheme"]["options"] == {
             "late": 3
         }
@@ -174,17 +184,31 @@ def test_route_takes_an_import_path(tmp_path: Path) -> None:
         ("estimate.loss=my_parts:NOT_A_PART", "expected a function of pairs"),
         ("estimate.loss={my_parts:Missing: 1.0}", "module my_parts has no Missing"),
         ("compute.kind=my_parts:NOT_A_PART", "expected a function start(options, ground), found int"),
+        ("report.panels=[my_parts:NOT_A_PART]", "expected a function of a page"),
+        ("report.panels=[skill]", "found panel skill, which every report has"),
+        ("report.panels=[skil]", "expected one of celerity"),
         ("compute.kind=locale", "expected one of serial, local, cuda, slurm, mpi"),
-        ("parameters.spreading={initial: 0.1, bounds: [0, 0.2]}", ""),
+        (
+            "parameters.spreading={initial: 0.1, bounds: [0, 0.2]}",
+            "found parameters.spreading with scheme my_parts:HalfLater; expected none",
+        ),
     ],
 )
-def test_what_is_no_part_is_one_line(tmp_path: Path, setting: str, said: str) -> None:
+def test_what_is_no_part_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, said: str
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(registry, "_folders", [])
+    for name in ("my_parts", "my_broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     path = write(tmp_path, "my_parts", scheme={"name": "my_parts:HalfLater"})
     (tmp_path / "workflows" / "my_broken.py").write_text('raise RuntimeError("a fault of the user\'s")\n')
-    done = rivergrad(tmp_path, "validate", str(path), "--set", setting)
-    assert done.returncode == 2, done.stdout
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) <= 2
+    with pytest.raises(InputError) as caught:
+        load_workflow(path, [setting])
+    text = str(caught.value)
+    assert said in text
+    assert text.startswith((f"--set {setting[:90]}", str(path)))
+    assert len(text) < 300 + len(str(path))
 
 
 def test_nothing_of_the_folder_is_imported_unless_the_workflow_names_it(tmp_path: Path) -> None:

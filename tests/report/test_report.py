@@ -26,10 +26,10 @@ from rivergrad.report.frame import river_size
 from rivergrad.report.geographic import GeographicFrame, equal_earth, equal_earth_inverse, land_rings
 from rivergrad.report.maps import celerity_panel, line_widths, log_scale
 from rivergrad.report.page import duration
+from rivergrad.report.panels import frame_of
 from rivergrad.report.schematic import SchematicFrame, tree_positions
 from rivergrad.report.scores import chosen_gauges, gauge_scores, score_table, spearman
 from rivergrad.report.style import LIGHT, picture
-from rivergrad.report.write import frame_of
 from rivergrad.rundir.reading import METHODS, Terrain, read_run
 
 sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's import mode

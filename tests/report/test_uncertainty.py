@@ -22,6 +22,7 @@ from rivergrad.errors import InputError
 from rivergrad.report import write_report
 from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
+from rivergrad.report.panels import frame_of
 from rivergrad.report.style import DARK, LIGHT, Panel, picture
 from rivergrad.report.tables import fold_tables, further_lines, signed
 from rivergrad.report.uncertainty import (
@@ -33,7 +34,6 @@ from rivergrad.report.uncertainty import (
     limits,
     uncertainty_panel,
 )
-from rivergrad.report.write import frame_of
 from rivergrad.rundir.reading import RunData, read_run
 from rivergrad.rundir.verdict import number, verdict
 

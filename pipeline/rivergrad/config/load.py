@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -45,21 +46,28 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
     the place of the file's `compute.kind` and `compute.workers`.
 
-    **Arguments:**
+    Args:
+        path: the YAML file.
+        overrides: `a.b=value` texts that replace single keys, the value read as YAML; the last one wins.
 
-    - `path`: the YAML file.
-    - `overrides`: `a.b=value` texts that replace single keys, the value read as YAML; the last one wins.
+    Returns:
+        The frozen workflow, durations in seconds, sizes in bytes.
 
-    **Returns:** the frozen workflow, durations in seconds, sizes in bytes.
+    Raises:
+        InputError: naming file and key, what was found and what was expected.
+        OSError: the disk fails.
 
-    **Raises:** `InputError` naming file and key, what was found and what was expected; `OSError` where a
-    file cannot be read.
+    Example:
+        >>> import rivergrad as rg
+        >>> workflow = rg.load_workflow("workflow.yaml", ["estimate.steps=50"])
+        >>> workflow.time.routing_step  # s
     """
     path = Path(path)
     registry.search_in(path.parent)
     data = read_document(path)
     if _belongs_to_a_run(path):
         _drop_removed(data)
+        registry.search_in(*_modules_of(path.parent))
     if any(override.partition("=")[0].strip() == "compute.profile" for override in overrides):
         _make_way(data)
     for override in overrides:
@@ -80,6 +88,16 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 def _belongs_to_a_run(path: Path) -> bool:
     """Whether a file is the configuration that a run wrote, perhaps by an earlier version."""
     return path.name == "config.yaml" and (path.parent / "run.json").is_file()
+
+
+def _modules_of(run_dir: Path) -> list[str]:
+    """The folders of the modules that a run's workflow named, as the run has recorded them."""
+    try:
+        found = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    modules = found.get("modules") if isinstance(found, dict) else None
+    return [one for one in modules if isinstance(one, str)] if isinstance(modules, list) else []
 
 
 def _drop_removed(data: dict[str, Any]) -> None:

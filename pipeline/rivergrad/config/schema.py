@@ -40,6 +40,11 @@ class Workflow(Section):
 
     The input is either `world`, or `network` and `runoff` with `observations` or a `twin`. Durations are
     seconds and sizes bytes once loaded; every period names its first and last day, both included.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> workflow = rg.load_workflow("workflow.yaml")
+        >>> workflow.scheme.name, workflow.estimate.steps
     """
 
     name: str = Field(

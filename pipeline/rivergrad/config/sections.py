@@ -665,7 +665,10 @@ class ComputeSection(Section):
 
     @model_validator(mode="after")
     def _kind_has_its_workers(self) -> Self:
-        allowed = registry.entry("cluster", self.kind).facts.get("workers", "any")
+        kind = registry.entry("cluster", self.kind)
+        if kind.outside:
+            kind.load()
+        allowed = kind.facts.get("workers", "any")
         if allowed == "none" and self.workers:
             raise InputError(
                 f"found kind {self.kind} with {self.workers} workers; expected workers 0, or kind local"
@@ -894,6 +897,22 @@ class ReportSection(Section):
     discharge: Switch = Field(
         default=False, description="Whether the estimate's discharge of every reach is written too (large)."
     )
+    panels: tuple[str, ...] = Field(
+        default=(),
+        description="Panels of your own for the report: registered names, or import paths package.module:Object.",
+    )
+
+    @model_validator(mode="after")
+    def _panels_are_known(self) -> Self:
+        for name in self.panels:
+            found = registry.entry("panel", name)
+            if not found.outside:
+                raise InputError(f"found panel {name}, which every report has; expected panels of your own")
+            found.load()
+        names = [name.rpartition(":")[2] for name in self.panels]
+        if len(set(names)) < len(names):
+            raise InputError(f"found panels {', '.join(self.panels)}; expected each name once")
+        return self
 
 
 def days(period: tuple[date, date]) -> int:

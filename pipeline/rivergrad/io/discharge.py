@@ -260,7 +260,23 @@ def write_runoff(
     attributes: Mapping[str, Any] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> None:
-    """Write runoff (time, reach) in m3/s to NetCDF or Zarr, so that `open_runoff` reads the same."""
+    """Write runoff to NetCDF or Zarr, so that `open_runoff` reads the same.
+
+    Args:
+        path: ends in .nc or .zarr.
+        reach_id: (reach,) ids.
+        time: (time,) start of each forcing step.
+        runoff: (time, reach) in m³/s.
+        attributes: global attributes.
+        dtype: of the values in the file.
+
+    Raises:
+        InputError: another suffix, or a value that is no finite number, with its reach and time.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> rg.write_runoff("runoff.nc", network.reach_id, time, runoff)  # runoff (time, reach), m³/s
+    """
     with DischargeWriter(
         path,
         reach_id,
@@ -292,6 +308,14 @@ def write_observations(
         discharge: (T, G) in m3/s, NaN where missing.
         attributes: global attributes.
         dtype: of the values in the file.
+
+    Raises:
+        InputError: another suffix, or a value that is infinite.
+        ValueError: shapes that do not fit.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> rg.write_observations("gauges.nc", ["A", "B"], [17, 42], time, discharge)  # (time, gauge), m³/s
     """
     with np.errstate(over="ignore"):
         values = np.asarray(discharge, dtype=dtype)

@@ -143,6 +143,10 @@ def open_forcings(
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, or a time axis
             with a day missing.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> weather = rg.open_forcings("weather.nc", rg.read_network("network.csv"), ["precipitation"])
     """
     path = Path(path)
     if kind_of(path) not in ("netcdf", "zarr"):

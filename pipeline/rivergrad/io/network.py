@@ -52,6 +52,11 @@ def read_network(
 
     Raises:
         InputError: no such file, a missing column, ids that are no integers, or no valid forest.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> network = rg.read_network("network.csv")
+        >>> network.n_reaches, network.length  # m
     """
     ends = Outlets.of(outlets)
     path = Path(path)
@@ -143,6 +148,10 @@ def write_network_table(path: str | Path, network: RiverNetwork) -> None:
 
     Raises:
         InputError: another suffix, or a network without lengths.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> rg.write_network("network.parquet", rg.read_network("network.csv"))
     """
     path = Path(path)
     if network.length is None:

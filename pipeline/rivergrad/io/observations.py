@@ -140,6 +140,11 @@ def read_observations(
         InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
             (see `place`), a gauge twice, an irregular time axis, a value that is infinite, an error or a weight that
             is negative, or no value at all.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> observed = rg.read_observations("gauges.csv", rg.read_network("network.csv"))
+        >>> observed.discharge  # (time, gauge), m³/s, NaN where missing
     """
     path = Path(path)
     is_table = kind_of(path) in ("csv", "parquet")

@@ -103,6 +103,10 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
     Raises:
         InputError: no such file or parameter, a reach that is not there or has no value, a unit that is
             missing or not one of that parameter.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> values = rg.read_parameters("runs/demo", ["k", "x"], rg.read_network("network.csv"))
     """
     path = Path(path)
     require_readable(path, "parameter file or folder")
@@ -198,6 +202,10 @@ def write_parameters(
         InputError: another suffix, a parameter that is missing or any number that is infinite.
         ValueError: shapes that do not fit.
         OSError: the disk is full; nothing is left of it.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> rg.write_parameters("p.csv", network.reach_id, {"k": k, "x": x})  # s and 1, each (reach,)
     """
     path = Path(path)
     arrays = {name: np.asarray(values) for name, values in parameters.items()}

@@ -129,6 +129,11 @@ def open_runoff(
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, a depth
             without areas, a time axis that is irregular or not readable, a grid that is neither in degrees nor has
             them, or values that look accumulated where nothing says so.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> source = rg.open_runoff("runoff.nc", rg.read_network("network.csv"))
+        >>> first = source.read(None, 0, 10)  # (10, reach), m³/s
     """
     path = Path(path)
     kind = kind_of(path)

@@ -58,6 +58,7 @@ def render_page(
     skill: Sequence[Shot],
     skill_in_pairs: bool,
     hydrographs: Sequence[Shot],
+    further: Sequence[Shot] = (),
     training: Sequence[Shot],
     truth: Truth | None,
 ) -> str:
@@ -90,6 +91,7 @@ def render_page(
         skill=skill,
         skill_in_pairs=skill_in_pairs,
         hydrographs=hydrographs,
+        more=further,
         training=training,
         truth=None if truth is None else truth.words(),
         config=run.config,

@@ -60,6 +60,11 @@ class Router(torch.nn.Module):
     Raises:
         InputError: an unknown scheme, convention or engine, an engine that can't compute the scheme or lacks an
             option, or Δ not a multiple of δ.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> router = rg.Router(network, "muskingum", forcing_step=86400, routing_step=3600)
+        >>> discharge, state = router(runoff, {"k": k, "x": x})  # runoff and discharge (time, reach), m³/s
     """
 
     _place: Tensor
@@ -378,6 +383,11 @@ def route(
 
     Raises:
         InputError: whatever `Router` and its call refuse.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> discharge = rg.route(network, runoff, {"k": k, "x": x}, forcing_step=86400, routing_step=3600)
+        >>> discharge.sum().backward()  # runoff and discharge (time, reach), m³/s
     """
     router = Router(
         network,

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from rivercut.partition import Partition, partition
 from rivercut.store import write_network, write_partition
+from rivergrad import registry
 from rivergrad.cluster.executor import Executor, open_executor, with_restarts
 from rivergrad.cluster.lost import ClusterError
 from rivergrad.cluster.mainguard import require_guard
@@ -109,6 +110,12 @@ def run_workflow(
 
     Raises:
         InputError: whatever the user can mend.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> if __name__ == "__main__":  # workers start anew: they import the script
+        ...     folder = rg.run_workflow(rg.load_workflow("workflow.yaml"))
+        ...     rg.open_run(folder).parameters
     """
     require_guard(config.compute.cluster(config.output))
     require_room(config)
@@ -140,6 +147,8 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
         "timings": {},
         "summary": {},
     }
+    if modules := registry.search_folders():
+        info["modules"] = list(modules)
     known = read_identity(run_dir)
     if known is not None and known.version != info["versions"]["rivergrad"]:
         info["begun_by"] = known.version

@@ -124,6 +124,7 @@ _GENERATED = {
     "truth.parquet": Item("hidden parameters", _PARQUET),
     "land.npz": Item("relief", _begins(b"PK")),
 }
+_PANEL = re.compile(r"panel-\w+\.png")
 _PICTURES = ("celerity", "skill", "hydrographs", "identifiability", "uncertainty", "coverage")
 
 ITEMS: dict[str, Item] = {
@@ -176,6 +177,8 @@ def item_of(name: str) -> Item | None:
         return Item("log", _of_log, grows=True) if WORKER_LOG.fullmatch(below) else Item("workers")
     if first == FOLDS:
         return item_of(below.partition("/")[2]) if "/" in below else Item("fold", folder=True)
+    if first == MAPS and _PANEL.fullmatch(below):
+        return Item("panel of the user's own", _PNG)
     return None if item.inside is None else item.inside.get(below)
 
 

@@ -145,6 +145,12 @@ class RunData:
         return str(self.info.get("name") or self.folder.name)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The folders of the modules that its workflow named."""
+        found = self.info.get("modules", ())
+        return tuple(str(one) for one in found) if isinstance(found, list) else ()
+
+    @property
     def summary(self) -> Mapping[str, Any]:
         """The key figures the run wrote about itself (`summary` of run.json)."""
         found = self.info.get("summary", {})

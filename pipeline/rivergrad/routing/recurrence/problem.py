@@ -26,6 +26,10 @@ class GridWeights:
 
     Raises:
         InputError: the arrays don't fit each other, or a cell is not among those of the runoff.
+
+    Example:
+        >>> import numpy as np, rivergrad as rg
+        >>> grid = rg.GridWeights(np.array([0, 1, 3]), np.array([0, 0, 1]), np.array([2e3, 1e3, 4e3]), n_cells=2)
     """
 
     pointer: Index
