@@ -67,7 +67,9 @@ def simulate(
         >>> discharge = rg.simulate(network, runoff, {"k": 9000.0, "x": 0.2}, routing_step="1h")
     """
     from rivergrad.io import DischargeWriter
+    from rivergrad.pieces.simulate import Routing
     from rivergrad.pieces.simulate import simulate as carry_out
+    from rivergrad.routing import schemes
 
     step = parse_duration(routing_step) if isinstance(routing_step, str) else float(routing_step)
     if not step > 0:
@@ -78,14 +80,9 @@ def simulate(
         "network": network,
         "runoff": runoff,
         "parameters": _by_reach(parameters, network.n_reaches),
-        "scheme": scheme,
-        "convention": convention,
-        "routing_step": step,
-        "engine": engine,
+        "how": Routing(schemes.get(scheme, convention), step, engine, device, dtype),
         "parts": parts,
         "cluster": workers,
-        "device": device,
-        "dtype": dtype,
         "targets": targets,
     }
     if output is not None:

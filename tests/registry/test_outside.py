@@ -116,9 +116,7 @@ def test_workers_know_the_parts_of_their_run(tmp_path: Path, way: str) -> None:
             "if __name__ == '__main__':\n"
             "    rg.register('scheme', 'half_later', my_parts.HalfLater)\n"
             "    rg.register('loss', 'mae', mae)\n"
-            f"    from rivergrad.config.load import load_workflow\n"
-            f"    from rivergrad.run.workflow import run_workflow\n"
-            f"    run_workflow(load_workflow({str(path)!r}))\n"
+            f"    rg.run_workflow(rg.load_workflow({str(path)!r}))\n"
         )
         done = subprocess.run(
             [sys.executable, str(script)],

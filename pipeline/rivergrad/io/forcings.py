@@ -282,6 +282,13 @@ def write_forcings(
         path: ends in .nc or .zarr.
         reach_id: (n,); time: (T,) start of each step.
         variables: by name, values (T, n) and their unit.
+
+    Raises:
+        InputError: another suffix.
+
+    Example:
+        >>> import rivergrad as rg
+        >>> rg.write_forcings("weather.nc", network.reach_id, time, {"precipitation": (rain, "mm")})
     """
     arrays = {
         name: Variable(("time", "reach"), np.asarray(values, np.float32), {"units": unit}, CHUNKS)

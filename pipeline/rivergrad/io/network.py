@@ -146,6 +146,10 @@ def without_missing(name: str, values: NDArray[Any]) -> NDArray[Any]:
 def write_network_table(path: str | Path, network: RiverNetwork) -> None:
     """Write a network to CSV (also gzipped) or Parquet, by the name, so that `read_network` reads the same.
 
+    Args:
+        path: ends in .csv, .csv.gz or .parquet.
+        network: of n reaches, with lengths (m).
+
     Raises:
         InputError: another suffix, or a network without lengths.
 

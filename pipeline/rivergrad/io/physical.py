@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.parameters import names_in, read_parameters
-from rivergrad.routing.schemes import Scheme
+
+if TYPE_CHECKING:
+    from rivergrad.routing.schemes import Scheme
 
 Float = NDArray[np.float64]
 
@@ -56,6 +58,8 @@ def read_scheme_parameters(
                 f"{path}: {name} is {read[name][bad][0]:g} for the reaches {ids_text(network.reach_id[bad])}; "
                 f"expected {'above 0' if least else '0 or more'}"
             )
+    import torch  # here: who only looks at files does not wait for it
+
     celerity, length = torch.from_numpy(read["celerity"]), torch.from_numpy(np.array(network.length))
     diffusivity = (
         torch.from_numpy(read["diffusivity"]) if "diffusivity" in read else torch.zeros_like(celerity)
