@@ -16,7 +16,8 @@ from rivergrad.routing import schemes
 from rivergrad.routing.recurrence.cpu import CpuSweep, compiling, sweep
 from rivergrad.routing.recurrence.cpu.blocks import ADD, END, IN_PLACE, make_plan
 from rivergrad.routing.recurrence.cpu.tiles import make_tiles
-from rivergrad.routing.recurrence.problem import Filter, Problem, no_index
+from rivergrad.routing.recurrence.problem import Filter, Problem
+from rivergrad.routing.setup import no_index
 
 SCHEMES = {
     "muskingum": schemes.get("muskingum"),

@@ -54,7 +54,8 @@ from rivergrad.routing.recurrence.cuda.layout import (
     usual_block,
 )
 from rivergrad.routing.recurrence.cuda.module import Case as Compiled
-from rivergrad.routing.recurrence.problem import Problem, no_index
+from rivergrad.routing.recurrence.problem import Problem
+from rivergrad.routing.setup import no_index
 
 SEARCH = settings(SETTINGS, max_examples=100)
 

@@ -12,8 +12,9 @@ from rivergrad.errors import InputError
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.engine import no_recurrence
-from rivergrad.routing.recurrence.problem import Index, no_index
+from rivergrad.routing.recurrence.problem import Index
 from rivergrad.routing.schemes.base import Recurrence, Scheme
+from rivergrad.routing.setup import no_index
 
 ENGINES = ("auto", "closure", "recurrence", "reference")
 
@@ -126,38 +127,14 @@ def make_engine(
     """
     inlets = no_index() if inlets is None else inlets
     outlets = no_index() if outlets is None else outlets
-    device = torch.device(device)
+    where = torch.device(device)
+    shared = (downstream, scheme, forcing_step, routing_step, targets, inlets, outlets, dtype, where)
     if name == "recurrence":
-        return RecurrenceEngine(
-            downstream,
-            scheme,
-            forcing_step,
-            routing_step,
-            targets=targets,
-            inlets=inlets,
-            outlets=outlets,
-            grid=grid,
-            dtype=dtype,
-            device=device,
-            share=share,
-        )
+        return RecurrenceEngine(*shared, grid=grid, share=share)
     if grid is not None:
         raise InputError(
             f"engine {name}: it takes runoff per reach, found weights of a grid; "
             "expected the engine recurrence, or runoff with the weights applied"
         )
     options: dict[str, Any] = {} if keep_bytes is None else {"keep_bytes": keep_bytes}
-    return ClosureEngine(
-        downstream,
-        scheme,
-        forcing_step,
-        routing_step,
-        targets=targets,
-        inlets=inlets,
-        outlets=outlets,
-        window=window,
-        block_reaches=block_reaches,
-        dtype=dtype,
-        device=device,
-        **options,
-    )
+    return ClosureEngine(*shared, window=window, block_reaches=block_reaches, **options)

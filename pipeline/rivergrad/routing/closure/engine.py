@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.routing.closure.contour import CPU, Contour
+from rivergrad.routing.closure.contour import Contour
 from rivergrad.routing.closure.convolve import block_sparse_convolution
 from rivergrad.routing.closure.kernels import Leftover, chunk_tiles
-from rivergrad.routing.closure.paths import Index
 from rivergrad.routing.closure.plan import Level, Plan, make_plan
 from rivergrad.routing.closure.window import USER_TOLERANCE, first_guess, good_size, tolerance
 from rivergrad.routing.recurrence.problem import Problem
 from rivergrad.routing.schemes.base import Scheme
-from rivergrad.routing.steps import step_ratio
+from rivergrad.routing.setup import EngineSetup
 
 if TYPE_CHECKING:  # needs Triton
     from rivergrad.routing.closure.fused.engine import FusedClosure, Spectra
@@ -59,7 +57,7 @@ class ClosureState:
 
 
 @dataclass
-class ClosureEngine:
+class ClosureEngine(EngineSetup):
     """Routing of one (piece of a) network by the closure of its impulse responses.
 
     Memory: `kernel_bytes` says what the responses take for a window; computing them takes `work_bytes` more,
@@ -69,14 +67,8 @@ class ClosureEngine:
     window nor blocks were asked for. `path` says which of them this is, and why; so does the log.
 
     Args:
-        downstream: (reach,) position of the downstream reach or −1.
-        scheme: the scheme; all reaches have the same.
-        forcing_step, routing_step: Δ and δ, s.
-        targets: (m,) reaches whose mean discharge is wanted.
-        inlets: (e,) reach that each external inflow enters.
-        outlets: (o,) reaches whose series at the routing step is wanted.
+        downstream to device: see `EngineSetup`; responses are computed in float64 in any case.
         window: kept length of responses in forcing steps; None chooses it.
-        dtype: of runoff and discharge; responses are computed in float64 in any case.
         block_reaches: see `make_plan`.
         keep_bytes: path responses (or spectra) are kept for the backward pass up to this size, else computed again.
         fused: whether the fused kernels compute; by default wherever they can, on a CUDA device.
@@ -86,23 +78,14 @@ class ClosureEngine:
         InputError: `fused` asked for what the kernels can't do.
     """
 
-    downstream: Index
-    scheme: Scheme
-    forcing_step: float
-    routing_step: float
-    targets: Index
-    inlets: Index = field(default_factory=lambda: np.zeros(0, np.int64))
-    outlets: Index = field(default_factory=lambda: np.zeros(0, np.int64))
     window: int | None = None
-    dtype: torch.dtype = torch.float32
     block_reaches: int | None = None
-    device: torch.device = CPU
     keep_bytes: int = 1 << 29
     fused: bool | None = None
     half: bool = False
 
     def __post_init__(self) -> None:
-        self.ratio = step_ratio(self.forcing_step, self.routing_step)
+        super().__post_init__()
         on_gpu = self.device.type == "cuda"
         unfit = self._unfit() if on_gpu or self.fused else None
         if self.fused and unfit is not None:

@@ -7,7 +7,7 @@ the adjoint sweep (up the tree, back in time), which recomputes what it needs fr
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -19,15 +19,11 @@ from rivergrad.routing.recurrence.problem import (
     Filter,
     Gradients,
     GridWeights,
-    Index,
     Problem,
-    no_index,
     zeros,
 )
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
-from rivergrad.routing.steps import step_ratio
-
-CPU = torch.device("cpu")
+from rivergrad.routing.setup import EngineSetup
 
 
 class Backend(Protocol):
@@ -61,42 +57,26 @@ class RecurrenceState:
 
 
 @dataclass
-class RecurrenceEngine:
+class RecurrenceEngine(EngineSetup):
     """Routing of one (piece of a) network by an exact sweep.
 
     Memory: runoff and discharge; for the gradient besides states at some times (on a CPU up to one for each number of
     runoff, on a GPU far fewer) and the series between blocks, a small part of the runoff.
 
     Args:
-        downstream: (reach,) position of the downstream reach or −1.
-        scheme: the scheme; all reaches have the same.
-        forcing_step, routing_step: Δ and δ, s.
-        targets: (m,) reaches whose mean discharge is wanted.
-        inlets: (e,) reach that each external inflow enters.
-        outlets: (o,) reaches whose series at the routing step is wanted.
+        downstream to device: see `EngineSetup`; everything is computed in `dtype`.
         grid: how runoff is made from the cells of a grid, inside the sweep; None where it is given per reach.
-        dtype: float32 or float64; what everything is computed in.
-        device: where.
         share: of a GPU, how much of it the sweeps take; the rest is left to others.
 
     Raises:
         InputError: the scheme is no recurrence, or the device lacks what compiles the sweep.
     """
 
-    downstream: Index
-    scheme: Scheme
-    forcing_step: float
-    routing_step: float
-    targets: Index
-    inlets: Index = field(default_factory=no_index)
-    outlets: Index = field(default_factory=no_index)
     grid: GridWeights | None = None
-    dtype: torch.dtype = torch.float32
-    device: torch.device = CPU
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        self.ratio = step_ratio(self.forcing_step, self.routing_step)
+        super().__post_init__()
         problem = Problem(
             self.downstream, self.ratio, self.targets, self.inlets, self.outlets, grid=self.grid
         )

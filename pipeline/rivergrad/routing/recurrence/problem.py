@@ -141,11 +141,6 @@ class Gradients:
     state: Tensor
 
 
-def no_index() -> Index:
-    """An empty array of positions."""
-    return np.zeros(0, np.int64)
-
-
 def zeros(filter_: Filter, batch: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The state of rest."""
     return torch.zeros(batch, filter_.state_size, dtype=dtype, device=device)

@@ -7,7 +7,7 @@ from typing import Any
 from rivergrad.routing.recurrence.cpu import sections, series
 from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Model, Record, Scratch
 from rivergrad.routing.recurrence.cpu.blocks import ADD, EDGE, END, IN_PLACE, Plan
-from rivergrad.routing.recurrence.cpu.forward import take_in
+from rivergrad.routing.recurrence.cpu.forward import take_in, take_runoff
 from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, address, bare, load, store
 from rivergrad.routing.recurrence.cpu.tiles import (
     JUMP,
@@ -90,26 +90,7 @@ def backward_item(
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
 
-    days = scratch.days
-    series.days_of_units(days, day, units, parts, lanes, count)
-    if model.pointer.size > 0:
-        series.gather_cells(
-            record.runoff[batch],
-            rows,
-            model.pointer,
-            model.cell,
-            model.weight,
-            plan.column,
-            plan.by_column,
-            first_row,
-            end_row,
-            days,
-            width,
-        )
-    else:
-        series.gather(
-            record.runoff[batch], rows, plan.column, plan.by_column, first_row, end_row, days, width
-        )
+    take_runoff(group, plan, tiles, tile, model, record, batch, scratch, count)
     for k in range((end_row - first_row) * width):
         gradients[k] = 0.0
     series.gather_gradients(

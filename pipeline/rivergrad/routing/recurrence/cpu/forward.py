@@ -58,6 +58,44 @@ def take_in(
 
 
 @bare()
+def take_runoff(
+    group: int,
+    plan: Plan,
+    tiles: Tiles,
+    tile: int,
+    model: Model,
+    record: Record,
+    batch: int,
+    scratch: Scratch,
+    count: int,
+) -> None:  # pragma: no cover - compiled
+    """Lay the runoff of a group's rows out by units and lanes of a tile, in `scratch.rows`."""
+    units, lanes = tiles.units[tile], tiles.lanes[tile]
+    first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
+    width = units * count
+    days, rows = scratch.days, scratch.rows
+    series.days_of_units(days, tiles.day[tile], units, tiles.parts[tile], lanes, count)
+    if model.pointer.size > 0:
+        series.gather_cells(
+            record.runoff[batch],
+            rows,
+            model.pointer,
+            model.cell,
+            model.weight,
+            plan.column,
+            plan.by_column,
+            first_row,
+            end_row,
+            days,
+            width,
+        )
+    else:
+        series.gather(
+            record.runoff[batch], rows, plan.column, plan.by_column, first_row, end_row, days, width
+        )
+
+
+@bare()
 def _lag(
     rows: Array,
     at: int,
@@ -128,26 +166,7 @@ def forward_item(
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
 
-    days = scratch.days
-    series.days_of_units(days, day, units, parts, lanes, count)
-    if model.pointer.size > 0:
-        series.gather_cells(
-            record.runoff[batch],
-            rows,
-            model.pointer,
-            model.cell,
-            model.weight,
-            plan.column,
-            plan.by_column,
-            first_row,
-            end_row,
-            days,
-            width,
-        )
-    else:
-        series.gather(
-            record.runoff[batch], rows, plan.column, plan.by_column, first_row, end_row, days, width
-        )
+    take_runoff(group, plan, tiles, tile, model, record, batch, scratch, count)
 
     for row in range(first_row, end_row):
         i = reach[row]

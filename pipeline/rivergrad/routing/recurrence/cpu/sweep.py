@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class CpuSweep:
             tiles,
             model,
             record,
-            lambda: self._scratch(filter_, tiles, False),
+            partial(self._scratch, filter_, tiles, False),
             problem.ratio,
             keep,
         )
@@ -194,7 +194,7 @@ class CpuSweep:
             model,
             record,
             adjoint,
-            lambda: self._scratch(filter_, tiles, True),
+            partial(self._scratch, filter_, tiles, True),
             problem.ratio,
             want_runoff,
         )

@@ -201,21 +201,6 @@ struct Plan {
     }
 };
 
-// v[l] + w v[l-1] + w^2 v[l-2] + ...; `near` and `more` as in `simulate.cu`.
-__device__ __forceinline__ real scan(real v, real w, bool near, bool more, int lane) {
-    if (!near) return v;
-    const real ww = w * w;
-    gather(v, w, ww, w * ww, lane);
-    if (!more) return v;
-    real power = ww * ww;
-    gather(v, power, 4, lane);
-    power *= power;
-    gather(v, power, 8, lane);
-    power *= power;
-    gather(v, power, 16, lane);
-    return v;
-}
-
 // A headwater's flow, less its runoff, over a day that begins with m - R = v, added to x or in its place.
 template <bool ADD>
 __device__ __forceinline__ void fall(real* x, const Work& work, real v) {

@@ -148,6 +148,23 @@ template <class T> __device__ __forceinline__ void gather(T& v, T one, T two, T 
     if (lane >= 3) v += three * c;
 }
 
+// v[l] + w v[l-1] + w^2 v[l-2] + ... Most reaches forget within a few lanes: `near` has a bit for each reach where
+// some of it is not far below rounding, `more` where that holds beyond three lanes.
+__device__ __forceinline__ real scan(real v, real w, bool near, bool more, int lane) {
+    if (!near) return v;
+    // the first three at once: one after the other they would be waited for twice
+    const real ww = w * w;
+    gather(v, w, ww, w * ww, lane);
+    if (!more) return v;
+    real power = ww * ww;
+    gather(v, power, 4, lane);
+    power *= power;
+    gather(v, power, 8, lane);
+    power *= power;
+    gather(v, power, 16, lane);
+    return v;
+}
+
 __device__ __forceinline__ void wait_for(const int* count, int wanted) {
     while (seen(count) < wanted) PAUSE;
 }

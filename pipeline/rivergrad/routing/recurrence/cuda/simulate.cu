@@ -192,23 +192,6 @@ __device__ __forceinline__ void bring(Room& room, int half, const Slot* coeffici
 #endif
 }
 
-// v[l] + w v[l-1] + w^2 v[l-2] + ... Most reaches forget within a few lanes: `near` has a bit for each reach where
-// some of it is not far below rounding, `more` where that holds beyond three lanes.
-__device__ __forceinline__ real scan(real v, real w, bool near, bool more, int lane) {
-    if (!near) return v;
-    // the first three at once: one after the other they would be waited for twice
-    const real ww = w * w;
-    gather(v, w, ww, w * ww, lane);
-    if (!more) return v;
-    real power = ww * ww;
-    gather(v, power, 4, lane);
-    power *= power;
-    gather(v, power, 8, lane);
-    power *= power;
-    gather(v, power, 16, lane);
-    return v;
-}
-
 // One tile of one block, upstream to downstream; `stop` is the first tile that is not this warp's.
 __device__ __forceinline__ void tile_of(const Net& net, int begin, int end, int tile, int stop, int n_tiles, int n_days,
                                         const Rain& rain, const Slot* coefficient, real* discharge, int n_targets,
