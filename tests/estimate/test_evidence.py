@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from exact_posterior import exact_posterior
 from linear_rivers import LinearRiver, random_forest
 
 from rivergrad.inference.evidence import noise_scale, update_tau
-from rivergrad.inference.posterior import exact_posterior
 
 
 @pytest.mark.parametrize("kappa", [0.0, 2.0])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from exact_posterior import exact_posterior
 from linear_rivers import LinearRiver, random_forest
 
 from rivergrad.inference.gaussnewton import gauss_newton_step
-from rivergrad.inference.posterior import exact_posterior, laplace_posterior, with_nuisance
+from rivergrad.inference.posterior import gauge_posterior, with_nuisance
 from rivergrad.inference.timing import Delayed, delay_slope, delayed, delayed_transposed
 from rivergrad.model.layout import Layout
 from rivergrad.model.prior import Prior
@@ -113,8 +114,17 @@ def test_not_knowing_the_delay_against_the_dense_joint_inverse(sd: float) -> Non
     np.testing.assert_allclose(known.variance.ravel(), np.diag(latent @ joint @ latent.T), rtol=1e-7)
     assert delay_sd == pytest.approx(joint[-1, -1] ** 0.5, rel=1e-7)
     np.testing.assert_array_equal(known.identifiability, found.identifiability)
-    few = laplace_posterior(
-        river.information, river.prior, river.basin, river.regressors, river.b_sd, 3, 0, checks=0
+    few = gauge_posterior(
+        river.tangent,
+        river.pull,
+        river.prior,
+        river.basin,
+        river.gauges,
+        river.regressors,
+        river.b_sd,
+        3,
+        0,
+        checks=0,
     )
     less, _ = with_nuisance(few, pulled, square, sd)
     assert (less.variance > known.variance * (1 - 1e-8)).all()

@@ -118,19 +118,14 @@ def gauge_stems(downstream: Int, order: Int, gauge: Int, active: Bool) -> tuple[
 
 @dataclass(eq=False)
 class _Turn:
-    """One pull: the series of some stems, and what Jᵀ makes of them.
+    """The series of the stems of one pull.
 
     Attributes:
-        stems: (k,) whose turn it was.
         column: (G,) where a gauge's series stands in `series` (values, …), −1 for gauges of other stems.
-        row: (F, n) Jᵀ √W of them; owner: (n,) the stem that each reach's numbers belong to, −1 for none.
     """
 
-    stems: Int
     column: Int
     series: Float
-    row: Float
-    owner: Int
 
 
 class _Stems:
@@ -181,6 +176,78 @@ class _Stems:
         return self.live & (self.level == level[self.group]), level
 
 
+class _Directions:
+    """Whitened rows of the stems side by side in each basin, B, of which B Bᵀ is the approximation.
+
+    Where there are more columns than there is room for, the strongest three quarters of B's principal directions
+    take their place. That drops information, never adds any, and `dropped` says how much.
+
+    Args:
+        groups: the basins.
+        prior: whitens.
+        most: columns that there is room for, at least 2; None for as many as there are.
+
+    Attributes:
+        dropped: (groups,) information left out for want of room.
+    """
+
+    def __init__(self, groups: Groups, prior: TreePrior, most: int | None) -> None:
+        self.groups, self.prior, self.most = groups, prior, most
+        self.dropped = np.zeros(groups.label.size)
+        self._columns = np.zeros((groups.slot.size, 0))
+        self._count = np.zeros(groups.label.size, np.int64)
+        self._slots = np.arange(groups.slot.size)
+
+    def add(self, row: Float, owner: Int, stems: Int, basin_of_stem: Int, place: Int) -> None:
+        """Add a column for each stem of a pull.
+
+        Args:
+            row: (F, n) Jᵀ √W of the stems' series.
+            owner: (n,) the stem that each reach's numbers belong to, −1 for none.
+            stems: (k,) the stems, each in the basin (k,) `basin_of_stem`.
+            place: (n,) the basin of each reach, −1 for one without gauges.
+        """
+        order = np.argsort(basin_of_stem, kind="stable")
+        several = np.bincount(basin_of_stem, minlength=self.groups.label.size)
+        begin = np.cumsum(several) - several
+        for k in range(int(several.max(initial=0))):
+            has = several > k
+            chosen = np.full(self.groups.label.size, -2, np.int64)  # the k-th stem of each basin
+            chosen[has] = stems[order[begin[has] + k]]
+            # whitening carries numbers downstream, beyond what the stem sees: each stem's by itself
+            seen = owner == np.where(place >= 0, chosen[place], -2)
+            white = self.groups.pack(self.prior.colour_transposed(np.where(seen, row, 0.0)))
+            self._make_room()
+            mine = self.groups.spread(has)
+            self._columns[self._slots[mine], self.groups.spread(self._count)[mine]] = white[mine]
+            self._count += has
+
+    def _make_room(self) -> None:
+        """Room for one more column in each basin."""
+        width, used = self._columns.shape[1], int(self._count.max(initial=0))
+        if used < width:
+            return
+        if self.most is not None and used >= self.most:
+            self._compress(self.most - max(1, self.most // 4))
+            return
+        more = max(width, 1) if self.most is None else min(max(width, 1), self.most - width)
+        self._columns = np.concatenate([self._columns, np.zeros((self._slots.size, more))], axis=1)
+
+    def _compress(self, keep: int) -> None:
+        values, vectors = eigen_columns(self._columns, self.groups, self._count)
+        self.dropped += values[:, keep:].sum(axis=1)
+        vectors[:, keep:] = 0.0
+        root = np.sqrt(values[:, :keep])
+        for k in range(keep):
+            vectors[:, k] *= self.groups.spread(root[:, k])
+        self._columns, self._count = vectors, np.minimum(self._count, keep)
+
+    def eigen(self) -> tuple[Float, Float]:
+        """Values (groups, q) and vectors (N, q) of B Bᵀ; B is lost."""
+        columns = np.ascontiguousarray(self._columns[:, : int(self._count.max(initial=0))])
+        return eigen_columns(columns, self.groups, self._count)
+
+
 def by_stem(
     tangent: Callable[[Float], Float],
     pull: Callable[[Float], Float],
@@ -192,6 +259,7 @@ def by_stem(
     start: Float,
     checks: int = 0,
     least: float = NEGLIGIBLE,
+    most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LowRank:
     """Approximate Cᵀ Jᵀ W J C in each basin.
@@ -207,18 +275,24 @@ def by_stem(
         start: (F, n), a change of the latent values that every gauge which has a say responds to; random.
         checks: more products, to estimate what was left out.
         least: a stem of which the last direction held less information than this is looked at no more.
-        progress: is told the pulls done and the pulls in all.
+        most: directions of a basin that are kept at once, for want of memory; at least 2, None for all.
+        progress: called with the pulls done and the pulls in all.
 
     Raises:
-        ValueError: fewer than one product, products that are not finite, or a gauge that sees a reach which is not
-            upstream of it.
+        ValueError: fewer than one product, room for fewer than two directions, products that are not finite, or a
+            gauge that sees a reach which is not upstream of it.
     """
-    if products < 1 or checks < 0:
-        raise ValueError(f"Must have products >= 1 and checks >= 0, we instead got {products} and {checks}")
+    if products < 1 or checks < 0 or (most is not None and most < 2):
+        raise ValueError(
+            f"Must have products >= 1, checks >= 0 and most >= 2, we instead got {products}, {checks} and {most}"
+        )
     at = np.asarray(gauge, np.int64)
     series = np.asarray(tangent(start), np.float64)
     active = np.linalg.norm(series, axis=0) > 0
     stems = _Stems(prior, basin, at, active)
+    every = Groups.of(basin, prior.shape[0])
+    groups = every.select(np.isin(every.label, stems.label))
+    directions = _Directions(groups, prior, most)
     total, done = products + checks, 0
 
     def pulled(seed: Float) -> Float:
@@ -254,7 +328,9 @@ def by_stem(
             )
         column = np.full(at.size, -1, np.int64)
         column[columns] = np.arange(columns.size)
-        stems.turns.append(_Turn(np.flatnonzero(mine), column, new, row, owner))
+        stems.turns.append(_Turn(column, new))
+        these = np.flatnonzero(mine)
+        directions.add(row, owner, these, stems.group[these], stems.place)
         white = prior.colour_transposed(row)
         told = np.bincount(owner[owner >= 0], (white**2).sum(axis=0)[owner >= 0], minlength=mine.size)
         stems.gain[mine] = told[mine]
@@ -262,11 +338,8 @@ def by_stem(
         if done < products:
             image = np.asarray(tangent(prior.colour(white)), np.float64)
             series[:, columns] = image[:, columns]
-    basis_groups = Groups.of(basin, prior.shape[0])
-    groups = basis_groups.select(np.isin(basis_groups.label, stems.label))
-    found, count = _columns(stems, prior, groups)
-    values, vectors = eigen_columns(found, groups, count)
-    dropped = np.where(values > NEGLIGIBLE, 0.0, values).sum(axis=1)
+    values, vectors = directions.eigen()
+    dropped = directions.dropped + np.where(values > NEGLIGIBLE, 0.0, values).sum(axis=1)
     rank = max(1, int((values > NEGLIGIBLE).sum(axis=1).max(initial=1)))
     values = np.where(values > NEGLIGIBLE, values, 0.0)[:, :rank]
     unfinished = np.bincount(stems.group[stems.live], minlength=groups.label.size)
@@ -285,33 +358,8 @@ def by_stem(
             square = (rest[:, those] ** 2).sum(axis=0)
             left_out = left_out + np.bincount(of_group, square, minlength=left_out.size) / checks
             image = groups.pack(prior.colour_transposed(pulled(rest)))
-            # as in `low_rank`: vᵀRv has variance 2 (‖R‖² − Σ R_ii²) at most twice the mean of ‖R v‖²
+            # the trace of R by random signs has variance 2 (‖R‖² − Σ R_ii²), at most twice the mean of ‖R v‖²
             variance = variance + 2 * groups.sum(image**2) / checks**2
     return LowRank(
         groups, values, np.ascontiguousarray(vectors[:, :rank]), unfinished == 0, left_out, variance, done
     )
-
-
-def _columns(stems: _Stems, prior: TreePrior, groups: Groups) -> tuple[Float, Int]:
-    """Whitened rows of all stems of a basin side by side, (N, q), and how many each basin has, (groups,)."""
-    groups_of = [stems.group[turn.stems] for turn in stems.turns]
-    number = [np.bincount(group, minlength=groups.label.size) for group in groups_of]
-    count = np.zeros(groups.label.size, np.int64)
-    for several in number:
-        count += several
-    columns = np.zeros((groups.slot.size, int(count.max(initial=0))))
-    slots, filled = np.arange(groups.slot.size), np.zeros(groups.label.size, np.int64)
-    for turn, group, several in zip(stems.turns, groups_of, number, strict=True):
-        order = np.argsort(group, kind="stable")
-        begin = np.cumsum(several) - several
-        for k in range(int(several.max(initial=0))):
-            has = several > k
-            chosen = np.full(groups.label.size, -2, np.int64)  # the k-th stem of each basin
-            chosen[has] = turn.stems[order[begin[has] + k]]
-            # whitening carries numbers downstream, beyond what the stem sees: each stem's by itself
-            seen = turn.owner == np.where(stems.place >= 0, chosen[stems.place], -2)
-            white = groups.pack(prior.colour_transposed(np.where(seen, turn.row, 0.0)))
-            mine = groups.spread(has)
-            columns[slots[mine], groups.spread(filled)[mine]] = white[mine]
-            filled += has
-    return columns, count

@@ -27,13 +27,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.inference.gaugewise import NEGLIGIBLE, by_stem
-from rivergrad.inference.lowrank import Groups, LowRank, low_rank
+from rivergrad.inference.lowrank import LowRank
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
-
-EXACT_LIMIT = 600  # latent numbers up to which dense matrices are a matter of a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,58 +120,6 @@ def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> 
     return replace(found, variance=found.variance + follow**2 / precision), precision**-0.5
 
 
-def laplace_posterior(
-    information: Callable[[Float], Float],
-    prior: TreePrior,
-    basin: ArrayLike,
-    regressors: Float | None,
-    b_sd: ArrayLike,
-    calls: int,
-    seed: int,
-    *,
-    shared: bool = True,
-    checks: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-) -> Posterior:
-    """Uncertainty of every reach from products with the information.
-
-    Args:
-        information: F v for v (F, n), symmetric and positive semi-definite up to the error of its differences,
-            without terms between groups, exactly zero for a group without gauges.
-        prior: of the deviations.
-        basin: (n,) group of each reach; whole trees unless κ = 0.
-        regressors: X, (F, n, P), of each latent value by each coefficient; None for none.
-        b_sd: (P,) prior standard deviation of each coefficient, or one number for all.
-        calls: products for the search in every group, 1 or more; exact in groups of which fewer directions are
-            informed. It ends early where all groups are searched.
-        seed: of the random starts and checks.
-        shared: spend one more product on each column of X, after which what the data say about b and about u in
-            its directions is exact (without: what the search happens to say, which is less).
-        checks: more products, to estimate what was left out.
-        progress: is told the products done and the products in all.
-
-    Raises:
-        InputError: arrays that do not fit, a group that splits a tree though κ > 0, or a b_sd that is not positive.
-    """
-    group = _checked_groups(basin, prior)
-    columns, sd = _shared(regressors, b_sd, prior)
-    white = [prior.whiten(column) for column in columns]
-
-    def whitened(v: Float) -> Float:
-        return prior.colour_transposed(information(prior.colour(v)))
-
-    basis = low_rank(
-        whitened,
-        Groups.of(group, prior.shape[0]),
-        calls,
-        np.random.default_rng(seed),
-        white if shared else (),
-        checks,
-        progress,
-    )
-    return _assemble(basis, prior, columns, white, sd, group)
-
-
 def gauge_posterior(
     tangent: Callable[[Float], Float],
     pull: Callable[[Float], Float],
@@ -187,12 +133,12 @@ def gauge_posterior(
     *,
     checks: int = 2,
     least: float = NEGLIGIBLE,
+    most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
-    """The same from products with the Jacobian and its transpose, which tell gauges apart: see `gaugewise`.
+    """Uncertainty of every reach from products with the Jacobian and its transpose, see `gaugewise`.
 
-    More products never find less, and a product finds about as much as one of `laplace_posterior` where gauges lie
-    one below the other, and far more where a basin has many tributaries with gauges.
+    More products never find less.
 
     Args:
         tangent: √W J v, (values, G), for v (F, n); exactly 0 at a gauge that has no say.
@@ -200,82 +146,34 @@ def gauge_posterior(
         basin: (n,) the tree of each reach.
         gauge: (G,) position of each gauge's reach.
         products: pulls, and as many tangents, 1 or more. It ends early where nothing more is to be found.
+        regressors: X, (F, n, P), of each latent value by each coefficient; None for none.
+        b_sd: (P,) prior standard deviation of each coefficient, or one number for all.
+        seed: of the random start and checks.
+        checks: more products, to estimate what was left out.
         least: information of a direction, against the prior's 1, below which its gauges are looked at no more.
-        prior, regressors, b_sd, seed, checks, progress: as for `laplace_posterior`.
+        most: directions of a basin that are kept at once, for want of memory; None for all.
+        progress: called with the products done and the products in all.
 
     Raises:
-        InputError: as `laplace_posterior`.
+        InputError: arrays that do not fit, a group that splits a tree, or a b_sd that is not positive.
     """
-    group = _checked_groups(basin, prior, trees=True)
+    group = _checked_groups(basin, prior)
     columns, sd = _shared(regressors, b_sd, prior)
     rng = np.random.default_rng(seed)
     start = prior.sample(rng, 1)[0]
     for column, scale in zip(columns, sd, strict=True):
         start += scale * rng.standard_normal() * column
-    basis = by_stem(tangent, pull, prior, group, gauge, products, rng, start, checks, least, progress)
-    return _assemble(basis, prior, columns, [prior.whiten(column) for column in columns], sd, group)
+    basis = by_stem(tangent, pull, prior, group, gauge, products, rng, start, checks, least, most, progress)
+    return assemble(basis, prior, columns, sd, group)
 
 
-def exact_posterior(
-    jacobian: Float,
-    weights: ArrayLike,
-    prior: TreePrior,
-    regressors: Float | None,
-    b_sd: ArrayLike,
-    basin: ArrayLike | None = None,
-) -> Posterior:
-    """The same from the dense Jacobian, without approximation, for networks of at most `EXACT_LIMIT` numbers.
-
-    Args:
-        jacobian: (m, F n), of the observed values with respect to z, field after field.
-        weights: (m,) of the squared residuals, 1/σ²; or W, (m, m).
-        prior, regressors, b_sd, basin: as for `laplace_posterior`; without basin all reaches are one group.
-
-    Raises:
-        InputError: as `laplace_posterior`, and for a network that is too large.
-    """
-    fields, n = prior.shape
-    if fields * n > EXACT_LIMIT:
-        raise InputError(
-            f"exact uncertainty: {n} reaches with {fields} parameters each; expected at most {EXACT_LIMIT} in all"
-        )
-    if jacobian.ndim != 2 or jacobian.shape[1] != fields * n:
-        raise InputError(f"jacobian has shape {jacobian.shape}; expected (values, {fields * n})")
-    w = np.asarray(weights, np.float64)
-    weighted = w[:, None] * jacobian if w.ndim == 1 else w @ jacobian
-    group = _checked_groups(np.zeros(n, np.int64) if basin is None else basin, prior)
-    columns, sd = _shared(regressors, b_sd, prior)
-    white = [prior.whiten(column) for column in columns]
-    rows = prior.colour_transposed(jacobian.reshape(-1, fields, n))
-    images = prior.colour_transposed(weighted.reshape(-1, fields, n))
-    groups = Groups.of(group, fields).select(_has_information(rows, group))
-    left, right = groups.pack(rows), groups.pack(images)
-    q = int(groups.size.max(initial=1))
-    values, vectors = np.zeros((groups.label.size, q)), np.zeros((groups.slot.size, q))
-    for g in range(groups.label.size):  # at most EXACT_LIMIT of them
-        at = slice(groups.pointer[g], groups.pointer[g + 1])
-        full = left[:, at].T @ right[:, at]
-        found, turned = np.linalg.eigh((full + full.T) / 2)
-        values[g, : found.size] = np.maximum(found[::-1], 0)
-        vectors[at, : found.size] = turned[:, ::-1]
-    nothing = np.zeros(groups.label.size)
-    basis = LowRank(groups, values, vectors, nothing == 0, nothing, nothing, calls=0)
-    return _assemble(basis, prior, columns, white, sd, group)
-
-
-def _has_information(rows: Float, group: Int) -> NDArray[np.bool_]:
-    touched = (rows != 0).any(axis=(0, 1))
-    label, number = np.unique(group, return_inverse=True)
-    return np.bincount(number, touched, minlength=label.size) > 0
-
-
-def _checked_groups(basin: ArrayLike, prior: TreePrior, trees: bool = False) -> Int:
+def _checked_groups(basin: ArrayLike, prior: TreePrior) -> Int:
     group = np.asarray(basin, np.int64)
     if group.shape != prior.downstream.shape:
         raise InputError(f"basin has shape {group.shape}; expected {prior.downstream.shape}")
     down = prior.downstream
     split = np.flatnonzero((down >= 0) & (group != group[down]))
-    if split.size and (trees or np.any(prior.kappa)):  # κ ties the groups to each other
+    if split.size:
         raise InputError(
             f"basin: reaches at positions {ids_text(split)} flow into another group; expected whole trees"
         )
@@ -297,9 +195,15 @@ def _shared(regressors: Float | None, b_sd: ArrayLike, prior: TreePrior) -> tupl
     return np.ascontiguousarray(np.moveaxis(x, -1, 0)), np.broadcast_to(sd, x.shape[-1:])
 
 
-def _assemble(
-    basis: LowRank, prior: TreePrior, columns: Float, white: list[Float], sd: Float, group: Int
-) -> Posterior:
+def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group: Int) -> Posterior:
+    """The posterior from the information as the low-rank approximation has it.
+
+    Args:
+        basis: of Cᵀ F C.
+        prior: of the deviations.
+        columns: X, (P, F, n); sd: (P,) prior standard deviations of the coefficients.
+        group: (n,) basin of each reach.
+    """
     groups, shape = basis.groups, prior.shape
     gain = basis.values / (1 + basis.values)
     prior_variance = prior.variance()
@@ -317,7 +221,7 @@ def _assemble(
     shared_prior = np.zeros(shape)
     covariance = np.zeros((p, p))
     if p:
-        packed = np.stack([groups.pack(x) for x in white])
+        packed = np.stack([groups.pack(prior.whiten(x)) for x in columns])
         seen = basis.project(packed)  # Uᵀ X̃, (P, G, q)
         covariance = np.linalg.inv(
             np.diag(1 / sd**2) + np.einsum("agk,gk,bgk->ab", seen, gain, seen, optimize=True)

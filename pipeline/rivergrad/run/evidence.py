@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rivergrad.inference.evidence import update_tau
 from rivergrad.inference.gaugewise import NEGLIGIBLE, gauge_stems
-from rivergrad.inference.posterior import Posterior, gauge_posterior, laplace_posterior
+from rivergrad.inference.posterior import Posterior, gauge_posterior
 from rivergrad.inference.timing import TangentProblem
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.prior import Prior
@@ -32,6 +32,8 @@ EVIDENCE_SHARE = 1.0
 """Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
 TELLING = 1e-3
 """Gauges of which a direction holds less information than this, against the prior's 1, are looked at no more."""
+LEAST_DIRECTIONS = 16
+"""Directions of a basin that are kept at least, however little memory there is."""
 SEEN_BEFORE = 10.0
 """The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
 
@@ -73,8 +75,8 @@ def posterior(
 ) -> Posterior:
     """Laplace's approximation where `problem` is linearised.
 
-    With each product as many directions as stems of gauges lie side by side (see `rivergrad.inference.gaugewise`), or
-    where what is kept for that does not fit into `compute.memory_budget`, one in every basin.
+    Each product finds as many directions as stems of gauges lie side by side (see `rivergrad.inference.gaugewise`).
+    Where they do not fit into `compute.memory_budget`, the strongest are kept.
 
     Args:
         weight: (window, time, gauge) of the squared residuals.
@@ -94,21 +96,9 @@ def posterior(
     levels, side_by_side = _breadth(work, reaches)
     if exact:  # it ends where nothing is left to find
         products = max(products, levels * (largest + 1))
-    held = np.isin(basin, basin[reaches]).sum() * model.n_free * products * max(side_by_side, 1) * 8.0
-    if held > work.config.compute.memory_budget:
-        problem.weigh(weight)
-        none = np.zeros(shared.layout.size)
-        return laplace_posterior(
-            lambda v: problem.information(none, v)[1],
-            prior.tree,
-            basin,
-            each,
-            sd,
-            products,
-            work.config.seed,
-            checks=checks,
-            progress=progress,
-        )
+    inside = int(np.count_nonzero(np.isin(basin, basin[reaches]))) * model.n_free
+    room = int(work.config.compute.memory_budget // (8 * max(inside, 1)))
+    needed = products * max(side_by_side, 1)
     root = np.sqrt(weight)
 
     def tangent(v: Float) -> Float:
@@ -131,6 +121,7 @@ def posterior(
         work.config.seed,
         checks=checks,
         least=NEGLIGIBLE if exact else TELLING,
+        most=None if needed <= room else max(room, LEAST_DIRECTIONS),
         progress=progress,
     )
 
