@@ -1,0 +1,190 @@
+"""Where the input of a run comes from: a generated world, or files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rivergrad.config.fields import (
+    Accumulated,
+    AutoSwitch,
+    FilePath,
+    Names,
+    NonNegativeNumber,
+    Options,
+    OutletWords,
+    PositiveNumber,
+    Share,
+    Switch,
+    listed,
+)
+from rivergrad.config.sections.base import Section
+from rivergrad.errors import InputError
+from rivergrad.world.spec import WorldSpec
+
+
+class WorldSection(Section):
+    """A generated world: network, runoff, true celerity and gauges, all from a seed."""
+
+    spec: WorldSpec = Field(description="What the world is like: size, length, gauges, noise.")
+
+
+class NetworkSection(Section):
+    """The river network."""
+
+    path: FilePath = Field(description="A CSV, Parquet or Zarr network, or a folder in RAPID's layout.")
+    format: Literal["auto", "csv", "parquet", "rapid", "zarr"] = Field(
+        default="auto", description="How the network is stored; auto tells from the path."
+    )
+    outlets: OutletWords = Field(
+        default=(),
+        description="Downstream ids and texts that mean an outlet besides -1, such as [0, -9999]; outside: any id that "
+        "is not in the file; empty: an empty cell.",
+    )
+
+
+class RunoffSection(Section):
+    """The runoff (lateral inflow) that enters every reach: given, or learned from forcings with the routing."""
+
+    path: FilePath | None = Field(
+        default=None,
+        description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid; for learned runoff, only where the "
+        "model corrects a given one.",
+    )
+    variable: str | None = Field(
+        default=None, description="The variable to read; needed only where the file has several."
+    )
+    grid: AutoSwitch = Field(
+        default="auto",
+        description="Whether the runoff lies on a latitude-longitude grid; auto tells from its dimensions.",
+    )
+    stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto",
+        description="What the times of path label: the start, middle or end of their step; auto takes the file's word "
+        "(bounds, cell_methods, known sources), and the start where it says nothing.",
+    )
+    accumulated: Accumulated = Field(
+        default="auto",
+        description="Whether the amounts of path accumulate, and for how long: no, run (since the first step), 12h or "
+        "1d (from 00 UTC); auto tells from the file and its values, or asks.",
+    )
+    kind: Literal["given", "learned"] = Field(
+        default="given",
+        description="given takes the runoff of path as it is; learned trains a runoff model from discharge.",
+    )
+    model: str | None = Field(
+        default=None,
+        description=f"The runoff model, shared by all reaches: {listed('runoff_model')} (of the given runoff), or the "
+        "import path package.module:Class of a torch module.",
+    )
+    options: Options = Field(default=(), description="Further arguments of the model, such as {hidden: 64}.")
+    forcings: FilePath | None = Field(
+        default=None,
+        description="A NetCDF or Zarr file of forcings name(time, reach), each with its units, for learned runoff.",
+    )
+    forcings_stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto", description="As stamp, for the times of forcings."
+    )
+    forcings_accumulated: Accumulated = Field(
+        default="auto", description="As accumulated, for the depths in forcings, such as precipitation."
+    )
+    variables: Names = Field(
+        default=(),
+        description="The forcings that the model takes, in order, each with its name in the file; by default "
+        "precipitation, temperature and potential_evapotranspiration, or none for correction.",
+    )
+    season: Switch = Field(
+        default=False,
+        description="Whether sine and cosine of the day of the year are forcings too (not for hbv).",
+    )
+    attributes: tuple[str, ...] = Field(
+        default=(), description="The reach attributes that the model takes, as the network has them."
+    )
+    learning_rate: PositiveNumber = Field(
+        default=0.003, description="Adam's learning rate of the model's weights."
+    )
+    weight_decay: NonNegativeNumber = Field(
+        default=0.0,
+        description="How fast the model's matrices (not its offsets) decay towards zero, per unit of learning rate.",
+    )
+    write: Switch = Field(
+        default=False,
+        description="Whether the learned runoff is written to runoff.zarr in the run directory.",
+    )
+
+    @property
+    def learned(self) -> bool:
+        """Whether runoff is learned."""
+        return self.kind == "learned"
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        if not self.learned:
+            set_here = [
+                name
+                for name in ("model", "options", "forcings", "variables", "season", "attributes", "write")
+                if getattr(self, name)
+            ]
+            if set_here:
+                raise InputError(
+                    f"found {', '.join(set_here)} with kind given; expected none, or kind learned"
+                )
+            return self
+        if self.model is None:
+            raise InputError(
+                f"found kind learned without model; expected {listed('runoff_model')} or package.module:Class"
+            )
+        if self.model == "hbv" and self.season:
+            raise InputError("found season with model hbv; expected none, its forcings are its own")
+        return self
+
+
+class ObservationsSection(Section):
+    """The observed discharge at gauges."""
+
+    path: FilePath = Field(
+        description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing."
+    )
+    variable: str | None = Field(
+        default=None, description="The variable to read; needed only where the file has several."
+    )
+    stamp: Literal["auto", "start", "middle", "end"] = Field(
+        default="auto",
+        description="What the times label: the start, middle or end of their step; auto takes the file's word, and "
+        "the start where it says nothing.",
+    )
+
+
+class TwinSection(Section):
+    """Synthetic observations: the runoff, less any errors, routed with hidden celerities and observed with errors."""
+
+    gauge_fraction: Annotated[Share, Field(gt=0.0)] = Field(
+        default=0.02, description="The share of reaches that get a gauge."
+    )
+    noise: NonNegativeNumber = Field(
+        default=0.05, description="Standard deviation of the multiplicative (log-normal) observation error."
+    )
+    gap_fraction: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.1, description="The share of observations that are missing."
+    )
+    celerity_spread: NonNegativeNumber = Field(
+        default=0.4, description="Standard deviation of the hidden celerity's logarithm about its trend."
+    )
+    runoff_error: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that varies over months and along rivers.",
+    )
+    runoff_bias: Annotated[Share, Field(lt=1.0)] = Field(
+        default=0.0,
+        description="The share by which the given runoff is too large or too small, region by region, all the time.",
+    )
+    runoff_noise: Share = Field(
+        default=0.0,
+        description="Standard deviation of ln(given/true runoff) of an error that is independent by day and reach.",
+    )
+
+    @property
+    def has_runoff_errors(self) -> bool:
+        """Whether the given runoff differs from the one that was routed."""
+        return self.runoff_error > 0 or self.runoff_bias > 0 or self.runoff_noise > 0

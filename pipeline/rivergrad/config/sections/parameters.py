@@ -1,0 +1,142 @@
+"""What is estimated, and what keeps it from fitting noise."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rivergrad.config.fields import (
+    Bounds,
+    NonNegativeCount,
+    NonNegativeNumber,
+    PositiveDuration,
+    PositiveNumber,
+    Switch,
+)
+from rivergrad.config.sections.base import Section
+from rivergrad.errors import InputError
+
+
+class ParameterSection(Section):
+    """One estimated parameter: where it starts and what it may become."""
+
+    initial: PositiveNumber = Field(
+        description="The default value: that of the baselines, and where the fit starts."
+    )
+    bounds: Bounds = Field(description="The lower and upper end of what the estimate may become.")
+
+    @model_validator(mode="after")
+    def _initial_within(self) -> Self:
+        if not self.bounds[0] < self.initial < self.bounds[1]:
+            raise InputError(
+                f"found initial {self.initial} with bounds [{self.bounds[0]}, {self.bounds[1]}]; "
+                "expected an initial value between them"
+            )
+        return self
+
+
+class CeleritySection(ParameterSection):
+    """The speed of a flood wave, m/s; with the reach's length it gives the scheme's travel time."""
+
+    initial: PositiveNumber = Field(
+        default=0.6,
+        description="The default celerity, m/s: one of the baselines (the fit starts from the best uniform one).",
+    )
+    bounds: Bounds = Field(default=(0.05, 5.0), description="The least and greatest celerity, m/s.")
+
+    @model_validator(mode="after")
+    def _lower_positive(self) -> Self:
+        if self.bounds[0] <= 0:
+            raise InputError(
+                f"found bounds [{self.bounds[0]}, {self.bounds[1]}]; expected a lower end above 0"
+            )
+        return self
+
+
+class SpreadingSection(ParameterSection):
+    """What spreads a wave: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
+
+
+class NuisanceSection(Section):
+    """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
+
+    Its logarithm is a broken line in time. It takes part in the fit, in scores if `predict` says so, and never in
+    exported parameters.
+    """
+
+    knots: PositiveDuration = Field(
+        default=180 * 86400.0, description="How far apart the knots of the broken line are, about."
+    )
+    sd: PositiveNumber = Field(
+        default=0.3, description="Prior standard deviation of the logarithm of the factor."
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.01,
+        description="Weight of the penalty on the mean of (logarithm/sd)^2, for the optimiser adam.",
+    )
+    predict: Switch = Field(
+        default=False,
+        description="Whether the estimate is validated and scored with the factor: a correction of the given runoff "
+        "that training gauges teach, for all reaches upstream of them, gauges held out among these.",
+    )
+
+
+class ParametersSection(Section):
+    """What is estimated, and what keeps it from fitting noise."""
+
+    celerity: CeleritySection = Field(
+        default_factory=CeleritySection, description="The celerity of every reach, m/s."
+    )
+    spreading: SpreadingSection | None = Field(
+        default=None, description="How much a wave spreads in a reach; by default as the scheme defines it."
+    )
+    model: Literal["uniform", "free", "regional", "attributes", "hybrid"] = Field(
+        default="hybrid",
+        description="What varies over the reaches: uniform nothing; free every reach on its own; regional one value "
+        "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach.",
+    )
+    trend: tuple[str, ...] = Field(
+        default=(),
+        description="Reach attributes whose logarithm enters the trend of celerity (models attributes and hybrid).",
+    )
+    hidden: NonNegativeCount = Field(
+        default=0,
+        description="The number of units in the hidden layer of the trend; 0 makes it log-linear, monotone in each.",
+    )
+    regions: str | None = Field(
+        default=None,
+        description="The classes of the model regional: an integer reach attribute, or basin for one class a basin.",
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.0, description="Weight of the penalty on how far single reaches leave the shared trend."
+    )
+    smoothing: NonNegativeNumber = Field(
+        default=0.0,
+        description="How strongly deviations of neighbours along the river are tied, relative to shrinkage.",
+    )
+    deviation_sd: PositiveNumber | Literal["auto"] = Field(
+        default="auto",
+        description="Prior standard deviation of a reach's deviation, for gauss_newton and for uncertainty, about that "
+        "of ln(celerity); auto starts from the table of priors and follows the evidence.",
+    )
+    nuisance: NuisanceSection | None = Field(
+        default=None,
+        description="Volume error of the runoff, estimated with the parameters; by default runoff is taken as it is.",
+    )
+
+    @model_validator(mode="after")
+    def _model_has_what_it_needs(self) -> Self:
+        if self.model in ("uniform", "free", "regional") and (self.trend or self.hidden):
+            key = "trend" if self.trend else "hidden"
+            raise InputError(
+                f"found {key} with model {self.model}; expected none, or model attributes or hybrid"
+            )
+        if self.model == "attributes" and not self.trend:
+            raise InputError("found model attributes without trend; expected names of reach attributes in it")
+        if self.hidden and not self.trend:
+            raise InputError("found hidden without trend; expected names of reach attributes in it")
+        if (self.model == "regional") != (self.regions is not None):
+            found = "regional without regions" if self.regions is None else f"{self.model} with regions"
+            raise InputError(f"found model {found}; expected regions with model regional, and only there")
+        return self

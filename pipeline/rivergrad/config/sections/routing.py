@@ -1,0 +1,114 @@
+"""The routing scheme, its step, and the periods of a run."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rivergrad import registry
+from rivergrad.config.fields import (
+    Duration,
+    Options,
+    Period,
+    PositiveDuration,
+    Switch,
+    listed,
+)
+from rivergrad.config.sections.base import Section, days
+from rivergrad.errors import InputError
+
+DAY = timedelta(days=1)
+
+
+class SchemeSection(Section):
+    """The routing scheme: the impulse response of one reach."""
+
+    name: str = Field(
+        default="muskingum",
+        description=f"{listed('scheme')}, a registered scheme, or the import path package.module:Object of one.",
+    )
+    options: Options = Field(
+        default=(), description="Further arguments of the scheme, such as {n: 5} of nash_cascade."
+    )
+    convention: Literal["standard", "rapid"] = Field(
+        default="standard",
+        description="standard follows the definition; rapid does as RAPID does (muskingum only).",
+    )
+    cap_x: Switch = Field(
+        default=False,
+        description="Lower x of muskingum at reaches whose response would be negative: 2kx above the routing step, or "
+        "2k(1-x) below it.",
+    )
+
+    @model_validator(mode="after")
+    def _known_with_its_options(self) -> Self:
+        found = registry.entry("scheme", self.name)
+        for key, said in (("convention", f"convention {self.convention}"), ("cap_x", "cap_x")):
+            if getattr(self, key) != type(self).model_fields[key].default and key not in found.option_names:
+                having = [one.name for one in registry.entries("scheme") if key in one.option_names]
+                raise InputError(
+                    f"found {said} with {self.name}; expected scheme {' or '.join(having)} with it"
+                )
+        unknown = [name for name, _ in self.options if name not in found.option_names]
+        if unknown:
+            known = ", ".join(found.option_names) or "none"
+            raise InputError(f"found options {', '.join(unknown)} with {self.name}; expected one of: {known}")
+        if found.outside:
+            found.load()
+        return self
+
+
+class TimeSection(Section):
+    """Routing step, warm-up, and the periods; every period names its first and last day, both included."""
+
+    routing_step: PositiveDuration = Field(
+        description="The step the routing is computed at; the runoff's own step must be a multiple of it."
+    )
+    warmup: Duration = Field(
+        default=0.0, description="How long discharge is computed before it counts in a loss or a score."
+    )
+    train: Period = Field(description="The days the estimate is made from, those for validation included.")
+    validation: Period | None = Field(
+        default=None,
+        description="The days that decide when to stop; by default the last 20 % of train, else outside it.",
+    )
+    test: Period | None = Field(
+        default=None, description="The held-out days that the estimate is finally scored on."
+    )
+
+    @model_validator(mode="after")
+    def _periods_apart(self) -> Self:
+        if self.validation is None and days(self.train) < 5:
+            raise InputError(
+                f"found {days(self.train)} days in train; expected 5 or more, or a validation period"
+            )
+        named = [("train", self.train), ("validation", self.validation), ("test", self.test)]
+        given = [(name, period) for name, period in named if period is not None]
+        for i, (name, period) in enumerate(given):
+            for other_name, other in given[i + 1 :]:
+                if period[0] <= other[1] and other[0] <= period[1]:
+                    raise InputError(
+                        f"found {name} {_text(period)} and {other_name} {_text(other)} with days in common; "
+                        "expected periods apart"
+                    )
+        return self
+
+    @property
+    def fit_period(self) -> tuple[date, date]:
+        """The days whose observations enter the loss: train without the days kept for validation."""
+        if self.validation is not None:
+            return self.train
+        return self.train[0], self.validation_period[0] - DAY
+
+    @property
+    def validation_period(self) -> tuple[date, date]:
+        """The days that decide when to stop: those given, or the last 20 % of train (at least one)."""
+        if self.validation is not None:
+            return self.validation
+        return self.train[1] - (days(self.train) // 5 - 1) * DAY, self.train[1]
+
+
+def _text(period: tuple[date, date]) -> str:
+    return f"{period[0]}..{period[1]}"
