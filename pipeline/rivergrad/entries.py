@@ -7,6 +7,7 @@ from rivergrad.registry import Entry, Option
 _SCHEMES = "rivergrad.routing.schemes"
 _LOSS = "rivergrad.inference.loss"
 _CLUSTERS = "rivergrad.cluster.clusters"
+_FORMATS = "rivergrad.io.formats"
 _PANELS = "rivergrad.report.panels"
 
 BUILT_IN: tuple[Entry, ...] = (
@@ -115,6 +116,11 @@ BUILT_IN: tuple[Entry, ...] = (
         (),
         {"workers": "all", "ranks": True},
     ),
+    Entry("format", "csv", "Tables of text, also gzipped.", f"{_FORMATS}:CSV"),
+    Entry("format", "parquet", "Tables in columns.", f"{_FORMATS}:PARQUET"),
+    Entry("format", "netcdf", "Arrays with dimensions and units, a file.", f"{_FORMATS}:NETCDF"),
+    Entry("format", "rapid", "A folder with rapid_connect.csv.", f"{_FORMATS}:RAPID"),
+    Entry("format", "zarr", "Arrays with dimensions and units, a folder of chunks.", f"{_FORMATS}:ZARR"),
     Entry("panel", "celerity", "The map of the estimated celerity.", f"{_PANELS}:celerity"),
     Entry(
         "panel", "identifiability", "The map of how much the observations told.", f"{_PANELS}:identifiability"
@@ -135,4 +141,4 @@ BUILT_IN: tuple[Entry, ...] = (
         "panel", "coverage", "How often intervals hold the true celerity, for twins.", f"{_PANELS}:coverage"
     ),
 )
-"""Schemes, losses, runoff models, kinds of clusters and panels, in the order in which they are listed."""
+"""Schemes, losses, runoff models, kinds of clusters, formats and panels, in the order in which they are listed."""

@@ -118,6 +118,15 @@ def entries(kind: str) -> tuple[Entry, ...]:
     return own + tuple(entry for (one, _), entry in _registered.items() if one == kind)
 
 
+def installed(kind: str) -> tuple[Entry, ...]:
+    """The parts that installed packages announce by entry points."""
+    found = [
+        described(kind, point.name, import_object(point.value, key_of(kind)), path=point.value)
+        for point in _entry_points(kind)
+    ]
+    return tuple(found)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of `entries`."""
     return tuple(entry.name for entry in entries(kind))

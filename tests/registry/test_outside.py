@@ -61,6 +61,8 @@ def write(folder: Path, module: str, **sections: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_scheme_a_loss_and_a_panel_by_import_path_through_validate_run_resume_and_report(
     tmp_path: Path,
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_scheme_a_loss_and_a_panel_by_import_path_through_validate_run_resume_
 
 
 @pytest.mark.distributed
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", ["import path", "registered in Python"])
 def test_workers_know_the_parts_of_their_run(tmp_path: Path, way: str) -> None:
     named = "my_parts" if way == "import path" else ""

@@ -17,8 +17,6 @@ from types import FrameType
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
 
-SPAWNING = ("local", "cuda", "mpi")
-"""Kinds of clusters whose workers are started by this very process."""
 _GUARDS = ("__name__", "parent_process", "current_process", "main_process")
 
 
@@ -28,7 +26,7 @@ def require_guard(options: ClusterOptions) -> None:
     Raises:
         InputError: the main script calls this outside of `if __name__ == "__main__":`.
     """
-    if options.serial or options.kind not in SPAWNING:
+    if options.serial or options.facts.get("own_jobs"):  # else this very process starts the workers
         return
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # this is a worker that imports the script; whoever started it says what is wrong

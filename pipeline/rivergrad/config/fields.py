@@ -114,6 +114,14 @@ def _auto_or_switch(value: Any) -> Any:
     return value
 
 
+def _format(name: str) -> str:
+    if name != "auto":
+        found = registry.entry("format", name)
+        if found.outside:
+            found.load()
+    return name
+
+
 def _loss_as_given(terms: str | tuple[tuple[str, float], ...]) -> str | dict[str, float]:
     return terms if isinstance(terms, str) else dict(terms)
 
@@ -333,3 +341,6 @@ OutletWords = Annotated[
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
 """A path; it need not exist for a workflow to be valid as such."""
+
+FormatName = Annotated[str, AfterValidator(_format)]
+"""`auto`, the name of a format, or its import path."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
+from rivergrad.io.formats import other_format
 from rivergrad.io.missing import HUGE, absent
 from rivergrad.io.outlets import Outlets, downstream_ids
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
@@ -27,14 +28,12 @@ from rivergrad.io.tables import (
     write_table,
 )
 
-Format = Literal["auto", "csv", "parquet", "rapid", "zarr"]
-
 REQUIRED = ("reach_id", "downstream_id", "length_m")
 KNOWN = ("slope", "area_m2", "upstream_area_m2", "width_m", "manning_n", "is_lake", "lat", "lon")
 
 
 def read_network(
-    path: str | Path, format: Format = "auto", *, outlets: Sequence[int | str] = ()
+    path: str | Path, format: str = "auto", *, outlets: Sequence[int | str] = ()
 ) -> RiverNetwork:
     """Read a river network.
 
@@ -45,7 +44,7 @@ def read_network(
 
     Args:
         path: a CSV, gzipped CSV or Parquet file, a RAPID folder, or a network.zarr.
-        format: `auto` tells by the name and by what is in a folder.
+        format: the name or import path of a format; `auto` tells by the name and by what is in a folder.
         outlets: downstream ids and texts that mean an outlet besides -1, and the words `outside` (any id that is
             not in the file, as in a part of a larger network) and `empty` (an empty cell). An id of 0 or below
             that no reach has is an outlet anyway, which is logged.
@@ -58,6 +57,9 @@ def read_network(
         >>> network = rg.read_network("network.csv")
         >>> network.n_reaches, network.length  # m
     """
+    if (other := other_format(path, "network", format)) is not None:
+        made: RiverNetwork = other.read(Path(path), "network", outlets=outlets)
+        return made
     ends = Outlets.of(outlets)
     path = Path(path)
     require_readable(path, "network file or folder")
@@ -81,7 +83,7 @@ def read_network(
     return _read_table_network(path, ends)
 
 
-def _format_of(path: Path) -> Format:
+def _format_of(path: Path) -> str:
     if path.is_dir():
         if is_rapid_folder(path):
             return "rapid"

@@ -25,6 +25,7 @@ from rivergrad.io.datasets import (
     reading,
     texts,
 )
+from rivergrad.io.formats import other_format
 from rivergrad.io.layout import Steps, lay_out
 from rivergrad.io.missing import without_absent
 from rivergrad.io.placement import NONE, GaugeSites, Placement, PlacementSettings, place
@@ -116,6 +117,7 @@ def read_observations(
     negative: Negative = "missing",
     stamp: Stamp = "auto",
     like: Steps | None = None,
+    format: str = "auto",
 ) -> Observations:
     """Read observed discharge, and put its gauges on the reaches of a network.
 
@@ -135,6 +137,7 @@ def read_observations(
         stamp: what times label, the start, middle or end of their step; `auto` as the file says (see `stamps`).
         like: the steps of the runoff. Times that lie on them may leave out as many as they like; without them,
             times of NetCDF and Zarr go on by one step, and those of a table by the smallest gap.
+        format: the name or import path of a format; `auto` tells by the name, and asks formats of other people first.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
@@ -146,6 +149,16 @@ def read_observations(
         >>> observed = rg.read_observations("gauges.csv", rg.read_network("network.csv"))
         >>> observed.discharge  # (time, gauge), m³/s, NaN where missing
     """
+    if (other := other_format(path, "observations", format)) is not None:
+        options = {
+            "variable": variable,
+            "placement": placement,
+            "negative": negative,
+            "stamp": stamp,
+            "like": like,
+        }
+        found: Observations = other.read(Path(path), "observations", network=network, **options)
+        return found
     path = Path(path)
     is_table = kind_of(path) in ("csv", "parquet")
     read = _from_table if is_table else _from_dataset

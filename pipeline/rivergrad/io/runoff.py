@@ -30,6 +30,7 @@ from rivergrad.io.datasets import (
     open_dataset,
     reading,
 )
+from rivergrad.io.formats import other_format
 from rivergrad.io.gridded import check_positions, covers, shares
 from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within, without_absent
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
@@ -102,6 +103,7 @@ def open_runoff(
     step: float | None = None,
     stamp: Stamp = "auto",
     accumulated: Accumulated = "auto",
+    format: str = "auto",
 ) -> RunoffSource:
     """Open the runoff of a network's reaches.
 
@@ -124,6 +126,7 @@ def open_runoff(
         stamp: what times label, the start, middle or end of their step; `auto` as the file says (see `stamps`).
         accumulated: whether amounts accumulate: `no`, `run` (since the first step), or s from reset to reset;
             `auto` as the file and its values say (see `accumulated`).
+        format: the name or import path of a format; `auto` tells by the name, and asks formats of other people first.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, a depth
@@ -135,6 +138,10 @@ def open_runoff(
         >>> source = rg.open_runoff("runoff.nc", rg.read_network("network.csv"))
         >>> first = source.read(None, 0, 10)  # (10, reach), m³/s
     """
+    if (other := other_format(path, "runoff", format)) is not None:
+        options = {"variable": variable, "grid": grid, "stamp": stamp, "accumulated": accumulated}
+        source: RunoffSource = other.read(Path(path), "runoff", network=network, **options)
+        return source
     path = Path(path)
     kind = kind_of(path)
     if kind in ("csv", "parquet"):

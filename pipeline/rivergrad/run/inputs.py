@@ -131,6 +131,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 grid=config.runoff.grid,
                 stamp=config.runoff.stamp,
                 accumulated=config.runoff.accumulated,
+                format=config.runoff.format,
             )
             step_ratio(runoff.step, config.time.routing_step)
         forcings = _forcings(config, network, run_dir)
@@ -143,6 +144,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 placement=PlacementSettings(**dict(config.gauges.placement)),
                 negative=config.gauges.negative,
                 stamp=config.observations.stamp,
+                format=config.observations.format,
                 like=None if first is None else Steps(first.time[0], first.step),
             )
             if observations.remark:

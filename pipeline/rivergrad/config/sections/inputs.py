@@ -10,6 +10,7 @@ from rivergrad.config.fields import (
     Accumulated,
     AutoSwitch,
     FilePath,
+    FormatName,
     Names,
     NonNegativeNumber,
     Options,
@@ -34,7 +35,7 @@ class NetworkSection(Section):
     """The river network."""
 
     path: FilePath = Field(description="A CSV, Parquet or Zarr network, or a folder in RAPID's layout.")
-    format: Literal["auto", "csv", "parquet", "rapid", "zarr"] = Field(
+    format: FormatName = Field(
         default="auto", description="How the network is stored; auto tells from the path."
     )
     outlets: OutletWords = Field(
@@ -54,6 +55,9 @@ class RunoffSection(Section):
     )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
+    )
+    format: FormatName = Field(
+        default="auto", description="How the runoff is stored; auto tells from the path."
     )
     grid: AutoSwitch = Field(
         default="auto",
@@ -145,6 +149,9 @@ class ObservationsSection(Section):
 
     path: FilePath = Field(
         description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing."
+    )
+    format: FormatName = Field(
+        default="auto", description="How the observations are stored; auto tells from the path."
     )
     variable: str | None = Field(
         default=None, description="The variable to read; needed only where the file has several."
