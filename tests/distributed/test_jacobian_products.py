@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -98,6 +101,33 @@ def test_products_are_those_of_finite_differences(scheme: str, change: str, seri
         assert off(found, jacobian.T @ (weight.ravel() * image)) < 2e-3, name
         only = problem.tangent(toward)
         assert off(only.ravel(), jacobian[:, one.shared.size :] @ toward.ravel()) < 2e-3, name
+
+
+def test_a_product_is_few_calls_deep(serial: Executor) -> None:
+    """From the client to the engine a reader follows no more than eight functions of the package."""
+    one = asked("muskingum", "plain")
+    problem = least_squares(prepare(one, partition(one.network, 1), serial, "float64"))
+    problem.weigh(np.ones_like(problem.linearise(one.shared, one.free)))
+    deepest: list[str] = []
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_qualname.endswith("Engine.apply"):
+            stack: list[str] = []
+            at: FrameType | None = frame
+            while at is not None:
+                if f"{os.sep}rivergrad{os.sep}" in at.f_code.co_filename:
+                    stack.append(at.f_code.co_qualname)
+                at = at.f_back
+            deepest[:] = max(deepest, stack, key=len)
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        problem.information(np.ones_like(one.shared), np.ones_like(one.free))
+    finally:
+        sys.setprofile(before)
+    assert deepest[-1] == "LeastSquares.information"
+    assert len(deepest) <= 8, deepest
 
 
 @pytest.mark.parametrize(("scheme", "change"), CASES)

@@ -1,8 +1,8 @@
-"""How workers carry out a sweep: each is sent all that it has to do, and they send each other series by themselves.
+"""How workers carry out a sweep: each gets all its work at once, and they send each other series by themselves.
 
-The client says what there is to do in one message a worker, and hears of each once: a step costs it no more where
-basins are cut. A worker does what it has everything for, in the order of the sweep; series that others take go straight
-to them, and what it takes comes into its mail, if need be before it has heard of the sweep.
+The client sends one message to each worker and gets one answer: a step costs it no more where basins are cut. A worker
+does what it has all inputs for, in the order of the sweep. It sends series straight to the workers that take them. The
+series that it takes arrive in its mail, sometimes before it has heard of the sweep.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from rivergrad.cluster.residence import Report, carry_out, collect, forget
 from rivergrad.cluster.totals import Total
 
 TICK_SECONDS = 2.0
-"""How often one who waits for series looks whether its worker is about to end."""
+"""How often a thread that waits for series checks whether its worker is about to end."""
 ABANDON_SECONDS = 5.0
-"""How long a client that has an error to tell waits for the other workers to give up."""
+"""How long the client waits for the other workers to give up before it raises the error of one."""
 
 _MAIL, _WORK, _ABANDON = "rivergrad_mail", "rivergrad_work", "rivergrad_abandon"
 
 
 class AbandonedError(Exception):
-    """A sweep that another worker could not go on with."""
+    """This worker gave up a sweep, because another worker failed or because it ends itself."""
 
 
 @dataclass(frozen=True)
 class Portion:
-    """What a worker does in one go.
+    """What a worker does without waiting in between.
 
     Attributes:
         number: of the batch; calls: of it.
         takes: series from other workers.
         after: earlier portions of the same worker, by number.
-        exports: series that are needed later, here or elsewhere; sends: those for others, by address.
+        exports: series that are needed later, here or elsewhere; sends: those for other workers, by address.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Portion:
 
 @dataclass(frozen=True)
 class Share:
-    """All that a worker does in a sweep, and how results are added up."""
+    """All the work of a worker in a sweep, and how results are added up."""
 
     run: str
     sweep: int
@@ -94,10 +94,10 @@ def share_out(
 
 
 class Exchange:
-    """A worker's side.
+    """The side of one worker: its mail, and the thread that works.
 
     Args:
-        worker: Dask's.
+        worker: Dask's worker.
     """
 
     def __init__(self, worker: Any) -> None:
@@ -107,7 +107,7 @@ class Exchange:
         self._news = threading.Condition()
 
     async def work(self, share: Share) -> dict[str, Any]:
-        """Carry out a share, where Dask's tasks are carried out; its report, or what went wrong."""
+        """Carry out a share in the thread of Dask's tasks; the report, or what went wrong."""
         from distributed.core import error_message
         from distributed.protocol.serialize import to_serialize
 
@@ -129,7 +129,7 @@ class Exchange:
                 task.cancel()
             unsent = [found for found in await asyncio.gather(*sends, return_exceptions=True) if found]
             lost = [found for found in unsent if isinstance(found, WorkerLostError)]
-            # told as an answer: what a handler raises Dask logs as an error of its own
+            # as an answer: Dask logs what a handler raises as an error of its own
             return dict(error_message(lost[0] if lost else error))
         finally:
             self._close(share.run, share.sweep)
@@ -145,7 +145,7 @@ class Exchange:
         return "OK"
 
     async def abandon(self, run: str, sweep: int | None) -> str:
-        """Wait no more for series of a sweep, of no sweep of this run without one."""
+        """Stop waiting for series of a sweep; without `sweep`, of any sweep of this run."""
         with self._news:
             self._abandoned.add((run, sweep))
             if sweep is None:
@@ -163,7 +163,7 @@ class Exchange:
                 names=pickle.dumps(list(names)),
                 values=[to_serialize(value) for value in values],
             )
-        except Exception as error:  # nothing will come back of what does not get there: do not wait for it
+        except Exception as error:  # no answer comes to what did not arrive: do not wait for one
             await self.abandon(share.run, share.sweep)
             raise WorkerLostError(
                 f"boundary series did not reach the worker at {address} ({error})"
@@ -194,7 +194,7 @@ class Exchange:
         return collect(share.run, share.sweep, share.total)
 
     def _next(self, share: Share, todo: list[Portion], done: set[int], here: dict[Series, Any]) -> Portion:
-        """The first portion that can be done, when there is one; what it takes is `here` then."""
+        """Wait for the first portion that can be done; the series that it takes are then in `here`."""
         at = share.run, share.sweep
         with self._news:
             while True:
@@ -210,7 +210,7 @@ class Exchange:
                 self._news.wait(TICK_SECONDS)
 
     def _close(self, run: str, sweep: int) -> None:
-        """Nothing of this sweep and earlier ones is waited for any more."""
+        """Forget the mail of this sweep and of earlier ones."""
         with self._news:
             self._drop_mail(run, sweep)
             self._abandoned -= {
@@ -222,24 +222,27 @@ class Exchange:
 
 
 def open_exchange(dask_worker: Any) -> None:
-    """Make a worker ready to take part."""
+    """Register the handlers of an exchange on a Dask worker, once."""
     if _WORK not in dask_worker.handlers:
         here = Exchange(dask_worker)
         dask_worker.handlers |= {_WORK: here.work, _MAIL: here.mail, _ABANDON: here.abandon}
 
 
 async def leave(run: str, dask_worker: Any) -> None:
-    """Forget a run on a worker, which may still wait in it for one that is lost."""
+    """Forget a run on a worker; what still waits there for a lost worker gives up."""
     if _WORK in dask_worker.handlers:
         await dask_worker.handlers[_ABANDON](run, None)
     forget(run)
 
 
 async def ask(client: Any, shares: Mapping[str, Share]) -> list[Report]:
-    """Have workers carry out their shares: their reports, in order.
+    """Have workers carry out their shares.
+
+    Returns:
+        Their reports, in the order of `shares`.
 
     Raises:
-        Exception: what went wrong on one of them; the others have been told to give up.
+        Exception: what went wrong on one of them; the others give up.
     """
     from distributed.core import clean_exception
     from distributed.protocol.serialize import to_serialize

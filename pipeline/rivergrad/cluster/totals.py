@@ -1,8 +1,8 @@
 """Sums over pieces in one fixed order, whoever adds: a binary tree over their numbers.
 
-Floating-point sums depend on their order. Here the pieces are the leaves of a binary tree; a worker adds up the
-subtrees that are all its own and sends those few numbers, and who has all of them adds up the rest of the same tree.
-The bytes are the same for any number of workers.
+Floating-point sums depend on their order. Here the pieces are the leaves of a binary tree. A worker adds up the
+subtrees whose leaves are all its own and sends those few sums; the client adds up the rest of the same tree. So the
+bytes are the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Nodes = dict[tuple[int, int], Any]
 
 
 def fold(nodes: Nodes, count: int) -> Nodes:
-    """Add up pairs of siblings as far as there are any.
+    """Add up pairs of siblings, level by level, where both are present.
 
     Args:
         nodes: tuples of values that can be added.
@@ -44,18 +44,18 @@ def fold(nodes: Nodes, count: int) -> Nodes:
 
 @dataclass(frozen=True)
 class Total:
-    """Adds up some entries of the pieces' results; the others stay as they are.
+    """Adds up some entries of the pieces' results, which are dictionaries; the other entries stay as they are.
 
     Attributes:
-        names: what is added up, of dictionaries.
-        count: pieces in all.
+        names: keys of the entries to add up.
+        count: number of pieces.
     """
 
     names: tuple[str, ...]
     count: int
 
     def part(self, results: Mapping[int, dict[str, Any]]) -> tuple[Nodes, dict[int, dict[str, Any]]]:
-        """What one worker sends of its pieces' results: sums, and the rest by piece."""
+        """What one worker sends: partial sums over its pieces, and their other entries by piece."""
         leaves: Nodes = {
             (0, key): tuple(result[name] for name in self.names) for key, result in results.items()
         }
@@ -68,7 +68,7 @@ class Total:
     def whole(
         self, parts: Sequence[tuple[Nodes, dict[int, dict[str, Any]]]]
     ) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-        """The sums over all pieces, and the rest by piece."""
+        """From the parts of all workers: the sums over all pieces, and the other entries by piece."""
         nodes: Nodes = {}
         rest: dict[int, dict[str, Any]] = {}
         for part, others in parts:

@@ -1,4 +1,4 @@
-"""Runoff that is learned: a model's weights among the shared coefficients, its forcings on the pieces."""
+"""Learned runoff on a piece: the model's weights are shared coefficients, its forcings are read by the worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ReadForcings = Callable[[int, int], Float]
 """(start, stop) -> forcings (time, reach of the piece, variable) as models take them; runs on the worker."""
 
 RECORD_VALUES = 1 << 24
-"""Values of forcings of which the runoff is computed at once, where nothing is kept for a gradient."""
+"""Forcing values whose runoff is computed at once, where no graph is kept for a gradient."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Scaling:
     attribute_sd: Float
 
     def apply(self, module: torch.nn.Module) -> None:
-        """Let a built-in model standardise by these; a user's module sees what is given."""
+        """Let a built-in model standardise by these; a user's module gets its inputs as they are."""
         if isinstance(module, RunoffModel):
             module.fit_scaling(
                 *(
@@ -71,7 +71,7 @@ class PieceRunoffModel:
     Args:
         setup: what the model is; steps: of the record.
         dtype, device: of the arithmetic.
-        memory: bytes that the forcings may take; where they are more, they are read anew for every window.
+        memory: bytes that the forcings may take; if they need more, they are read again for every window.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class PieceRunoffModel:
 
     @torch.no_grad()
     def record(self, weights: Float, stop: int, given: Tensor | None) -> Tensor:
-        """Runoff of steps 0..stop of the record, (time, reach) m³/s; kept until it is asked at other weights.
+        """Runoff of steps 0..stop of the record, (time, reach) m³/s; kept until it is wanted at other weights.
 
         Args:
             weights: of the model; stop: the step to end at.

@@ -1,7 +1,6 @@
 """Boundary series, where a piece ends and the next begins: discharge going down, its gradient coming up.
 
-They stay where they were computed, tensors on the piece's own device, for pieces of the same process; from elsewhere
-they may come as tensors of this process's device, or as arrays.
+Between pieces of one process they stay tensors on the piece's device. From another process they come as arrays.
 """
 
 from __future__ import annotations
