@@ -19,9 +19,9 @@ from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
 from rivergrad.pieces import placed
 from rivergrad.pieces.simulate import PieceRunoff
-from rivergrad.run.estimation import Estimation
 from rivergrad.run.inputs import prepare_inputs
 from rivergrad.run.periods import periods_of
+from rivergrad.run.problem import make_problem
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 12))
@@ -102,7 +102,7 @@ def test_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
         open_executor(0) as executor,
         pytest.raises(InputError, match=r"part 0 needs .* free for a worker is 1e-06 GB"),
     ):
-        Estimation(config, inputs, periods, partition(network, 1), executor, "closure", tmp_path)
+        make_problem(config, inputs, periods, partition(network, 1), executor, "closure", tmp_path)
     n, gauges = network.n_reaches, inputs.observations.gauge.size
     # float32; three windows of 60 days and 20 before; one feature, celerity and spreading of every reach
     assert asked == [Needs(4 * steps * n, 4 * 9 * 3 * 80 * n, 8 * n * (1 + 3 + 6 * 2) + 4 * steps * gauges)]

@@ -83,10 +83,10 @@ def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: st
         basin=graph.basins(DOWNSTREAM, order), downstream=DOWNSTREAM, order=order, n_reaches=n
     )
     work: Any = SimpleNamespace(
-        model=model,
-        feature_values=features,
-        regions=region,
-        inputs=SimpleNamespace(network=network, observations=SimpleNamespace(reach=np.array([GAUGE]))),
+        choice=SimpleNamespace(model=model, values=features, regions=region),
+        case=SimpleNamespace(
+            inputs=SimpleNamespace(network=network, observations=SimpleNamespace(reach=np.array([GAUGE])))
+        ),
         config=SimpleNamespace(compute=SimpleNamespace(memory_budget=1 << 30), seed=0),
     )
     problem: Any = Linear(model.n_free, 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,11 +14,10 @@ from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
+from rivergrad.run.evaluation import estimated
+from rivergrad.run.problem import Problem
 from rivergrad.run.routing import routing_of
 from rivergrad.rundir.contents import DISCHARGE, RUNOFF
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
 
 Float = NDArray[np.float64]
 
@@ -47,9 +45,9 @@ class VolumeFactor:
         return VolumeFactor(self.volume, self.beta, self.area[reaches])
 
 
-def within_range(work: Estimation, values: dict[str, Float]) -> tuple[dict[str, Float], Outside | None]:
+def within_range(work: Problem, values: dict[str, Float]) -> tuple[dict[str, Float], Outside | None]:
     """Parameters (reach,) as the scheme computes with them, and what is to be said where it is outside its range."""
-    scheme, step, network = work.model.scheme, work.config.time.routing_step, work.inputs.network
+    scheme, step, network = work.choice.model.scheme, work.config.time.routing_step, work.case.inputs.network
     found = effective(scheme, values, step)
     own = {name: found[name] for name in scheme.parameter_names}
     if work.config.scheme.cap_x:
@@ -61,7 +59,7 @@ def within_range(work: Estimation, values: dict[str, Float]) -> tuple[dict[str, 
 
 
 def write_every_discharge(
-    work: Estimation, shared: Coefficients[Float], values: dict[str, Float], beyond: Outside | None = None
+    work: Problem, shared: Coefficients[Float], values: dict[str, Float], beyond: Outside | None = None
 ) -> None:
     """Write discharge.nc: every reach, from the runoff that the estimate takes (given, corrected or learned).
 
@@ -70,9 +68,9 @@ def write_every_discharge(
         shared: shared coefficients of the estimate; values: the scheme's parameters, (reach,) each.
         beyond: has the least discharge noted.
     """
-    config, inputs = work.config, work.inputs
+    config, inputs = work.config, work.case.inputs
     runoff: RunoffReader = inputs.runoff
-    given = work.estimated(shared)
+    given = estimated(work, shared)
     if work.learned is not None:
         runoff = open_runoff(work.run_dir / RUNOFF, inputs.network)
     elif given.volume:
@@ -83,8 +81,8 @@ def write_every_discharge(
         simulate(
             network=inputs.network,
             runoff=runoff,
-            parameters={name: values[name] for name in work.model.scheme.parameter_names},
-            how=routing_of(config, work.model.scheme),
+            parameters={name: values[name] for name in work.choice.model.scheme.parameter_names},
+            how=routing_of(config, work.choice.model.scheme),
             cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),
             executor=work.executor,

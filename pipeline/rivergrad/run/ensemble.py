@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,7 @@ from rivergrad.inference.gaussnewton import newton_direction
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
+from rivergrad.run.problem import Problem
 
 Float = NDArray[np.float64]
 
@@ -46,7 +43,8 @@ class Spread:
 
 
 def spread_of_members(
-    work: Estimation,
+    work: Problem,
+    inner: int,
     problem: LeastSquares,
     weight: Float,
     residual: Float,
@@ -58,6 +56,7 @@ def spread_of_members(
     """Fit the members where `problem` is linearised.
 
     Args:
+        inner: products of a member at most.
         weight: (window, time, gauge) of squared residuals; residual: simulated − observed.
         prior, shared, free: of the estimate.
         progress: is told the members done and in all.
@@ -84,7 +83,7 @@ def spread_of_members(
             free - of_free,
             mine * shifted,
             TOLERANCE,
-            work.config.estimate.inner,
+            inner,
         )
         products += took
         member_at = shared.layout.coefficients(shared.values + along[0])

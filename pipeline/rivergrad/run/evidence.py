@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,7 @@ from rivergrad.inference.timing import TangentProblem
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
+from rivergrad.run.problem import Problem
 
 log = logging.getLogger("rivergrad")
 
@@ -38,12 +35,12 @@ SEEN_BEFORE = 10.0
 """The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
 
 
-def regressors(work: Estimation, shared: Coefficients[Float]) -> Float:
+def regressors(work: Problem, shared: Coefficients[Float]) -> Float:
     """(n_free, reach, coefficient of the parameter model), see `ParameterModel.regressors`."""
-    return work.model.regressors(shared, work.feature_values, work.regions)
+    return work.choice.model.regressors(shared, work.choice.values, work.choice.regions)
 
 
-def shared_part(work: Estimation, prior: Prior, shared: Coefficients[Float]) -> tuple[Float | None, Float]:
+def shared_part(work: Problem, prior: Prior, shared: Coefficients[Float]) -> tuple[Float | None, Float]:
     """What the shared coefficients do to the latent values of the reaches, and their prior.
 
     Args:
@@ -55,15 +52,15 @@ def shared_part(work: Estimation, prior: Prior, shared: Coefficients[Float]) -> 
         Regressors (n_free, reach, coefficient) of the coefficients that move any reach, and their prior standard
         deviations (coefficient,). None and no number where the model has more than `MOST_REGRESSORS`.
     """
-    if work.model.layout.size > MOST_REGRESSORS:
+    if work.choice.model.layout.size > MOST_REGRESSORS:
         return None, np.zeros(0)
     by = regressors(work, shared)
     moves = np.abs(by).max(axis=(0, 1)) > 0
-    return by[..., moves], prior.sd_of(work.model.layout)[moves]
+    return by[..., moves], prior.sd_of(work.choice.model.layout)[moves]
 
 
 def posterior(
-    work: Estimation,
+    work: Problem,
     problem: TangentProblem,
     weight: Float,
     prior: Prior,
@@ -86,10 +83,10 @@ def posterior(
         checks: products spent on what was left out.
     """
     assert prior.tree is not None
-    network, model = work.inputs.network, work.model
+    network, model = work.case.inputs.network, work.choice.model
     each, sd = shared_part(work, prior, shared)
     counts = np.flatnonzero(weight.any(axis=(0, 1)))
-    reaches = work.inputs.observations.reach[counts]
+    reaches = work.case.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
     largest = int(np.bincount(basin)[basin[reaches]].max(initial=0)) * model.n_free
     exact = largest < FEW  # at a price that nobody minds
@@ -126,9 +123,9 @@ def posterior(
     )
 
 
-def _breadth(work: Estimation, reaches: NDArray[np.int64]) -> tuple[int, int]:
+def _breadth(work: Problem, reaches: NDArray[np.int64]) -> tuple[int, int]:
     """Levels of the stems of gauges on `reaches`, and the most stems that one level of a basin has."""
-    network = work.inputs.network
+    network = work.case.inputs.network
     stem, level, _ = gauge_stems(network.downstream, network.order, reaches, np.ones(reaches.size, np.bool_))
     _, one = np.unique(stem, return_index=True)  # a gauge of each
     _, count = np.unique([np.asarray(network.basin)[reaches[one]], level], axis=1, return_counts=True)
@@ -136,7 +133,7 @@ def _breadth(work: Estimation, reaches: NDArray[np.int64]) -> tuple[int, int]:
 
 
 def retuned(
-    work: Estimation,
+    work: Problem,
     problem: LeastSquares,
     weight: Float,
     before: Prior,

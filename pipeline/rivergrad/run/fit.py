@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +17,17 @@ from rivergrad.config.sections import EstimateSection
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
+from rivergrad.run.evaluation import estimated, validation_score
 from rivergrad.run.evidence import retuned
 from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, Optimiser
 from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
+from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
+from rivergrad.run.training import Training
 from rivergrad.rundir.checkpoint import Checkpoint, read_newest
 from rivergrad.rundir.identity import Identity, differences, identity_from, listed
 from rivergrad.rundir.stopping import at_step_ends, requested, stopped
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
 
 log = logging.getLogger("rivergrad")
 
@@ -79,10 +78,10 @@ def learning_rate(settings: EstimateSection, step: int) -> float:
     return settings.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
 
 
-def make_optimiser(work: Estimation, start: Coefficients[Float], prior: Prior) -> Optimiser:
+def make_optimiser(work: Problem, training: Training, start: Coefficients[Float], prior: Prior) -> Optimiser:
     """The optimiser that the workflow asks for."""
-    settings, periods = work.config.estimate, work.periods
-    length = max(1, round(settings.window / work.inputs.runoff.step))
+    settings, periods = training.settings, work.case.periods
+    length = max(1, round(settings.window / work.case.inputs.runoff.step))
 
     def penalty(shared: Float) -> tuple[float, Float]:
         """What the runoff error's coefficients add to the loss: their mean square in units of their prior."""
@@ -94,37 +93,36 @@ def make_optimiser(work: Estimation, start: Coefficients[Float], prior: Prior) -
         return weight * float(scaled @ scaled), start.layout.fill({VOLUME: slope})
 
     if settings.method == "adam":
-        optimiser = AdamOptimiser(
+        return AdamOptimiser(
             work.sweep,
             start.values.copy(),
             lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
             lambda step: learning_rate(settings, step),
             penalty,
             settings.clip,
+            scale=training.scale,
+            decay=training.decay,
+            deviations=training.deviations,
         )
-        rates = work.rates()
-        if rates is not None:
-            optimiser.scale, optimiser.decay, optimiser.deviations = rates
-        return optimiser
-    problem, observed = work.least_squares()
-    trains = work.trains * np.count_nonzero(work.trains)
-    follows = work.config.parameters.deviation_sd == "auto" and work.model.deviates
+    problem, observed = work.least_squares(start.layout)
+    trains = work.case.trains * np.count_nonzero(work.case.trains)
+    follows = work.config.parameters.deviation_sd == "auto" and work.choice.model.deviates
     return GaussNewtonOptimiser(
         problem,
         start.values.copy(),
         observed,
         trains,
-        np.sqrt(work.statistics.variance.numpy()),
+        np.sqrt(work.case.statistics.variance.numpy()),
         prior,
         inner=settings.inner,
         error=work.least_squares_error(problem),
         retune=partial(_retuned, work, problem, prior) if follows else None,
-        free=work.sweep.collect(work.inputs.network.n_reaches)["free"],
+        free=work.sweep.collect(work.case.inputs.network.n_reaches)["free"],
     )
 
 
 def _retuned(
-    work: Estimation,
+    work: Problem,
     problem: LeastSquares,
     first: Prior,
     weight: Float,
@@ -138,7 +136,8 @@ def _retuned(
 
 
 def fit(
-    work: Estimation,
+    work: Problem,
+    training: Training,
     start: Coefficients[Float],
     prior: Prior,
     *,
@@ -149,20 +148,31 @@ def fit(
 
     Args:
         work: the pieces, ready for estimation.
+        training: what is trained, and how.
         start: shared coefficients to begin with; prior: of everything, about them.
         folder: for checkpoints.
         write_history: called with all rows so far.
     """
-    settings, sweep, n_reaches = work.config.estimate, work.sweep, work.inputs.network.n_reaches
-    optimiser = make_optimiser(work, start, prior)
+    settings, sweep, n_reaches = training.settings, work.sweep, work.n_reaches
+    optimiser = make_optimiser(work, training, start, prior)
     best = start.values.copy()
     numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
     history: list[dict[str, float]] = []
     done = 0
     overhead, told = Overhead(), Overhead()
+
+    def score_now() -> float:
+        at = start.layout.coefficients(optimiser.shared)
+        return validation_score(work, estimated(work, at, routed=training.routed, best=False))
+
     found = read_newest(
         folder,
-        partial(_misfit, shared=start.values, free=(work.model.n_free, n_reaches), now=work.inputs.identity),
+        partial(
+            _misfit,
+            shared=start.values,
+            free=(work.choice.model.n_free, n_reaches),
+            now=work.case.inputs.identity,
+        ),
     )
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
@@ -171,7 +181,7 @@ def fit(
         best, history, done = found.shared_best, found.history, found.step
         numbers |= found.numbers
     else:
-        numbers["score"] = work.validation(start.layout.coefficients(optimiser.shared))
+        numbers["score"] = score_now()
         history.append({"step": 0, "loss": float("nan"), "validation_nse": numbers["score"], "seconds": 0.0})
         log.info("step 0 (best uniform): validation NSE %.4f", numbers["score"])
 
@@ -184,7 +194,7 @@ def fit(
             pieces=sweep.collect(n_reaches),
             numbers=numbers,
             history=history,
-            of={} if work.inputs.identity is None else work.inputs.identity.as_dict(),
+            of={} if work.case.inputs.identity is None else work.case.inputs.identity.as_dict(),
         ).write(folder, settings.checkpoints)
         write_history(history)
 
@@ -218,7 +228,7 @@ def fit(
             }
             history.append(row)
             if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
-                score = work.validation(start.layout.coefficients(optimiser.shared))
+                score = score_now()
                 row["validation_nse"] = score
                 # the last Gauss-Newton step is the most probable, by a prior that keeps it from fitting noise
                 if most_probable or score > numbers["score"] + PROGRESS:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
+from rivergrad.config.sections import ParametersSection
 from rivergrad.errors import InputError
 from rivergrad.io.missing import exact_integers
 from rivergrad.model.bounds import Bounded
@@ -18,12 +19,27 @@ from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.prior import Prior, deviation_sd, make_prior
 from rivergrad.routing import schemes
 
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
-
 Float = NDArray[np.float64]
 
 BASIN = "basin"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelChoice:
+    """The parameter model that a workflow asks for, on its network.
+
+    Attributes:
+        model: the parameter model.
+        spreading: where it starts, and stays in the baselines; None for a scheme without.
+        features: how attributes become features; values: (reach, feature), standardised.
+        regions: (reach,) class of each reach, where the model has classes.
+    """
+
+    model: ParameterModel
+    spreading: float | None
+    features: Features
+    values: Float
+    regions: NDArray[np.int64] | None
 
 
 def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, NDArray[np.int64] | None]:
@@ -84,11 +100,37 @@ def make_model(
     )
 
 
-def prior_of(work: Estimation, about: Coefficients[Float]) -> Prior:
-    """The Gaussian prior of all coefficients of a workflow, about where the fit starts."""
-    section, network = work.config.parameters, work.inputs.network
+def choose_model(config: Workflow, network: RiverNetwork) -> ModelChoice:
+    """The parameter model of a workflow, for a network.
+
+    Raises:
+        InputError: see `reach_regions`.
+    """
+    features, regions = reach_regions(config, network)
+    model, spreading = make_model(config, features, regions)
+    return ModelChoice(
+        model, spreading, features, features.apply(network.attributes, network.n_reaches), regions
+    )
+
+
+def prior_about(
+    section: ParametersSection,
+    choice: ModelChoice,
+    network: RiverNetwork,
+    about: Coefficients[Float],
+    volume_sd: float,
+) -> Prior:
+    """The Gaussian prior of all coefficients of a workflow.
+
+    Args:
+        section: `parameters` of the workflow.
+        choice: the parameter model.
+        network: the river network.
+        about: the mean, where the fit starts, with the layout of all coefficients.
+        volume_sd: standard deviation of the logarithm of the volume error, where that is estimated.
+    """
     given = None if section.deviation_sd == "auto" else float(section.deviation_sd)
-    tau = deviation_sd(work.model, about, work.spreading, given)
+    tau = deviation_sd(choice.model, about, choice.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
-    sd = {VOLUME: 1.0 if work.volume is None else work.volume.sd, RUNOFF: 1.0}
-    return make_prior(work.model, about, sd, tau, section.smoothing, network.downstream, network.order)
+    sd = {VOLUME: volume_sd, RUNOFF: 1.0}
+    return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +18,16 @@ from rivergrad.io.weights import read_weights, write_weights
 from rivergrad.model.layout import RUNOFF as RUNOFF_WEIGHTS
 from rivergrad.model.layout import Coefficients
 from rivergrad.pieces.learned import Scaling
+from rivergrad.run.problem import Problem
 from rivergrad.rundir.contents import RUNOFF, WEIGHTS
 from rivergrad.runoff import FlatModule, RunoffSpec
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
 
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
 
-def save_runoff_model(run_dir: Path, work: Estimation, shared: Coefficients[Float]) -> None:
+def save_runoff_model(run_dir: Path, work: Problem, shared: Coefficients[Float]) -> None:
     """Write runoff_model.safetensors (weights and scaling, by name) and runoff_model.json (what it takes)."""
     learned = work.learned
     assert learned is not None
@@ -90,12 +88,12 @@ def saved_runoff_model(run_dir: Path) -> tuple[torch.nn.Module, RunoffSpec, Scal
     return module, spec, scaling
 
 
-def write_learned_runoff(run_dir: Path, work: Estimation, shared: Coefficients[Float]) -> None:
+def write_learned_runoff(run_dir: Path, work: Problem, shared: Coefficients[Float]) -> None:
     """Write runoff.zarr, the runoff of every reach by the learned model, where `runoff.write` asks for it.
 
     It is also what the discharge of every reach is routed from, where `report.discharge` asks for that.
     """
-    section, inputs = work.config.runoff, work.inputs
+    section, inputs = work.config.runoff, work.case.inputs
     if section is None or not (section.write or work.config.report.discharge):
         return
     runoff = work.sweep.runoff(shared[RUNOFF_WEIGHTS], inputs.network.n_reaches)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +18,13 @@ from numpy.typing import NDArray
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import SCRATCH, StageSection
 from rivergrad.model.layout import RUNOFF, Coefficients
+from rivergrad.run.evaluation import estimated, kept_uniform, record_discharge
 from rivergrad.run.fit import FitResult, fit
-from rivergrad.run.modelchoice import prior_of
+from rivergrad.run.problem import Problem
 from rivergrad.run.results import informed_reaches, rank_correlation
-from rivergrad.rundir.checkpoint import has_checkpoints
+from rivergrad.run.training import Training, settings_of, stage_training
 from rivergrad.rundir.contents import CHECKPOINTS
-from rivergrad.rundir.identity import read_baselines, write_baselines
 from rivergrad.rundir.reading import LEARNED_METHODS
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
 
 log = logging.getLogger("rivergrad")
 
@@ -52,12 +48,14 @@ class StagedResult:
     """Attributes:
     fit: of the last stage, its steps counted from the first stage on.
     uniform: the best uniform celerity, m/s.
+    base: (weight,) of the runoff model that the baselines take, where no runoff is given.
     discharge: by the stages that are baselines (LEARNED_METHODS), (time, gauge) m³/s.
     stages: what became of each, for run.json.
     """
 
     fit: FitResult
     uniform: float
+    base: Float | None
     discharge: dict[str, Float]
     stages: list[dict[str, Any]]
 
@@ -82,7 +80,7 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
 
 
 def fit_stages(
-    work: Estimation, run_dir: Path, write_history: Callable[[list[dict[str, float]]], None]
+    work: Problem, run_dir: Path, write_history: Callable[[list[dict[str, float]]], None]
 ) -> StagedResult:
     """Carry out the stages of a workflow with learned runoff, from their checkpoints where there are any.
 
@@ -91,22 +89,23 @@ def fit_stages(
     trained without routing has learned to wait, and a celerity that suits it is too fast.
     """
     assert work.learned is not None
-    stages, n_reaches = stages_of(work.config), work.inputs.network.n_reaches
-    first = work.shared_start(work.config.parameters.celerity.initial)
-    before = _Kept(first, np.zeros((work.model.n_free, n_reaches)), routing=False)
+    stages, n_reaches = stages_of(work.config), work.case.inputs.network.n_reaches
+    first = work.start(work.config.parameters.celerity.initial)
+    before = _Kept(first, np.zeros((work.choice.model.n_free, n_reaches)), routing=False)
     scratch = replace(before, routing=True)
     kept: dict[str, _Kept] = {}
     discharge: dict[str, Float] = {}
     told: list[dict[str, Any]] = []
     history: list[dict[str, float]] = []
     uniform: float | None = None
+    base: Float | None = None
     for stage in stages:
         start = scratch if stage.start == SCRATCH else before if stage.start is None else kept[stage.start]
         if not stage.unrouted and not start.routing:
             if uniform is None:
-                uniform = _uniform(work, run_dir, start.shared, learned=bool(kept))
+                uniform, base = _uniform(work, run_dir, start.shared, learned=bool(kept))
             weights = start.shared[RUNOFF]
-            start = replace(start, shared=work.shared_start(uniform).replace({RUNOFF: weights}), routing=True)
+            start = replace(start, shared=work.start(uniform).replace({RUNOFF: weights}), routing=True)
         work.sweep.restore(
             {
                 "free": start.free,
@@ -116,10 +115,9 @@ def fit_stages(
             },
             0,
         )
-        work.begin(stage, start.shared)
+        frozen = None if "runoff" in stage.train else start.shared[RUNOFF]
+        work.sweep.begin_stage(work.layout, not stage.unrouted, frozen)
         log.info("stage %s: training %s", stage.name, " and ".join(stage.train))
-        view = copy(work)
-        view.config = _config_of(work.config, stage)
         is_last = stage is stages[-1]
         folder = run_dir / CHECKPOINTS
         offset = (int(history[-1]["step"]), history[-1]["seconds"]) if history else (0, 0.0)
@@ -131,9 +129,10 @@ def fit_stages(
         # of the routing about where a fit begins that has seen nothing, of weights about themselves: they are frozen
         about = first.replace({RUNOFF: start.shared[RUNOFF]})
         result = fit(
-            view,
+            work,
+            stage_training(work.config, stage, work.layout, work.learned),
             start.shared,
-            prior_of(work, about),
+            work.prior(about),
             folder=folder if is_last else folder / stage.name,
             write_history=write,
         )
@@ -153,13 +152,15 @@ def fit_stages(
                 ),
             }
         )
-        truth = work.inputs.true_celerity
+        truth = work.case.inputs.true_celerity
         if truth is not None and not stage.unrouted:
-            informed = informed_reaches(work.inputs, work.trains > 0)
+            informed = informed_reaches(work.case.inputs, work.case.trains > 0)
             celerity = work.sweep.physical(result.shared.values, n_reaches)["celerity"]
             told[-1]["celerity_rank_correlation"] = rank_correlation(celerity[informed], truth[informed])
         if stage.name in LEARNED_METHODS and not is_last:
-            discharge[stage.name] = work.discharge(work.estimated(result.shared))
+            discharge[stage.name] = record_discharge(
+                work, estimated(work, result.shared, routed=not stage.unrouted)
+            )
         if is_last:
             result = replace(
                 result,
@@ -168,55 +169,34 @@ def fit_stages(
                 history=history,
             )
     if uniform is None:  # all that routes began from scratch
-        uniform = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
-    if work.base is None and not work.inputs.runoff_is_given:
-        work.base = result.shared[RUNOFF]
-    return StagedResult(result, uniform, discharge, told)
+        uniform, base = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
+    if base is None and not work.case.inputs.runoff_is_given:
+        base = result.shared[RUNOFF]
+    return StagedResult(result, uniform, base, discharge, told)
 
 
-def routing_alone(work: Estimation, staged: StagedResult) -> tuple[Estimation, FitResult]:
-    """The estimation with its learned runoff as it is, and the estimate of its routing: for how sure that is."""
-    shared, routing = staged.fit.shared, work.layout.without(RUNOFF)
-    work.sweep.begin_stage(routing, True, shared[RUNOFF])
-    view = copy(work)
-    view.learned = None
+def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitResult]:
+    """The routing of a staged estimate with its learned runoff as it is: for how sure that is."""
+    shared, layout = staged.fit.shared, work.layout.without(RUNOFF)
+    work.sweep.begin_stage(layout, True, shared[RUNOFF])
     last = stages_of(work.config)[-1]
-    view.config = _config_of(work.config, last)
-    prior = prior_of(view, view.shared_start(work.config.parameters.celerity.initial))
+    prior = work.prior(work.start(work.config.parameters.celerity.initial).part(layout))
     if last.method == "gauss_newton" and prior.tree is not None:  # which has measured the scale of deviations
         assert staged.fit.prior.tree is not None
         prior = prior.scaled(staged.fit.prior.tree.tau)
-    return view, replace(staged.fit, shared=shared.part(routing), prior=prior)
+    training = Training(settings_of(work.config, last))
+    return training, replace(staged.fit, shared=shared.part(layout), prior=prior)
 
 
-def _uniform(work: Estimation, run_dir: Path, shared: Coefficients[Float], *, learned: bool) -> float:
-    """The best uniform celerity, kept so that a resumed run starts from the very same number."""
-    if not work.inputs.runoff_is_given:
-        if not learned:  # runoff of a model that knows nothing says nothing of celerities
-            return work.config.parameters.celerity.initial
-        work.base = shared[RUNOFF]
-    known = read_baselines(run_dir, work.inputs.identity) if has_checkpoints(run_dir) else None
-    if known is not None:
-        return known
-    celerity = work.find_uniform()
-    write_baselines(run_dir, celerity, work.inputs.identity)
-    return celerity
-
-
-def _config_of(config: Workflow, stage: StageSection) -> Workflow:
-    assert config.runoff is not None
-    estimate: dict[str, Any] = {"steps": stage.steps, "method": stage.method}
-    runoff: dict[str, Any] = {}
-    if stage.learning_rate is not None:
-        estimate["learning_rate"] = stage.learning_rate
-    if stage.runoff_learning_rate is not None:
-        runoff["learning_rate"] = stage.runoff_learning_rate
-    return config.model_copy(
-        update={
-            "estimate": config.estimate.model_copy(update=estimate),
-            "runoff": config.runoff.model_copy(update=runoff),
-        }
-    )
+def _uniform(
+    work: Problem, run_dir: Path, shared: Coefficients[Float], *, learned: bool
+) -> tuple[float, Float | None]:
+    """The best uniform celerity (m/s), and the weights (weight,) that it is for where no runoff is given."""
+    if work.case.inputs.runoff_is_given:
+        return kept_uniform(work, run_dir), None
+    if not learned:  # runoff of a model that knows nothing says nothing of celerities
+        return work.config.parameters.celerity.initial, None
+    return kept_uniform(work, run_dir, shared[RUNOFF]), shared[RUNOFF]
 
 
 def _after(rows: Any, step: int, seconds: float) -> list[dict[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +16,8 @@ from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.run.modelchoice import make_model
+from rivergrad.run.problem import Problem
 from rivergrad.run.status import read_json
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
 
 Float = NDArray[np.float64]
 
@@ -29,12 +27,12 @@ FAR = 3.0
 """Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
 
 
-def describe_model(work: Estimation, shared: Coefficients[Float]) -> dict[str, Any]:
+def describe_model(work: Problem, shared: Coefficients[Float]) -> dict[str, Any]:
     """The parameter model for run.json: enough to apply it to other reaches."""
-    model = work.model
+    model = work.choice.model
     return {
         "kind": model.kind,
-        "features": work.features.as_list(),
+        "features": work.choice.features.as_list(),
         "hidden": model.hidden,
         "regions": model.n_regions,
         "shared": shared.part(model.layout).values.tolist(),

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rivergrad.config.sections import EstimateSection
 from rivergrad.inference.gaussnewton import gauss_newton_step, newton_direction
 from rivergrad.inference.noise import measure
 from rivergrad.inference.posterior import Posterior, with_nuisance
@@ -22,11 +22,9 @@ from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, posterior, regressors, retuned
+from rivergrad.run.fit import FitResult
+from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
-
-if TYPE_CHECKING:
-    from rivergrad.run.estimation import Estimation
-    from rivergrad.run.fit import FitResult
 
 log = logging.getLogger("rivergrad")
 
@@ -51,7 +49,9 @@ class Uncertainty:
     summary: dict[str, float]
 
 
-def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool = False) -> Uncertainty:
+def estimate_uncertainty(
+    work: Problem, result: FitResult, settings: EstimateSection, *, learned: bool = False
+) -> Uncertainty:
     """Laplace's approximation at the best parameters.
 
     The noise of every gauge is what its residuals show there; the prior's scale is that of the fit, or measured from
@@ -59,24 +59,27 @@ def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool =
 
     Args:
         work, result: the estimate.
+        settings: that it was found with.
         learned: the runoff was learned with it, by `laplace`, for models with deviations: see `_beside_learned`.
     """
-    problem, observed = work.least_squares()
-    free = work.sweep.collect(work.inputs.network.n_reaches)["best"]
+    problem, observed = work.least_squares(result.shared.layout)
+    free = work.sweep.collect(work.case.inputs.network.n_reaches)["best"]
     discharge = problem.linearise(result.shared.values, free)
     present = ~np.isnan(observed)
     residual = np.where(present, discharge - observed, 0.0)
-    noise = measure(residual, discharge, present, np.sqrt(work.statistics.variance.numpy()))
-    trains = work.trains * np.count_nonzero(work.trains)
+    noise = measure(residual, discharge, present, np.sqrt(work.case.statistics.variance.numpy()))
+    trains = work.case.trains * np.count_nonzero(work.case.trains)
     weight = noise.weights(present, trains, work.least_squares_error(problem))
     try:
         if work.config.uncertainty.method == "ensemble":
-            found = _of_members(work, problem, weight, residual, result, free)
+            found = _of_members(work, settings, problem, weight, residual, result, free)
         elif result.prior.tree is None:
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
-            found = _of_reaches(work, problem, weight, residual, result, free, observed if learned else None)
+            found = _of_reaches(
+                work, settings, problem, weight, residual, result, free, observed if learned else None
+            )
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
@@ -84,7 +87,8 @@ def estimate_uncertainty(work: Estimation, result: FitResult, *, learned: bool =
 
 
 def _of_reaches(
-    work: Estimation,
+    work: Problem,
+    settings: EstimateSection,
     problem: LeastSquares,
     weight: Float,
     residual: Float,
@@ -93,7 +97,7 @@ def _of_reaches(
     learned_from: Float | None,
 ) -> Uncertainty:
     section, shared = work.config.uncertainty, result.shared
-    prior = _prior(work, problem, weight, residual, result, free)
+    prior = _prior(work, settings, problem, weight, residual, result, free)
     assert prior.tree is not None
     more: dict[str, float] = {}
     about = None
@@ -103,17 +107,21 @@ def _of_reaches(
                 work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
             )
     else:
-        found, about, more = _beside_learned(work, problem, weight, prior, shared, free, learned_from)
+        found, about, more = _beside_learned(
+            work, settings, problem, weight, prior, shared, free, learned_from
+        )
         work.sweep.place(free)
     told = found.identifiability
     columns = _columns(work, shared, free, np.sqrt(found.variance), about)
     columns["identifiability"] = told[0]
-    if work.model.spreading is not None:
+    if work.choice.model.spreading is not None:
         columns["identifiability_spreading"] = told[1]
     return Uncertainty(
         columns,
         {
-            "deviation_sd": float(prior.tree.tau[0] * work.model.celerity.log_slope(_middle(work, shared))),
+            "deviation_sd": float(
+                prior.tree.tau[0] * work.choice.model.celerity.log_slope(_middle(work, shared))
+            ),
             "determined": float(found.effective[0]),
             "identified_reaches": float((told[0] > 0.5).sum()),
             "left_out": found.left_out,
@@ -125,7 +133,8 @@ def _of_reaches(
 
 
 def _beside_learned(
-    work: Estimation,
+    work: Problem,
+    settings: EstimateSection,
     problem: LeastSquares,
     weight: Float,
     prior: Prior,
@@ -143,9 +152,9 @@ def _beside_learned(
       it does both as it was found and as the trend has it: the larger of both variances, the lesser identifiability.
 
     Returns:
-        The posterior; (n_free, reach) what intervals lie about, see `Estimation.latent`; and numbers for the summary.
+        The posterior; (n_free, reach) what intervals lie about, see `Problem.latent`; and numbers for the summary.
     """
-    section, inner = work.config.uncertainty, work.config.estimate.inner
+    section, inner = work.config.uncertainty, settings.inner
     timed = Delayed(problem, shared.layout)
     delay = timed.layout.only(DELAY)
     here = shared.join(delay.coefficients(np.zeros(delay.size)))
@@ -162,14 +171,14 @@ def _beside_learned(
     trend, _ = about(np.zeros_like(free), 0)
     found, delay_sd = about(free, section.checks)
     at, around = here.values, free
-    if work.config.estimate.method == "gauss_newton":
+    if settings.method == "gauss_newton":
         wide = prior.join(delay, 0.0, DELAY_SD)
         discharge = timed.linearise(at, around)
         for _ in range(DELAY_STEPS):
             at, around, discharge, _ = gauss_newton_step(
                 timed, wide, at, around, discharge, observed, lambda r, q: weight, TOLERANCE, inner
             )
-    step, most_probable = work.inputs.runoff.step, timed.layout.coefficients(at)
+    step, most_probable = work.case.inputs.runoff.step, timed.layout.coefficients(at)
     return (
         replace(
             found,
@@ -183,19 +192,27 @@ def _beside_learned(
 
 
 def _of_members(
-    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+    work: Problem,
+    settings: EstimateSection,
+    problem: LeastSquares,
+    weight: Float,
+    residual: Float,
+    result: FitResult,
+    free: Float,
 ) -> Uncertainty:
     """By the spread of an ensemble."""
-    prior = _prior(work, problem, weight, residual, result, free)
+    prior = _prior(work, settings, problem, weight, residual, result, free)
     with _bar() as show:
-        found = spread_of_members(work, problem, weight, residual, prior, result.shared, free, show)
+        found = spread_of_members(
+            work, settings.inner, problem, weight, residual, prior, result.shared, free, show
+        )
     before = found.prior_sd
     if prior.tree is not None:  # of deviations, where the shared coefficients are nearly known
         before = np.sqrt(prior.tree.variance())
     columns = _columns(work, result.shared, free, found.sd)
     sure = np.clip(1 - (found.sd / before) ** 2, 0.0, 1.0)
     columns["identifiability"] = sure[0]
-    if work.model.spreading is not None:
+    if work.choice.model.spreading is not None:
         columns["identifiability_spreading"] = sure[1]
     return Uncertainty(
         columns,
@@ -222,17 +239,29 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 
 
 def _prior(
-    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+    work: Problem,
+    settings: EstimateSection,
+    problem: LeastSquares,
+    weight: Float,
+    residual: Float,
+    result: FitResult,
+    free: Float,
 ) -> Prior:
     """That of the fit, or where the fit took a penalty instead, one at the scale that the evidence asks for."""
-    follows = work.config.parameters.deviation_sd == "auto" and work.config.estimate.method != "gauss_newton"
+    follows = work.config.parameters.deviation_sd == "auto" and settings.method != "gauss_newton"
     if result.prior.tree is None or not follows:
         return result.prior
-    return _measured(work, problem, weight, residual, result, free)
+    return _measured(work, settings.inner, problem, weight, residual, result, free)
 
 
 def _measured(
-    work: Estimation, problem: LeastSquares, weight: Float, residual: Float, result: FitResult, free: Float
+    work: Problem,
+    inner: int,
+    problem: LeastSquares,
+    weight: Float,
+    residual: Float,
+    result: FitResult,
+    free: Float,
 ) -> Prior:
     """The prior at the scale that the evidence asks for.
 
@@ -251,20 +280,20 @@ def _measured(
             free,
             weight * residual,
             TOLERANCE,
-            work.config.estimate.inner,
+            inner,
         )
         prior = retuned(work, problem, weight, prior, result.shared, free + along[1], first)
     return prior
 
 
 def _of_shared(
-    work: Estimation, problem: LeastSquares, prior: Prior, shared: Coefficients[Float]
+    work: Problem, problem: LeastSquares, prior: Prior, shared: Coefficients[Float]
 ) -> Uncertainty:
     """Of a model without deviations: the covariance of its coefficients, dense."""
-    model = work.model
+    model = work.choice.model
     n, layout = model.layout.size, shared.layout
     own = np.flatnonzero(layout.mask(*model.layout.names))
-    nothing = np.zeros((model.n_free, work.inputs.network.n_reaches))
+    nothing = np.zeros((model.n_free, work.case.inputs.network.n_reaches))
     columns: dict[str, Float] = {}
     if n > MOST_REGRESSORS:
         log.warning(
@@ -285,12 +314,12 @@ def _of_shared(
     return Uncertainty(columns, {"products": float(n)})
 
 
-def _middle(work: Estimation, shared: Coefficients[Float]) -> float:
-    return work.model.celerity.value_of(float(shared[LEVEL]))
+def _middle(work: Problem, shared: Coefficients[Float]) -> float:
+    return work.choice.model.celerity.value_of(float(shared[LEVEL]))
 
 
 def _columns(
-    work: Estimation, shared: Coefficients[Float], free: Float, sd: Float, about: Float | None = None
+    work: Problem, shared: Coefficients[Float], free: Float, sd: Float, about: Float | None = None
 ) -> dict[str, Float]:
     """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep.
 
@@ -298,7 +327,7 @@ def _columns(
         sd: (n_free, reach) of what the bounded curves take.
         about: (n_free, reach) what intervals lie about, where that is not the estimate.
     """
-    model, latent = work.model, work.latent(shared, free)
+    model, latent = work.choice.model, work.latent(shared, free)
     about = latent if about is None else about
     columns = _interval("celerity", model.celerity, about[0], sd[0])
     middle = model.celerity.value(torch.from_numpy(latent[0])).numpy()

@@ -33,12 +33,14 @@ from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.run.claim import alone_in, one_after_the_other
 from rivergrad.run.discharge import within_range, write_every_discharge
-from rivergrad.run.estimation import Estimation
+from rivergrad.run.evaluation import compared, kept_uniform
+from rivergrad.run.fit import fit
 from rivergrad.run.folds import carry_out_fold, cross_validate, interval_text, print_folds
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
 from rivergrad.run.opening import claim, forget, require_room
 from rivergrad.run.periods import periods_of
+from rivergrad.run.problem import make_problem
 from rivergrad.run.results import (
     informed_reaches,
     medians,
@@ -49,6 +51,7 @@ from rivergrad.run.results import (
 )
 from rivergrad.run.runoffmodel import save_runoff_model, write_learned_runoff
 from rivergrad.run.stages import fit_stages, routing_alone
+from rivergrad.run.training import Training
 from rivergrad.run.transfer import describe_model
 from rivergrad.run.uncertainty import estimate_uncertainty
 from rivergrad.rundir.checkpoint import has_checkpoints, read_newest
@@ -70,7 +73,7 @@ from rivergrad.rundir.contents import (
     SUBMITTED,
     WORKERS,
 )
-from rivergrad.rundir.identity import Changed, read_baselines, read_identity, write_baselines
+from rivergrad.rundir.identity import Changed, read_identity
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in, read_folds, read_metrics
 from rivergrad.rundir.record import git_hash, log_to, machine, versions, write_json, write_rows
 from rivergrad.rundir.stopping import Stopped
@@ -367,24 +370,35 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
 
     def on_workers(executor: Executor, inputs: Inputs) -> tuple[Any, ...]:
         """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
-        work = Estimation(config, inputs, periods, cut, executor, engine, run_dir)
-        inputs = work.inputs
+        work = make_problem(config, inputs, periods, cut, executor, engine, run_dir)
+        inputs = work.case.inputs
         timer.note("setup")
-        staged = None
+        staged, training = None, Training(config.estimate)
         if work.learned is None:
-            uniform = _uniform(run_dir, work)
+            uniform = kept_uniform(work, run_dir)
             console.print(
                 f"best uniform celerity on the training data: {uniform:.3f} m/s",
                 highlight=False,
                 soft_wrap=True,
             )
             timer.note("uniform")
-            result = work.fit(uniform, run_dir / CHECKPOINTS, write_history)
+            start = work.start(uniform)
+            result = fit(
+                work,
+                training,
+                start,
+                work.prior(start),
+                folder=run_dir / CHECKPOINTS,
+                write_history=write_history,
+            )
         else:
             staged = fit_stages(work, run_dir, write_history)
             uniform, result = staged.uniform, staged.fit
         timer.note("estimate")
-        discharge = work.compared(uniform, result.shared) | ({} if staged is None else staged.discharge)
+        if staged is None:
+            discharge = compared(work, uniform, result.shared)
+        else:
+            discharge = compared(work, uniform, result.shared, staged.base) | staged.discharge
         values, beyond = within_range(work, work.sweep.physical(result.shared.values, network.n_reaches))
         timer.note("evaluation")
         sure = None
@@ -394,8 +408,10 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             write_learned_runoff(run_dir, work, result.shared)
             timer.note("runoff")
         if config.uncertainty.enabled:
-            about = (work, result) if staged is None else routing_alone(work, staged)
-            sure = estimate_uncertainty(*about, learned=staged is not None)
+            sought = result
+            if staged is not None:
+                training, sought = routing_alone(work, staged)
+            sure = estimate_uncertainty(work, sought, training.settings, learned=staged is not None)
         timer.note("uncertainty")
         if config.report.discharge:
             write_every_discharge(work, result.shared, values, beyond)
@@ -412,11 +428,11 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         work, uniform, result, discharge, values, sure, beyond = with_restarts(
             executor, config.compute.restarts, partial(on_workers, executor, inputs), say
         )
-    inputs = work.inputs
+    inputs = work.case.inputs
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, discharge)
-    informed = informed_reaches(inputs, work.trains > 0)
+    informed = informed_reaches(inputs, work.case.trains > 0)
     summary = info["summary"]
     summary.update(
         steps=result.steps,
@@ -426,7 +442,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         uniform_celerity=uniform,
         model=describe_model(work, result.shared),
         informed_reaches=int(informed.sum()),
-        validation_gauges=int(work.judges.sum()),
+        validation_gauges=int(work.case.judges.sum()),
         medians=medians(rows, config.seed),
     )
     if inputs.true_celerity is not None:
@@ -437,7 +453,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         summary["uncertainty"] = sure.summary
         values |= sure.columns
         for name in ("identifiability", "identifiability_spreading"):
-            if name in values and work.model.deviates:  # no gauge, nothing told: exactly
+            if name in values and work.choice.model.deviates:  # no gauge, nothing told: exactly
                 values[name] = np.where(informed, values[name], 0.0)
     _write_parameters(config, run_dir, inputs, values, informed, info)
     summary["verdict"] = _verdict(run_dir)
@@ -456,16 +472,6 @@ def _verdict(run_dir: Path) -> str:
     """What the tables of scores say, as they were written: the report reads the same."""
     folds = run_dir / "folds.csv"
     return verdict(read_metrics(run_dir / METRICS), read_folds(folds) if folds.exists() else None)
-
-
-def _uniform(run_dir: Path, work: Estimation) -> float:
-    """The best uniform celerity, kept so that a resumed run starts from the very same number."""
-    known = read_baselines(run_dir, work.inputs.identity) if has_checkpoints(run_dir) else None
-    if known is not None:
-        return known
-    celerity = work.find_uniform()
-    write_baselines(run_dir, celerity, work.inputs.identity)
-    return celerity
 
 
 def _write_parameters(
@@ -575,15 +581,15 @@ def _evaluate_alone(run_dir: Path) -> Path:
     engine = _engine(config)
     _note_workers(config, run_dir)
     with open_executor(config.compute.cluster(run_dir)) as executor:
-        work = Estimation(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
-        inputs = work.inputs
+        work = make_problem(config, inputs, periods, _cut(config, inputs), executor, engine, run_dir)
+        inputs = work.case.inputs
         if work.learned is None:
             work.sweep.restore(checkpoint.pieces, checkpoint.step)
-            uniform = _uniform(run_dir, work)
-            discharge = work.compared(uniform, work.layout.coefficients(checkpoint.shared_best))
+            uniform = kept_uniform(work, run_dir)
+            discharge = compared(work, uniform, work.layout.coefficients(checkpoint.shared_best))
         else:  # all stages are done: each is read from its checkpoint
             staged = fit_stages(work, run_dir, lambda rows: None)
-            discharge = work.compared(staged.uniform, staged.fit.shared) | staged.discharge
+            discharge = compared(work, staged.uniform, staged.fit.shared, staged.base) | staged.discharge
     rows = score_rows(inputs, periods, discharge)
     write_scores(run_dir, rows)
     write_series(run_dir, inputs, discharge)

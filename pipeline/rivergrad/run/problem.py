@@ -1,0 +1,320 @@
+"""A case with the parameter model to estimate and the pieces of the network on their workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivercut.partition import Partition
+from rivergrad.cluster.executor import Executor
+from rivergrad.cluster.placement import Needs
+from rivergrad.config.schema import Workflow
+from rivergrad.inference.loss import LossSpec
+from rivergrad.model.layout import RUNOFF, Coefficients, Layout
+from rivergrad.model.prior import Prior
+from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
+from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
+from rivergrad.pieces.needs import piece_needs
+from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
+from rivergrad.pieces.simulate import piece_runoff, targets_of
+from rivergrad.pieces.sweep import Sweep
+from rivergrad.routing.pieces import Piece, make_pieces
+from rivergrad.run.case import Case, make_case
+from rivergrad.run.inputs import Inputs
+from rivergrad.run.learnedrunoff import LearnedRunoff, make_learned
+from rivergrad.run.modelchoice import ModelChoice, choose_model, prior_about
+from rivergrad.run.periods import Periods
+from rivergrad.run.screening import screen_inputs
+
+log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
+
+KEPT_BYTES = 48
+"""Of a reach and step of a window that is kept for products with the Jacobian, in double precision, about."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaugedPieces:
+    """The pieces on their workers, and which gauges each has.
+
+    Attributes:
+        sweep: the pieces.
+        columns: gauges of each piece.
+        order: (gauge,) of the pieces' gauges laid side by side, to put them in the order of the observations.
+        windows: what is routed of the fit period as a least-squares problem.
+    """
+
+    sweep: Sweep
+    columns: list[NDArray[np.int64]]
+    order: NDArray[np.int64]
+    windows: Sequence[Window]
+
+    def split(self, values: Float) -> list[Float]:
+        """Arrays (…, gauge) by piece."""
+        return [np.ascontiguousarray(values[..., at]) for at in self.columns]
+
+    def join(self, values: list[Float]) -> Float:
+        """The pieces' arrays (…, gauge) as one."""
+        return np.concatenate(values, axis=-1)[..., self.order]
+
+    def discharge(self, given: Given, start: int, stop: int) -> Float:
+        """Discharge at all gauges over steps start..stop of the record, from rest: (time, gauge) m³/s."""
+        return self.join(self.sweep.simulate([given] * len(self.columns), start, stop))
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is estimated, from what, and where it is computed.
+
+    Attributes:
+        config: the workflow.
+        case: observations, periods and weights.
+        choice: the parameter model with its features and classes.
+        learned: the runoff model, where runoff is learned; its weights are among the shared coefficients.
+        volume: the volume error of the runoff, where it is estimated; increment_area: (reach,) that each lies in.
+        pieces: the pieces, ready for estimation.
+        unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN where none is given.
+        cut, executor, engine, run_dir: partition, workers, name of the engine (not `auto`), and the run directory.
+    """
+
+    config: Workflow
+    case: Case
+    choice: ModelChoice
+    learned: LearnedRunoff | None
+    volume: VolumeModel | None
+    increment_area: NDArray[np.int64] | None
+    pieces: GaugedPieces
+    unrouted: Float
+    cut: Partition
+    executor: Executor
+    engine: str
+    run_dir: Path
+
+    @cached_property
+    def layout(self) -> Layout:
+        """All shared coefficients."""
+        return layout_of(self.choice, self.volume, self.learned)
+
+    @property
+    def sweep(self) -> Sweep:
+        """The pieces of the network."""
+        return self.pieces.sweep
+
+    @property
+    def n_reaches(self) -> int:
+        """Reaches of the network."""
+        return self.case.inputs.network.n_reaches
+
+    def start(self, celerity: float) -> Coefficients[Float]:
+        """Coefficients at which every reach has a celerity (m/s), and runoff is as given or as the model starts."""
+        start = self.choice.model.start(celerity, self.choice.spreading, self.config.seed)
+        others = self.layout.without(*start.layout.names)
+        weights = {} if self.learned is None else {RUNOFF: self.learned.start}
+        return start.join(others.coefficients(others.fill(weights)))
+
+    def prior(self, about: Coefficients[Float]) -> Prior:
+        """The Gaussian prior of all coefficients about some point, whose layout it takes."""
+        volume_sd = 1.0 if self.volume is None else self.volume.sd
+        network = self.case.inputs.network
+        return prior_about(self.config.parameters, self.choice, network, about, volume_sd)
+
+    def least_squares(self, layout: Layout) -> tuple[LeastSquares, Float]:
+        """The training record as a least-squares problem.
+
+        Args:
+            layout: of the shared coefficients.
+
+        Returns:
+            The problem, and its observations (window, time, gauge) m³/s, NaN where missing or not for training.
+        """
+        pieces = self.pieces
+        problem = LeastSquares(
+            pieces.sweep, pieces.windows, self.n_reaches, layout.size, pieces.split, pieces.join
+        )
+        return problem, np.where(self.case.trains > 0, problem.observed(self.case.record), np.nan)
+
+    def least_squares_error(self, problem: LeastSquares) -> Float | None:
+        """(window, time, gauge) standard deviation of the observations' own error, where the file gives it."""
+        given = self.case.inputs.observed_error
+        return None if given is None else problem.observed(given)
+
+    def latent(self, shared: Coefficients[Float], free: Float) -> Float:
+        """(n_free, reach) arguments of the bounded curves at some coefficients and deviations."""
+        choice = self.choice
+        region = None if choice.regions is None else torch.from_numpy(choice.regions)
+        at = shared.layout.coefficients(torch.from_numpy(shared.values))
+        found: Float = choice.model.common(at, torch.from_numpy(choice.values), region).numpy() + free
+        return found
+
+
+def layout_of(choice: ModelChoice, volume: VolumeModel | None, learned: LearnedRunoff | None) -> Layout:
+    """The shared coefficients: those of the parameter model, of the volume error, of the runoff model."""
+    found = choice.model.layout
+    for more in (volume, learned):
+        found = found if more is None else found.join(more.layout)
+    return found
+
+
+def make_problem(
+    config: Workflow,
+    inputs: Inputs,
+    periods: Periods,
+    cut: Partition,
+    executor: Executor,
+    engine: str,
+    run_dir: Path,
+) -> Problem:
+    """Put the pieces on their workers, screen the observations, and get everything ready for estimation.
+
+    Args:
+        config: the workflow.
+        inputs: as read; periods: of the record.
+        cut: the partition.
+        executor: with the workers.
+        engine: name of what routes (not `auto`).
+        run_dir: where screening.csv is written.
+
+    Raises:
+        InputError: whatever of the input cannot be estimated from.
+    """
+    choice = choose_model(config, inputs.network)
+    learned = make_learned(config, inputs, periods.fit[1])
+    pieces = make_pieces(inputs.network, cut)
+    placed = _place(config, inputs, periods, choice, learned, pieces, executor, engine)
+    placed.sweep.load()
+    unrouted = np.full(inputs.observed.shape, np.nan)
+    if inputs.runoff_is_given:
+        unrouted = placed.discharge(Given("unrouted"), 0, periods.steps)
+    screened = screen_inputs(inputs, unrouted, config, run_dir)
+    loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
+    case = make_case(screened, periods, loss, config.gauges.validation, config.seed)
+    volume, area = _volume(config, case)
+    problem = Problem(
+        config, case, choice, learned, volume, area, placed, unrouted, cut, executor, engine, run_dir
+    )
+    placed.sweep.prepare_fit(_fit_setups(problem, pieces))
+    return problem
+
+
+def _place(
+    config: Workflow,
+    inputs: Inputs,
+    periods: Periods,
+    choice: ModelChoice,
+    learned: LearnedRunoff | None,
+    pieces: Sequence[Piece],
+    executor: Executor,
+    engine: str,
+) -> GaugedPieces:
+    mine, order = targets_of(tuple(pieces), inputs.observations.reach, inputs.network.n_reaches)
+    gauges = np.argsort(order)  # gauge of each column of the pieces' results laid side by side
+    columns = np.split(gauges, np.cumsum([local.size for local in mine])[:-1])
+    compute, by_reach = config.compute, config.parameters.nuisance is not None or learned is not None
+    setups = []
+    for piece, local in zip(pieces, mine, strict=True):
+        read, grid = None, None
+        if inputs.runoff_is_given:
+            read, grid = piece_runoff(inputs.runoff, piece, "closure" if by_reach else engine)
+        setups.append(
+            PieceSetup(
+                piece=piece,
+                scheme=choice.model.scheme,
+                forcing_step=inputs.runoff.step,
+                routing_step=config.time.routing_step,
+                targets=local,
+                steps=inputs.runoff.time.size,
+                read=read,
+                dtype=compute.dtype,
+                device=compute.device,
+                threads=compute.threads_per_worker,
+                memory=compute.memory_budget,
+                engine=engine,
+                grid=grid,
+            )
+        )
+    first, last = periods.fit
+    length = min(max(1, round(config.estimate.window / inputs.runoff.step)), last - first)
+    width = max(max(piece.reaches.size for piece in pieces), 1)
+    windows = covering_windows(
+        periods.fit, periods.warmup, length, int(compute.memory_budget // (KEPT_BYTES * width))
+    )
+    forcings = 0 if learned is None else max(1, len(learned.spec.forcings))
+    errors = inputs.observed_error is not None
+    needs = [
+        _needs(config, setup, choice, periods.warmup + length, windows, forcings, errors) for setup in setups
+    ]
+    return GaugedPieces(Sweep(executor, setups, needs), columns, order, windows)
+
+
+def _needs(
+    config: Workflow,
+    setup: PieceSetup,
+    choice: ModelChoice,
+    steps: int,
+    windows: Sequence[Window],
+    forcings: int,
+    errors: bool,
+) -> Needs:
+    """What a piece will take of its worker's memory; `steps` are those of a window with its warm-up."""
+    estimate = config.estimate
+    by_adam = estimate.method == "adam" or forcings > 0  # whose last stage is by Gauss-Newton
+    squares = not by_adam or forcings > 0 or config.uncertainty.enabled
+    return piece_needs(
+        setup,
+        choice.model,
+        stepped=(estimate.windows_per_step, steps) if by_adam else (0, 0),
+        linearised=windows if squares else (),
+        forcings=forcings,
+        errors=errors,
+    )
+
+
+def _volume(config: Workflow, case: Case) -> tuple[VolumeModel | None, NDArray[np.int64] | None]:
+    """The model of the runoff's volume error, and the increment area (reach,) of each reach."""
+    section = config.parameters.nuisance
+    if section is None:
+        return None, None
+    gauges = np.flatnonzero(case.trains > 0)
+    area = increment_areas(case.inputs.network, case.inputs.observations.reach[gauges])
+    spacing = section.knots / case.inputs.runoff.step
+    volume = make_volume(gauges.size, *case.periods.fit, spacing, section.sd)
+    log.info("runoff error: %d increment areas with %d knots", gauges.size, volume.knots)
+    return volume, area
+
+
+def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
+    config, case, choice = problem.config, problem.case, problem.choice
+    network = case.inputs.network
+    error = case.inputs.observed_error
+    error = None if error is None else error.astype(np.float32)
+    observed = case.record.astype(np.float32)
+    regions, area, learned = choice.regions, problem.increment_area, problem.learned
+    return [
+        FitSetup(
+            model=choice.model,
+            layout=problem.layout,
+            features=choice.values[piece.reaches],
+            length=np.array(network.length)[piece.reaches],
+            observed=np.ascontiguousarray(observed[:, at]),
+            loss=case.loss,
+            statistics=case.statistics.select(at),
+            shrinkage=config.parameters.shrinkage / network.n_reaches,
+            rate=config.estimate.learning_rate,
+            error=None if error is None else np.ascontiguousarray(error[:, at]),
+            region=None if regions is None else regions[piece.reaches],
+            volume=problem.volume,
+            area=None if area is None else area[piece.reaches],
+            smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
+            runoff=None if learned is None else learned.setup(piece.reaches),
+        )
+        for piece, at in zip(pieces, problem.pieces.columns, strict=True)
+    ]
