@@ -16,7 +16,8 @@ LOOPBACK = "lo"
 class Tls:
     """The certificates of Dask's connections, PEM files; all three None for a certificate made for this cluster.
 
-    **Arguments**: `ca`, who signed the certificates; `cert` and `key`, what every process shows.
+    Attributes:
+        ca: who signed the certificates; cert, key: what every process shows.
     """
 
     ca: Path | None = None
@@ -28,15 +29,19 @@ class Tls:
 class ClusterOptions:
     """What runs the parts.
 
-    **Arguments**: `kind`, serial (this process), local (worker processes of this machine), cuda (one worker a GPU),
-    slurm (jobs of a Slurm cluster), mpi (the ranks of an MPI job); `workers`, how many, where 0 is no cluster for
-    local and as many as there are GPUs or ranks for cuda and mpi; `threads`, what one computes with; `interface`,
-    the network interface that scheduler and workers listen on; `port`, the scheduler's, 0 for any free one;
-    `dashboard`, whether Dask's dashboard is served there, at `dashboard_port`; `report`, where Dask's performance
-    report goes; `logs`, the folder of the workers' logs; `tls`, whether connections are encrypted, and how;
-    `wait`, seconds that workers may take to come; `patience`, seconds without a sign of life after which a worker or
-    the scheduler counts as lost; `restarts`, how many times a run goes on after it lost a worker; `queue`, what a
-    Slurm job asks for.
+    Attributes:
+        kind: serial (this process), local (worker processes of this machine), cuda (one worker a GPU), slurm (jobs of a
+            Slurm cluster) or mpi (the ranks of an MPI job).
+        workers: how many; 0 is no cluster for local, and as many as there are GPUs or ranks for cuda and mpi.
+        threads: that one worker computes with.
+        interface: network interface that scheduler and workers listen on; port: the scheduler's, 0 for any free one.
+        dashboard: serve Dask's dashboard there, at `dashboard_port`; report: file of Dask's performance report.
+        logs: folder of the workers' logs.
+        tls: encrypts connections, with these certificates; None does not.
+        wait: how long workers may take to come, s.
+        patience: time without a sign of life after which a worker or the scheduler counts as lost, s.
+        restarts: how many times a run goes on after it lost a worker.
+        queue: what a Slurm job asks for.
     """
 
     kind: str = "local"

@@ -18,8 +18,9 @@ from rivergrad.errors import InputError
 class Needs:
     """Bytes on the device that computes a piece.
 
-    **Arguments**: `runoff`, the record that stays; `kept`, what the widest sweep keeps for its gradients; `state`,
-    features, observations, deviations and the optimiser's memory of them.
+    Attributes:
+        runoff: the record, which stays there; kept: what the widest sweep keeps for its gradients.
+        state: features, observations, deviations and their optimiser.
     """
 
     runoff: int = 0
@@ -70,7 +71,11 @@ def worker_order(workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Room:
-    """Where a worker computes. **Arguments**: `place`, which may be shared with others; `free`, bytes there."""
+    """Where a worker computes.
+
+    Attributes:
+        place: names the memory, which it may share with others; free: bytes there.
+    """
 
     place: str
     free: int

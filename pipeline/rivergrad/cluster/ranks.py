@@ -30,9 +30,10 @@ one (srun does not by itself)."""
 
 @dataclass(frozen=True)
 class Join:
-    """An order to serve a scheduler with a worker until told to leave.
+    """An order to serve a scheduler with a worker until the order to leave comes.
 
-    **Arguments**: the scheduler's `address`; the `interface` to listen on; Dask's `security` and `settings`.
+    Attributes:
+        address: the scheduler's; interface: to listen on; security, settings: Dask's.
     """
 
     address: str

@@ -20,8 +20,9 @@ ANSWER_SECONDS = 20
 class JobState:
     """A job, or an element of a job array, as Slurm has it.
 
-    **Arguments**: `state`, in Slurm's words (PENDING, RUNNING, TIMEOUT, OUT_OF_MEMORY, ...); `reason`, why it waits, or
-    nothing; `restarts`, how often it was queued again; `element`, its number in its array, None outside one.
+    Attributes:
+        state: in Slurm's words (PENDING, RUNNING, TIMEOUT, OUT_OF_MEMORY, ...); reason: why it waits, or nothing.
+        restarts: how often it was queued again; element: its number in its array, None outside one.
     """
 
     state: str

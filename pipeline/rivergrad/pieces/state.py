@@ -25,7 +25,7 @@ from rivergrad.routing import Prepared, RouterState, choose_engine, make_engine
 from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.engines import Engine
 
-SHARE_BESIDE_OTHERS = 7 / 8
+SHARE_WHEN_CONCURRENT = 7 / 8
 """Share of a GPU that a piece takes whose steps run concurrently with those of others: their kernels find room."""
 
 
@@ -126,7 +126,7 @@ class ResidentPiece:
 
     Attributes:
         setup: what it is.
-        beside: it has whole basins while others of the network are cut: on a GPU its steps run concurrently with
+        concurrent: it has whole basins while others of the network are cut: on a GPU its steps run concurrently with
             those of the pieces that wait for each other.
         engine: routes in the set-up's precision; double: the same in float64, made when it is first needed.
         runoff: (time, reach or cell) m³/s of the whole record, once it is read.
@@ -137,7 +137,7 @@ class ResidentPiece:
     """
 
     setup: PieceSetup
-    beside: bool
+    concurrent: bool
     engine: Engine
     runoff: Tensor | None = None
     fit: FitState = field(init=False)
@@ -168,19 +168,19 @@ class ResidentPiece:
         if self.dtype == torch.float64:
             return self.engine
         if self.double is None:
-            self.double = _make_engine(self.setup, self.beside, torch.float64)
+            self.double = _make_engine(self.setup, self.concurrent, torch.float64)
         return self.double
 
 
-def set_up(setup: PieceSetup, beside: bool = False) -> ResidentPiece:
+def set_up(setup: PieceSetup, concurrent: bool = False) -> ResidentPiece:
     """Set up a piece on this worker; arguments as the attributes of `ResidentPiece`."""
     keep_pages()
     torch.set_num_threads(setup.threads)
     dtype = torch.float64 if setup.dtype == "float64" else torch.float32
-    return ResidentPiece(setup, beside, _make_engine(setup, beside, dtype))
+    return ResidentPiece(setup, concurrent, _make_engine(setup, concurrent, dtype))
 
 
-def _make_engine(setup: PieceSetup, beside: bool, dtype: torch.dtype) -> Engine:
+def _make_engine(setup: PieceSetup, concurrent: bool, dtype: torch.dtype) -> Engine:
     return make_engine(
         choose_engine(setup.engine, setup.scheme, setup.device)[0],
         setup.piece.downstream,
@@ -194,7 +194,7 @@ def _make_engine(setup: PieceSetup, beside: bool, dtype: torch.dtype) -> Engine:
         dtype=dtype,
         device=setup.device,
         keep_bytes=setup.memory // 4,
-        share=SHARE_BESIDE_OTHERS if beside else 1.0,
+        share=SHARE_WHEN_CONCURRENT if concurrent else 1.0,
     )
 
 

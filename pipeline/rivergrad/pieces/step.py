@@ -58,7 +58,7 @@ def backward(
 
     Args:
         gradients: of the loss with respect to each outlet's series, (window, routing step).
-        after: what becomes of the deviations.
+        after: what the step does with the deviations.
         rate: learning rate; that of the set-up by default.
 
     Returns:
@@ -138,7 +138,7 @@ def end_step(
 def _stream_of_its_own(piece: ResidentPiece) -> Iterator[None]:
     """Work on a CUDA stream of the piece's own, where its steps run concurrently with others on the same GPU."""
     device = piece.device
-    if not piece.beside or device.type != "cuda":
+    if not piece.concurrent or device.type != "cuda":
         yield
         return
     if piece.stream is None:

@@ -34,7 +34,7 @@ class StepRequest:
 
     Attributes:
         shared: (coefficient,) coefficients; windows: of the record, all of the same lengths.
-        after: what becomes of the deviations; rate: learning rate, None for that of the set-up.
+        after: what the step does with the deviations; rate: learning rate, None for that of the set-up.
         neighbours: by piece, deviations across its cuts; None where nothing is known of them yet.
     """
 

@@ -85,7 +85,7 @@ class Sweep:
         Args:
             shared: (coefficient,) coefficients.
             windows: of the record, all of the same lengths.
-            after: what becomes of the deviations.
+            after: what the step does with the deviations.
             rate: learning rate of the deviations; that of the set-up by default.
 
         Returns:

@@ -19,10 +19,11 @@ from rivergrad.errors import InputError
 
 @dataclass(frozen=True)
 class Ground:
-    """What all kinds of clusters stand on.
+    """What all kinds of clusters are given.
 
-    **Arguments**: `host`, the address that the scheduler listens on; `security`, Dask's, or None; `settings`, Dask's
-    configuration for every process.
+    Attributes:
+        host: address that the scheduler listens on; security: Dask's, or None.
+        settings: Dask's configuration for every process.
     """
 
     host: str
@@ -43,9 +44,11 @@ def no_others(workers: int) -> None:
 class Started:
     """A cluster that was started.
 
-    **Arguments**: `cluster`, Dask's; `workers`, how many will come; `problem`, asked while they are waited for: why
-    they will not come, if that is known; `ask`, called again and again while some are waited for in the place of lost
-    ones, and once with a smaller number that the run goes on with: see to it that there are so many.
+    Attributes:
+        cluster: Dask's; workers: how many will come.
+        problem: called while the run waits for workers; says why they will not come, if that is known.
+        ask: called with the number of workers that the run wants: again and again while it waits for replacements, and
+            once with a smaller number if it goes on with fewer.
     """
 
     cluster: Any
