@@ -67,6 +67,22 @@ BUILT_IN: tuple[Entry, ...] = (
     ),
     Entry("loss", "timing", "1 - correlation, blind to volume and scale.", f"{_LOSS}.shape:timing"),
     Entry(
+        "optimiser",
+        "adam",
+        "Draws windows for every step, for any size and any loss.",
+        "rivergrad.run.optimisers:AdamOptimiser",
+        (),
+        {"learns_runoff": True},
+    ),
+    Entry(
+        "optimiser",
+        "gauss_newton",
+        "Goes over all of the training time, with a Gaussian prior and few steps.",
+        "rivergrad.run.optimisers:GaussNewtonOptimiser",
+        (),
+        {"least_squares": True},
+    ),
+    Entry(
         "runoff_model",
         "lstm",
         "A long short-term memory network of the forcings.",
@@ -141,4 +157,4 @@ BUILT_IN: tuple[Entry, ...] = (
         "panel", "coverage", "How often intervals hold the true celerity, for twins.", f"{_PANELS}:coverage"
     ),
 )
-"""Schemes, losses, runoff models, kinds of clusters, formats and panels, in the order in which they are listed."""
+"""Schemes, losses, optimisers, runoff models, kinds of clusters, formats and panels, in the order of listings."""

@@ -32,7 +32,7 @@ from rivergrad.errors import InputError, shortened
 KINDS = {
     "scheme": "rivergrad.routing.schemes:checked",
     "loss": "rivergrad.inference.loss:checked",
-    "optimiser": "",
+    "optimiser": "rivergrad.run.optimisers:checked",
     "parameter_model": "",
     "runoff_model": "rivergrad.runoff.load:checked",
     "format": "rivergrad.io.formats:checked",

@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rivergrad.routing.schemes import Moments, Parameter, Scheme
@@ -53,6 +54,31 @@ def loss_by_step(page):
         axes.plot(page.run.history["step"], page.run.history["loss"], color=theme.muted)
 
     return [page.shot(draw, alt="The loss of every step.", caption="How my loss fell.")]
+
+
+class SignDescent:
+    """Steps along the signs of the gradient, for shared coefficients alone."""
+
+    def __init__(self, sweep, shared, windows, rate, penalty, clip=None, **of_learned):
+        self.sweep, self.shared, self.windows, self.rate, self.penalty = sweep, shared, windows, rate, penalty
+        self.finished = self.converged = False
+        self.factor = 1.0
+
+    def step(self, number):
+        rate = self.rate(number) * self.factor
+        found = self.sweep.step(self.shared, self.windows(number), after="move", rate=0.0)
+        value, slope = self.penalty(self.shared)
+        self.shared = self.shared - rate * np.sign(found["shared"] + slope)
+        return float(found["loss"]) + value
+
+    def rest(self, shared, factor):
+        self.shared, self.factor = shared.copy(), self.factor * factor
+
+    def state(self):
+        return {"factor": np.array([self.factor])}
+
+    def restore(self, shared, state, number):
+        self.shared, self.factor = shared.copy(), float(state["factor"][0])
 
 
 NOT_A_PART = 3

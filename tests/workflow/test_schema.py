@@ -583,7 +583,7 @@ def test_the_share_of_gauges_held_out_stands_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["lbfgs", "L-BFGS", "newton"])
 def test_a_method_that_is_no_longer_there(tmp_path: Path, method: str) -> None:
     said = mistake(tmp_path, changed(FILES, "estimate.method", method))
-    assert said.startswith("w.yaml: estimate.method: ")
+    assert said.startswith("w.yaml: estimate.method")
     assert "\n" not in said
     if method == "lbfgs":
         assert said == (

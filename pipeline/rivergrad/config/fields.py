@@ -122,6 +122,13 @@ def _format(name: str) -> str:
     return name
 
 
+def _optimiser(name: str) -> str:
+    found = registry.entry("optimiser", name)
+    if found.outside:
+        found.load()
+    return name
+
+
 def _loss_as_given(terms: str | tuple[tuple[str, float], ...]) -> str | dict[str, float]:
     return terms if isinstance(terms, str) else dict(terms)
 
@@ -344,3 +351,6 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 
 FormatName = Annotated[str, AfterValidator(_format)]
 """`auto`, the name of a format, or its import path."""
+
+OptimiserName = Annotated[str, AfterValidator(_optimiser)]
+"""The name of an optimiser, or its import path."""

@@ -142,7 +142,7 @@ class Workflow(Section):
                     "found runoff without path; expected the file of the runoff, or kind learned"
                 )
             return self
-        if self.estimate.method != "adam":
+        if not registry.entry("optimiser", self.estimate.method).facts.get("learns_runoff"):
             raise InputError(
                 f"found estimate.method {self.estimate.method} with learned runoff; expected adam, which alone can "
                 "train a runoff model"

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad import registry
 from rivergrad.config.sections import EstimateSection
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evaluation import estimated, validation_score
 from rivergrad.run.evidence import retuned
-from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, Optimiser
+from rivergrad.run.optimisers import GaussNewtonOptimiser, Optimiser
 from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.problem import Problem
@@ -92,8 +93,9 @@ def make_optimiser(work: Problem, training: Training, start: Coefficients[Float]
         slope = (2 * weight * scaled / work.volume.sd).reshape(work.volume.areas, work.volume.knots)
         return weight * float(scaled @ scaled), start.layout.fill({VOLUME: slope})
 
-    if settings.method == "adam":
-        return AdamOptimiser(
+    if not settings.least_squares:
+        make: Callable[..., Optimiser] = registry.load("optimiser", settings.method)
+        return make(
             work.sweep,
             start.values.copy(),
             lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
@@ -213,7 +215,7 @@ def fit(
         log.info("stuck at step %d: back to step %d with half the rate", done, int(numbers["best_step"]))
         return 0.0
 
-    most_probable = settings.method == "gauss_newton"
+    most_probable = settings.least_squares
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
     with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
         while done < settings.steps and not numbers["stopped"]:

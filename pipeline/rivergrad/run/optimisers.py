@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,27 @@ class Optimiser(Protocol):
 
     def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
         """Go on from a checkpoint after so many steps."""
+
+
+def checked(found: Any, name: str) -> Any:
+    """What makes an `Optimiser`: what the registry asks at first use.
+
+    It is called as `AdamOptimiser` is: with `sweep`, `shared`, `windows`, `rate`, `penalty` and `clip`, and by name with
+    `scale`, `decay` and `deviations`, which are 1, 0 and 1 but for learned runoff.
+
+    Raises:
+        InputError: what can't be called, or a class without the methods of an `Optimiser`.
+    """
+    needed = ("step", "rest", "state", "restore")
+    lacking = [one for one in needed if not hasattr(found, one)] if isinstance(found, type) else []
+    if not callable(found) or lacking:
+        what = f"a class without {', '.join(lacking)}" if lacking else type(found).__name__
+        raise InputError(
+            f"expected a class like rivergrad.run.optimisers.AdamOptimiser, found {what}",
+            key="optimiser",
+            found=name,
+        )
+    return found
 
 
 @dataclass

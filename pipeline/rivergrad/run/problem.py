@@ -266,7 +266,7 @@ def _needs(
 ) -> Needs:
     """What a piece will take of its worker's memory; `steps` are those of a window with its warm-up."""
     estimate = config.estimate
-    by_adam = estimate.method == "adam" or forcings > 0  # whose last stage is by Gauss-Newton
+    by_adam = not estimate.least_squares or forcings > 0  # whose last stage is by Gauss-Newton
     squares = not by_adam or forcings > 0 or config.uncertainty.enabled
     return piece_needs(
         setup,

@@ -181,7 +181,7 @@ def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitRes
     work.sweep.begin_stage(layout, True, shared[RUNOFF])
     last = stages_of(work.config)[-1]
     prior = work.prior(work.start(work.config.parameters.celerity.initial).part(layout))
-    if last.method == "gauss_newton" and prior.tree is not None:  # which has measured the scale of deviations
+    if last.least_squares and prior.tree is not None:  # which has measured the scale of deviations
         assert staged.fit.prior.tree is not None
         prior = prior.scaled(staged.fit.prior.tree.tau)
     training = Training(settings_of(work.config, last))

@@ -171,7 +171,7 @@ def _beside_learned(
     trend, _ = about(np.zeros_like(free), 0)
     found, delay_sd = about(free, section.checks)
     at, around = here.values, free
-    if settings.method == "gauss_newton":
+    if settings.least_squares:
         wide = prior.join(delay, 0.0, DELAY_SD)
         discharge = timed.linearise(at, around)
         for _ in range(DELAY_STEPS):
@@ -248,7 +248,7 @@ def _prior(
     free: Float,
 ) -> Prior:
     """That of the fit, or where the fit took a penalty instead, one at the scale that the evidence asks for."""
-    follows = work.config.parameters.deviation_sd == "auto" and settings.method != "gauss_newton"
+    follows = work.config.parameters.deviation_sd == "auto" and not settings.least_squares
     if result.prior.tree is None or not follows:
         return result.prior
     return _measured(work, settings.inner, problem, weight, residual, result, free)

@@ -312,7 +312,7 @@ def _compile_once(config: Workflow, engine: str) -> None:
     compute = config.compute
     if compute.kind != "local" or engine != "recurrence" or compute.device != "cpu":
         return
-    doubles = config.uncertainty.enabled or config.estimate.method == "gauss_newton"
+    doubles = config.uncertainty.enabled or config.estimate.least_squares
     compile_kernels({getattr(torch, compute.dtype), *((torch.float64,) if doubles else ())})
 
 

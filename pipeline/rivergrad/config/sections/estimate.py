@@ -6,10 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from rivergrad import registry
 from rivergrad.config.fields import (
     Count,
     LossTerms,
     NonNegativeCount,
+    OptimiserName,
     PositiveDuration,
     PositiveNumber,
     SmallCount,
@@ -34,7 +36,7 @@ class StageSection(Section):
         min_length=1, description="What is trained: runoff, routing, or both; the rest is frozen."
     )
     steps: Count = Field(description="The most optimiser steps of the stage.")
-    method: Literal["adam", "gauss_newton"] = Field(
+    method: OptimiserName = Field(
         default="adam",
         description="What takes the steps, see estimate.method; gauss_newton is for train [routing] alone, and few "
         "steps of it bring every reach to where the gauges and the prior have it.",
@@ -55,6 +57,11 @@ class StageSection(Section):
         default=None, description="The learning rate of the runoff model in this stage; by default runoff's."
     )
 
+    @property
+    def least_squares(self) -> bool:
+        """Whether the method takes squared errors, weighted by noise, and a Gaussian prior."""
+        return bool(registry.entry("optimiser", self.method).facts.get("least_squares"))
+
     @model_validator(mode="after")
     def _unrouted_trains_runoff(self) -> Self:
         if self.unrouted and "routing" in self.train:
@@ -65,10 +72,12 @@ class StageSection(Section):
 
     @model_validator(mode="after")
     def _gauss_newton_trains_routing(self) -> Self:
-        if self.method == "gauss_newton" and self.train != ("routing",):
+        if not registry.entry("optimiser", self.method).facts.get("learns_runoff") and self.train != (
+            "routing",
+        ):
             raise InputError(
-                f"found stage {self.name} with method gauss_newton and train [{', '.join(self.train)}]; expected train "
-                "[routing], or method adam, which alone can learn a runoff model"
+                f"found stage {self.name} with method {self.method} and train [{', '.join(self.train)}]; expected "
+                "train [routing], or method adam, which alone can learn a runoff model"
             )
         return self
 
@@ -76,7 +85,7 @@ class StageSection(Section):
 class EstimateSection(Section):
     """How the parameters are fitted."""
 
-    method: Literal["adam", "gauss_newton"] = Field(
+    method: OptimiserName = Field(
         default="adam",
         description="adam draws windows for every step, for any size; gauss_newton goes over all of the training time, "
         "with squared errors weighted by each gauge's own noise, a Gaussian prior and few steps.",
@@ -154,6 +163,11 @@ class EstimateSection(Section):
         description="The degrees of freedom of the loss student_t: the fewer, the less large residuals count.",
     )
 
+    @property
+    def least_squares(self) -> bool:
+        """Whether the method takes squared errors, weighted by noise, and a Gaussian prior."""
+        return bool(registry.entry("optimiser", self.method).facts.get("least_squares"))
+
     @model_validator(mode="after")
     def _stages_follow_each_other(self) -> Self:
         before: list[str] = []
@@ -174,7 +188,11 @@ class EstimateSection(Section):
 
     @model_validator(mode="after")
     def _gauss_newton_has_its_own_loss(self) -> Self:
-        if "gauss_newton" in (self.method, *(stage.method for stage in self.stages)) and self.loss != "nse":
+        methods = (self.method, *(stage.method for stage in self.stages))
+        if (
+            any(registry.entry("optimiser", one).facts.get("least_squares") for one in methods)
+            and self.loss != "nse"
+        ):
             raise InputError(
                 f"found loss {self.loss} with method gauss_newton, which minimises squared errors weighted by each "
                 "gauge's noise; expected no loss, or method adam"
