@@ -62,7 +62,7 @@ class Optimiser(Protocol):
 def checked(found: Any, name: str) -> Any:
     """What makes an `Optimiser`: what the registry asks at first use.
 
-    It is called as `AdamOptimiser` is: with `sweep`, `shared`, `windows`, `rate`, `penalty` and `clip`, and by name with
+    It is called as `AdamOptimiser` is: with `sweep`, `shared`, `windows`, `rate`, `penalty`, `clip`, and by name with
     `scale`, `decay` and `deviations`, which are 1, 0 and 1 but for learned runoff.
 
     Raises:
