@@ -6,7 +6,6 @@ import logging
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.config.load import input_files
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.io import Observations
+from rivergrad.io import Observations, RunoffSource
 from rivergrad.io.digest import array_digest, input_digest
 from rivergrad.io.rapid import CONNECT, is_rapid_folder
 from rivergrad.run.opening import completed, settings_of
@@ -74,7 +73,7 @@ def _reach_digest(known: Identity) -> str | None:
 
 
 def identity_of(
-    config: Workflow, run_dir: Path, network: RiverNetwork, runoff: Any, observations: Observations
+    config: Workflow, run_dir: Path, network: RiverNetwork, runoff: RunoffSource, observations: Observations
 ) -> Identity:
     """What a run is begun with.
 
