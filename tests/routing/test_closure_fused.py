@@ -299,26 +299,26 @@ def test_what_the_kernels_leave_to_plain_torch(
     assert engine.path in caplog.text
 
 
-@pytest.mark.parametrize("length", [34, 360, 1800])
-def test_transforms_in_the_place_of_series(device: torch.device, length: int) -> None:
-    """What stands behind a series does not matter; in one kernel of cuFFT or in several."""
-    rows = torch.randn(3, 5, transforms.padded(length), generator=torch.Generator().manual_seed(length))
-    expected = torch.fft.rfft(rows[..., :length].double())
-    spectra = transforms.to_spectra(rows.to(device), length)
-    assert measured(spectra[..., : length // 2 + 1], expected) <= 1e-6
-    back = transforms.to_series(spectra.clone(), length)[..., :length]
-    assert measured(back, length * rows[..., :length].double()) <= 1e-6
-
-
-def measured(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found.cpu().to(expected) - expected).norm() / expected.norm())
+def test_piece_without_a_gauge() -> None:
+    """Nothing is asked for inside: what leaves and its gradient are as with a gauge at every reach."""
+    c = case(chain(3), "muskingum", 3, 12, 1, slow=0.3)
+    found = []
+    for targets in (np.arange(3), np.arange(0)):
+        runoff, p = c.leaves(torch.float32)
+        engine = c.engine(targets=targets, outlets=np.array([2]))
+        out, flow, _ = engine.apply(engine.prepare(p, 12), runoff[None])
+        assert out.shape == (1, 12, targets.size)
+        flow = flow.cpu()
+        found.append([flow.detach(), *gradients(flow, runoff, p).values()])
+    for with_gauges, without in zip(*found, strict=True):
+        assert with_gauges.norm() > 0
+        assert (without - with_gauges).norm() <= 1e-6 * with_gauges.norm()
 
 
 def test_lengths_of_transforms() -> None:
     """Even, never too short, and the one that costs least: a power of two where records are long."""
     assert transforms.lengths(35)[:4] == [36, 40, 42, 48]
-    assert transforms.padded(1800) % transforms.ALIGNED == 0
-    assert transforms.padded(1800) >= 1802
+    assert [transforms.padded(length) for length in (34, 40, 1800)] == [40, 40, 1800]
     c = case(chain(2), "muskingum", 24, 5, 1, slow=0.3)
     one = c.engine()._fused
     cut = one._cut(one.prepare(c.parameters, 29_220), 1, 0, 29_220)

@@ -170,8 +170,8 @@ class FusedClosure:
     def plan_bytes(self, prepared: Spectra, batch: int, time: int, gradient: bool = False) -> int:
         """Bytes that routing `time` steps takes at most, beside runoff and discharge (and their gradients).
 
-        Runoff and discharge of a group of segments as series and as spectra; with a gradient, those of the
-        gradient besides, and what is kept for it.
+        Runoff and discharge of a group of segments as series and as spectra, of which `torch.fft.irfft` makes a
+        copy; with a gradient, those of the gradient besides, and what is kept for it.
         """
         cut = self._cut(prepared, batch, 0, time)
         work = self._work(prepared, cut, batch, gradient)
@@ -184,7 +184,7 @@ class FusedClosure:
         between = tiles * sweeps.tile_bytes
         table = tiles * prepared.source.tile_bytes(net, sweeps.tiling)
         table += prepared.source.work_bytes(table, gradient)
-        most = max(net.n_slots, net.n_rows) * (spectrum + series)
+        most = max(net.n_slots, net.n_rows) * (2 * spectrum + series)
         if not gradient:
             return max(most, (net.n_slots + net.n_rows) * spectrum + between + stack + table)
         swept = (2 * net.n_slots + net.n_rows) * spectrum + 2 * (between + table) + stack

@@ -22,7 +22,6 @@ from rivergrad.routing.closure.fused.sweeps import (
     gather,
     scatter,
 )
-from rivergrad.routing.closure.fused.transforms import to_series, to_spectra
 
 
 class Source(Protocol):
@@ -210,7 +209,7 @@ class _Solve(torch.autograd.Function):
                 ctx.transfers = transfers
             del flows, transfers
             if net.n_rows:
-                series = to_series(found, points.length)
+                series = torch.fft.irfft(found, points.length, norm="forward")
                 del found
                 scale = points.scale_out if points.digits else None
                 scatter(series, discharge, cut, first, 0, cut.lead, cut.lead + cut.hop, scale)
@@ -235,8 +234,7 @@ class _Solve(torch.autograd.Function):
         for first, last in work.groups(runoff.shape[0]):
             sweeps = work.sweeps(last - first)
             spectra = _to_spectra(work, early, runoff, first, last)
-            wanted = gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out)
-            wanted = to_spectra(wanted, points.length)
+            wanted = _spectra_of(gather(none, from_discharge, cut, first, last, cut.lead, high, scale_out))
             back = torch.empty_like(spectra)
             entered = []
             for number, chunk in enumerate(work.chunks(sweeps, True)):
@@ -264,7 +262,7 @@ class _Solve(torch.autograd.Function):
                 tiles = torch.cat(entered, dim=1)
                 to_inflow[:, first:last] = sweeps.tiling.unpack(tiles, last - first, points.n_freq)
             if need_runoff or need_early:
-                series = to_series(back, points.length)
+                series = torch.fft.irfft(back, points.length, norm="forward")
                 del back
                 if first == 0:  # not before: the memory was needed
                     to_runoff = torch.empty_like(runoff) if need_runoff else None
@@ -283,7 +281,14 @@ def _to_spectra(work: Work, early: Tensor, runoff: Tensor, first: int, last: int
     cut = work.cut
     scale = cut.points.scale_in if cut.points.digits else None
     high = cut.lead + cut.hop
-    return to_spectra(gather(early, runoff, cut, first, last, 0, high, scale), cut.points.length)
+    return _spectra_of(gather(early, runoff, cut, first, last, 0, high, scale))
+
+
+def _spectra_of(series: Tensor) -> Tensor:
+    """`torch.fft.rfft`, also of no series, which cuFFT and MKL refuse: a piece may have no gauge."""
+    if series.numel():
+        return torch.fft.rfft(series)
+    return series.new_empty(*series.shape[:-1], series.shape[-1] // 2 + 1, dtype=torch.complex64)
 
 
 def solve(

@@ -397,7 +397,7 @@ def gather(
 ) -> Tensor:
     """Segments first to last of records (batch, time, row), (series, row, lag); see `kernels.gather_series`.
 
-    There is room for the spectrum in the place of each series.
+    The rows are a view: they begin at whole sectors of memory.
     """
     length, n_rows = padded(cut.points.length), late.shape[2]
     out = torch.empty(last - first, n_rows, length, device=late.device)
@@ -409,7 +409,7 @@ def gather(
             cut.n_segments, first, last - first,
             BT=32, BR=64, SCALED=scale is not None, num_warps=4,
         )  # fmt: skip
-    return out
+    return out[..., : cut.points.length]
 
 
 def scatter(
