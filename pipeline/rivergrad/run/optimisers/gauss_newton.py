@@ -1,29 +1,22 @@
-"""The optimisers of a fit, each moving shared coefficients here and deviations on the pieces."""
+"""Gauss-Newton steps over all of the training time, with the noise of every gauge and the prior's scale measured."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.errors import InputError
-from rivergrad.inference.adam import Adam
 from rivergrad.inference.gaussnewton import gauss_newton_step
 from rivergrad.inference.noise import Noise, measure
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
-from rivergrad.pieces.sweep import Sweep
 
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
-Windows = list[tuple[int, int, int]]
-SharedPenalty = Callable[[Float], tuple[float, Float]]
-"""What shared coefficients add to the loss, and its gradient."""
 
 EVIDENCE_FROM = 4
 """Gauss-Newton step from which on the prior's scale follows the evidence: before, deviations are on their way."""
@@ -31,121 +24,6 @@ STILL = 1e-3
 """Root mean square move of the coefficients that no longer matters: about as much in ln(celerity)."""
 SETTLED = 0.03
 """Change of the logarithm of the prior's scale that no longer matters."""
-
-
-class Optimiser(Protocol):
-    """Moves an estimation step by step.
-
-    Attributes:
-        shared: the shared coefficients now; deviations are on the pieces.
-        finished: whether no further step can bring anything.
-        converged: whether that is because what is minimised is flat there, not for want of a step that lowers it.
-    """
-
-    shared: Float
-    finished: bool
-    converged: bool
-
-    def step(self, number: int) -> float:
-        """Take the step of this number (from 0); the loss before it."""
-
-    def rest(self, shared: Float, factor: float) -> None:
-        """Go on from here with steps shorter by `factor`, forgetting the past; the pieces have gone back already."""
-
-    def state(self) -> dict[str, Float]:
-        """What the next step depends on, besides shared coefficients and the pieces' state."""
-
-    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
-        """Go on from a checkpoint after so many steps."""
-
-
-def checked(found: Any, name: str) -> Any:
-    """What makes an `Optimiser`: what the registry asks at first use.
-
-    It is called as `AdamOptimiser` is: with `sweep`, `shared`, `windows`, `rate`, `penalty`, `clip`, and by name with
-    `scale`, `decay` and `deviations`, which are 1, 0 and 1 but for learned runoff.
-
-    Raises:
-        InputError: what can't be called, or a class without the methods of an `Optimiser`.
-    """
-    needed = ("step", "rest", "state", "restore")
-    lacking = [one for one in needed if not hasattr(found, one)] if isinstance(found, type) else []
-    if not callable(found) or lacking:
-        what = f"a class without {', '.join(lacking)}" if lacking else type(found).__name__
-        raise InputError(
-            f"expected a class like rivergrad.run.optimisers.AdamOptimiser, found {what}",
-            key="optimiser",
-            found=name,
-        )
-    return found
-
-
-@dataclass
-class AdamOptimiser:
-    """Adam over windows drawn for each step.
-
-    Attributes:
-        rate: learning rate of a step; clip: longest gradient (Euclidean norm) that is not shortened, or None.
-        windows: of a step.
-        scale: multiples (coefficient,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
-        decay: (coefficient,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
-    """
-
-    sweep: Sweep
-    shared: Float
-    windows: Callable[[int], Windows]
-    rate: Callable[[int], float]
-    penalty: SharedPenalty
-    clip: float | None = None
-    finished: bool = False
-    converged: bool = False
-    factor: float = 1.0
-    scale: Float | float = 1.0
-    decay: Float | float = 0.0
-    deviations: float = 1.0
-
-    def __post_init__(self) -> None:
-        self._adam = Adam.at_rest(self.shared)
-
-    def step(self, number: int) -> float:
-        rate = self.rate(number) * self.factor
-        found = self.sweep.step(
-            self.shared,
-            self.windows(number),
-            after="move" if self.clip is None else "hold",
-            rate=rate * self.deviations,
-        )
-        value, slope = self.penalty(self.shared)
-        loss = float(found["loss"]) + value
-        gradient = np.where(np.asarray(self.scale) > 0, found["shared"] + slope, 0.0)
-        if not np.isfinite(loss) or not np.isfinite(gradient).all():
-            raise InputError(
-                f"step {number + 1}: the loss or its gradient is not a number; expected smaller learning rates, or "
-                "estimate.clip"
-            )
-        scale = 1.0
-        if self.clip is not None:
-            moved = found["square"] if self.deviations else 0.0
-            norm = float(np.sqrt(gradient @ gradient + moved))
-            scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
-            self.sweep.advance(rate * self.deviations, scale)
-        rates = rate * self.scale
-        self.shared = self.shared * (1 - rates * self.decay) + self._adam.update(gradient * scale, rates)
-        return loss
-
-    def rest(self, shared: Float, factor: float) -> None:
-        self.shared, self.factor = shared.copy(), self.factor * factor
-        self._adam = Adam.at_rest(self.shared)
-
-    def state(self) -> dict[str, Float]:
-        steps = np.array([self._adam.steps, self.factor], np.float64)
-        return {"mean": self._adam.mean, "square": self._adam.square, "steps": steps}
-
-    def restore(self, shared: Float, state: dict[str, Float], number: int) -> None:
-        self.shared = shared.copy()
-        steps, factor = state.get("steps", np.array([number, 1.0]))
-        self._adam = Adam(state["mean"].copy(), state["square"].copy(), int(steps))
-        self.factor = float(factor)
 
 
 @dataclass
