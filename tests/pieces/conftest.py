@@ -1,16 +1,12 @@
-"""Clusters that several tests use; makes the helper modules of this folder importable."""
+"""Clusters that several tests use."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from rivergrad.cluster.executor import Executor, open_executor
-
-sys.path.insert(0, str(Path(__file__).parent))  # sweep_problems.py, whatever pytest's import mode
 
 
 @pytest.fixture(scope="module")
