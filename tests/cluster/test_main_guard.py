@@ -11,7 +11,7 @@ import pytest
 
 from rivergrad.cluster.executor import open_executor
 from rivergrad.cluster.mainguard import _is_guarded, require_guard
-from rivergrad.cluster.options import ClusterOptions, Kind
+from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
 
 WORKFLOW = """\
@@ -69,7 +69,7 @@ def test_a_worker_that_imports_such_a_script_ends_in_silence(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("kind", ["local", "cuda", "mpi"])
-def test_interactive_use_is_no_script(kind: Kind) -> None:
+def test_interactive_use_is_no_script(kind: str) -> None:
     require_guard(ClusterOptions(kind, 2))  # as here: the main script is that of pytest
 
 
