@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Self
@@ -72,12 +71,17 @@ class InputError(ValueError):
 
     def at(self, where: object = None, key: str | None = None) -> Self:
         """The same error with the file that it is in, or the key that it is about, put before what it says."""
-        new = copy.copy(self)
-        if where is not None:
-            new.where = str(where) if self.where is None else f"{where}: {self.where}"
-        if key is not None:
-            new.key = key if self.key is None else f"{key}.{self.key}"
-        return new
+        places = [str(one) for one in (where, self.where) if one is not None]
+        keys = [one for one in (key, self.key) if one is not None]
+        # not copy.copy, which gives the same object back once a library has made exceptions picklable in its own way
+        return type(self)(
+            self.what,
+            key=".".join(keys) or None,
+            where=": ".join(places) or None,
+            found=self.found,
+            expected=self.expected,
+            advice=self.advice,
+        )
 
 
 def value_text(value: object) -> str:
