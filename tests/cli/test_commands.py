@@ -539,7 +539,7 @@ def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest
         seen.append(run)
         return run / "report.html"
 
-    replace_module(monkeypatch, "rivergrad.run.workflow", evaluate_run=seen.append)
+    replace_module(monkeypatch, "rivergrad.run.evaluate", evaluate_run=seen.append)
     monkeypatch.setattr(rivergrad.report, "write_report", write_report, raising=False)
     evaluated, reported, status = (
         call("evaluate", tmp_path),

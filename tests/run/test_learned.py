@@ -20,13 +20,14 @@ from typer.testing import CliRunner
 from rivergrad.cli import app
 from rivergrad.config.load import load_workflow
 from rivergrad.io import open_forcings, read_network, write_forcings
+from rivergrad.run import estimation as run
 from rivergrad.run import fit
-from rivergrad.run import workflow as run
+from rivergrad.run.evaluate import evaluate_run
 from rivergrad.run.learnedrunoff import PieceForcings, _moments
 from rivergrad.run.runoffmodel import load_runoff_model
 from rivergrad.run.stages import stages_of
 from rivergrad.run.uncertainty import Uncertainty, estimate_uncertainty
-from rivergrad.run.workflow import evaluate_run, run_workflow
+from rivergrad.run.workflow import run_workflow
 from rivergrad.runoff import FORCINGS, depth_to_discharge
 
 WORLD: dict[str, Any] = {

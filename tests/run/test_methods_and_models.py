@@ -14,8 +14,7 @@ import xarray as xr
 
 from rivergrad.config.load import load_workflow
 from rivergrad.inference.posterior import Posterior
-from rivergrad.run import uncertainty
-from rivergrad.run import workflow as run_module
+from rivergrad.run import estimation, uncertainty
 from rivergrad.run.evaluation import estimated, training_loss, uniform_given
 from rivergrad.run.fit import REASONS
 from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser
@@ -88,18 +87,18 @@ def write(tiny: Any, folder: Path, method: str, model: str, parts: int = 2, **se
 def carry(tmp_path_factory: pytest.TempPathFactory, tiny: Any, _one_commit: None) -> Iterator[Carry]:
     """Carries out a run, once each."""
     patch, seen, done = pytest.MonkeyPatch(), {}, {}
-    compared, posterior = run_module.compared, uncertainty.posterior
+    compared, posterior = estimation.compared, uncertainty.posterior
 
-    def look(work: Problem, uniform: float, shared: Any) -> Any:
+    def look(work: Problem, uniform: float, shared: Any, base: Any = None) -> Any:
         seen["estimate"] = training_loss(work, estimated(work, shared))
         seen["uniform"] = training_loss(work, uniform_given(work, uniform))
-        return compared(work, uniform, shared)
+        return compared(work, uniform, shared, base)
 
     def keep(*args: Any, **options: Any) -> Posterior:
         seen["posterior"] = posterior(*args, **options)
         return seen["posterior"]
 
-    patch.setattr(run_module, "compared", look)
+    patch.setattr(estimation, "compared", look)
     patch.setattr(uncertainty, "posterior", keep)
 
     def run(method: str, model: str, parts: int = 2) -> Carried:

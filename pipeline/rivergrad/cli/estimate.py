@@ -44,7 +44,7 @@ def evaluate(run: RunPath) -> None:
     with _leading(run / "config.yaml") as config:
         if config is None:
             return
-        from rivergrad.run.workflow import evaluate_run
+        from rivergrad.run.evaluate import evaluate_run
 
         evaluate_run(run)
     typer.echo(run)

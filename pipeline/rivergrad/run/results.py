@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.config.schema import Workflow
 from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
 from rivergrad.gauges.peaks import peak_timing_error
 from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
+from rivergrad.io import write_parameters_store
+from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
+from rivergrad.routing import schemes
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
-from rivergrad.rundir.contents import HYDROGRAPHS, METRICS
+from rivergrad.rundir.contents import FOLDS_TABLE, HYDROGRAPHS, METRICS, PARAMETERS
 from rivergrad.rundir.reading import (
     FURTHER_COLUMNS,
     FURTHER_SCORES,
@@ -24,10 +28,13 @@ from rivergrad.rundir.reading import (
     SPLITS,
     TIMING_SCORES,
     methods_in,
+    read_folds,
+    read_metrics,
     score_column,
     write_hydrographs,
 )
 from rivergrad.rundir.record import write_rows
+from rivergrad.rundir.verdict import verdict
 
 Float = NDArray[np.float64]
 Row = dict[str, Any]
@@ -192,4 +199,57 @@ def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) 
         reach_id=inputs.network.reach_id[inputs.observations.reach],
         held_out=inputs.held_out,
         discharge={"observed": inputs.observed, **discharge},
+    )
+
+
+def verdict_of(run_dir: Path) -> str:
+    """What the tables of scores say, as they were written: the report reads the same."""
+    folds = run_dir / FOLDS_TABLE
+    return verdict(read_metrics(run_dir / METRICS), read_folds(folds) if folds.exists() else None)
+
+
+def write_parameter_map(
+    config: Workflow,
+    run_dir: Path,
+    inputs: Inputs,
+    values: dict[str, NDArray[np.float64]],
+    informed: NDArray[np.bool_],
+    info: dict[str, Any],
+) -> None:
+    """Write parameters.zarr.
+
+    Args:
+        config: the workflow.
+        run_dir: the run directory.
+        inputs: whose network it is.
+        values: (reach,) by name: celerity, the scheme's parameters, intervals.
+        informed: (reach,) whether a training gauge lies downstream.
+        info: run.json, for the provenance.
+
+    Raises:
+        InputError: a parameter is not finite.
+    """
+    network = inputs.network
+    own = schemes.of(config.scheme).parameter_names
+    refuse_not_finite(values, network.reach_id, run_dir / PARAMETERS, (*ALWAYS_FINITE, *own))
+    columns: dict[str, NDArray[Any]] = {
+        name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
+    }
+    columns |= {name: value for name, value in values.items() if name != "length"}
+    columns["informed"] = informed.astype(np.int8)
+    if inputs.true_celerity is not None:
+        columns["celerity_true"] = inputs.true_celerity
+    write_parameters_store(
+        run_dir / PARAMETERS,
+        network.reach_id,
+        columns,
+        units={"informed": "1", "celerity_true": "m s-1"},
+        provenance={
+            "workflow": config.name,
+            "scheme": config.scheme.name,
+            "convention": config.scheme.convention,
+            "seed": config.seed,
+            "rivergrad_version": info["versions"]["rivergrad"],
+            "git": str(info["git"]),
+        },
     )

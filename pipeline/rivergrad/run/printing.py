@@ -1,0 +1,69 @@
+"""The scores of a run as a table on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rivergrad.run.folds import interval_text, print_folds
+from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
+
+HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
+SPLIT_NAMES = {
+    "train": "training gauges,\ntraining time",
+    "time": "training gauges,\nheld-out time",
+    "gauge": "held-out gauges,\ntraining time",
+    "gauge_time": "held-out gauges,\nheld-out time",
+}
+
+
+def print_scores(summary: dict[str, Any]) -> None:
+    """Print medians by split, folds and the verdict of `summary` (see run.json)."""
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    table = Table(title="Median NSE (KGE)", title_justify="left")
+    table.add_column("gauges and time")
+    table.add_column("gauges", justify="right")
+    first: dict[str, Any] = next(iter(summary["medians"].values()), {})
+    methods = methods_in(name.removeprefix("nse_") for name in first)
+    learned = [name for name in methods if name in LEARNED_METHODS]
+    if learned:  # the other baselines are in metrics.csv and in the report
+        methods = (*learned, "estimate")
+    for name in methods:
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    than = learned or ["uniform"]
+    for name in than:
+        table.add_column(f"estimate − {name.replace('_', '-')}\n(better at)", justify="right")
+    for split, row in summary["medians"].items():
+        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
+        cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
+        gains = []
+        for name in than:
+            key, better = (
+                ("nse_difference", "nse_better")
+                if name == "uniform"
+                else (f"nse_over_{name}", f"nse_better_than_{name}")
+            )
+            gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
+        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
+    console.print(table)
+    console.print(
+        f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
+        f"{' and '.join(name.replace('_', '-') for name in than)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if "folds" in summary:
+        print_folds(summary["folds"], console)
+    if "verdict" in summary:
+        console.print(summary["verdict"], highlight=False, soft_wrap=True)
+    if "celerity_rank_correlation" in summary:
+        console.print(
+            "Spearman correlation of estimated and true celerity over "
+            f"{summary['informed_reaches']:,} reaches upstream of a training gauge: "
+            f"{summary['celerity_rank_correlation']:.3f}",
+            highlight=False,
+            soft_wrap=True,
+        )
