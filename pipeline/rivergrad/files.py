@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from rivergrad.errors import InputError, os_error_text, shortened
 
@@ -56,6 +57,30 @@ def require_readable(
         if os.path.lexists(path / name):
             require_readable(path / name, file=True)
     return None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading, if it is one: a pipe under the name of a file would block for ever.
+
+    Raises:
+        OSError: it is not there, may not be read, or is no file.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "is no file", str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text in UTF-8 of a file; see `open_file`.
+
+    Raises:
+        OSError: as `open_file`.
+        UnicodeDecodeError: it is no text.
+    """
+    with open_file(path) as file:
+        return file.read().decode("utf-8")
 
 
 def _mode_of(path: Path, what: str) -> int:

@@ -21,6 +21,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
@@ -75,6 +76,7 @@ class Entry:
         options: its further arguments.
         facts: what other parts of a workflow have to know of it, such as the range of a scheme's spreading.
         object: the part itself, where it was registered in Python.
+        unseen: it is named but was not imported, see `importing_nothing`: options and facts are not known.
     """
 
     kind: str
@@ -84,6 +86,7 @@ class Entry:
     options: tuple[Option, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     object: Any = None
+    unseen: bool = False
 
     @property
     def option_names(self) -> tuple[str, ...]:
@@ -96,11 +99,13 @@ class Entry:
         return self.path is None or not self.path.startswith("rivergrad.")
 
     def load(self) -> Any:
-        """The part, imported and checked.
+        """The part, imported and checked; None of one that is unseen.
 
         Raises:
             InputError: it can't be imported, or is no part of this kind.
         """
+        if self.unseen:
+            return None
         found = self.object if self.path is None else import_object(self.path, key_of(self.kind))
         check = KINDS[self.kind]
         return found if not check else import_object(check)(found, self.name)
@@ -108,6 +113,7 @@ class Entry:
 
 _registered: dict[tuple[str, str], Entry] = {}
 _folders: list[str] = []
+_unseen: ContextVar[bool] = ContextVar("unseen", default=False)
 
 
 def entries(kind: str) -> tuple[Entry, ...]:
@@ -142,9 +148,13 @@ def entry(kind: str, name: str) -> Entry:
     if name in known:
         return known[name]
     if is_path(name):
+        if _unseen.get():
+            return Entry(kind, name, path=name, unseen=True)
         return described(kind, name, import_object(name, key_of(kind)), path=name)
     for point in _entry_points(kind):
         if point.name == name:
+            if _unseen.get():
+                return Entry(kind, name, path=point.value, unseen=True)
             return described(kind, name, import_object(point.value, key_of(kind)), path=point.value)
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -320,6 +330,16 @@ def forgetting() -> Iterator[None]:
     finally:
         _registered.clear()
         _registered.update(before)
+
+
+@contextmanager
+def importing_nothing() -> Iterator[None]:
+    """Meanwhile parts of other people are known by name only: a workflow is looked at, not carried out."""
+    token = _unseen.set(True)
+    try:
+        yield
+    finally:
+        _unseen.reset(token)
 
 
 # The rule where a workflow's own modules are looked for. What Python itself finds comes first; then the folders

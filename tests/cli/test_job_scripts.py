@@ -63,6 +63,17 @@ def refused(*settings: str) -> str:
         ("{{ 10000000000 * 'a' }}", "more than a million"),
         ("{% for i in range(10000000000) %}x{% endfor %}", "Range too big"),
         ("{{ 'a'.ljust(5000000) }}", "5000025 characters|characters that are no job script"),
+        ("{{ 'a'.ljust(3000000000)|length }}", "more than 256 MB"),
+        ("{{ '%3000000000d'|format(1)|length }}", "more than 256 MB"),
+        ("{{ '{:>3000000000}'.format(1)|length }}", "more than 256 MB"),
+        ("{% set a = 'x' * 1000000 %}{{ a.replace('x', 'y' * 5000)|length }}", "more than 256 MB"),
+        ("{{ [1]|batch(500000000, 'x')|list|length }}", "more than 256 MB"),
+        ("{{ 'x\ny'|indent(3000000000)|length }}", "more than 256 MB"),
+        ("{{ [['x'] * 1000000] * 1000000 }}", "more than 256 MB"),
+        (
+            "{% set n = namespace(a=10) %}{% for i in range(40) %}{% set n.a = n.a * n.a %}{% endfor %}",
+            "more than 18 digits",
+        ),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ name", "unexpected|end of"),
         ("{{ nix }}", "'nix' is undefined"),
@@ -118,7 +129,16 @@ def test_dry_run_executes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
     (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n")
-    assert submit("compute.slurm.prologue=[mine]").exit_code == 0
+    for settings in (
+        ("compute.slurm.prologue=[mine]",),
+        ("scheme={name: 'mine:Own', options: {a: 3}}",),
+        ("scheme.name=mine:Own", "parameters.spreading={bounds: [0.1, 0.9], initial: 0.2}"),
+        ("estimate.method=mine:Own",),
+        ("estimate.loss=mine:own",),
+        ("report.panels=['mine:Own']",),
+    ):
+        assert submit(*settings).exit_code == 0, settings
+    assert "expected one of rivergrad's own" in refused("compute.kind=mine:start")
     assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "imported").exists()
     assert not (tmp_path / "run").exists()
@@ -167,7 +187,7 @@ def test_text_that_is_fine(setting: str) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("numbers", ["0-999999999", "1" * 5000, "٣", "1-2\n", "a"])
+@pytest.mark.parametrize("numbers", ["0-999999999", "1" * 5000, "٣", "1-2\n", "a", "4-0", "0-4%0"])
 def test_numbers_of_an_array(numbers: str) -> None:
     with pytest.raises(InputError, match="--seeds"):
         Ensemble("seeds", numbers)

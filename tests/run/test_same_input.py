@@ -106,6 +106,18 @@ CHANGES: dict[str, tuple[Callable[[River], Any], str]] = {
         lambda r: netcdf(r.folder / "o.nc", lambda d: d.isel(gauge=[2, 0, 1])),
         "observations.path: o.nc",
     ),
+    "weights": (
+        lambda r: netcdf(r.folder / "o.nc", lambda d: d.assign(weight=("gauge", [1.0, 5.0, 1.0]))),
+        "observations.path: o.nc is not what the run began with (weight is new)",
+    ),
+    "errors of the observations": (
+        lambda r: netcdf(r.folder / "o.nc", lambda d: d.assign(discharge_error=d["discharge"] * 0.1)),
+        "observations.path: o.nc is not what the run began with (error is new)",
+    ),
+    "areas": (
+        lambda r: table(r.folder / "n.csv", lambda t: t.assign(area_m2=1e8)),
+        "network.path: n.csv is not what the run began with (area_m2 is new)",
+    ),
     "another day": (
         lambda r: netcdf(
             r.folder / "o.nc", lambda d: d.assign_coords(time=d["time"] + np.timedelta64(1, "D"))
@@ -138,6 +150,34 @@ CHANGES: dict[str, tuple[Callable[[River], Any], str]] = {
         "runoff.path: r2.nc",
     ),
 }
+
+
+NO_CHANGES: dict[str, Callable[[River], Any]] = {
+    "observations written again": lambda r: netcdf(r.folder / "o.nc", lambda d: d),
+    "a network of another format": lambda r: (
+        pd.read_csv(r.folder / "n.csv").to_parquet(r.folder / "n.parquet"),
+        r.workflow(network={"path": "n.parquet"}),
+    ),
+    "an attribute that nobody uses": lambda r: table(r.folder / "n.csv", lambda t: t.assign(mine=1.5)),
+    "a profile": lambda r: (
+        (r.folder / "p.yaml").write_text("patience: 5min\nrestarts: 1\n"),
+        r.workflow(compute={"profile": "p.yaml"}),
+    ),
+    "settings of the report": lambda r: r.workflow(report={"hydrographs": 2, "discharge": True}),
+}
+
+
+@pytest.mark.parametrize("what", NO_CHANGES)
+def test_what_the_result_does_not_depend_on_may_change(
+    river: River, stopped: River, tmp_path: Path, what: str
+) -> None:
+    expected = undisturbed(stopped, tmp_path / "whole")
+    NO_CHANGES[what](river)
+    code, said = call("estimate", "w.yaml")
+    assert code == 0, said
+    assert "going on from the checkpoint of step" in (river.run_dir / "log.txt").read_text()
+    for name, values in result(river.run_dir).items():
+        np.testing.assert_array_equal(values, expected[name])
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -292,3 +332,44 @@ def test_without_digests_the_network_tells(river: River) -> None:
     code, said = call("estimate", "w.yaml")
     assert code == 0, said
     assert "it is taken to be the same" in (river.run_dir / "log.txt").read_text()
+
+
+STATE = ("config.yaml", "run.json", "inputs.json", "baselines.json", "log.txt", "written.jsonl", ".lock")
+
+
+@pytest.mark.parametrize("name", [*STATE, "checkpoints/step-000002.npz"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(river: River, name: str) -> None:
+    path = river.run_dir / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    for words in (
+        ("estimate", "w.yaml"),
+        ("estimate", "w.yaml", "--fresh"),
+        ("status", "run"),
+        ("report", "run"),
+    ):
+        code, said = call(*words)  # which raises what is no exit
+        assert code == 2 or words[0] in ("status", "report"), (words, said)
+    assert path.is_fifo()
+
+
+LOSS = """
+def mine(pairs):
+    '''Mean absolute error over the deviation of the record.'''
+    return {} * pairs.mean((pairs.simulated - pairs.observed).abs()) / pairs.statistics.variance.sqrt()
+"""
+
+
+def test_the_source_of_a_part_of_ones_own_is_input(river: River, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loss computes is in its module: a run does not go on with another one under the same name."""
+    (river.folder / "part_of_mine.py").write_text(LOSS.format(1))
+    shutil.rmtree(river.run_dir)
+    river.workflow(estimate={"loss": "part_of_mine:mine"})
+    monkeypatch.syspath_prepend(str(river.folder))
+    code, said = call("estimate", "w.yaml")
+    assert code == 0, said
+    assert call("estimate", "w.yaml")[0] == 0
+    (river.folder / "part_of_mine.py").write_text(LOSS.format(2))
+    code, said = call("estimate", "w.yaml")
+    assert code == 2
+    assert "part_of_mine.py is not what the run began with (source differs)" in the_line(said)

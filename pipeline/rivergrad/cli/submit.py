@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def submit(
     ] = False,
 ) -> None:
     """Submit a workflow to Slurm: it checkpoints and queues again when its place is taken back."""
+    from rivergrad import registry
     from rivergrad.config.load import load_workflow, naming, require_files
     from rivergrad.errors import InputError
     from rivergrad.run.jobs import Ensemble, template_path, write_script
@@ -43,7 +45,8 @@ def submit(
 
     given = tuple(settings or ())
     merged = given if profile is None else (f"compute.profile={profile}", *given)
-    config = load_workflow(workflow, merged)
+    with registry.importing_nothing() if dry_run else nullcontext():
+        config = load_workflow(workflow, merged)
     require_files(config, str(workflow))
     if folds and (seeds is not None or config.gauges.folds == 0):
         found = "--seeds too" if config.gauges.folds else "gauges.folds 0"

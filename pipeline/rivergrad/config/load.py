@@ -19,7 +19,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError, shortened, value_text
-from rivergrad.files import require_readable
+from rivergrad.files import require_readable, text_of
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
 REMOVED = {"compute": {"ucx"}}
@@ -93,7 +93,7 @@ def _belongs_to_a_run(path: Path) -> bool:
 def _modules_of(run_dir: Path) -> list[str]:
     """The folders of the modules that a run's workflow named, as the run has recorded them."""
     try:
-        found = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+        found = json.loads(text_of(run_dir / "run.json"))
     except (OSError, ValueError, RecursionError):
         return []
     modules = found.get("modules") if isinstance(found, dict) else None

@@ -142,7 +142,8 @@ class Workflow(Section):
                     "found runoff without path; expected the file of the runoff, or kind learned"
                 )
             return self
-        if not registry.entry("optimiser", self.estimate.method).facts.get("learns_runoff"):
+        optimiser = registry.entry("optimiser", self.estimate.method)
+        if not optimiser.unseen and not optimiser.facts.get("learns_runoff"):
             raise InputError(
                 f"found estimate.method {self.estimate.method} with learned runoff; expected adam, which alone can "
                 "train a runoff model"
@@ -176,6 +177,8 @@ class Workflow(Section):
         if spreading is None:
             return self
         scheme = registry.entry("scheme", self.scheme.name)
+        if scheme.unseen:
+            return self
         if "spreading" not in scheme.facts:
             raise InputError(f"found parameters.spreading with scheme {scheme.name}; expected none with it")
         limit = scheme.facts.get("spreading_limit", math.inf)

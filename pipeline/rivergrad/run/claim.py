@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import IO, Any, NoReturn
 
 from rivergrad.cluster.slurmqueue import job_state
 from rivergrad.errors import InputError
+from rivergrad.files import open_file
 from rivergrad.rundir.contents import LOCK
 
 log = logging.getLogger("rivergrad")
@@ -81,7 +83,7 @@ def _refuse(run_dir: Path, holder: dict[str, Any]) -> NoReturn:
 def working_in(run_dir: Path) -> str | None:
     """Which process works in a run directory, None where none does, or none that can be known of."""
     try:
-        with (run_dir / LOCK).open(encoding="utf-8") as file:
+        with io.TextIOWrapper(open_file(run_dir / LOCK), encoding="utf-8") as file:
             holder = _holder(file)
             held = not _lock(file, fcntl.LOCK_SH) or _holds_elsewhere(holder)
     except OSError:
@@ -92,7 +94,7 @@ def working_in(run_dir: Path) -> str | None:
 def is_abandoned(run_dir: Path) -> bool:
     """Whether the process that worked in a run directory is known to have ended without a word."""
     try:
-        with (run_dir / LOCK).open(encoding="utf-8") as file:
+        with io.TextIOWrapper(open_file(run_dir / LOCK), encoding="utf-8") as file:
             return _holder(file).get("host") == socket.gethostname() and _lock(file, fcntl.LOCK_SH)
     except OSError:
         return False

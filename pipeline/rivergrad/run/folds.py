@@ -21,6 +21,7 @@ from rich.table import Table
 from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.files import text_of
 from rivergrad.gauges.holdout import deal_folds
 from rivergrad.io import atomic_path
 from rivergrad.run.inputs import Inputs
@@ -210,7 +211,7 @@ def _is_done(config: Workflow, inputs: Inputs) -> bool:
     """Whether a run directory holds this very workflow, carried out on this very input."""
     folder = config.output
     try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        info = json.loads(text_of(folder / INFO))
         before = load_workflow(folder / CONFIG)
         read_metrics(folder / METRICS)
     except (OSError, ValueError, InputError):

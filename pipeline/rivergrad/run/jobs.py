@@ -20,6 +20,7 @@ from rivergrad.cluster.slurmqueue import job_states, slurm_time
 from rivergrad.config.fields import require_line
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.files import text_of
 from rivergrad.io import atomic_path
 from rivergrad.io.atomic import keeper_of
 from rivergrad.run.claim import make_folders, working_in
@@ -48,7 +49,7 @@ class Ensemble:
     numbers: str
 
     def __post_init__(self) -> None:
-        if not _ARRAY.fullmatch(self.numbers):
+        if not _ARRAY.fullmatch(self.numbers) or _backwards(self.numbers):
             raise InputError(f"--{self.key}: found {self.numbers!r}; expected numbers such as 0-4 or 1,3,7")
 
     @property
@@ -276,7 +277,7 @@ class Record:
 def read_record(run_dir: Path) -> Record | None:
     """Which Slurm jobs a run is of, if it is known to be of any."""
     try:
-        found = json.loads((run_dir / JOB).read_text(encoding="utf-8"))
+        found = json.loads(text_of(run_dir / JOB))
         array = found.get("array")
         known = None if array is None else Array(str(array["job"]), Ensemble(array["key"], array["numbers"]))
         return Record(str(found["slurm_job"]), known)
@@ -322,6 +323,13 @@ def note_job(run_dir: Path) -> None:
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     name = job if array is None else f"{array}_{task}"
     _write_record(run_dir, Record(name, None if before is None else before.array))
+
+
+def _backwards(numbers: str) -> bool:
+    """Whether a span ends before it begins, or none may run at a time: Slurm refuses that only when it is asked."""
+    spans, _, at_once = numbers.partition("%")
+    ends = [span.split("-") for span in spans.split(",")]
+    return any(int(one[0]) > int(one[-1]) for one in ends) or (at_once != "" and int(at_once) == 0)
 
 
 def _expanded(numbers: str) -> list[int]:

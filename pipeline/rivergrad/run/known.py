@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivercut import store
 from rivercut.network import RiverNetwork
+from rivergrad import registry
 from rivergrad.config.load import input_files
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
@@ -22,6 +25,7 @@ from rivergrad.run.opening import completed, settings_of
 from rivergrad.rundir.checkpoint import has_checkpoints, newest_of
 from rivergrad.rundir.contents import NETWORK, PARAMETERS, PARTITION, TWIN, WORLD
 from rivergrad.rundir.identity import (
+    SOURCE,
     Changed,
     Identity,
     differences,
@@ -99,12 +103,28 @@ def identity_of(
                 inputs[key][CONNECT] = input_digest(files[key].parent / CONNECT).text
     first = "runoff.path" if "runoff.path" in inputs else "runoff.forcings"
     inputs[first] |= {"times": str(runoff.time.size), "time": array_digest(runoff.time.view(np.int64))}
-    model = None if config.runoff is None else config.runoff.model
-    if model is not None and ":" in model and (source := _source(model)) is not None:
-        inputs["runoff.model"] = {"source": input_digest(source).text}
-        files["runoff.model"] = source
+    settings = settings_of(config)
+    for key, name in _own_parts(settings):
+        if (source := _source(name)) is not None:
+            inputs[key] = {SOURCE: input_digest(source).text}
+            files[key] = source
     paths = {key: str(path) for key, path in files.items()}
-    return Identity(inputs, paths, settings_of(config), version("rivergrad"))
+    return Identity(inputs, paths, settings, version("rivergrad"))
+
+
+def _own_parts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Key and import path of every part of the user's own that settings name: as a value, or in a list or mapping."""
+    if isinstance(data, dict):
+        for name, value in data.items():
+            below = f"{key}.{name}" if key else str(name)
+            if registry.is_path(last := str(name).rpartition(".")[2]) or registry.is_path(last := str(name)):
+                yield below, last
+            yield from _own_parts(value, below)
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            yield from _own_parts(value, f"{key}[{i}]")
+    elif registry.is_path(data):
+        yield key, data
 
 
 def _of_network(network: RiverNetwork) -> dict[str, str]:
@@ -133,10 +153,10 @@ def _of_observations(network: RiverNetwork, observations: Observations) -> dict[
     return found
 
 
-def _source(model: str) -> Path | None:
-    """The file of a user's model."""
+def _source(part: str) -> Path | None:
+    """The file that a part of the user's own is imported from."""
     try:
-        spec = find_spec(model.partition(":")[0])
+        spec = find_spec(part.partition(":")[0])
     except (ImportError, ValueError):
         return None
     origin = None if spec is None else spec.origin

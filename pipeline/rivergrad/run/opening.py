@@ -23,7 +23,7 @@ from rivergrad.rundir.written import Written, require_run_directory
 
 log = logging.getLogger("rivergrad")
 
-NO_PART = ("name", "output", "partition")
+NO_PART = ("name", "output", "partition", "report")
 """Sections that results do not depend on."""
 OF_COMPUTE = ("engine", "dtype", "device", "memory_budget")
 """Keys of `compute` that they do depend on."""

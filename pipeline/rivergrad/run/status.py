@@ -13,6 +13,7 @@ from typing import Any
 
 from rivergrad.cluster.slurmqueue import JobState, job_states
 from rivergrad.errors import InputError
+from rivergrad.files import text_of
 from rivergrad.run.claim import is_abandoned
 from rivergrad.run.jobs import Array, read_record
 from rivergrad.run.progress import time_text
@@ -212,7 +213,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: it holds anything else.
     """
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(text_of(path))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); expected what a run writes") from None
     if not isinstance(info, dict):
@@ -234,7 +235,7 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     """The rows of history.csv; the last one may be half-written while the run goes on, and is left out."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = text_of(path).splitlines(keepends=True)
     rows = []
     for row in csv.DictReader(line for line in lines if line.endswith("\n")):
         if None in row.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -20,10 +22,12 @@ SECONDS = 10.0
 """How long a template may take."""
 SCRIPT_BYTES = 1 << 20
 """The longest template, script and product of two values in it."""
+MEMORY = 256 << 20
+"""Bytes that a template may take, besides what the process has already."""
 
 
 class _Environment(SandboxedEnvironment):
-    """Jinja's sandbox, without loader, powers and long products."""
+    """Jinja's sandbox, without loader, powers, huge numbers and long products."""
 
     intercepted_binops = frozenset(["*", "**"])
 
@@ -34,11 +38,31 @@ class _Environment(SandboxedEnvironment):
             size, times = (len(left), right) if hasattr(left, "__len__") else (len(right), left)
             if size * times > SCRIPT_BYTES:
                 raise SecurityError("found a text or list of more than a million parts")
+        elif isinstance(left, int) and isinstance(right, int) and abs(left * right) >= 1 << 63:
+            raise SecurityError("found a product of more than 18 digits")
         return super().call_binop(context, operator, left, right)
 
 
 class _TooLongError(Exception):
     pass
+
+
+@contextmanager
+def _bounded_memory(more: int) -> Iterator[None]:
+    """Let what goes on inside take only so many bytes more: methods of texts and filters can ask for any number."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            limit = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + more
+    except (OSError, ValueError):  # a system without /proc
+        yield
+        return
+    others = [one for one in before if one != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([limit, *others]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @contextmanager
@@ -72,10 +96,14 @@ def fill_in(path: Path, values: Mapping[str, Any]) -> str:
         text = path.read_bytes()
         if len(text) > SCRIPT_BYTES:
             raise InputError(f"has {len(text)} bytes; expected a template of a job script", where=path)
-        with _within(SECONDS):
+        with _within(SECONDS), _bounded_memory(MEMORY):
             script = environment.from_string(text.decode("utf-8")).render(values)
     except _TooLongError:
         raise InputError(f"took longer than {SECONDS:g} s; expected {expected}", where=path) from None
+    except MemoryError:
+        raise InputError(
+            f"takes more than {MEMORY >> 20} MB of memory; expected {expected}", where=path
+        ) from None
     except (InputError, OSError):
         raise
     except TemplateError as error:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
+from rivergrad.files import open_file
 from rivergrad.io import atomic_path
 from rivergrad.io.atomic import keeper_of
 from rivergrad.rundir.contents import CHECKPOINT, CHECKPOINTS, FOLDS
@@ -143,7 +144,7 @@ def read_newest(
 
 def _read(path: Path) -> Checkpoint:
     """Read a checkpoint, having made sure that every byte is as it was written."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = path.stat().st_size - SEAL_BYTES
         if size <= 0:
             raise ValueError("it is cut off")

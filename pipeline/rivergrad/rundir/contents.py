@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rivergrad.documents import read_document
 from rivergrad.errors import InputError
+from rivergrad.files import open_file, text_of
 
 CONFIG, INFO, BASELINES, INPUTS = "config.yaml", "run.json", "baselines.json", "inputs.json"
 NETWORK, PARTITION, PARAMETERS = "network.zarr", "partition.zarr", "parameters.zarr"
@@ -49,7 +50,7 @@ def _of_yaml(path: Path) -> bool:
 def _of_json(*keys: str) -> Callable[[Path], bool]:
     def looks(path: Path) -> bool:
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(text_of(path))
         except (OSError, ValueError, RecursionError):
             return False
         return isinstance(found, dict) and all(key in found for key in keys)
@@ -59,8 +60,11 @@ def _of_json(*keys: str) -> Callable[[Path], bool]:
 
 def _begins(*beginnings: bytes) -> Callable[[Path], bool]:
     def looks(path: Path) -> bool:
-        with path.open("rb") as file:
-            return file.read(64).startswith(beginnings)
+        try:
+            with open_file(path) as file:
+                return file.read(64).startswith(beginnings)
+        except OSError:
+            return False
 
     return looks
 
@@ -74,7 +78,7 @@ def _of_store(*words: str) -> Callable[[Path], bool]:
 
     def looks(path: Path) -> bool:
         try:
-            text = (path / "zarr.json").read_text(encoding="utf-8")
+            text = text_of(path / "zarr.json")
         except (OSError, ValueError):
             return False
         return any(f'"{word}"' in text for word in words)
@@ -83,8 +87,11 @@ def _of_store(*words: str) -> Callable[[Path], bool]:
 
 
 def _of_log(path: Path) -> bool:
-    with path.open("rb") as file:
-        line = file.read(64).decode("utf-8", "replace")
+    try:
+        with open_file(path) as file:
+            line = file.read(64).decode("utf-8", "replace")
+    except OSError:
+        return False
     return not line or _LOG_LINE.match(line) is not None
 
 

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rivergrad.errors import InputError
+from rivergrad.files import text_of
 from rivergrad.io.digest import text_digest
 from rivergrad.rundir.contents import BASELINES, INPUTS
 from rivergrad.rundir.record import write_json
 
+NETWORK_KEY, SOURCE = "network.path", "source"
+AREAS = ("area_m2",)
+"""Attributes of the network that count wherever they are: without one, learned runoff takes other areas."""
 NAMES_AT_MOST = 3
 """Keys that differ, told by name; the rest are counted."""
 
@@ -64,15 +68,22 @@ def identity_from(data: Any) -> Identity | None:
 
 
 def differences(before: Identity, now: Identity) -> list[str]:
-    """What of the input differs, a text each: key, file, what of it. What is new in the network is no difference."""
+    """What of the input differs, a text each: key, file, what of it.
+
+    New attributes of the network are no difference, except areas; the source of a part of the user's own is none either
+    where an earlier version did not note it.
+    """
     found = []
     for key in dict.fromkeys([*before.inputs, *now.inputs]):
         path = now.paths.get(key) or before.paths.get(key, "")
         was, known = before.inputs.get(key), now.inputs.get(key)
+        if was is None and set(known or ()) == {SOURCE}:
+            continue
         if was is None or known is None:
             found.append(f"{key}: {path} {'is new' if was is None else 'is no longer given'}")
             continue
-        others = [what for what, value in was.items() if known.get(what) != value]
+        new = [what for what in known if what not in was and (key != NETWORK_KEY or what in AREAS)]
+        others = [what for what, value in was.items() if known.get(what) != value] + new
         if others:
             found.append(f"{key}: {path} is not what the run began with ({_of(others, was, known)})")
     return found
@@ -81,7 +92,9 @@ def differences(before: Identity, now: Identity) -> list[str]:
 def _of(others: list[str], was: Mapping[str, str], known: Mapping[str, str]) -> str:
     texts = []
     for what in others[:NAMES_AT_MOST]:
-        if what in known and len(was[what]) < 24 and len(known[what]) < 24:  # a number, not a digest
+        if what not in was:
+            texts.append(f"{what} is new")
+        elif what in known and len(was[what]) < 24 and len(known[what]) < 24:  # a number, not a digest
             texts.append(f"{what} {known[what]}, was {was[what]}")
         else:
             texts.append(f"{what} {'differs' if what in known else 'is missing'}")
@@ -118,7 +131,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
 def unsealed(path: Path) -> dict[str, Any] | None:
     """What a sealed JSON file holds; None where it is not there, damaged or not sealed."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text_of(path))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or "check" not in found:
@@ -165,7 +178,7 @@ def read_baselines(run_dir: Path, identity: Identity | None) -> float | None:
 
 def _of_earlier_versions(path: Path) -> float | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text_of(path))
         return float(found["uniform_celerity"]) if set(found) == {"uniform_celerity"} else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

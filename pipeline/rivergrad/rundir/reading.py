@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rivercut.errors import InputError, ids_text
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
+from rivergrad.files import text_of
 from rivergrad.io.datasets import Variable, integer_ids, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
@@ -178,7 +179,7 @@ def read_run(run_dir: Path) -> RunData:
     informed = parameters.get("informed")
     return RunData(
         folder=folder,
-        config=(folder / CONFIG).read_text(encoding="utf-8"),
+        config=text_of(folder / CONFIG),
         info=info,
         network=network,
         celerity=parameters["celerity"],
@@ -266,7 +267,7 @@ def _require(folder: Path, name: str) -> None:
 
 def _read_info(path: Path) -> Mapping[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(text_of(path))
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(info, dict):

@@ -106,7 +106,7 @@ class Written:
             return None
         is_folder = entry.kind in ("folder", "made", "logs", "run")
         if path.is_symlink() != (entry.kind == "link") or (
-            entry.kind != "link" and path.is_dir() != is_folder
+            entry.kind != "link" and (not path.is_dir() if is_folder else not path.is_file())
         ):
             return "is of another kind than what the run wrote"
         if not entry.digests or (not is_folder and entry.kind != "link" and path.stat().st_size == 0):

@@ -164,6 +164,11 @@ class ComputeSection(Section):
     @model_validator(mode="after")
     def _kind_has_its_workers(self) -> Self:
         kind = registry.entry("cluster", self.kind)
+        if kind.unseen:
+            raise InputError(
+                f"found kind {self.kind}, whose module says what a job asks for; expected one of rivergrad's own where "
+                "no module may be imported (--dry-run)"
+            )
         if kind.outside:
             kind.load()
         allowed = kind.facts.get("workers", "any")

@@ -72,9 +72,9 @@ class StageSection(Section):
 
     @model_validator(mode="after")
     def _gauss_newton_trains_routing(self) -> Self:
-        if not registry.entry("optimiser", self.method).facts.get("learns_runoff") and self.train != (
-            "routing",
-        ):
+        optimiser = registry.entry("optimiser", self.method)
+        learns = optimiser.unseen or optimiser.facts.get("learns_runoff")
+        if not learns and self.train != ("routing",):
             raise InputError(
                 f"found stage {self.name} with method {self.method} and train [{', '.join(self.train)}]; expected "
                 "train [routing], or method adam, which alone can learn a runoff model"

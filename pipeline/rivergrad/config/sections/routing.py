@@ -45,6 +45,8 @@ class SchemeSection(Section):
     @model_validator(mode="after")
     def _known_with_its_options(self) -> Self:
         found = registry.entry("scheme", self.name)
+        if found.unseen:
+            return self
         for key, said in (("convention", f"convention {self.convention}"), ("cap_x", "cap_x")):
             if getattr(self, key) != type(self).model_fields[key].default and key not in found.option_names:
                 having = [one.name for one in registry.entries("scheme") if key in one.option_names]
