@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from rivergrad import registry
 from rivergrad.config.quantities import (
@@ -29,10 +29,17 @@ from rivergrad.errors import InputError, shortened
 from rivergrad.inference.loss_spec import LOSS_TERMS, loss_terms
 from rivergrad.registry import IMPORT_PATH
 
+FROM_DOCUMENT = "from_document"
+"""In the context of a validation: the data is YAML, which has to say units."""
 
-def _duration(value: Any) -> Any:
-    # Python callers may hand over seconds as a float; YAML has to say the unit (an integer is refused).
-    return value if isinstance(value, float) else parse_duration(value)
+
+def _bare(value: Any, info: ValidationInfo) -> bool:
+    """Whether a value is a number in SI as Python callers may hand it over; YAML has to say the unit."""
+    return isinstance(value, float) and not (info.context or {}).get(FROM_DOCUMENT, False)
+
+
+def _duration(value: Any, info: ValidationInfo) -> Any:
+    return value if _bare(value, info) else parse_duration(value)
 
 
 def _positive(seconds: float) -> float:
@@ -41,9 +48,8 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
-def _distance(value: Any) -> Any:
-    # As for durations: Python callers may hand over metres as a float.
-    return value if isinstance(value, float) else parse_distance(value)
+def _distance(value: Any, info: ValidationInfo) -> Any:
+    return value if _bare(value, info) else parse_distance(value)
 
 
 def _day(value: Any) -> date:
@@ -90,13 +96,13 @@ def _name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _accumulated(value: object) -> object:
+def _accumulated(value: object, info: ValidationInfo) -> object:
     if value is False:  # a bare no in YAML 1.1
         return "no"
-    if value in ("auto", "no", "run") or isinstance(value, float):
+    if value in ("auto", "no", "run") or _bare(value, info):
         return value
     try:
-        found = _positive(_duration(value))
+        found = _positive(_duration(value, info))
     except InputError:
         raise InputError(
             f"found {value!r}; expected auto, no, run, or a duration such as 12h or 1d"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rivergrad import registry
+from rivergrad.config.fields import FROM_DOCUMENT
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
@@ -34,6 +35,10 @@ _EXPECTED = {
     "list_type": "a list",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+DEEPEST = 20
+"""Sections within each other that an override may name: the schema has fewer."""
 
 
 def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Workflow:
@@ -80,7 +85,7 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     if isinstance(compute, dict) and isinstance(compute.get("profile"), str):
         data = {**data, "compute": _with_profile(compute, str(path))}
     try:
-        return Workflow.model_validate(data)
+        return Workflow.model_validate(data, context={FROM_DOCUMENT: True})
     except ValidationError as error:
         raise _mistake(error, Workflow, str(path), sources) from None
 
@@ -196,7 +201,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     """Set one key in place, making the sections above it where they are absent."""
     key, equals, text = override.partition("=")
     names = key.strip().split(".")
-    if not equals or not all(names):
+    if not equals or not all(names) or len(names) > DEEPEST:
         raise InputError(
             "expected key=value, such as estimate.steps=50", where=f"--set {shortened(override, 100)}"
         )
@@ -258,7 +263,7 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
             "a profile cannot refer to another one; expected the keys of compute", where=path, key="profile"
         )
     try:
-        checked = ComputeSection.model_validate(profile)
+        checked = ComputeSection.model_validate(profile, context={FROM_DOCUMENT: True})
     except ValidationError as error:
         raise _mistake(error, ComputeSection, str(path), {}) from None
     profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)

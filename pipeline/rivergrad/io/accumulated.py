@@ -41,6 +41,7 @@ RISING = 12  # rises without a reset that tell something where no attribute does
 FIRST_LOOK, LOOK = 9, 49  # steps looked at: most files show in a few that they do not accumulate
 CLOCK = 21600  # s; the resets of all known sources are at 00, 06, 12 or 18 UTC
 STEADY = 0.6  # of the steps: in so many values rise, where one reset alone is to tell
+LONG_RISE = 20  # rises before and after one reset: so many in all cells are no shower
 PERIODS = (21600, 43200, 86400)  # s, from reset to reset
 OFF = 1e-3  # of the value before: a larger fall within a period is an error
 JUMP = 10.0  # how much larger than any other the first amount of a run may be
@@ -273,9 +274,9 @@ def _told_by_values(
     option = f"{what}accumulated (route --accumulated)"
     if found.kind == "rises" and found.drops:
         time = starts(True)
-        period = _on_the_clock(found, time[first : first + LOOK], axis.step)
+        period = _period(found, time[first : first + LOOK], axis.step)
         if period is not None and found.rises >= ENOUGH:
-            if hint:
+            if hint and _on_the_clock(found, time[first : first + LOOK]):
                 log.warning(
                     "%s: '%s' is accumulated over %s (GRIB_stepType accum, and its values rise and are reset): "
                     "steps are taken apart",
@@ -307,10 +308,15 @@ def _told_by_values(
     return None
 
 
-def _on_the_clock(found: Pattern, time: TimeArray, step: float) -> int | None:
-    """The period of resets, s, if they are where known sources have them; else None."""
+def _on_the_clock(found: Pattern, time: TimeArray) -> bool:
+    """Whether resets are at the hours where known sources have them."""
+    return not (time[np.array(found.drops)].astype(np.int64) % (CLOCK * 10**9)).any()
+
+
+def _period(found: Pattern, time: TimeArray, step: float) -> int | None:
+    """The period of resets, s; None where they are not regular, or too few to tell."""
     drops = np.array(found.drops)
-    if step >= 86400 or (time[drops].astype(np.int64) % (CLOCK * 10**9)).any():
+    if step >= 86400:
         return None
     if drops.size > 1:
         gaps = np.diff(drops)
@@ -318,9 +324,11 @@ def _on_the_clock(found: Pattern, time: TimeArray, step: float) -> int | None:
         outer = max(int(drops[0]), time.size - int(drops[-1]))
         fits = (gaps == gaps[0]).all() and period in PERIODS and outer <= gaps[0]
         return period if fits and gaps[0] > 1 else None
-    longest = max(int(drops[0]), time.size - int(drops[0])) * step
-    if found.steady < STEADY:
+    if min(int(drops[0]), time.size - int(drops[0])) < LONG_RISE and (
+        found.steady < STEADY or not _on_the_clock(found, time)
+    ):
         return None  # a single shower ends in a drop too
+    longest = max(int(drops[0]), time.size - int(drops[0])) * step
     return next((one for one in PERIODS if one >= longest), None)
 
 

@@ -22,6 +22,7 @@ from rivergrad.io.missing import without_absent
 from rivergrad.io.units import is_temperature, parse_unit
 
 Float = NDArray[np.float64]
+ROTATED = "rotated_latitude_longitude"
 Role = Literal["latitude", "longitude", "projected", "rotated"]
 
 LATITUDES = ("latitude", "lat", "nav_lat", "xlat", "lats")
@@ -92,6 +93,11 @@ def find_grid(dataset: xr.Dataset, array: xr.DataArray, time_dim: str, path: Pat
     roles = [_role_of_dimension(dataset, dim, path) for dim in dims]
     plain = set(roles) == {"latitude", "longitude"} and not _is_projected(dataset, array)
     rows, columns = (dims[0], dims[1]) if roles[0] == "latitude" else (dims[1], dims[0])
+    if plain and _mapping(dataset, array) == ROTATED:
+        raise InputError(
+            f"{path}: the grid of '{array.name}' has a rotated pole by its grid_mapping, and "
+            f"{' and '.join(_words(dataset, dim) for dim in dims)}, which contradict each other"
+        )
     if plain and not any(_may_count(dataset, dim) for dim in dims):
         return _plain(dataset, rows, columns, path)
     curved = _two_dimensional(dataset, array, time_dim, dims, path)
@@ -123,8 +129,8 @@ def degrees(dataset: xr.Dataset, name: str, role: Role, path: Path) -> Float:
     if unit in _RADIANS:
         values = np.degrees(values)
     low, high = (-90.0, 90.0) if role == "latitude" else (-180.0, 360.0)
-    # cells at the end of an axis may lie half over it, and numbers in float32 a little
-    slack = 1e-3 if role == "latitude" else 1.0
+    # numbers in float32 may lie a little over the pole; grids of oceans go from 20 to 380, or further around
+    slack = 1e-3 if role == "latitude" else 361.0
     beyond = (values < low - slack) | (values > high + slack)
     if beyond.any():
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ def read_scheme_parameters(
     )
     there = names_in(path)
     if there.issuperset(own) or not there.issuperset(physical):
-        return read_parameters(path, own, network), own
+        values = read_parameters(path, own, network)
+        _require_admissible(path, scheme, values, network)
+        return values, own
     if network.length is None:
         raise InputError(
             f"{path}: found no {ids_text(sorted(set(own) - there))} for scheme {scheme.name}, and no reach lengths "
@@ -66,3 +69,15 @@ def read_scheme_parameters(
     )
     made = scheme.from_physical(celerity, diffusivity, length)
     return {name: made[name].numpy() for name in own}, physical
+
+
+def _require_admissible(
+    path: str | Path, scheme: Scheme, values: Mapping[str, Float], network: RiverNetwork
+) -> None:
+    for one in scheme.parameters:
+        bad = ~((values[one.name] >= one.lower) & (values[one.name] <= one.upper))
+        if bad.any():
+            raise InputError(
+                f"{path}: parameter {one.name} is {values[one.name][bad][0]:g} for the reaches "
+                f"{ids_text(network.reach_id[bad])}; expected {one.lower:g} to {one.upper:g} {one.units}"
+            )

@@ -103,7 +103,9 @@ def times_by_name(path: Path, count: int) -> tuple[TimeArray, float] | None:
     match = _NAME_TIMES.search(path.name)
     if match is None:
         return None
-    hours, day = int(match.group(1)), match.group(2)
+    hours, day = int(match.group(1)[:9]), match.group(2)
+    if hours == 0:
+        raise InputError(f"{path}: its name says steps of 0 h; expected one such as m3_riv_3hr_19800101.nc")
     first = parse_dates([f"{day[:4]}-{day[4:6]}-{day[6:]}"], str(path), "file name")[0]
     return first + np.arange(count) * np.timedelta64(hours, "h"), hours * 3600.0
 

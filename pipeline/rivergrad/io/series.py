@@ -72,7 +72,7 @@ def read_series(
             for one time.
     """
     # gauges are names: 01567000 keeps its zero, and NA is a name like any other
-    table = read_table(path, converters={"gauge": str})
+    table = read_table(path, names=("gauge",))
     if "time" not in table.columns:
         raise missing(path, "column", "time", table.columns)
     if table.empty:

@@ -24,8 +24,13 @@ _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 _EXACT: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
 
 
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV (also gzipped) or a Parquet file; `options` go to `pandas.read_csv`.
+def read_table(path: Path, *, names: Sequence[str] = (), **options: Any) -> pd.DataFrame:
+    """Read a CSV (also gzipped) or a Parquet file.
+
+    Args:
+        path: the file.
+        names: columns of names, which are texts as they stand: 01567000, NA.
+        options: further ones of `pandas.read_csv`.
 
     Raises:
         InputError: there is no such file, it cannot be read, or it has a column twice or rows longer than its header.
@@ -43,20 +48,26 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
             if "header" in options:
                 return pd.read_csv(path, **_EXACT, **options)
             _refuse_twice(_header(path), path)
-            return _read_csv(path, **options)
+            return _read_csv(path, names, **options)
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
 
 
-def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+def _read_csv(path: Path, names: Sequence[str], **options: Any) -> pd.DataFrame:
+    as_text = dict.fromkeys(names, str)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             # else pandas takes the first cell of longer rows for the row's name, and every column for its neighbour
-            return pd.read_csv(path, index_col=False, **_EXACT, **options)
+            table = pd.read_csv(path, index_col=False, dtype=as_text or None, **_EXACT, **options)
         except pd.errors.ParserWarning:
             raise InputError(
                 f"{path}: has rows of more cells than there are names in its header; expected as many"
             ) from None
+        for name in names:  # of which NA is one like any other
+            if name in table.columns and table[name].isna().any():
+                only = {"usecols": [name], "keep_default_na": False}
+                table[name] = pd.read_csv(path, index_col=False, dtype=str, **only)[name]  # type: ignore[call-overload]
+    return table
 
 
 def _header(path: Path) -> list[str]:

@@ -120,6 +120,14 @@ def cross_validate(
     return summarise(rows, config.gauges.holdout_by, config.seed)
 
 
+def require_fold(config: Workflow, fold: int) -> None:
+    """Raise an InputError unless the workflow has this fold."""
+    if config.gauges.folds == 0:
+        raise InputError(f"--fold: found {fold} and no folds; expected a workflow with gauges.folds")
+    if not 1 <= fold <= config.gauges.folds:
+        raise InputError(f"--fold: found {fold}; expected 1 to {config.gauges.folds} (gauges.folds)")
+
+
 def carry_out_fold(
     config: Workflow, run_dir: Path, inputs: Inputs, fold: int, carry_out: Callable[[Workflow], Path]
 ) -> None:
@@ -128,8 +136,7 @@ def carry_out_fold(
     Raises:
         InputError: there is no such fold.
     """
-    if not 1 <= fold <= config.gauges.folds:
-        raise InputError(f"--fold: found {fold}; expected 1 to {config.gauges.folds} (gauges.folds)")
+    require_fold(config, fold)
     names = [str(name) for name in inputs.observations.gauge[folds_of(config, inputs) == fold]]
     derived = fold_config(config, run_dir, fold, names)
     if not _is_done(derived, inputs):

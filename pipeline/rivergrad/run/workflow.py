@@ -26,7 +26,7 @@ from rivergrad.io import atomic_path
 from rivergrad.run.claim import alone_in, one_after_the_other
 from rivergrad.run.computing import compile_once, cut_network, engine_of, note_workers, settle
 from rivergrad.run.estimation import Estimate, estimate
-from rivergrad.run.folds import carry_out_fold, cross_validate
+from rivergrad.run.folds import carry_out_fold, cross_validate, require_fold
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
 from rivergrad.run.opening import claim, forget, require_room
@@ -59,7 +59,7 @@ from rivergrad.rundir.contents import (
     WORKERS,
 )
 from rivergrad.rundir.identity import Changed, read_identity
-from rivergrad.rundir.record import git_hash, log_to, machine, versions, write_json
+from rivergrad.rundir.record import git_hash, log_to, machine, remarks_shown, versions, write_json
 from rivergrad.rundir.stopping import Stopped
 from rivergrad.rundir.written import Written, record_of
 
@@ -188,6 +188,7 @@ def run_fold(config: Workflow, fold: int) -> Path:
         InputError: whatever the user can mend.
     """
     run_dir = config.output
+    require_fold(config, fold)
     require_room(config)
     run_dir.mkdir(parents=True, exist_ok=True)
     settle(config)
@@ -225,7 +226,8 @@ def _now() -> str:
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
     console = Console(stderr=True)
     timer = Timer(run_dir, info)
-    inputs = prepare_inputs(config, run_dir)
+    with remarks_shown():
+        inputs = prepare_inputs(config, run_dir)
     timer.note("inputs")
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
     if config.compute.device == "cuda" and not torch.cuda.is_available():

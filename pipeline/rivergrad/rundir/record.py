@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -84,6 +85,30 @@ class _LogFile(logging.FileHandler):
     def close(self) -> None:
         with suppress(OSError):
             super().close()
+
+
+class _Kept(logging.Handler):
+    """Keeps the texts of warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def remarks_shown() -> Iterator[None]:
+    """Print what is remarked on input files, once all are read: it stands on standard error and in the log."""
+    logger, kept = logging.getLogger("rivergrad"), _Kept()
+    logger.addHandler(kept)
+    try:
+        yield
+    finally:
+        logger.removeHandler(kept)
+    for text in dict.fromkeys(kept.texts):
+        print(text, file=sys.stderr)
 
 
 @contextmanager
