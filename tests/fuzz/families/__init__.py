@@ -1,0 +1,1 @@
+"""The mutations, a family a module; `tests.fuzz.registry` puts them together."""
