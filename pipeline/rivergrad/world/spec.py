@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rivergrad.errors import InputError
 
 DAY = 86_400.0
 
@@ -162,6 +164,15 @@ class WorldSpec(BaseModel):
         le=1.0,
         description="Standard deviation of ln(given/true runoff) of an error that is independent by day and reach.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name, field in cls.model_fields.items():
+                if isinstance(data.get(name), bool) and field.annotation is not bool:
+                    raise InputError(f"found {name} {str(data[name]).lower()}; expected a number or a text")
+        return data
 
     @field_validator("forcing_step")
     @classmethod
