@@ -136,9 +136,7 @@ def _noticed(reader: str, name: str, file: str) -> Expect:
     if name in SURE:
         return refused(file)
     checked = reader.startswith(("gz", "parquet")) and name.startswith(("cut", "zeros"))
-    if checked or (
-        reader in ("nc", "grid", "m3_riv") and name in ("cut_1", "cut_25", "cut_50", "utf16")
-    ):
+    if checked or (reader in ("nc", "grid", "m3_riv") and name in ("cut_1", "cut_25", "cut_50", "utf16")):
         return refused(file)
     if reader.startswith("csv") and name in ("zeros_50", "zeros_90", "hole", "tail", "utf16"):
         return refused(file)
