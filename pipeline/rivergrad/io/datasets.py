@@ -24,6 +24,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 from rivergrad.errors import InputError, ids_text, os_error_text, shortened
 from rivergrad.files import require_readable
 from rivergrad.io.atomic import atomic_path
+from rivergrad.io.classic import require_whole
 from rivergrad.io.missing import (
     FILLS,
     TEXTS,
@@ -117,14 +118,17 @@ def open_dataset(path: Path) -> xr.Dataset:
     kind = kind_of(path)
     if kind not in ("zarr", "netcdf"):
         raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
-    with reading(path, "Zarr" if kind == "zarr" else "NetCDF"):
+    with reading(path, "Zarr" if kind == "zarr" else "NetCDF"), warnings.catch_warnings():
+        # zarr warns of whatever else lies in a store, beside what is said about it here
+        warnings.filterwarnings("ignore", message="Object at ")
+        if kind == "netcdf":
+            require_whole(path)
         raw = _open_zarr(path) if kind == "zarr" else _open_raw(path, engine="netcdf4")
         counted = (str(dim) for dim in raw.dims if dim not in TIME_NAMES)
         declare(raw.variables, (*REACH_NAMES, *GAUGE_NAMES, *counted))
-        with warnings.catch_warnings():
-            # xarray warns of several fill values, which are all right
-            warnings.simplefilter("ignore", xr.SerializationWarning)
-            return xr.decode_cf(raw, concat_characters=False, decode_times=False, decode_timedelta=False)
+        # xarray warns of several fill values, which are all right
+        warnings.simplefilter("ignore", xr.SerializationWarning)
+        return xr.decode_cf(raw, concat_characters=False, decode_times=False, decode_timedelta=False)
 
 
 def _open_raw(path: Path, **options: Any) -> xr.Dataset:
