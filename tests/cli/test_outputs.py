@@ -149,6 +149,17 @@ def test_good_outputs_are_written_and_replaced(river: River) -> None:
         assert call("partition", "--network", "n.csv", "--parts", "2", "--output", "c.zarr")[0] == 0
 
 
+def test_what_fails_leaves_no_new_folders(river: River) -> None:
+    with xr.open_dataset("r.nc") as data:
+        new = data.load()
+    new["runoff"][100, 3] = np.nan
+    new.to_netcdf("r.nc")
+    before = contents(river.folder)
+    for name in ("new/deep/q.nc", "new/deep/q.zarr"):
+        assert route(name)[0] == 2
+        assert contents(river.folder) == before
+
+
 def test_beside_files_of_rapid_there_is_room(river: River) -> None:
     Path("rapid").mkdir()
     Path("rapid/rapid_connect.csv").write_text("1,2,0,0,0\n2,0,1,1,0\n")

@@ -274,6 +274,37 @@ def test_a_mistake_leaves_nothing_of_ours(new: River) -> None:
     assert contents(new.folder) == {**before, "run": "folder"}
 
 
+def test_a_mistake_leaves_no_new_folders(new: River) -> None:
+    """Neither of the run nor above it; of a fold the lock stays, for which others may be waiting."""
+    new.output = "a/b/run"
+    new.workflow(gauges={"folds": 2, "screening": {"enabled": False}})
+    before = contents(new.folder)
+    assert call("run", "w.yaml", *MISTAKE)[0] == 2
+    assert contents(new.folder) == before
+    assert call("run", "w.yaml", "--fold", "1", *MISTAKE)[0] == 2
+    assert {name for name, what in contents(new.run_dir).items() if what != "folder"} == {".folds.lock"}
+    code, said = call("run", "w.yaml", "--fold", "1")
+    assert code == 0, said
+
+
+def test_a_mistake_in_a_fold_leaves_the_others(new: River) -> None:
+    new.workflow(gauges={"folds": 2, "screening": {"enabled": False}})
+    assert call("run", "w.yaml", "--fold", "1")[0] == 0
+    before = contents(new.run_dir / "folds")
+    assert call("run", "w.yaml", "--fold", "2", *MISTAKE)[0] == 2
+    assert contents(new.run_dir / "folds") == before
+
+
+def test_home_in_a_workflow(new: River, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    new.workflow(output="~/run", estimate={"steps": 2, "window": "40d", "uniform_grid": 2})
+    before = contents(new.folder)
+    code, said = call("estimate", "w.yaml")
+    assert code == 0, said
+    assert (tmp_path / "home/run/metrics.csv").is_file()
+    assert contents(new.folder) == before
+
+
 def test_a_run_runs_again_from_its_own_configuration(old: River) -> None:
     assert call("estimate", "run/config.yaml")[0] == 0
     code, said = call("estimate", "run/config.yaml", "--fresh")

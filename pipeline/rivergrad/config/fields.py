@@ -7,6 +7,7 @@ should be named, not guessed around.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -88,7 +89,10 @@ def _bounds_shape(value: Any) -> Any:
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise InputError(f"found {value!r}; expected a path")
-    return Path(value)
+    path = Path(value)
+    with suppress(RuntimeError):  # no such user: it is a name as any other
+        return path.expanduser()  # as shells and some libraries do; the others would make a folder called ~
+    return path
 
 
 def _name(value: Any) -> Any:

@@ -155,7 +155,8 @@ def _as_os_error(error: BaseException, target: Path) -> BaseException:
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `target` to write a file or a folder to, and rename it at the end.
 
-    Missing parent folders are made. An existing file or folder under the name is replaced.
+    Missing parent folders are made, and removed again where the writing fails. An existing file or folder under the
+    name is replaced.
 
     Args:
         target: where the file or folder is to appear.
@@ -171,6 +172,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     keeper = keeper_of(target)
     if keeper is not None:
         keeper.before(target)
+    new = [one for one in target.parents if not one.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -186,6 +188,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         meant = _as_os_error(error, target)
         _remove(temporary)
+        with suppress(OSError):  # of those that something else is in by now
+            for folder in new:
+                folder.rmdir()
         if meant is error:
             raise
         raise meant from error

@@ -42,7 +42,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
             yield
     finally:
         with suppress(OSError):
-            for folder in new[:1]:  # where nothing was left in it
+            for folder in new:  # where nothing was left in it
                 folder.rmdir()
 
 

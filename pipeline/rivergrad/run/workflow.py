@@ -192,6 +192,7 @@ def run_fold(config: Workflow, fold: int) -> Path:
     require_room(config)
     run_dir.mkdir(parents=True, exist_ok=True)
     settle(config)
+    began_before = (run_dir / CONFIG).exists()
     with ExitStack() as stack:
         # generated input is made once, by the first
         with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
@@ -199,9 +200,15 @@ def run_fold(config: Workflow, fold: int) -> Path:
             assert record is not None
             record.note_lock(record.folder / FOLDS_LOCK)
             inputs = _inputs_of_all(config, record)
-        carry_out_fold(
-            config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
-        )
+        try:
+            carry_out_fold(
+                config, run_dir, inputs, fold, lambda one: run_workflow(one, report=False, show_scores=False)
+            )
+        except (InputError, OSError):
+            with one_after_the_other(run_dir / FOLDS_LOCK, FOLDS_SECONDS):
+                if not began_before and not any((run_dir / FOLDS).glob("*")):  # nor has another fold
+                    _leave_nothing(record)
+            raise
     return run_dir / FOLDS / str(fold)
 
 
@@ -214,9 +221,14 @@ def _inputs_of_all(config: Workflow, record: Written) -> Inputs:
     try:
         return prepare_inputs(config, run_dir)
     except (InputError, OSError):
-        if not began_before:  # as in a run: leave nothing in the way of the mended workflow
-            record.clear(keep=(*SUBMITTED, FOLDS_LOCK))  # for which other folds may be waiting
+        if not began_before:
+            _leave_nothing(record)
         raise
+
+
+def _leave_nothing(record: Written) -> None:
+    """Of folds that have not begun, leave nothing in the way of the mended workflow, as in a run."""
+    record.clear(keep=(*SUBMITTED, FOLDS_LOCK))  # for which other folds may be waiting
 
 
 def _now() -> str:
