@@ -178,8 +178,8 @@ def test_chunked_equals_whole(
     [
         (accumulated(amounts(), 24), {}, r"reset every 1 d .*runoff\.accumulated .*: 1d, or no"),
         (accumulated(amounts(), 12), {}, r"reset every 12 h"),
-        (accumulated(amounts(), 10**6), {}, "rise in all of the 49 steps"),
-        (accumulated(amounts(24), 24), ACCUM, "rise in all of the 24 steps"),
+        (accumulated(amounts(), 10**6), {}, "rise and never fall in the 49 steps"),
+        (accumulated(amounts(24), 24), ACCUM, "rise and never fall in the 24 steps"),
         (accumulated(showers(), 24), ACCUM, "rise, stay and are reset"),
         (np.zeros((500, 3)), ACCUM, "too little water to tell"),
     ],
@@ -288,3 +288,53 @@ def test_depths_of_forcings_are_taken_apart_and_the_others_keep_step(tmp_path: P
     read = source.read(None, 0, 96)
     assert np.allclose(read[..., 1], true, rtol=1e-9, atol=1e-12)
     assert np.array_equal(read[..., 0], cold[1:])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dry", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize(
+    ("period", "step"), [(DAY, 1), (DAY, 3), (DAY, 6), (HALF, 1), (HALF, 3), (HALF, 4), (6 * 3600.0, 1)]
+)
+def test_resets_show_though_storms_hide_some(
+    tmp_path: Path, period: float, step: int, dry: float, dtype: str
+) -> None:
+    """The first amount after a reset may be larger than the whole period before it, in any cell."""
+    rng = np.random.default_rng(int(period) + step)
+    true = rng.exponential(1e-4, (200, 3)) * (rng.random((200, 1)) >= dry)
+    total = accumulated(true, round(period / 3600 / step)).astype(dtype)
+    path = write(tmp_path / "a.nc", total, first=f"2001-01-01 {step:02}:00", hours=step, more=ACCUM)
+    source = open_runoff(path, network())
+    assert source.time[0] == FIRST
+    assert np.allclose(depth(source), true, rtol=1e-3, atol=1e-8)
+    if dry > 0.5:  # too little water to tell without a word from the file
+        return
+    bare = write(tmp_path / "b.nc", total, first=f"2001-01-01 {step:02}:00", hours=step)
+    with pytest.raises(InputError, match=r"are reset every .*expected runoff.accumulated"):
+        open_runoff(bare, network())
+
+
+@pytest.mark.parametrize("step", [1, 3, 6, 12, 24])
+@pytest.mark.parametrize("dry", [0.0, 0.3])
+@pytest.mark.parametrize("more", [{}, ACCUM], ids=["", "accum"])
+def test_amounts_of_steps_stay_as_they_are(
+    tmp_path: Path, step: int, dry: float, more: dict[str, str]
+) -> None:
+    rng = np.random.default_rng(step)
+    true = rng.exponential(1e-4, (200, 3)) * (rng.random((200, 1)) >= dry)
+    path = write(tmp_path / "r.nc", true, hours=step, more=more)
+    assert np.allclose(depth(open_runoff(path, network(), stamp="end")), true)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_amounts_that_are_the_same_all_day_long_do_not_accumulate(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    daily = np.repeat(rng.exponential(1e-4, (9, 3)) * (rng.random((9, 1)) >= 0.3), 24, axis=0)
+    path = write(tmp_path / "r.nc", daily, first="2001-01-01 00:00")
+    assert np.allclose(depth(open_runoff(path, network())), daily)
+
+
+def test_forecasts_of_two_days_are_asked_about(tmp_path: Path) -> None:
+    true = np.random.default_rng(1).exponential(1e-4, (96, 3))
+    path = write(tmp_path / "r.nc", accumulated(true, 48), more=ACCUM)
+    with pytest.raises(InputError, match="rise, stay and are reset"):
+        open_runoff(path, network())

@@ -131,7 +131,7 @@ def test_a_grid_is_read_by_what_it_says(tmp_path: Path, data: xr.Dataset) -> Non
         (grid(rows=NORTH, columns=NORTH), "both latitudes"),
         (grid(rows={"units": "K", "standard_name": "latitude"}), "has the units 'K'"),
         (grid(LAT + 50), "holds 95.* as a latitude"),
-        (grid(lon=LON + 1000), "as a longitude; expected degrees, -180..360"),
+        (grid(lon=LON + 1000), "as a longitude; expected degrees, -540..720"),
         (grid(LAT * 1e5), "as a latitude"),
         (grid(LAT**2), "no constant spacing|as a latitude"),
         (curved().assign(lat2=curved()["lat"]), "all latitudes"),

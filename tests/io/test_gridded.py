@@ -76,6 +76,39 @@ def test_points_take_the_box_that_holds_them() -> None:
     assert LON[index[0, 0] % LON.size] == 0.0  # 359.9 is in the box around 360
 
 
+@pytest.mark.parametrize(
+    "axis",
+    [
+        np.arange(-190.0, -169.0),
+        np.arange(170.0, 191.0),
+        np.arange(190.0, 169.0, -1.0),
+        np.arange(-360.0, 1.0),
+        np.arange(180.0, 541.0),
+        np.array([178.0, 179.0, -180.0, -179.0]),
+        np.array([-179.0, -180.0, 179.0, 178.0]),
+        np.array([180.0, -179.0]),
+        np.array([-179.0, 180.0]),
+        np.array([179.0, -180.0]),
+    ],
+    ids=lambda axis: f"{axis[0]:g}..{axis[-1]:g}x{axis.size}",
+)
+def test_an_axis_begins_anywhere_on_the_circle(axis: np.ndarray) -> None:
+    """Points take the box of their own meridian, whichever turn axis and points are counted in."""
+    lon = np.concatenate([axis + turn for turn in (-360.0, 0.0, 360.0)])
+    lon = lon[(lon >= -540.0) & (lon <= 720.0)]
+    index, weight = regular_grid_weights(LAT, axis, np.zeros(lon.size), lon, cell=(0.0, 0.0))
+    assert (weight == 1.0).all()
+    assert ((axis[index[:, 0] % axis.size] - lon) % 360.0 == 0.0).all()
+
+
+@pytest.mark.parametrize("lon", [-541.0, 721.0, 1e5])
+def test_longitudes_beyond_any_turn_are_refused(lon: float) -> None:
+    with pytest.raises(
+        InputError, match=r"impossible positions.*expected degrees, -90\.\.90 and -540\.\.720"
+    ):
+        regular_grid_weights(LAT, LON, np.zeros(1), np.array([lon]))
+
+
 def test_cells_are_told_from_points() -> None:
     rng = np.random.default_rng(0)
     assert cell_size(np.array([10.25, 10.75, 12.25]), np.array([5.25, 5.75, 6.25])) == (0.5, 0.5)

@@ -670,3 +670,32 @@ def test_nor_parameters_series_of_gauges_and_weights(
     assert not list(folder.iterdir())
     write_weights(tmp_path / "m.safetensors", {"w": np.array([1.0, 2.0])}, {})
     assert read_weights(tmp_path / "m.safetensors")[0]["w"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace(",", ", "),
+        lambda text: text.replace(",", " ,"),
+        lambda text: "\n".join(line + "," for line in text.splitlines()) + "\n",
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+    ],
+    ids=["blanks before", "blanks behind", "commas at the end", "CRLF", "byte-order mark"],
+)
+def test_spelling_of_a_csv_does_not_matter(tmp_path: Path, edit: Callable[[str], str]) -> None:
+    (tmp_path / "n.csv").write_text(
+        edit("reach_id,downstream_id,length_m\n1,2,1000\n2,-1,2000\n"), newline=""
+    )
+    rows = "".join(f"007,2,2001-01-0{day},{day}.5\n" for day in range(1, 5))
+    (tmp_path / "g.csv").write_text(edit("gauge,reach_id,time,discharge\n" + rows), newline="")
+    wide = "".join(f"2001-01-0{day},1,{day}\n" for day in range(1, 5))
+    (tmp_path / "r.csv").write_text(edit("time,1,2\n" + wide), newline="")
+    network = read_network(tmp_path / "n.csv")
+    assert network.reach_id.tolist() == [1, 2]
+    assert network.length is not None
+    assert network.length.tolist() == [1000.0, 2000.0]
+    observed = read_observations(tmp_path / "g.csv", network)
+    assert observed.gauge.tolist() == ["007"]
+    assert observed.discharge[:, 0].tolist() == [1.5, 2.5, 3.5, 4.5]
+    assert open_runoff(tmp_path / "r.csv", network).read(None, 0, 4)[:, 1].tolist() == [1.0, 2.0, 3.0, 4.0]

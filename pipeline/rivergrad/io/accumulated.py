@@ -18,6 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
+from rivergrad.io.resets import (
+    CLOCK,
+    DROP,
+    FALL,
+    NEARLY_ALL,
+    PERIODS,
+    STEPS,
+    WET,
+    falls_in,
+    resets_by_clock,
+    wet_cells,
+)
 from rivergrad.io.stamps import FileAxis, grib_step_type
 from rivergrad.io.times import TimeArray, step_text, text
 
@@ -32,17 +44,11 @@ Accumulated = Literal["auto", "no", "run"] | float
 Sample = Callable[[int, int], Float]
 """Values (stop - start, cell) of steps start..stop of the file, of some of the cells that are needed."""
 
-DROP = 0.75  # a value after a reset is below this share of the one before
-FALL = 1e-3  # of a cell's largest value: less than this is no fall, but packing
-WET = 5e-2  # of the largest value of all cells: what a cell needs to count
-NEARLY_ALL = 0.9
 ENOUGH = 6  # rises that tell something where resets are on the clock, or an attribute says `accum`
 RISING = 12  # rises without a reset that tell something where no attribute does
 FIRST_LOOK, LOOK = 9, 49  # steps looked at: most files show in a few that they do not accumulate
-CLOCK = 21600  # s; the resets of all known sources are at 00, 06, 12 or 18 UTC
 STEADY = 0.6  # of the steps: in so many values rise, where one reset alone is to tell
 LONG_RISE = 20  # rises before and after one reset: so many in all cells are no shower
-PERIODS = (21600, 43200, 86400)  # s, from reset to reset
 OFF = 1e-3  # of the value before: a larger fall within a period is an error
 JUMP = 10.0  # how much larger than any other the first amount of a run may be
 
@@ -268,37 +274,39 @@ def _told_by_values(
     what: str,
 ) -> Accumulation | None:
     count = axis.stamps.size
-    if count < 3 or pattern(sample(0, min(count, FIRST_LOOK))).kind == "falls":
+    if count < 3 or _falls_at_once(sample(0, min(count, FIRST_LOOK)), axis):
         return None
-    found, first = _telling(sample, count)
     option = f"{what}accumulated (route --accumulated)"
-    if found.kind == "rises" and found.drops:
-        time = starts(True)
-        period = _period(found, time[first : first + LOOK], axis.step)
-        if period is not None and found.rises >= ENOUGH:
-            if hint and _on_the_clock(found, time[first : first + LOOK]):
-                log.warning(
-                    "%s: '%s' is accumulated over %s (GRIB_stepType accum, and its values rise and are reset): "
-                    "steps are taken apart",
-                    *(path, variable, step_text(period)),
-                )
-                reset = int(time[first + found.drops[0]].astype(np.int64)) % (period * 10**9)
-                fresh = (time.astype(np.int64) - reset) % (period * 10**9) == 0
-                return _begun(fresh, lowest, time, path, variable)
-            raise InputError(
-                f"{path}: the values of '{variable}' rise and are reset every {step_text(period)} in nearly all "
-                f"cells, as accumulated amounts are; expected {option}: {step_text(period).replace(' ', '')}, or no"
+    found, first = _telling(sample, count)
+    resets = _resets(found, first, starts, axis, sample, ENOUGH if hint else RISING)
+    if resets is not None:
+        period, phase = resets
+        if hint and phase % (CLOCK * 10**9) == 0:
+            log.warning(
+                "%s: '%s' is accumulated over %s (GRIB_stepType accum, and its values rise and are reset): "
+                "steps are taken apart",
+                *(path, variable, step_text(period)),
             )
-        if hint and found.levels:
+            time = starts(True)
+            fresh = (time.astype(np.int64) - phase) % (period * 10**9) == 0
+            return _begun(fresh, lowest, time, path, variable)
+        raise InputError(
+            f"{path}: the values of '{variable}' rise and are reset every {step_text(period)} in nearly all "
+            f"cells, as accumulated amounts are; expected {option}: {step_text(period).replace(' ', '')}, or no"
+        )
+    if found.kind == "rises" and found.drops:
+        if hint and (found.levels or (found.steady >= STEADY and found.rises >= RISING)):
             raise InputError(
                 f"{path}: the values of '{variable}' rise, stay and are reset in nearly all cells, as accumulated "
                 f"amounts do; expected {option}: 12h or 1d, or no"
             )
         return None
-    if found.kind == "rises" and found.rises >= (ENOUGH if hint else RISING):
+    # amounts that are the same all day long rise too, at a few midnights
+    rising = found.rises if hint else found.steady * found.rises
+    if found.kind == "rises" and rising >= (ENOUGH if hint else RISING):
         raise InputError(
-            f"{path}: the values of '{variable}' rise in all of the {found.rises + 1} steps looked at, as amounts "
-            f"that are accumulated for longer do; expected {option}: run, 12h or 1d, or no"
+            f"{path}: the values of '{variable}' rise and never fall in the {found.rises + 1} steps looked at, as "
+            f"amounts that are accumulated for longer do; expected {option}: run, 12h or 1d, or no"
         )
     if hint and (found.drops if found.kind == "flat" else found.kind == "dry" and count > 3 * LOOK):
         raise InputError(
@@ -311,6 +319,38 @@ def _told_by_values(
 def _on_the_clock(found: Pattern, time: TimeArray) -> bool:
     """Whether resets are at the hours where known sources have them."""
     return not (time[np.array(found.drops)].astype(np.int64) % (CLOCK * 10**9)).any()
+
+
+def _falls_at_once(values: Float, axis: FileAxis) -> bool:
+    """Whether a few steps show that values do not accumulate: they fall, at more times than resets are."""
+    if pattern(values).kind != "falls":
+        return False
+    if STEPS * axis.step > PERIODS[-1]:
+        return True
+    return falls_in(values) > np.ceil(len(values) / max(PERIODS[0] / axis.step, 1.0))
+
+
+def _resets(
+    found: Pattern,
+    first: int,
+    starts: Callable[[bool], TimeArray],
+    axis: FileAxis,
+    sample: Sample,
+    least: int,
+) -> tuple[int, int] | None:
+    """The period of resets, s, and their place in it, ns: by drops in nearly all cells, or by the clock."""
+    if axis.step >= 86400:
+        return None
+    time = starts(True)
+    if found.kind == "rises" and found.drops and found.rises >= ENOUGH:
+        period = _period(found, time[first : first + LOOK], axis.step)
+        if period is not None:
+            return period, int(time[first + found.drops[0]].astype(np.int64)) % (period * 10**9)
+    for values, start in _looks(sample, time.size, LOOK):
+        by_clock = resets_by_clock(values, time[start : start + len(values)], axis.step, least)
+        if by_clock is not None:
+            return by_clock
+    return None
 
 
 def _period(found: Pattern, time: TimeArray, step: float) -> int | None:
@@ -334,12 +374,9 @@ def _period(found: Pattern, time: TimeArray, step: float) -> int | None:
 
 def pattern(values: Float) -> Pattern:
     """What the values (T, cell) of consecutive steps do in nearly all cells that hold water."""
-    values = values[:, np.isfinite(values).all(axis=0)]
-    largest = values.max(axis=0, initial=0.0)
-    wet = (largest > 0) & (largest >= WET * largest.max(initial=0.0))
-    if len(values) < 2 or not wet.any():
+    values, largest = wet_cells(values)
+    if len(values) < 2 or not values.shape[1]:
         return Pattern("dry")
-    values, largest = values[:, wet], largest[wet]
     change = np.diff(values, axis=0)
     falls = change < -FALL * largest
     # a cell counts at a step where it had water to lose

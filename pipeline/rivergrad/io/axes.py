@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import numbers_of
+from rivergrad.io.gridded import LATITUDES, LONGITUDES
 from rivergrad.io.missing import without_absent
 from rivergrad.io.units import is_temperature, parse_unit
 
@@ -25,13 +26,13 @@ Float = NDArray[np.float64]
 ROTATED = "rotated_latitude_longitude"
 Role = Literal["latitude", "longitude", "projected", "rotated"]
 
-LATITUDES = ("latitude", "lat", "nav_lat", "xlat", "lats")
-LONGITUDES = ("longitude", "lon", "nav_lon", "xlong", "xlon", "lons", "long")
+LATITUDE_NAMES = ("latitude", "lat", "nav_lat", "xlat", "lats")
+LONGITUDE_NAMES = ("longitude", "lon", "nav_lon", "xlong", "xlon", "lons", "long")
 ROWS, COLUMNS = ("y", "north_south", "south_north"), ("x", "east_west", "west_east")
 """Names of dimensions that may as well count cells: 2-D latitudes and longitudes are believed before them."""
 NAMES: Mapping[str, Role] = {
-    **dict.fromkeys((*LATITUDES, *ROWS), "latitude"),
-    **dict.fromkeys((*LONGITUDES, *COLUMNS), "longitude"),
+    **dict.fromkeys((*LATITUDE_NAMES, *ROWS), "latitude"),
+    **dict.fromkeys((*LONGITUDE_NAMES, *COLUMNS), "longitude"),
     **dict.fromkeys(("rlat", "rlon"), "rotated"),
 }
 _STANDARD: Mapping[str, Role] = {
@@ -119,7 +120,7 @@ def find_grid(dataset: xr.Dataset, array: xr.DataArray, time_dim: str, path: Pat
 
 
 def degrees(dataset: xr.Dataset, name: str, role: Role, path: Path) -> Float:
-    """Latitudes or longitudes in degrees, -90..90 or -180..360; NaN where missing.
+    """Latitudes or longitudes in degrees, -90..90 or -540..720; NaN where missing.
 
     Raises:
         InputError: values that are no numbers, or beyond that.
@@ -128,9 +129,9 @@ def degrees(dataset: xr.Dataset, name: str, role: Role, path: Path) -> Float:
     unit = str(dataset[name].attrs.get("units", "")).strip().lower()
     if unit in _RADIANS:
         values = np.degrees(values)
-    low, high = (-90.0, 90.0) if role == "latitude" else (-180.0, 360.0)
-    # numbers in float32 may lie a little over the pole; grids of oceans go from 20 to 380, or further around
-    slack = 1e-3 if role == "latitude" else 361.0
+    low, high = LATITUDES if role == "latitude" else LONGITUDES
+    # cells at the end of an axis may lie half over it, and numbers in float32 a little
+    slack = 1e-3 if role == "latitude" else 1.0
     beyond = (values < low - slack) | (values > high + slack)
     if beyond.any():
         raise InputError(

@@ -18,6 +18,10 @@ from rivergrad.errors import InputError, ids_text
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+LATITUDES, LONGITUDES = (-90.0, 90.0), (-540.0, 720.0)
+"""Degrees that are read. Longitudes are a circle: an axis may begin at -190 or -360, or go on to 370 or 720."""
+EXPECTED = "degrees, -90..90 and -540..720"
+
 _ALIGNED = 1e-6  # of a spacing: closer than this to an edge is on it
 _DECIMALS = 9  # of degrees: what 360 more or less leaves of a longitude
 _REGULAR = 1e-2  # of a spacing: float32 coordinates are off by up to 1e-4 of 0.1°
@@ -71,7 +75,7 @@ def _unwrapped(points: Float) -> Float:
     """Longitudes without the jump of 360 degrees where they cross the edge of their range, if there is one."""
     steps = np.diff(points)
     jumps = np.abs(steps) > 180.0
-    if jumps.sum() != 1 or points.size < 3:
+    if jumps.sum() != 1:
         return points
     after = np.append(False, np.cumsum(jumps) > 0)
     return points - np.where(after, np.sign(steps[jumps][0]) * 360.0, 0.0)
@@ -106,15 +110,20 @@ def _spacing(values: Float) -> float:
 
 
 def check_positions(lat: Float, lon: Float, ids: Int, source: str) -> None:
-    """Every reach has a latitude and a longitude in degrees, -90..90 and -180..360; else an InputError."""
+    """Every reach has a latitude and a longitude in degrees (see `impossible`); else an InputError."""
     if (bad := ~(np.isfinite(lat) & np.isfinite(lon))).any():
         raise InputError(f"{source}: reaches {ids_text(ids[bad])} have no lat or lon; expected degrees")
-    if (bad := (np.abs(lat) > 90.0) | (lon < -180.0) | (lon > 360.0)).any():
+    if (bad := impossible(lat, lon)).any():
         at = int(bad.argmax())
         raise InputError(
             f"{source}: reaches {ids_text(ids[bad])} of the network lie at impossible positions, the first at lat "
-            f"{lat[at]:g}, lon {lon[at]:g}; expected degrees, -90..90 and -180..360"
+            f"{lat[at]:g}, lon {lon[at]:g}; expected {EXPECTED}"
         )
+
+
+def impossible(lat: Float, lon: Float) -> NDArray[np.bool_]:
+    """Where positions are no degrees of latitude and longitude; NaN is not asked about."""
+    return (np.abs(lat) > LATITUDES[1]) | (lon < LONGITUDES[0]) | (lon > LONGITUDES[1])
 
 
 def _axis_weights(axis: Axis, centre: Float, width: float, around: int = 0) -> tuple[Int, Float]:
@@ -157,7 +166,7 @@ def regular_grid_weights(
 
     Args:
         latitude: (rows,) of the grid, degrees, up or down.
-        longitude: (columns,) of the grid, degrees, 0..360 or -180..180; a whole circle wraps around.
+        longitude: (columns,) of the grid, degrees, within -540..720; a whole circle wraps around.
         lat, lon: (n,) of the reaches, degrees.
         cell: size (lat, lon) of the reaches' cells, degrees; (0, 0) for points; None: told from lat and lon.
         valid: (rows, columns), False where the grid never has a value (the sea); the rest of a reach's box

@@ -24,6 +24,7 @@ from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.curvilinear import unit_vectors
+from rivergrad.io.gridded import EXPECTED, impossible
 from rivergrad.io.tables import write_table
 
 Float = NDArray[np.float64]
@@ -230,12 +231,12 @@ def _check(sites: GaugeSites, network: RiverNetwork, settings: PlacementSettings
     names, counts = np.unique(sites.gauge, return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{source}: the gauges {ids_text(names[counts > 1])} appear more than once")
-    off = (np.abs(sites.lat) > 90) | (sites.lon < -180) | (sites.lon > 360)
+    off = impossible(sites.lat, sites.lon)
     if off.any():
         g = int(off.argmax())
         raise InputError(
             f"{source}: gauge {sites.gauge[g]} lies at lat {sites.lat[g]:g}, lon {sites.lon[g]:g}; "
-            "expected degrees, -90..90 and -180..360"
+            f"expected {EXPECTED}"
         )
     if settings.unknown == "drop":
         return

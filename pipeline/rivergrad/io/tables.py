@@ -47,33 +47,41 @@ def read_table(path: Path, *, names: Sequence[str] = (), **options: Any) -> pd.D
         with reading(path, "CSV"):
             if "header" in options:
                 return pd.read_csv(path, **_EXACT, **options)
-            _refuse_twice(_header(path), path)
-            return _read_csv(path, names, **options)
+            header = _header(path)
+            _refuse_twice([name.strip() for name in header], path)
+            return _read_csv(path, header, names, **options)
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
 
 
-def _read_csv(path: Path, names: Sequence[str], **options: Any) -> pd.DataFrame:
-    as_text = dict.fromkeys(names, str)
+def _read_csv(path: Path, header: Sequence[str], names: Sequence[str], **options: Any) -> pd.DataFrame:
+    # the header as it stands in the file, which may have blanks around its names
+    raw = [name for name in header if name.strip() in names]
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             # else pandas takes the first cell of longer rows for the row's name, and every column for its neighbour
-            table = pd.read_csv(path, index_col=False, dtype=as_text or None, **_EXACT, **options)
+            table = pd.read_csv(
+                path, index_col=False, dtype=dict.fromkeys(raw, str) or None, **_EXACT, **options
+            )
         except pd.errors.ParserWarning:
             raise InputError(
                 f"{path}: has rows of more cells than there are names in its header; expected as many"
             ) from None
-        for name in names:  # of which NA is one like any other
-            if name in table.columns and table[name].isna().any():
+        for name in raw:  # of which NA is one like any other
+            if table[name].isna().any():
                 only = {"usecols": [name], "keep_default_na": False}
                 table[name] = pd.read_csv(path, index_col=False, dtype=str, **only)[name]  # type: ignore[call-overload]
-    return table
+    for name in raw:
+        table[name] = table[name].str.strip()
+    table.columns = pd.Index([name.strip() for name in header])
+    # what a comma at the end of each line makes
+    return table.drop(columns=[one for one in table.columns if not one and table[one].isna().all()])
 
 
 def _header(path: Path) -> list[str]:
     """The header of a CSV as it stands: pandas would turn the second `k` into `k.1`."""
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-    return [str(one).strip() for one in first.iloc[0]] if len(first) else []
+    return [str(one) for one in first.iloc[0]] if len(first) else []
 
 
 def _refuse_twice(names: Sequence[str], path: Path) -> None:

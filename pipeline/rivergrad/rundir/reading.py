@@ -19,6 +19,7 @@ from rivercut.store import read_network
 from rivergrad.files import text_of
 from rivergrad.io.datasets import Variable, integer_ids, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
+from rivergrad.io.gridded import impossible
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
 from rivergrad.rundir.contents import (
     CONFIG,
@@ -302,7 +303,7 @@ def _coordinates(network: RiverNetwork, parameters: Mapping[str, Float]) -> tupl
         if "lat" in source and "lon" in source:
             lat = np.asarray(source["lat"], dtype=np.float64)
             lon = np.asarray(source["lon"], dtype=np.float64)
-            if (np.abs(lat) <= 90.0).all() and ((lon >= -180.0) & (lon <= 360.0)).all():  # never true of NaN
+            if np.isfinite(lat + lon).all() and not impossible(lat, lon).any():
                 return lat, lon
     return None, None
 
