@@ -19,7 +19,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad.entries import BUILT_IN
 from rivergrad.errors import InputError
+from rivergrad.registry import Entry
 from rivergrad.report import write_report
 from rivergrad.report.charts import best_year
 from rivergrad.report.frame import river_size
@@ -413,3 +415,12 @@ def test_a_real_browser_shows_the_pictures(
         assert np.count_nonzero(part) > 1500
     # Nothing sticks out to the right: the margin of the page is empty.
     assert (pixels[:, -8:] == pixels[0, -1]).all()
+
+
+def test_a_further_panel_of_rivergrads_own_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, alt = dummy_run(tmp_path / "run", dummy_network()), "Training loss by optimisation step."
+    before = write_report(folder).read_text(encoding="utf-8").count(alt)
+    more = Entry("panel", "history", "The course of the training again.", "rivergrad.report.panels:training")
+    monkeypatch.setattr("rivergrad.entries.BUILT_IN", (*BUILT_IN, more))
+    assert write_report(folder).read_text(encoding="utf-8").count(alt) > before
+    assert (folder / "maps" / "panel-history.png").is_file()

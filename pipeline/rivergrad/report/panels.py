@@ -1,6 +1,7 @@
-"""The panels of the report: functions of a `Page` that give pictures. Each is registered as a `panel`.
+"""The panels of the report: functions of a `Page` that return a list of pictures (`Page.shot`).
 
-A panel of your own is a function with the same argument, named in the workflow key `report.panels`:
+A panel of your own is a function with the same argument. Name it in the workflow key `report.panels`. The report shows
+it after rivergrad's own panels. A panel without anything to show returns an empty list:
 
     def loss_by_step(page):
         def draw(axes, theme):
@@ -51,7 +52,9 @@ class Page:
     """What panels draw from.
 
     Attributes:
-        run: the finished run: tables, arrays over reaches in SI, settings.
+        run: the finished run, a `rivergrad.rundir.reading.RunData`. `run.metrics` and `run.history` are pandas tables
+            (metrics.csv, history.csv), `run.celerity` is (reach,) m/s, and `run.network.attributes` maps a name such as
+            `upstream_area_m2` to a (reach,) array in SI; which names it has depends on the network file.
     """
 
     run: RunData
@@ -63,12 +66,12 @@ class Page:
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
-        """(reach,) what a river's width on the page grows with."""
+        """(reach,) upstream area in m², or the number of reaches upstream: what a river is drawn wider for."""
         return river_size(self.run.network)
 
     @cached_property
     def scores(self) -> GaugeScores:
-        """Scores of gauges, with their places."""
+        """The NSE of each gauge as arrays (gauge,), and the position of its reach in `run.network`."""
         return gauge_scores(self.run)
 
     @cached_property
@@ -78,7 +81,7 @@ class Page:
 
     @property
     def wide(self) -> bool:
-        """Whether maps are set out as those of the world, one below the other."""
+        """Whether maps take the whole width of the page, one below the other, as those of the world do."""
         return self.frame.shape > WORLD_SHAPE
 
     @property
@@ -87,13 +90,17 @@ class Page:
         return "schematic of the network" if self.frame.schematic else "map"
 
     def shot(self, panel: Panel, size: tuple[float, float] = CHART, *, alt: str, caption: str = "") -> Shot:
-        """A picture for a light and a dark page.
+        """A picture, drawn twice: for a light and for a dark page.
 
         Args:
-            panel: `(axes, theme)` draws on Matplotlib axes in the colours of a theme.
+            panel: function `(axes, theme)` that draws on Matplotlib axes. `theme` gives colours as text: `ink` (lines
+                and text), `muted`, `grid`, `observed` and others of `rivergrad.report.style.Theme`.
             size: width and height, inches.
-            alt: what it shows, for those who cannot see it.
-            caption: a sentence below it.
+            alt: what the picture shows, for readers who cannot see it.
+            caption: a sentence below the picture.
+
+        Returns:
+            The picture, for the list that the panel returns.
         """
         return Shot(picture(panel, LIGHT, size), picture(panel, DARK, size), alt, caption)
 
@@ -104,10 +111,10 @@ class Page:
 
 
 def checked(found: Any, name: str) -> Any:
-    """A panel, `page -> pictures`: what the registry asks at first use.
+    """Check that a part is a panel, `page -> pictures`; the registry does so at first use.
 
     Raises:
-        InputError: what can't be called with a page.
+        InputError: the part can't be called with a page.
     """
     if callable(found) and not isinstance(found, type):
         return found

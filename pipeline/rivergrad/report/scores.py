@@ -87,7 +87,16 @@ def score_table(
 
 @dataclass(frozen=True, eq=False)
 class GaugeScores:
-    """One score a gauge for the map, all (g,); `position` is that of its reach in the network."""
+    """The NSE of each gauge. In held-out time if the run has any, else in training time.
+
+    Attributes:
+        name: (gauge,) names.
+        position: (gauge,) position of the gauge's reach in `run.network`: `attributes["slope"][position]`.
+        held_out: (gauge,) whether the estimate never saw the gauge.
+        nse: (gauge,) of the estimate; NaN where it can't be computed.
+        nse_uniform: (gauge,) of the best uniform celerity.
+        in_held_out_time: whether the scores are of held-out time.
+    """
 
     name: tuple[str, ...]
     position: NDArray[np.int64]

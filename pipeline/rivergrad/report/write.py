@@ -18,6 +18,18 @@ from rivergrad.rundir.contents import MAPS, REPORT, from_before
 from rivergrad.rundir.reading import RunData, read_run
 from rivergrad.rundir.written import record_of
 
+PLACED = (
+    "celerity",
+    "identifiability",
+    "uncertainty",
+    "skill",
+    "hydrographs",
+    "training",
+    "truth",
+    "coverage",
+)
+"""The panels that have a place of their own on the page. All others follow them."""
+
 
 def write_report(run_dir: Path) -> Path:
     """Write report.html and maps/{celerity,skill,hydrographs}.png of a finished run; return the page's path.
@@ -33,7 +45,8 @@ def write_report(run_dir: Path) -> Path:
 def _write_report(run: RunData) -> Path:
     page = Page(run)
     own = {entry.name: entry.load()(page) for entry in registry.entries("panel") if not entry.outside}
-    further = {name: _pictures(name, page) for name in _further(run)}
+    further = {name: own[name] for name in own if name not in PLACED}
+    further |= {name: _pictures(name, page) for name in _further(run)}
     html = render_page(
         run,
         celerity=own["celerity"][0],

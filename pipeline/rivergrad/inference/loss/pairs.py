@@ -1,4 +1,4 @@
-"""Simulated and observed discharge side by side, without a trace of what is missing."""
+"""Simulated and observed discharge, paired value by value, with missing values set to 0 in both."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from rivergrad.inference.loss.statistics import GaugeStatistics
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What the terms compare. Values of all windows are one axis.
+    """What a loss compares: all windows of a step, one after the other on one axis.
+
+    A loss is a function of `Pairs` that returns a float64 tensor (gauge,), differentiable in `simulated`. 0 is a
+    perfect simulation. Missing values are the loss's own concern: `mean` leaves them out, or use `present`. A gauge
+    with too few values, or of weight 0, is left out after the loss returns. The loss need not check for it, but its
+    value and its gradient must be finite there too: no division by 0, no square root of 0.
 
     Attributes:
-        simulated, observed: (value, gauge) m³/s, float64; 0 in both where nothing was observed.
-        present: (value, gauge) whether there is an observation.
-        count: (gauge,) observations.
+        simulated, observed: (value, gauge) tensors, m³/s, float64; both are 0 where no value was observed.
+        present: (value, gauge) bool, whether there is an observation.
+        count: (gauge,) number of observations.
         error: standard deviation of the observation error, m³/s, that broadcasts to (value, gauge); None for none.
-        statistics: of the gauges' records.
+        statistics: `GaugeStatistics` of the whole training record, (gauge,) each: `mean` m³/s, `variance` (m³/s)², and
+            others. Divide by these and not by those of the window: a dry window would outweigh all others.
     """
 
     simulated: Tensor
@@ -34,10 +40,17 @@ class Pairs:
         return torch.where(self.present, values, 0.0).sum(dim=0) / self.count.clamp_min(1)
 
     def precision(self, sigma: Tensor, error: Tensor | None) -> Tensor | None:
-        """σ²/(σ² + error²): what an observation counts relative to one without error, None where all count alike.
+        """The weight of an observation relative to one without error: σ²/(σ² + error²).
 
-        The inverse variance of a residual that a model with residuals of standard deviation σ leaves against an
-        observation with that error.
+        It is the inverse variance, times σ², of the residual that a model with residual standard deviation σ leaves
+        against an observation with that error.
+
+        Args:
+            sigma: (gauge,) standard deviation of the model's residuals, m³/s.
+            error: standard deviation of the observation error, m³/s, that broadcasts to (value, gauge), or None.
+
+        Returns:
+            Weights between 0 and 1, or None where `error` is None: then all observations count alike.
         """
         return None if error is None else sigma**2 / (sigma**2 + error**2)
 
