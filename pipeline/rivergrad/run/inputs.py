@@ -112,7 +112,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         if gives_runoff(config):
             runoff = open_runoff(folder / "runoff.nc", network)
         forcings = _forcings(config, network, run_dir)
-        observations = read_observations(folder / "observations.nc", network)
+        observations = _generated_observations(folder, network)
         truth = folder / "truth.parquet"
         held = place_gauges(spec, network).held_out
         if config.gauges.holdout_by == "basin":
@@ -154,7 +154,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             if not (folder / "observations.nc").exists():
                 assert runoff is not None
                 _make_twin(config, network, runoff, folder)
-            observations = read_observations(folder / "observations.nc", network)
+            observations = _generated_observations(folder, network)
             truth = folder / "truth.parquet"
         config = _without_dropped(config, observations)
         held = draw_holdout(config, observations.gauge, network.basin[observations.reach])
@@ -192,6 +192,11 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         runoff_is_given=given,
         identity=identity,
     )
+
+
+def _generated_observations(folder: Path, network: RiverNetwork) -> Observations:
+    """Observations of a generated world or twin, as they were made: a scheme outside its range makes negative ones."""
+    return read_observations(folder / "observations.nc", network, negative="keep")
 
 
 def gives_runoff(config: Workflow) -> bool:

@@ -175,7 +175,8 @@ class Written:
 
     def remove(self, name: str) -> None:
         """Remove something that was written under a name, if it is as the record says."""
-        for one in [one for one in self.entries if one == name or one.startswith(f"{name}/")]:
+        inside = [one for one in self.entries if one == name or one.startswith(f"{name}/")]
+        for one in sorted(inside, key=len, reverse=True):  # a folder goes once it is empty
             if self._stranger(one) is None and not self._behind_link(one):
                 _remove(self.folder / one, self.entries[one])
 
@@ -192,6 +193,14 @@ class Written:
             if not self._behind_link(name) and not (self.folder / name).is_symlink():
                 with suppress(OSError):  # of what is not ours in it
                     (self.folder / name).rmdir()
+        # a folder of ours that holds something of somebody else's is still ours
+        kept |= {
+            name
+            for name, entry in self.entries.items()
+            if entry.kind in ("logs", "made")
+            and (self.folder / name).is_dir()
+            and not self._behind_link(name)
+        }
         self.entries = {name: entry for name, entry in self.entries.items() if name in kept}
         if kept - {contents.FOLDS_LOCK}:
             self.rewrite()
