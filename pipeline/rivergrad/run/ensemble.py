@@ -1,11 +1,11 @@
-"""Uncertainty by an ensemble: every member fits other noise, another prior draw, and perhaps other gauges.
+"""Uncertainty by an ensemble: each member fits its own draw of the noise and of the prior, and perhaps of the gauges.
 
-A member minimises what the estimate minimises, with the observations shifted by a draw of their noise and the prior by
-a draw of itself (randomised maximum likelihood: Oliver, He & Reynolds 1996, ECMOR V; Bardsley et al. 2014,
-doi:10.1137/140964023). Where discharge is linear in the coefficients, as it is taken to be about the estimate, the
-members are draws from the posterior, of shared coefficients and the runoff's volume error too. With `bootstrap` a
-member also draws its training gauges with replacement (Efron 1979, doi:10.1214/aos/1176344552), which shows how much
-hangs on single gauges.
+A member minimises the same objective as the estimate. Its observations are shifted by a draw of their noise, and its
+prior mean by a draw of the prior (randomised maximum likelihood: Oliver, He & Reynolds 1996, ECMOR V; Bardsley et al.
+2014, doi:10.1137/140964023). If discharge is linear in the coefficients, the members are draws from the posterior. The
+ensemble linearises discharge at the estimate. Members also cover the shared coefficients and the runoff's volume error.
+With `bootstrap` a member also draws its training gauges with replacement (Efron 1979, doi:10.1214/aos/1176344552). This
+shows how much the result depends on single gauges.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from rivergrad.run.problem import Problem
 Float = NDArray[np.float64]
 
 TOLERANCE = 1e-3
-"""Of the conjugate gradients of a member."""
+"""Relative residual at which the conjugate gradients of a member stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """What members say, (n_free, reach) each, in the units of the bounded curves' arguments.
+    """The spread of the members, in units of the latent values (see `Problem.latent`).
 
     Attributes:
-        sd: standard deviation of the members; prior_sd: of the prior draws that they started from.
-        products: products with the information matrix in all.
+        sd: (n_free, reach) standard deviation of the members.
+        prior_sd: (n_free, reach) standard deviation of the prior draws that the members started from.
+        products: number of products with the information matrix, over all members.
     """
 
     sd: Float
@@ -53,13 +54,21 @@ def spread_of_members(
     free: Float,
     progress: Callable[[int, int], None],
 ) -> Spread:
-    """Fit the members where `problem` is linearised.
+    """Fit the members at the point where `problem` is linearised.
 
     Args:
-        inner: products of a member at most.
-        weight: (window, time, gauge) of squared residuals; residual: simulated − observed.
-        prior, shared, free: of the estimate.
-        progress: is told the members done and in all.
+        work: the pieces on their workers.
+        inner: most products with the information matrix for one member.
+        problem: linearised at the estimate.
+        weight: (window, time, gauge) weights of the squared residuals, 1/(m³/s)².
+        residual: (window, time, gauge) simulated − observed, m³/s, 0 where missing.
+        prior: the prior of all coefficients.
+        shared: shared coefficients of the estimate.
+        free: (n_free, reach) deviations of the estimate.
+        progress: called with the number of members done and the number of all members.
+
+    Returns:
+        The standard deviations of members and of prior draws.
     """
     section = work.config.uncertainty
     trains = np.flatnonzero(weight.any(axis=(0, 1)))
