@@ -1,4 +1,4 @@
-"""How sure the parameters of every reach are: what goes into parameters.zarr beside the estimate."""
+"""The uncertainty of each reach's parameters: the columns that it adds to parameters.zarr."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 
 TOLERANCE = 0.01
-"""Of the conjugate gradients that look for the most probable deviations."""
+"""Relative residual at which the conjugate gradients for the most probable deviations stop."""
 DELAY_STEPS = 2
-"""Gauss-Newton steps from the estimate to the most probable celerities where runoff may be late: they lie near."""
+"""Gauss-Newton steps from the estimate to the most probable celerities with an unknown delay. They lie close."""
 NORMAL_90 = 1.6448536269514722
 """Half the width of a 90 % interval of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Attributes:
-    columns: (reach,) arrays for parameters.zarr, by name.
-    summary: numbers for run.json.
+    """What the uncertainty of a run is written from.
+
+    Attributes:
+        columns: (reach,) arrays for parameters.zarr, by name.
+        summary: numbers for run.json, by name.
     """
 
     columns: dict[str, Float]
@@ -52,15 +54,20 @@ class Uncertainty:
 def estimate_uncertainty(
     work: Problem, result: FitResult, settings: EstimateSection, *, learned: bool = False
 ) -> Uncertainty:
-    """Laplace's approximation at the best parameters.
+    """Estimate the uncertainty at the best parameters: by Laplace's approximation, or by an ensemble.
 
-    The noise of every gauge is what its residuals show there; the prior's scale is that of the fit, or measured from
-    the evidence.
+    The residuals at the best parameters give the noise of each gauge. The scale of the prior is that of the fit, or is
+    measured from the evidence.
 
     Args:
-        work, result: the estimate.
-        settings: that it was found with.
-        learned: the runoff was learned with it, by `laplace`, for models with deviations: see `_beside_learned`.
+        work: the pieces on their workers.
+        result: the estimate.
+        settings: the settings of the fit that found the estimate.
+        learned: whether the runoff was learned in the same run. Then the delay of runoff is unknown too: see
+            `_beside_learned`. For Laplace's approximation of models with deviations only.
+
+    Returns:
+        The columns for parameters.zarr and the summary for run.json.
     """
     problem, observed = work.least_squares(result.shared.layout)
     free = work.sweep.collect(work.case.inputs.network.n_reaches)["best"]
@@ -142,17 +149,19 @@ def _beside_learned(
     free: Float,
     observed: Float,
 ) -> tuple[Posterior, Float, dict[str, float]]:
-    """Uncertainty of celerities beside learned runoff, whose errors last, so that no residuals show them.
+    """The uncertainty of celerities where runoff was learned. Errors of learned runoff persist; residuals hide them.
 
-    - All runoff may come too early or too late (`Delayed`), and celerities that suit it make up for that. Intervals
-      lie about the most probable celerities whatever the delay, where the estimate is the most probable without one.
-      Identifiability is for a known delay, as it is for a known trend.
-    - Deviations take up errors of the runoff of a part of a basin: a reach that is too slow by them looks well known,
-      as discharge depends on ln(celerity) the more the longer water takes. So a reach counts as known only as well as
-      it does both as it was found and as the trend has it: the larger of both variances, the lesser identifiability.
+    - All runoff may come too early or too late (`Delayed`), and celerities compensate for it. The delay is therefore a
+      coefficient here. Intervals are centred on the most probable celerities with an unknown delay; the estimate is the
+      most probable without one. Identifiability assumes a known delay, as it assumes a known trend.
+    - Deviations absorb runoff errors of parts of a basin. A reach that is too slow for this reason looks well known:
+      the longer the travel time, the more discharge depends on ln(celerity). So the posterior is computed twice, at the
+      estimated deviations and at zero deviations (the trend alone). Each reach takes the larger variance and the
+      smaller identifiability of the two.
 
     Returns:
-        The posterior; (n_free, reach) what intervals lie about, see `Problem.latent`; and numbers for the summary.
+        The posterior, the (n_free, reach) latent values that intervals are centred on (see `Problem.latent`), and
+        numbers for the summary.
     """
     section, inner = work.config.uncertainty, settings.inner
     timed = Delayed(problem, shared.layout)
@@ -200,14 +209,16 @@ def _of_members(
     result: FitResult,
     free: Float,
 ) -> Uncertainty:
-    """By the spread of an ensemble."""
+    """The uncertainty from the spread of an ensemble."""
     prior = _prior(work, settings, problem, weight, residual, result, free)
     with _bar() as show:
         found = spread_of_members(
             work, settings.inner, problem, weight, residual, prior, result.shared, free, show
         )
     before = found.prior_sd
-    if prior.tree is not None:  # of deviations, where the shared coefficients are nearly known
+    if (
+        prior.tree is not None
+    ):  # the shared coefficients are nearly known: compare with the prior of deviations
         before = np.sqrt(prior.tree.variance())
     columns = _columns(work, result.shared, free, found.sd)
     sure = np.clip(1 - (found.sd / before) ** 2, 0.0, 1.0)
@@ -226,7 +237,7 @@ def _of_members(
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """What shows how far the work is, told the products or members done and in all."""
+    """A progress bar. Yields a function of the number done and the number in all, of products or members."""
     with ExitStack() as stack:
         bars: list[Progress] = []
 
@@ -247,7 +258,7 @@ def _prior(
     result: FitResult,
     free: Float,
 ) -> Prior:
-    """That of the fit, or where the fit took a penalty instead, one at the scale that the evidence asks for."""
+    """The prior of the fit. If the fit used a penalty instead, the prior at the scale that maximises the evidence."""
     follows = work.config.parameters.deviation_sd == "auto" and not settings.least_squares
     if result.prior.tree is None or not follows:
         return result.prior
@@ -263,10 +274,10 @@ def _measured(
     result: FitResult,
     free: Float,
 ) -> Prior:
-    """The prior at the scale that the evidence asks for.
+    """The prior at the scale that the evidence gives (MacKay's update, `uncertainty.rounds` times).
 
-    The deviations that it goes by are the most probable ones as seen from the estimate, which was found with another
-    penalty and may be far from them where no gauge informs.
+    The update needs the most probable deviations under this prior. The estimate was found with a penalty and may lie
+    far from them where no gauge constrains a reach, so one Gauss-Newton step finds them first.
     """
     prior = result.prior
     assert prior.tree is not None
@@ -289,7 +300,7 @@ def _measured(
 def _of_shared(
     work: Problem, problem: LeastSquares, prior: Prior, shared: Coefficients[Float]
 ) -> Uncertainty:
-    """Of a model without deviations: the covariance of its coefficients, dense."""
+    """The uncertainty of a model without deviations, from the dense covariance of its coefficients."""
     model = work.choice.model
     n, layout = model.layout.size, shared.layout
     own = np.flatnonzero(layout.mask(*model.layout.names))
@@ -321,11 +332,19 @@ def _middle(work: Problem, shared: Coefficients[Float]) -> float:
 def _columns(
     work: Problem, shared: Coefficients[Float], free: Float, sd: Float, about: Float | None = None
 ) -> dict[str, Float]:
-    """Standard deviations and 90 % intervals, through the bounded curves, whose order they keep.
+    """Standard deviations and 90 % intervals of celerity and spreading.
+
+    The ends of an interval are mapped from latent to physical values; the mapping is monotonic.
 
     Args:
-        sd: (n_free, reach) of what the bounded curves take.
-        about: (n_free, reach) what intervals lie about, where that is not the estimate.
+        work: with the parameter model.
+        shared: shared coefficients of the estimate.
+        free: (n_free, reach) deviations of the estimate.
+        sd: (n_free, reach) standard deviations of the latent values.
+        about: (n_free, reach) latent values that intervals are centred on; the estimate by default.
+
+    Returns:
+        (reach,) arrays by name: celerity in m/s, spreading in the unit of the scheme.
     """
     model, latent = work.choice.model, work.latent(shared, free)
     about = latent if about is None else about
