@@ -1,4 +1,4 @@
-"""The posterior of a workflow's parameters at a point, and the prior's scale that the evidence asks for there."""
+"""The posterior of a workflow's parameters at a point, and the prior's scale that the evidence gives there."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 
 MOST_REGRESSORS = 24
-"""Shared coefficients up to which their uncertainty is part of the reaches'."""
+"""Up to this many shared coefficients, their uncertainty is part of that of each reach."""
 FEW = 300
-"""Numbers in the largest gauged basin up to which as many products are taken, which leaves nothing out."""
+"""If the largest gauged basin has fewer unknowns than this, it gets enough products for an exact posterior."""
 EVIDENCE_SHARE = 1.0
-"""Share of the products of `uncertainty.products` that is spent on telling the prior's scale."""
+"""Measuring the prior's scale takes this share of `uncertainty.products`."""
 TELLING = 1e-3
-"""Gauges of which a direction holds less information than this, against the prior's 1, are looked at no more."""
+"""A stem of gauges gets no more products once its last direction held less information than this (the prior has 1)."""
 LEAST_DIRECTIONS = 16
-"""Directions of a basin that are kept at least, however little memory there is."""
+"""The least number of directions kept for a basin, however little memory there is."""
 SEEN_BEFORE = 10.0
-"""The scale that the fit starts from counts as much as so many deviations seen before: few gauges say little of it."""
+"""The initial scale of the fit counts as this many observed deviations: few gauges determine the scale poorly."""
 
 
 def regressors(work: Problem, shared: Coefficients[Float]) -> Float:
-    """(n_free, reach, coefficient of the parameter model), see `ParameterModel.regressors`."""
+    """Derivatives of latent values by coefficients of the parameter model, (n_free, reach, coefficient)."""
     return work.choice.model.regressors(shared, work.choice.values, work.choice.regions)
 
 
 def shared_part(work: Problem, prior: Prior, shared: Coefficients[Float]) -> tuple[Float | None, Float]:
-    """What the shared coefficients do to the latent values of the reaches, and their prior.
+    """The effect of the shared coefficients on the latent values of the reaches, and their prior.
 
     Args:
         work: with the parameter model.
-        prior: of the fit; the posterior takes the same standard deviation for each coefficient.
-        shared: coefficients of the point.
+        prior: the prior of the fit. The posterior uses the same standard deviation for each coefficient.
+        shared: shared coefficients at the point.
 
     Returns:
-        Regressors (n_free, reach, coefficient) of the coefficients that move any reach, and their prior standard
-        deviations (coefficient,). None and no number where the model has more than `MOST_REGRESSORS`.
+        Regressors (n_free, reach, coefficient) of the coefficients that affect any reach, and their prior standard
+        deviations (coefficient,). None and an empty array if the model has more than `MOST_REGRESSORS` coefficients.
     """
     if work.choice.model.layout.size > MOST_REGRESSORS:
         return None, np.zeros(0)
@@ -70,17 +70,23 @@ def posterior(
     checks: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
-    """Laplace's approximation where `problem` is linearised.
+    """Laplace's approximation at the point where `problem` is linearised.
 
-    Each product finds as many directions as stems of gauges lie side by side (see `rivergrad.inference.gaugewise`).
-    Where they do not fit into `compute.memory_budget`, the strongest are kept.
+    One product finds one direction for each stem of gauges of one level (see `rivergrad.inference.gaugewise`). If the
+    directions do not fit into `compute.memory_budget`, only the strongest are kept.
 
     Args:
-        weight: (window, time, gauge) of the squared residuals.
-        prior: whose deviations have a scale.
-        shared: coefficients of the point.
-        products: with the Jacobian and its transpose.
-        checks: products spent on what was left out.
+        work: the case and the parameter model.
+        problem: linearised; it gives the JVP and the VJP.
+        weight: (window, time, gauge) weights of the squared residuals, 1/(m³/s)².
+        prior: the prior of all coefficients, with a prior of deviations.
+        shared: shared coefficients at the point.
+        products: most products (one JVP and one VJP each). Small basins get as many as an exact result needs.
+        checks: further products, to estimate the information that was left out.
+        progress: called with the number of products done and the number of all products.
+
+    Returns:
+        The posterior variance and the identifiability of each reach, and how much was left out.
     """
     assert prior.tree is not None
     network, model = work.case.inputs.network, work.choice.model
@@ -89,9 +95,9 @@ def posterior(
     reaches = work.case.inputs.observations.reach[counts]
     basin = np.asarray(network.basin)
     largest = int(np.bincount(basin)[basin[reaches]].max(initial=0)) * model.n_free
-    exact = largest < FEW  # at a price that nobody minds
+    exact = largest < FEW  # so few that exactness costs little
     levels, side_by_side = _breadth(work, reaches)
-    if exact:  # it ends where nothing is left to find
+    if exact:  # an upper limit: the search ends as soon as nothing is left to find
         products = max(products, levels * (largest + 1))
     inside = int(np.count_nonzero(np.isin(basin, basin[reaches]))) * model.n_free
     room = int(work.config.compute.memory_budget // (8 * max(inside, 1)))
@@ -124,10 +130,10 @@ def posterior(
 
 
 def _breadth(work: Problem, reaches: NDArray[np.int64]) -> tuple[int, int]:
-    """Levels of the stems of gauges on `reaches`, and the most stems that one level of a basin has."""
+    """The number of levels of the gauges' stems, and the largest number of stems in one level of one basin."""
     network = work.case.inputs.network
     stem, level, _ = gauge_stems(network.downstream, network.order, reaches, np.ones(reaches.size, np.bool_))
-    _, one = np.unique(stem, return_index=True)  # a gauge of each
+    _, one = np.unique(stem, return_index=True)  # one gauge of each stem
     _, count = np.unique([np.asarray(network.basin)[reaches[one]], level], axis=1, return_counts=True)
     return int(level.max(initial=-1)) + 1, int(count.max(initial=0))
 
@@ -141,10 +147,19 @@ def retuned(
     free: Float,
     first: Float,
 ) -> Prior:
-    """The prior at the scale of deviations that the evidence asks for (MacKay's fixed point, one step).
+    """Update the scale of the prior's deviations from the evidence: one step of MacKay's fixed point.
 
     Args:
-        before: the prior now; first: (n_free,) the scale that the fit started from, see `SEEN_BEFORE`.
+        work: the case and the parameter model.
+        problem: linearised at the point.
+        weight: (window, time, gauge) weights of the squared residuals, 1/(m³/s)².
+        before: the prior before the update.
+        shared: shared coefficients at the point.
+        free: (n_free, reach) most probable deviations under `before`.
+        first: (n_free,) the scale that the fit started from; it counts as `SEEN_BEFORE` deviations.
+
+    Returns:
+        The prior with the new scale.
     """
     assert before.tree is not None
     products = max(2, round(EVIDENCE_SHARE * work.config.uncertainty.products))
