@@ -1,4 +1,4 @@
-"""The estimation: optimiser steps, looks at the validation period, when to stop, checkpoints."""
+"""The fit: the loop of optimiser steps, validation scores, the rule for stopping, and checkpoints."""
 
 from __future__ import annotations
 
@@ -35,20 +35,27 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 
 PROGRESS = 1e-5
-"""A validation score has to rise by this much to count as progress."""
+"""A fit makes progress if its validation score rises by at least this much."""
 FLAT = 2e-3
-"""A fit without progress has converged where its validation scores differ by no more; else it is stuck."""
+"""A fit without progress has converged if its recent validation scores differ by at most this; else it is stuck."""
 LAST_RATE = 0.1
-"""The learning rate at the end of a cosine schedule, as a share of that at its beginning."""
+"""The final learning rate of a cosine schedule, as a share of the initial one."""
 
 REASONS = {0: "all steps taken", 1: "converged", 2: "stuck", 3: "no step brings anything"}
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """Shared coefficients at the best step (the best deviations are in the pieces), and how it got there.
+    """The result of a fit. The pieces on the workers keep the best deviations.
 
-    `ended` says why: one of `REASONS`. `prior` is the one that the fit ended with.
+    Attributes:
+        shared: shared coefficients at the best step.
+        best_step: the step with the best validation score, or the last step of Gauss-Newton.
+        steps: number of steps done.
+        history: a row per step: `step`, `loss`, `validation_nse` (NaN if not evaluated), `seconds`.
+        ended: why the fit ended, one of `REASONS`.
+        prior: the prior at the end of the fit.
+        overhead: time that was not the workers' own work.
     """
 
     shared: Coefficients[Float]
@@ -63,7 +70,18 @@ class FitResult:
 def draw_windows(
     seed: int, step: int, periods: Periods, length: int, count: int
 ) -> list[tuple[int, int, int]]:
-    """The windows of a step: (start of the warm-up, first step that counts, end). A pure function of (seed, step)."""
+    """Draw the windows of a step. The same seed and step always give the same windows.
+
+    Args:
+        seed: of the workflow.
+        step: number of the optimiser's step.
+        periods: of the workflow.
+        length: forcing steps that count in a window.
+        count: number of windows.
+
+    Returns:
+        (start of the warm-up, first step that counts, end) of each window, in forcing steps of the record.
+    """
     first, last = periods.fit
     length = min(length, last - first)
     rng = np.random.default_rng([seed, 303, step])
@@ -72,7 +90,7 @@ def draw_windows(
 
 
 def learning_rate(settings: EstimateSection, step: int) -> float:
-    """Adam's learning rate of a step."""
+    """Adam's learning rate at a step."""
     if settings.schedule == "constant":
         return settings.learning_rate
     share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, settings.steps))))
@@ -146,14 +164,21 @@ def fit(
     folder: Path,
     write_history: Callable[[Sequence[dict[str, float]]], None],
 ) -> FitResult:
-    """Estimate, from the newest checkpoint in `folder` if there is one.
+    """Run the fit. It resumes from the newest checkpoint in `folder` if there is one.
 
     Args:
         work: the pieces, ready for estimation.
         training: what is trained, and how.
-        start: shared coefficients to begin with; prior: of everything, about them.
+        start: shared coefficients to start from.
+        prior: the prior of all coefficients.
         folder: for checkpoints.
-        write_history: called with all rows so far.
+        write_history: called with all rows of the history so far.
+
+    Returns:
+        The best coefficients and how the fit went.
+
+    Raises:
+        InputError: a checkpoint belongs to other input or has other shapes.
     """
     settings, sweep, n_reaches = training.settings, work.sweep, work.n_reaches
     optimiser = make_optimiser(work, training, start, prior)
@@ -201,7 +226,7 @@ def fit(
         write_history(history)
 
     def stale() -> float:
-        """What it means that there has been no progress for long, having gone back to the best step if it may."""
+        """Decide what lasting lack of progress means: a key of `REASONS`, or 0 after a restart from the best step."""
         looks = [row["validation_nse"] for row in history if not np.isnan(row["validation_nse"])]
         recent = looks[-settings.patience :]
         if max(recent) - min(recent) <= FLAT and numbers["score"] - recent[-1] <= FLAT:
@@ -232,7 +257,7 @@ def fit(
             if done % settings.evaluate_every == 0 or done == settings.steps or optimiser.finished:
                 score = score_now()
                 row["validation_nse"] = score
-                # the last Gauss-Newton step is the most probable, by a prior that keeps it from fitting noise
+                # Gauss-Newton: the last step is the most probable one, and its prior prevents overfitting
                 if most_probable or score > numbers["score"] + PROGRESS:
                     numbers.update(score=score, best_step=float(done), stale=0.0)
                     best = optimiser.shared.copy()
@@ -278,7 +303,7 @@ def fit(
 def _misfit(
     found: Checkpoint, shared: Float, free: tuple[int, int], now: Identity | None = None
 ) -> str | None:
-    """Why a checkpoint cannot be of this fit, which is of the input `now`."""
+    """Why a checkpoint cannot belong to this fit on the input `now`; None if it can."""
     expected = {"shared": shared.shape, "free": free}
     shapes = {"shared": found.shared.shape, "free": found.pieces["free"].shape}
     for name, shape in expected.items():
@@ -292,5 +317,5 @@ def _misfit(
 
 
 def optimiser_prior(optimiser: Optimiser, prior: Prior) -> Prior:
-    """The prior that an optimiser ended with: Gauss-Newton measures its scale anew."""
+    """The prior at the end of a fit. Gauss-Newton updates its scale; other optimisers keep it."""
     return optimiser.prior if isinstance(optimiser, GaussNewtonOptimiser) else prior
