@@ -1,7 +1,7 @@
-"""Training in stages: the runoff model, the routing, and both together, each from the best of an earlier stage.
+"""Training in stages: the runoff model, the routing, then both. Each stage starts from the best of an earlier one.
 
-A stage is a fit like any other, with checkpoints in a folder of its own (the last one's are the run's), so that a run
-that was stopped goes on in the stage that it was in.
+Each stage is one call of `fit` and has its own folder of checkpoints (the last stage uses that of the run). A run that
+was stopped resumes in the stage where it stopped.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ log = logging.getLogger("rivergrad")
 Float = NDArray[np.float64]
 
 NEWTON_STEPS = 8
-"""Of Gauss-Newton, by default: enough for the scale of deviations to settle."""
+"""Default number of Gauss-Newton steps: enough for the scale of deviations to converge."""
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """The best of a stage: shared coefficients, deviations, and whether the routing has been given a start."""
+    """The best of a stage: shared coefficients, deviations (n_free, reach), and whether routing has a start."""
 
     shared: Coefficients[Float]
     free: Float
@@ -45,12 +45,14 @@ class _Kept:
 
 @dataclass(frozen=True)
 class StagedResult:
-    """Attributes:
-    fit: of the last stage, its steps counted from the first stage on.
-    uniform: the best uniform celerity, m/s.
-    base: (weight,) of the runoff model that the baselines take, where no runoff is given.
-    discharge: by the stages that are baselines (LEARNED_METHODS), (time, gauge) m³/s.
-    stages: what became of each, for run.json.
+    """The result of all stages.
+
+    Attributes:
+        fit: result of the last stage. Its steps are counted from the start of the first stage.
+        uniform: the best uniform celerity, m/s.
+        base: (weight,) weights of the runoff model for the baselines; None if runoff is given.
+        discharge: (time, gauge) m³/s, by name of the stages that are baselines (LEARNED_METHODS).
+        stages: a summary of each stage, for run.json.
     """
 
     fit: FitResult
@@ -61,7 +63,7 @@ class StagedResult:
 
 
 def stages_of(config: Workflow) -> tuple[StageSection, ...]:
-    """The stages of a workflow with learned runoff, or those by default."""
+    """The stages that the workflow names, or the default stages for learned runoff."""
     if config.estimate.stages:
         return config.estimate.stages
     steps = config.estimate.steps
@@ -73,7 +75,7 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
             name="joint", train=("runoff", "routing"), steps=steps, start=None if corrects else SCRATCH
         ),
     )
-    if corrects or config.estimate.loss != "nse":  # Gauss-Newton has a loss of its own
+    if corrects or config.estimate.loss != "nse":  # Gauss-Newton minimises squared errors only
         return stages
     rivers = StageSection(name="rivers", train=("routing",), method="gauss_newton", steps=NEWTON_STEPS)
     return stages[0], rivers.model_copy(update={"name": "two_step"}), stages[2], rivers
@@ -82,11 +84,19 @@ def stages_of(config: Workflow) -> tuple[StageSection, ...]:
 def fit_stages(
     work: Problem, run_dir: Path, write_history: Callable[[list[dict[str, float]]], None]
 ) -> StagedResult:
-    """Carry out the stages of a workflow with learned runoff, from their checkpoints where there are any.
+    """Run the stages of a workflow with learned runoff. Each resumes from its checkpoints if there are any.
 
-    Routing starts from the best uniform celerity for the runoff that is there when it is first trained: the given one,
-    or what the stages before have learned. From scratch it starts from the initial celerity: a runoff model that was
-    trained without routing has learned to wait, and a celerity that suits it is too fast.
+    Routing starts from the best uniform celerity for the runoff of its first stage: given runoff, or runoff that
+    earlier stages have learned. A stage with `start: scratch` starts from the initial celerity instead. The reason: a runoff
+    model trained without routing learns to delay runoff, and the best celerity for delayed runoff is too fast.
+
+    Args:
+        work: the pieces, ready for estimation, with a runoff model.
+        run_dir: the run directory, for checkpoints.
+        write_history: called with all rows of the history so far.
+
+    Returns:
+        The estimate, the baselines and a summary of each stage.
     """
     assert work.learned is not None
     stages, n_reaches = stages_of(work.config), work.case.inputs.network.n_reaches
@@ -126,7 +136,7 @@ def fit_stages(
         def write(rows: Any, done: list[dict[str, float]] = done, offset: tuple[int, float] = offset) -> None:
             write_history(done + _after(rows, *offset))
 
-        # of the routing about where a fit begins that has seen nothing, of weights about themselves: they are frozen
+        # the prior mean: the initial routing coefficients, and the present runoff weights (Gauss-Newton freezes them)
         about = first.replace({RUNOFF: start.shared[RUNOFF]})
         result = fit(
             work,
@@ -168,7 +178,7 @@ def fit_stages(
                 best_step=offset[0] + result.best_step,
                 history=history,
             )
-    if uniform is None:  # all that routes began from scratch
+    if uniform is None:  # every stage with routing started from scratch
         uniform, base = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
     if base is None and not work.case.inputs.runoff_is_given:
         base = result.shared[RUNOFF]
@@ -176,12 +186,12 @@ def fit_stages(
 
 
 def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitResult]:
-    """The routing of a staged estimate with its learned runoff as it is: for how sure that is."""
+    """Freeze the learned runoff of a staged estimate, so that the uncertainty of the routing alone can be computed."""
     shared, layout = staged.fit.shared, work.layout.without(RUNOFF)
     work.sweep.begin_stage(layout, True, shared[RUNOFF])
     last = stages_of(work.config)[-1]
     prior = work.prior(work.start(work.config.parameters.celerity.initial).part(layout))
-    if last.least_squares and prior.tree is not None:  # which has measured the scale of deviations
+    if last.least_squares and prior.tree is not None:  # Gauss-Newton has measured the scale of deviations
         assert staged.fit.prior.tree is not None
         prior = prior.scaled(staged.fit.prior.tree.tau)
     training = Training(settings_of(work.config, last))
@@ -191,16 +201,16 @@ def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitRes
 def _uniform(
     work: Problem, run_dir: Path, shared: Coefficients[Float], *, learned: bool
 ) -> tuple[float, Float | None]:
-    """The best uniform celerity (m/s), and the weights (weight,) that it is for where no runoff is given."""
+    """The best uniform celerity (m/s), and the runoff weights (weight,) it was found with; None if runoff is given."""
     if work.case.inputs.runoff_is_given:
         return kept_uniform(work, run_dir), None
-    if not learned:  # runoff of a model that knows nothing says nothing of celerities
+    if not learned:  # an untrained runoff model says nothing about celerity
         return work.config.parameters.celerity.initial, None
     return kept_uniform(work, run_dir, shared[RUNOFF]), shared[RUNOFF]
 
 
 def _after(rows: Any, step: int, seconds: float) -> list[dict[str, float]]:
-    """Rows of a history that go on from a step; the look before its first step is the last one of the stage before."""
+    """A stage's history, shifted to follow the stage before. Its row 0 repeats the last row there and is dropped."""
     return [
         row | {"step": row["step"] + step, "seconds": row["seconds"] + seconds}
         for row in rows
