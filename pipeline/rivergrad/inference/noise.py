@@ -1,4 +1,4 @@
-"""How far a gauge's values lie from what the best parameters give, and how much each value is worth."""
+"""The noise of each gauge, measured from its residuals, and the weight that each value gets in the fit."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from rivergrad.inference.loss.enough import values_needed
 Float = NDArray[np.float64]
 
 FLOOR = 1e-4
-"""Least standard deviation of a residual, as a share of that of the observations: the routing's own precision."""
+"""Least standard deviation of residuals, as a share of that of the observations: the precision of the routing."""
 LEAST_SHARE = 0.02
-"""No value's variance is below this share of the gauge's mean one: low flow does not count without limit."""
+"""Least variance of a value, as a share of the gauge's mean variance. It limits the weight of low flow."""
 ROUNDS = 4
+"""Iterations of the weighted least squares for α and β."""
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Residuals of a gauge: variance α + β q², and a lag-one correlation.
+    """The noise of each gauge: variance α + β q² of its residuals, and their lag-one correlation ρ.
 
-    Errors of rating curves and of runoff grow with discharge q (simulated, so that a wrong observation does not set
-    its own weight). They also last for days: n residuals with lag-one correlation ρ say as much about a slow signal
-    as n (1 − ρ)/(1 + ρ) independent ones, so each value counts that much (see `noise_scale`).
+    Errors of rating curves and of runoff grow with discharge q. Here q is simulated discharge, so that a wrong
+    observation does not set its own weight. Errors also persist for days. For a slow signal, n correlated residuals
+    hold as much information as n (1 − ρ)/(1 + ρ) independent ones (see `noise_scale`).
 
     Attributes:
-        variance: (window, time, gauge) of each value, m⁶/s²; infinite at gauges with too few values.
-        worth: (gauge,) share of an independent value that each is worth, 0..1.
+        variance: (window, time, gauge) variance of each residual, m⁶/s²; infinite at gauges with too few values.
+        worth: (gauge,) (1 − ρ)/(1 + ρ), between 0 and 1: the weight of a value relative to an independent one.
     """
 
     variance: Float
     worth: Float
 
     def weights(self, present: NDArray[np.bool_], trains: Float, error: Float | None = None) -> Float:
-        """1/variance of the values (window, time, gauge) that count, times what they are worth; else 0.
+        """The weights of the squared residuals.
 
         Args:
-            present: which values there are.
-            trains: (gauge,) weight of each gauge, 0 for those that do not train.
-            error: (window, time, gauge) standard deviation of the observations' own error, m³/s, NaN where not
-                known: values whose error exceeds what the residuals show anyway count by their own error.
+            present: (window, time, gauge) whether there is an observation.
+            trains: (gauge,) weight of each gauge, 0 for gauges that do not train.
+            error: (window, time, gauge) standard deviation of the observation error, m³/s, NaN where not known. It
+                replaces the residuals' standard deviation where it is larger.
+
+        Returns:
+            (window, time, gauge) `trains` × `worth` / variance, in s²/m⁶; 0 for values that do not count.
         """
         variance = self.variance
         if error is not None:
@@ -53,18 +57,23 @@ class Noise:
 
 
 def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], spread: Float) -> Noise:
-    """The noise of residuals.
+    """Measure the noise of each gauge from its residuals.
 
     Args:
-        residual: (window, time, gauge), simulated − observed; present: which of them there are.
-        discharge: (window, time, gauge), simulated, m³/s.
+        residual: (window, time, gauge) simulated − observed, m³/s.
+        discharge: (window, time, gauge) simulated, m³/s.
+        present: (window, time, gauge) whether there is an observation.
         spread: (gauge,) standard deviation of the observations, m³/s.
+
+    Returns:
+        The variance of each residual and the weight of its gauge's values.
     """
     least = values_needed(present.shape[0] * present.shape[1])
     sigma, _ = noise_scale(_joined(residual, present), floor=FLOOR * spread, least=least)
     known = np.isfinite(sigma) & (spread > 0)
     share = sigma[known] / spread[known]
-    # A gauge fitted better than most counts as those: else it would be fitted better still, and no other heard.
+    # Cap each gauge's weight: raise residuals smaller than the network's median to that median. Otherwise a
+    # well-fitted gauge gains weight at every step and dominates the fit.
     usual = np.where(known, spread, 1.0) * (np.median(share) if share.size else 0.0)
     variance = np.maximum(_growing(residual, discharge, present, sigma), (FLOOR * spread) ** 2)
     variance = variance * np.where(known, np.maximum(usual / np.where(known, sigma, 1.0), 1.0), 1.0) ** 2
@@ -75,15 +84,15 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
 
 
 def _joined(series: Float, present: NDArray[np.bool_]) -> Float:
-    """Windows one after the other, (time, gauge), with a gap between them: they do not follow one another."""
+    """All windows on one time axis, (time, gauge), with a NaN between them: a window does not continue the last one."""
     apart = np.full((series.shape[0], 1, series.shape[2]), np.nan)
     joined = np.concatenate([np.where(present, series, np.nan), apart], axis=1)
     return joined.reshape(-1, series.shape[2])
 
 
 def _growing(residual: Float, discharge: Float, present: NDArray[np.bool_], sigma: Float) -> Float:
-    """Variances α + β q² by least squares on the squared residuals, each over its own variance, α and β ≥ 0."""
-    known = np.isfinite(sigma) & (sigma > 0)  # a flat line met exactly has no scale
+    """Variances α + β q² with α, β ≥ 0, by iteratively reweighted least squares on the squared residuals."""
+    known = np.isfinite(sigma) & (sigma > 0)  # a flat line that is simulated exactly has no scale
     mean = np.where(known, sigma, 1.0) ** 2
     square = np.where(
         present, np.minimum(residual**2, 25.0 * mean * (1 + _relative(discharge, present))), 0.0
@@ -108,7 +117,7 @@ def _growing(residual: Float, discharge: Float, present: NDArray[np.bool_], sigm
 
 
 def _relative(discharge: Float, present: NDArray[np.bool_]) -> Float:
-    """q² over its mean."""
+    """q² divided by its mean over the observed values of the gauge."""
     count = np.maximum(present.sum(axis=(0, 1)), 1)
     mean = np.where(present, discharge**2, 0.0).sum(axis=(0, 1)) / count
     return discharge**2 / np.where(mean > 0, mean, 1.0)
