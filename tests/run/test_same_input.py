@@ -192,6 +192,57 @@ def test_a_change_is_told(river: River, what: str) -> None:
     assert contents(river.run_dir / "checkpoints") == before
 
 
+@pytest.mark.parametrize("step", [2, 10])
+def test_a_change_is_told_after_the_first_checkpoint_and_before_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    river = River(tmp_path / "river").write()
+    killed_at(river, step)
+    monkeypatch.chdir(river.folder)
+    for what in ("runoff x 2", "lengths x 2"):
+        changed = river.copied(tmp_path / what.replace(" ", "_"))
+        CHANGES[what][0](changed)
+        monkeypatch.chdir(changed.folder)
+        code, said = call("estimate", "w.yaml")
+        assert code == 2
+        assert CHANGES[what][1] in the_line(said)
+
+
+def test_changed_forcings_are_told_and_the_same_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runoff is learned from them: twice the rain is another run."""
+    river = River(tmp_path / "river").write()
+    learned = {"runoff": {"kind": "learned", "path": None, "forcings": "f.nc", "model": "hbv"}}
+    learned["estimate"] = {"stages": [{"name": "joint", "train": ["runoff", "routing"], "steps": 12}]}
+    with xr.open_dataset(river.folder / "r.nc") as data:
+        rain = data["runoff"].load()
+    names = {
+        "precipitation": ("mm/day", 1.0, 0.0),
+        "temperature": ("degC", 0.0, 12.0),
+        "potential_evapotranspiration": ("mm/day", 0.0, 2.0),
+    }
+    forcings = {
+        name: (rain * scale + offset).assign_attrs(units=unit)
+        for name, (unit, scale, offset) in names.items()
+    }
+    xr.Dataset(forcings).to_netcdf(river.folder / "f.nc")
+    table(river.folder / "n.csv", lambda t: t.assign(area_m2=1e8))
+    path = river.workflow(**learned)
+    path.write_text(path.read_text().replace("  path: null\n", ""))
+    killed_at(river, 4)
+    again = river.copied(tmp_path / "again")
+    netcdf(river.folder / "f.nc", lambda d: d.assign(precipitation=2 * d["precipitation"]))
+    monkeypatch.chdir(river.folder)
+    code, said = call("estimate", "w.yaml")
+    assert code == 2
+    assert "runoff.forcings: f.nc" in the_line(said)
+    monkeypatch.chdir(again.folder)
+    code, said = call("estimate", "w.yaml")
+    assert code == 0, said
+    assert "going on from the checkpoint of step" in (again.run_dir / "log.txt").read_text()
+
+
 def test_fresh_is_the_way_out(river: River, tmp_path: Path) -> None:
     CHANGES["runoff x 2"][0](river)
     assert call("estimate", "w.yaml")[0] == 2
