@@ -87,8 +87,8 @@ def fit_stages(
     """Run the stages of a workflow with learned runoff. Each resumes from its checkpoints if there are any.
 
     Routing starts from the best uniform celerity for the runoff of its first stage: given runoff, or runoff that
-    earlier stages have learned. A stage with `start: scratch` starts from the initial celerity instead. The reason: a runoff
-    model trained without routing learns to delay runoff, and the best celerity for delayed runoff is too fast.
+    earlier stages have learned. A stage with `start: scratch` starts from the initial celerity instead. The reason: a
+    runoff model trained without routing learns to delay runoff, and the best celerity for delayed runoff is too fast.
 
     Args:
         work: the pieces, ready for estimation, with a runoff model.
