@@ -1,7 +1,7 @@
-"""Conjugate gradients for a Gauss-Newton step, stopped when the step is good enough to be taken.
+"""Conjugate gradients for a Gauss-Newton step, stopped as soon as the step is good enough.
 
-Residuals are kept orthogonal to all before them: rounding would else let directions that are done come back, which
-costs products, and makes an unfinished solution depend on the last digits of the products, and so on the partition.
+Each residual is made orthogonal to all earlier ones. Otherwise rounding brings back directions that are already solved.
+This costs products, and makes an unfinished solution depend on the last digits of the products, so on the partition.
 
 Source: Nocedal & Wright (2006), Numerical Optimization, algorithm 7.1; Steihaug (1983), doi:10.1137/0720042; Golub &
 Van Loan (2013), Matrix Computations, section 10.3 (reorthogonalisation).
@@ -20,17 +20,19 @@ Float = NDArray[np.float64]
 def solve(
     product: Callable[[Float], Float], right: Float, tolerance: float, most: int
 ) -> tuple[Float, int, float]:
-    """Solve A x = right from zero, A symmetric positive definite.
+    """Solve A x = right, starting from zero; A is symmetric positive definite.
+
+    If A is not positive along a direction (because of rounding or inexact products), the iteration stops there and
+    returns the present x.
 
     Args:
-        product: A times a vector.
-        right: (n,).
-        tolerance: on |A x − right| over |right|.
-        most: products at most.
+        product: A times a vector (n,).
+        right: (n,) right-hand side.
+        tolerance: the relative residual |A x − right| / |right| at which the iteration stops.
+        most: the largest number of products.
 
     Returns:
-        x, the products it took, and the relative residual. A direction in which A is not positive (rounding, or an
-        inexact product) ends it with what there is.
+        x (n,), the number of products, and the relative residual.
     """
     x = np.zeros_like(right)
     size = float(np.linalg.norm(right))
