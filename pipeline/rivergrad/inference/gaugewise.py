@@ -1,17 +1,18 @@
-"""Low-rank approximation of the information river by river, from products with the Jacobian and its transpose.
+"""Low-rank approximation of the information matrix, one group of gauges after the other, from JVPs and VJPs.
 
-A basin with a hundred gauges has more than a hundred directions that they inform, and a search that takes one
-direction of a basin from each product with Jᵀ W J needs as many products. But a gauge sees only what lies upstream
-of it. So gauges are put together into stems, as rivers are into a main stem and its tributaries: each gauge goes
-with the one upstream of it that has most gauges above, and the others begin stems of their own. A stem's level is
-above those of all that flow into it; stems of one level see no reach in common, so that one product with Jᵀ serves
-all of them and still tells them apart. There are at most log₂(gauges) + 1 levels. Gauges one below the other, which
-see much the same, are one stem, and share its directions; tributaries have directions each.
+The gauges of a basin constrain at least as many directions as there are gauges. A search that finds one direction of a
+basin with each product Jᵀ W J needs as many products. But discharge at a gauge depends only on the reaches upstream. So
+gauges are grouped into stems, as rivers are into a main stem and its tributaries: each gauge joins the stem of the
+upstream neighbour that has most gauges above it. Its other upstream neighbours are the ends of stems of their own. The
+level of a stem is above the levels of all stems that flow into it. Stems of one level have no upstream reach in common,
+so one VJP serves all of them and keeps them apart. There are at most log₂(gauges) + 1 levels. The gauges along one stem
+depend on much the same reaches and share its directions; each tributary has its own.
 
-For each stem s, with H_s the rows of its gauges in √W J C, orthonormal series U_s are found by a Krylov iteration
-(Golub & Kahan 1965, doi:10.1137/0702016), and Σ_s (U_sᵀ H_s)ᵀ (U_sᵀ H_s) never exceeds Σ_s H_sᵀ H_s = Cᵀ F C,
-however inexact the products with J are: they only choose the series. What further products add is only ever more:
-the series of fewer are among those of more, and each basin takes in turn the level that last told most.
+For each stem s, H_s are the rows of its gauges in √W J C. A Krylov iteration (Golub & Kahan 1965,
+doi:10.1137/0702016) finds orthonormal series U_s. The sum Σ_s (U_sᵀ H_s)ᵀ (U_sᵀ H_s) never exceeds
+Σ_s H_sᵀ H_s = Cᵀ F C, even if the JVPs are inexact, because JVPs only choose the series. More products only add
+information: the series of a short search are also those of a longer one. Each basin takes, at each product, the level
+whose last product added most information.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-NEGLIGIBLE = 1e-9  # information, against the prior's 1, that is not kept
+NEGLIGIBLE = 1e-9  # directions with less information than this are not kept; the prior has 1
 
 
 @njit(cache=True)
 def _stems(
     downstream: Int, order: Int, first: Int, following: Int
 ) -> tuple[Int, Int]:  # pragma: no cover - compiled
-    """The stem of each gauge (−1 for none), and the level of each stem; gauges at one reach follow in turn."""
-    near = np.full(downstream.size, -1, np.int64)  # the first gauge on the way down
+    """The stem of each gauge (−1 for none), the level of each stem. `following` chains the gauges of one reach."""
+    near = np.full(downstream.size, -1, np.int64)  # the nearest gauge downstream, the reach itself included
     below = np.full(following.size, -1, np.int64)
     for a in range(order.size - 1, -1, -1):
         i = order[a]
@@ -48,8 +49,8 @@ def _stems(
         while g >= 0:
             below[g] = following[g] if following[g] >= 0 else further
             g = following[g]
-    count = np.ones(following.size, np.int64)  # gauges upstream, itself included
-    main = np.full(following.size, -1, np.int64)  # the gauge that it goes with
+    count = np.ones(following.size, np.int64)  # number of gauges upstream, the gauge itself included
+    main = np.full(following.size, -1, np.int64)  # the upstream neighbour whose stem the gauge joins
     for i in order:
         g = first[i]
         while g >= 0:
@@ -61,7 +62,9 @@ def _stems(
             g = following[g]
     stem = np.full(following.size, -1, np.int64)
     level = np.zeros(following.size, np.int64)
-    least = np.zeros(following.size, np.int64)  # level of a gauge's stem, for those that flow in there
+    least = np.zeros(
+        following.size, np.int64
+    )  # least level of a gauge's stem, above those that flow in there
     stems = 0
     for i in order:
         g = first[i]
@@ -97,15 +100,17 @@ def _owners(
 
 
 def gauge_stems(downstream: Int, order: Int, gauge: Int, active: Bool) -> tuple[Int, Int, Int]:
-    """Stems of gauges, and their levels, in each of which no two stems see the same reach.
+    """Group gauges into stems and stems into levels. No two stems of a level lie downstream of the same reach.
 
     Args:
-        downstream, order: as in `TreePrior`; gauge: (G,) position of each gauge's reach.
-        active: (G,) the gauges that count.
+        downstream: (n,) position of the downstream reach, −1 at an outlet.
+        order: (n,) positions, upstream before downstream.
+        gauge: (G,) position of each gauge's reach.
+        active: (G,) whether the gauge counts.
 
     Returns:
-        stem (G,), −1 for gauges that do not count; level (S,); and owner (levels, n): the stem of each level that
-        sees the reach, −1 for none.
+        stem (G,), the stem of each gauge, −1 for gauges that do not count; level (S,), the level of each stem; and
+        owner (levels, n), the stem of each level that lies downstream of the reach, −1 for none.
     """
     first = np.full(downstream.size, -1, np.int64)
     following = np.full(gauge.size, -1, np.int64)
@@ -118,10 +123,11 @@ def gauge_stems(downstream: Int, order: Int, gauge: Int, active: Bool) -> tuple[
 
 @dataclass(eq=False)
 class _Turn:
-    """The series of the stems of one pull.
+    """The series of the stems in one VJP.
 
     Attributes:
-        column: (G,) where a gauge's series stands in `series` (values, …), −1 for gauges of other stems.
+        column: (G,) column of each gauge in `series`, −1 for gauges of other stems.
+        series: (values, columns) orthonormal series of the stems.
     """
 
     column: Int
@@ -129,7 +135,7 @@ class _Turn:
 
 
 class _Stems:
-    """The stems at work: whose turn it is, what each was last told, and the orthonormal series of all."""
+    """The state of the search: the stems that continue, the last gain of each, and all orthonormal series so far."""
 
     def __init__(self, prior: TreePrior, basin: Int, gauge: Int, active: Bool) -> None:
         self.stem, self.level, self.owner = gauge_stems(prior.downstream, prior.order, gauge, active)
@@ -140,18 +146,20 @@ class _Stems:
             home, return_inverse=True
         )  # basins with gauges; (S,) that of each stem
         self.live = np.ones(count, np.bool_)
-        self.gain = np.full(count, np.inf)  # information of the last direction; none was looked at yet
+        self.gain = np.full(
+            count, np.inf
+        )  # (S,) information of the last direction; infinite before the first
         self.turns: list[_Turn] = []
         place = np.minimum(np.searchsorted(self.label, basin), max(self.label.size - 1, 0))
         self.place = np.where(np.isin(basin, self.label), place, -1)  # (n,) the group of each reach
 
     def length(self, series: Float, columns: Int) -> Float:
-        """Length of each stem's part of `series` (values, columns), (S,)."""
+        """The norm of each stem's part of `series` (values, columns), (S,)."""
         square = np.einsum("tg,tg->g", series, series)
         return np.sqrt(np.bincount(self.stem[columns], square, minlength=self.level.size))
 
     def without(self, series: Float, columns: Int) -> Float:
-        """What of each stem's series lies outside of its own; twice, which is orthogonal to rounding."""
+        """Project each stem's earlier series out of `series`; done twice, to be orthogonal up to rounding."""
         stem = self.stem[columns]
         for _ in range(2):
             for turn in self.turns:
@@ -163,9 +171,13 @@ class _Stems:
         return series
 
     def choose(self) -> tuple[Bool, Int]:
-        """The stems whose turn it is, (S,), and the level at which each group is, (groups,).
+        """Choose the stems of the next product.
 
-        Each basin's is the level whose stems were told most when last asked, those that were not asked yet before.
+        Each basin takes the level whose stems gained most information from their last product. Levels without a product
+        so far come first.
+
+        Returns:
+            (S,) whether the stem takes part, and (groups,) the level that each basin takes.
         """
         worth = np.full((self.label.size, self.owner.shape[0]), -1.0)
         told = np.where(np.isinf(self.gain), 1e9, np.log1p(np.where(np.isinf(self.gain), 0.0, self.gain)))
@@ -177,18 +189,18 @@ class _Stems:
 
 
 class _Directions:
-    """Whitened rows of the stems side by side in each basin, B, of which B Bᵀ is the approximation.
+    """The whitened rows of all stems, as columns of a matrix B for each basin. B Bᵀ is the approximation.
 
-    Where there are more columns than there is room for, the strongest three quarters of B's principal directions
-    take their place. That drops information, never adds any, and `dropped` says how much.
+    If there are more columns than `most`, the principal directions of B replace them: the strongest, three quarters of
+    `most`. This drops information and never adds any. `dropped` says how much.
 
     Args:
         groups: the basins.
-        prior: whitens.
-        most: columns that there is room for, at least 2; None for as many as there are.
+        prior: gives the whitening.
+        most: the largest number of columns, at least 2; None for no limit.
 
     Attributes:
-        dropped: (groups,) information left out for want of room.
+        dropped: (groups,) information that was dropped because of `most`.
     """
 
     def __init__(self, groups: Groups, prior: TreePrior, most: int | None) -> None:
@@ -199,13 +211,14 @@ class _Directions:
         self._slots = np.arange(groups.slot.size)
 
     def add(self, row: Float, owner: Int, stems: Int, basin_of_stem: Int, place: Int) -> None:
-        """Add a column for each stem of a pull.
+        """Add a column for each stem of a VJP.
 
         Args:
-            row: (F, n) Jᵀ √W of the stems' series.
+            row: (F, n) Jᵀ √W times the stems' series.
             owner: (n,) the stem that each reach's numbers belong to, −1 for none.
-            stems: (k,) the stems, each in the basin (k,) `basin_of_stem`.
-            place: (n,) the basin of each reach, −1 for one without gauges.
+            stems: (k,) the stems.
+            basin_of_stem: (k,) the basin of each stem, as an index of groups.
+            place: (n,) the basin of each reach, as an index of groups; −1 for a basin without gauges.
         """
         order = np.argsort(basin_of_stem, kind="stable")
         several = np.bincount(basin_of_stem, minlength=self.groups.label.size)
@@ -214,7 +227,7 @@ class _Directions:
             has = several > k
             chosen = np.full(self.groups.label.size, -2, np.int64)  # the k-th stem of each basin
             chosen[has] = stems[order[begin[has] + k]]
-            # whitening carries numbers downstream, beyond what the stem sees: each stem's by itself
+            # whitening also fills reaches downstream of the stem, where stems overlap: whiten each stem by itself
             seen = owner == np.where(place >= 0, chosen[place], -2)
             white = self.groups.pack(self.prior.colour_transposed(np.where(seen, row, 0.0)))
             self._make_room()
@@ -223,7 +236,7 @@ class _Directions:
             self._count += has
 
     def _make_room(self) -> None:
-        """Room for one more column in each basin."""
+        """Make room for one more column in each basin."""
         width, used = self._columns.shape[1], int(self._count.max(initial=0))
         if used < width:
             return
@@ -243,7 +256,7 @@ class _Directions:
         self._columns, self._count = vectors, np.minimum(self._count, keep)
 
     def eigen(self) -> tuple[Float, Float]:
-        """Values (groups, q) and vectors (N, q) of B Bᵀ; B is lost."""
+        """Eigenvalues (groups, q) and eigenvectors (N, q) of B Bᵀ. B is overwritten."""
         columns = np.ascontiguousarray(self._columns[:, : int(self._count.max(initial=0))])
         return eigen_columns(columns, self.groups, self._count)
 
@@ -265,22 +278,25 @@ def by_stem(
     """Approximate Cᵀ Jᵀ W J C in each basin.
 
     Args:
-        tangent: √W J v, (values, G), for v (F, n); 0 at a gauge that has no say. May be a difference quotient.
-        pull: Jᵀ √W s, (F, n), for s (values, G). Exact.
+        tangent: the JVP √W J v, (values, G), for v (F, n); 0 at a gauge without weight. It may be a finite difference.
+        pull: the VJP Jᵀ √W s, (F, n), for s (values, G). It must be exact.
         prior: gives C.
-        basin: (n,) the tree of each reach.
+        basin: (n,) the basin of each reach.
         gauge: (G,) position of each gauge's reach.
-        products: pulls, and as many tangents, 1 or more. It ends early where there is nothing more to find.
-        rng: for the checks.
-        start: (F, n), a change of the latent values that every gauge which has a say responds to; random.
-        checks: more products, to estimate what was left out.
-        least: a stem of which the last direction held less information than this is looked at no more.
-        most: directions of a basin that are kept at once, for want of memory; at least 2, None for all.
-        progress: called with the pulls done and the pulls in all.
+        products: the largest number of VJPs, 1 or more; JVPs are as many. The search ends early if nothing is left.
+        rng: draws the random signs of the checks.
+        start: (F, n) a random change of the latent values to which every gauge with weight responds.
+        checks: further products, to estimate the information that was left out.
+        least: a stem gets no more products once its last direction held less information than this; the prior has 1.
+        most: the largest number of directions kept for a basin, to save memory; at least 2, None for no limit.
+        progress: called with the number of VJPs done and the number of all VJPs.
+
+    Returns:
+        The approximation for each basin with gauges, and what was left out.
 
     Raises:
-        ValueError: fewer than one product, room for fewer than two directions, products that are not finite, or a
-            gauge that sees a reach which is not upstream of it.
+        ValueError: fewer than one product, `most` below 2, products that are not finite, or a gauge that depends on a
+            reach that is not upstream of it.
     """
     if products < 1 or checks < 0 or (most is not None and most < 2):
         raise ValueError(
