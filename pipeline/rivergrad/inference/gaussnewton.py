@@ -1,12 +1,12 @@
-"""Gauss-Newton for the most probable parameters, given gauges with noise and a Gaussian prior.
+"""Gauss-Newton for the most probable parameters, given noisy gauges and a Gaussian prior.
 
-What is minimised, over shared coefficients s and deviations u,
+The objective, over shared coefficients s and deviations u, is
 
-    ½ Σ w (q(s, u) − observed)² + ½ Σ ((s − s₀)/σ_s)² + ½ uᵀ Q u,
+    ½ Σ w (q(s, u) − observed)² + ½ Σ ((s − s₀)/σ_s)² + ½ uᵀ Q u.
 
-is minus the logarithm of the posterior up to a constant, with weights w = 1/variance of a value (see `noise`).
-A step solves (Jᵀ W J + prior) d = −gradient by conjugate gradients in coordinates in which the prior is the identity,
-from products with J and Jᵀ alone, and is halved until the sum falls. The noise is measured again at every step.
+It is the negative log posterior up to a constant. The weights w are 1/variance of each value (see `noise`). A step
+solves (Jᵀ W J + prior) d = −gradient by conjugate gradients, in coordinates in which the prior is the identity. It
+needs only JVPs and VJPs. The step is halved until the objective falls. The noise is measured again at every step.
 
 Source: Nocedal & Wright (2006), Numerical Optimization, sections 7.1 and 10.3; Tarantola (2005), Inverse Problem
 Theory, section 3.2.
@@ -27,37 +27,40 @@ from rivergrad.model.prior import Prior
 Float = NDArray[np.float64]
 
 HALVINGS = 5
-"""How often a step is halved before it counts as failed."""
+"""A step fails after this many halvings."""
 ACCEPT = 1e-4
-"""Share of the decrease that the slope promises which a step has to bring (Armijo)."""
+"""A step must bring at least this share of the decrease that the slope predicts (Armijo)."""
 
 
 class Problem(Protocol):
-    """Discharge at the gauges as a function of shared coefficients and deviations, and its linearisation."""
+    """Discharge at the gauges as a function of shared coefficients and deviations, and its linearisation.
+
+    Shared coefficients are (coefficient,), deviations (n_free, reach), discharge (window, time, gauge) in m³/s.
+    """
 
     def linearise(self, shared: Float, free: Float) -> Float:
-        """Discharge (window, time, gauge) there; later calls are about this point."""
+        """Linearise at a point and return discharge there. Later calls refer to this point."""
 
     def weigh(self, weight: Float) -> None:
-        """The weights (window, time, gauge) of `information`."""
+        """Set the weights W (window, time, gauge) of `information`."""
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
-        """Jᵀ seed, of shared coefficients and deviations."""
+        """VJP: Jᵀ times `seed` (window, time, gauge), for shared coefficients and for deviations."""
 
     def information(self, shared: Float, free: Float) -> tuple[Float, Float]:
-        """Jᵀ W J of a direction."""
+        """Jᵀ W J times a direction, for shared coefficients and for deviations."""
 
 
 @dataclass
 class Step:
-    """What a step did.
+    """The record of one step.
 
     Attributes:
-        before, after: of what is minimised, with the weights of this step.
-        promised: by how much a whole step lowers it if discharge is linear.
-        products: products with the information matrix.
-        length: the share of the Gauss-Newton step that was taken; 0 where none brought anything.
-        moved: root mean square change of the shared coefficients or of the deviations, the larger of the two.
+        before, after: the objective before and after the step, both with the weights of this step.
+        promised: the decrease of the objective by a full step if discharge were linear.
+        products: number of products with the information matrix.
+        length: share of the Gauss-Newton step that was taken; 0 if no share lowered the objective.
+        moved: root mean square change of the shared coefficients or of the deviations, whichever is larger.
     """
 
     before: float
@@ -77,14 +80,19 @@ def newton_direction(
     tolerance: float,
     most: int,
 ) -> tuple[tuple[Float, Float], float, int]:
-    """Where the most probable point lies if discharge is linear, seen from a point where `problem` is linearised.
+    """The direction to the most probable point if discharge were linear.
 
     Args:
-        weighted: (window, time, gauge) weights, which `problem` has, times residuals.
-        tolerance, most: of the conjugate gradients.
+        problem: linearised at the point, with its weights set.
+        prior: the prior of all coefficients.
+        shared: (coefficient,) shared coefficients of the point.
+        free: (n_free, reach) deviations of the point.
+        weighted: (window, time, gauge) weights times residuals (simulated − observed).
+        tolerance: relative residual at which the conjugate gradients stop.
+        most: the largest number of products.
 
     Returns:
-        The direction in shared coefficients and deviations, the slope along it, and the products that it took.
+        The direction (shared coefficients, deviations), the slope of the objective along it, the number of products.
     """
     pulled = problem.pull(weighted)
     slope = prior.gradient(shared, free)
@@ -109,16 +117,22 @@ def gauss_newton_step(
     tolerance: float,
     most: int,
 ) -> tuple[Float, Float, Float, Step]:
-    """One step from a point at which `problem` is linearised.
+    """Take one Gauss-Newton step.
 
     Args:
-        shared, free: the point; discharge: (window, time, gauge) there.
-        observed: (window, time, gauge), NaN where missing.
-        weigh: (window, time, gauge) weights from residuals (0 where missing) and discharge.
-        tolerance, most: of the conjugate gradients.
+        problem: linearised at the point (`shared`, `free`).
+        prior: the prior of all coefficients.
+        shared: (coefficient,) shared coefficients of the point.
+        free: (n_free, reach) deviations of the point.
+        discharge: (window, time, gauge) m³/s at the point.
+        observed: (window, time, gauge) m³/s, NaN where missing.
+        weigh: function of residuals (0 where missing) and discharge that returns weights, all (window, time, gauge).
+        tolerance: relative residual at which the conjugate gradients stop.
+        most: the largest number of products.
 
     Returns:
-        The new point, discharge there (where `problem` is linearised now), and what was done.
+        The new shared coefficients and deviations, discharge there, and the record of the step. `problem` is linearised
+        at the new point.
     """
     present = ~np.isnan(observed)
     target = np.where(present, observed, 0.0)
