@@ -1,8 +1,9 @@
-"""The prior of the deviations: independent reaches, or reaches tied to their neighbours along the river.
+"""The prior of the deviations: independent reaches, or reaches correlated with their neighbours along the river.
 
-A forest's graph Laplacian factorises without fill-in when reaches are eliminated from upstream to downstream,
-so that everything here is exact and takes time in proportion to the number of reaches. Source: Rue & Held
-(2005), Gaussian Markov Random Fields, sections 2.4 and 2.6.
+The graph Laplacian of a forest factorises without fill-in if reaches are eliminated from upstream to downstream. So
+everything here is exact, and takes time in proportion to the number of reaches.
+
+Source: Rue & Held (2005), Gaussian Markov Random Fields, sections 2.4 and 2.6.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ Float = NDArray[np.float64]
 def _pivots(downstream: Int, order: Int, kappa: Float) -> Float:  # pragma: no cover - compiled
     """Pivots d of I + κL, (F, n).
 
-    A pivot is 1 + κ[has a downstream reach] + Σ κe/(e + κ) over the reaches upstream, e being what a reach's
-    own pivot has beyond κ: sums of positive numbers, so that nothing cancels however large κ is.
+    A pivot is 1 + κ[has a downstream reach] + Σ κe/(e + κ), summed over the reaches upstream, with e = d − κ of each of
+    them. All terms are positive, so nothing cancels for any κ.
     """
     pivot = np.ones((kappa.size, downstream.size))
     for f in range(kappa.size):
@@ -43,7 +44,7 @@ def _pivots(downstream: Int, order: Int, kappa: Float) -> Float:  # pragma: no c
 
 @njit(cache=True)
 def _gather(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # pragma: no cover - compiled
-    """v ← G⁻¹ v in place, v (k, F, n): each reach hands its weighted value on, from upstream to downstream."""
+    """v ← G⁻¹ v in place, v (k, F, n): each reach adds its weighted value to the reach downstream, going down."""
     for k in range(v.shape[0]):
         for f in range(v.shape[1]):
             for i in order:
@@ -53,7 +54,7 @@ def _gather(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # pr
 
 @njit(cache=True)
 def _scatter(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # pragma: no cover - compiled
-    """v ← G⁻ᵀ v in place, v (k, F, n): each reach takes a share of its downstream reach's, from the outlets up."""
+    """v ← G⁻ᵀ v in place, v (k, F, n): each reach adds a share of the value downstream, going up from the outlets."""
     for k in range(v.shape[0]):
         for f in range(v.shape[1]):
             for a in range(order.size - 1, -1, -1):
@@ -64,18 +65,18 @@ def _scatter(downstream: Int, order: Int, weight: Float, v: Float) -> None:  # p
 
 @dataclass(frozen=True, eq=False)
 class TreePrior:
-    """u ~ N(0, Q⁻¹) for each field, Q = (I + κL)/τ², L the graph Laplacian of the forest of reaches.
+    """The prior u ~ N(0, Q⁻¹) of each field, with Q = (I + κL)/τ² and L the graph Laplacian of the forest of reaches.
 
-    With κ = 0 every deviation is independent with standard deviation τ. Otherwise I + κL = G D Gᵀ with G unit
-    triangular in the order of the reaches, and C = τ G⁻ᵀ D^(-1/2) whitens: C Cᵀ = Q⁻¹.
+    With κ = 0, all deviations are independent with standard deviation τ. Otherwise I + κL = G D Gᵀ, with G unit
+    triangular in the order of the reaches. The square root of the covariance is C = τ G⁻ᵀ D^(-1/2): C Cᵀ = Q⁻¹.
 
-    Vectors are (..., F, n): any number of leading axes, fields, reaches in the network's order.
+    All vectors are (..., F, n): any leading axes, then fields, then reaches in the network's order.
 
     Attributes:
         downstream: (n,) position of the downstream reach, -1 at an outlet.
         order: (n,) positions, upstream before downstream.
-        tau: (F,) scale of each field's deviations, in the latent's unit; positive.
-        kappa: strength of the tie to neighbours, one number or (F,); 0 or more.
+        tau: (F,) scale of each field's deviations, in the unit of the latent value; positive.
+        kappa: strength of the correlation with neighbours, one number or (F,), 0 or more.
 
     Raises:
         InputError: a tau that is not positive, a negative kappa, or arrays of different lengths.
@@ -106,15 +107,15 @@ class TreePrior:
         return self.tau.size, self.downstream.size
 
     def with_tau(self, tau: ArrayLike) -> TreePrior:
-        """The same prior at another scale, (F,)."""
+        """The same prior with another scale `tau` (F,)."""
         other = TreePrior(self.downstream, self.order, np.asarray(tau, np.float64), self.kappa)
         if other.shape == self.shape:
-            other.__dict__["_pivot"] = self._pivot  # they do not depend on tau
+            other.__dict__["_pivot"] = self._pivot  # pivots do not depend on tau
         return other
 
     @property
     def _kappa(self) -> Float:
-        return np.asarray(self.kappa)  # (F,) since the checks
+        return np.asarray(self.kappa)  # (F,) after __post_init__
 
     @property
     def _tied(self) -> bool:
@@ -126,12 +127,12 @@ class TreePrior:
 
     @cached_property
     def _weight(self) -> Float:
-        """κ/d, the share of a reach's deviation that it takes from its downstream reach, (F, n)."""
+        """κ/d (F, n): a reach's deviation includes this share of the deviation downstream."""
         return self._kappa[:, None] / self._pivot
 
     @cached_property
     def _root(self) -> Float:
-        """τ/√d, the standard deviation of a reach's own part, (F, n)."""
+        """τ/√d (F, n): the standard deviation of the independent part of a reach's deviation."""
         return self.tau[:, None] / np.sqrt(self._pivot)
 
     def _checked(self, v: Float) -> Float:
@@ -144,7 +145,7 @@ class TreePrior:
         return v.reshape(math.prod(v.shape[:-2]), *self.shape)
 
     def _laplacian(self, v: Float) -> Float:
-        """L v."""
+        """L v, (..., F, n)."""
         inner = np.flatnonzero(self.downstream >= 0)
         to, n = self.downstream[inner], v.shape[-1]
         rows = v.reshape(v.size // n, n)
@@ -156,25 +157,25 @@ class TreePrior:
         return out.reshape(v.shape)
 
     def precision(self, v: Float) -> Float:
-        """Q v."""
+        """Q v, (..., F, n), for v (..., F, n)."""
         out = self._checked(v)
         if self._tied:
             out = out + self._kappa[:, None] * self._laplacian(v)
         return out / self.tau[:, None] ** 2
 
     def energy(self, u: Float) -> Float:
-        """uᵀ(I + κL)u of each field, (..., F)."""
+        """uᵀ(I + κL)u of each field, (..., F), for u (..., F, n)."""
         return self.tau**2 * np.einsum("...fn,...fn->...f", u, self.precision(u))
 
     def colour(self, v: Float) -> Float:
-        """C v: from independent standard normal numbers to deviations."""
+        """C v, (..., F, n): turns independent standard normal numbers v into deviations."""
         out: Float = np.multiply(self._checked(v), self._root, order="C")
         if self._tied:
             _scatter(self.downstream, self.order, self._weight, self._stacked(out))
         return out
 
     def colour_transposed(self, v: Float) -> Float:
-        """Cᵀ v: from a gradient with respect to deviations to one with respect to what colours them."""
+        """Cᵀ v, (..., F, n): turns a gradient by deviations into a gradient by the input of `colour`."""
         if not self._tied:
             return self._checked(v) * self._root
         out = np.array(self._checked(v), np.float64, order="C")
@@ -183,7 +184,7 @@ class TreePrior:
         return out
 
     def whiten(self, u: Float) -> Float:
-        """C⁻¹ u: from deviations to independent standard normal numbers."""
+        """C⁻¹ u, (..., F, n): turns deviations into independent standard normal numbers."""
         self._checked(u)
         if not self._tied:
             return u / self._root
@@ -191,9 +192,9 @@ class TreePrior:
         return (u - self._weight * below) / self._root
 
     def variance(self) -> Float:
-        """diag(Q⁻¹), (F, n).
+        """The prior variance of each deviation, diag(Q⁻¹), (F, n).
 
-        A reach's deviation is κ/d of its downstream reach's and an independent part of variance τ²/d.
+        A reach's deviation is κ/d times the deviation downstream, plus an independent part of variance τ²/d.
         """
         out = self._root**2
         if self._tied:
