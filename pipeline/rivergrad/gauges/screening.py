@@ -1,7 +1,7 @@
-"""Gauges that would teach the wrong thing: found, and left out, before anything is learned from them.
+"""Screening: find gauges and values that are wrong, and leave them out before the fit.
 
-Each check compares a gauge with itself, with the runoff upstream of it, and with the other gauges, and is made to
-miss a bad gauge rather than to take a good one: rivers are regulated, runoff is wrong by factors, records are short.
+Each check compares a gauge with itself, with the runoff upstream, and with the other gauges. The checks would rather
+miss a bad gauge than drop a good one, because rivers are regulated, runoff is wrong by factors, and records are short.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ Bool = NDArray[np.bool_]
 
 DAY = 86400.0
 FEET = 0.3048**-3
-"""Cubic feet in a cubic metre, 35.31: how far a gauge is off whose unit was mistaken."""
+"""Cubic feet in a cubic metre, 35.31: the factor by which a gauge in the wrong unit is off."""
 BULK = 3.0
-"""The ratio of observed to simulated volume of the other gauges is what to expect of a gauge if it lies within this
-factor of 1. Beyond it, most gauges have something wrong with them, and the ratio to expect is 1."""
+"""A gauge is expected to have the other gauges' median ratio of observed volume to runoff, if that median is within
+this factor of 1. Otherwise most gauges are wrong, and the expected ratio is 1."""
 LEAST_RECORD = 60 * DAY
-"""Volume is judged from as much observed time on: of less, one dry spell may be all there is."""
+"""The volume check needs this much observed time. A shorter record may be a single dry spell."""
 LEAST_SEASONS = 300 * DAY
-"""And correlation from about a year on: below reservoirs (Cannonsville and others on the Delaware) discharge may run
-against the runoff for a season."""
+"""The correlation check needs this much observed time. Below reservoirs (Cannonsville and others on the Delaware),
+discharge may go against the runoff for a season."""
 NO_FLOW = 1e-9
-"""A reach with less mean runoff upstream, m3/s, has none."""
+"""Mean runoff upstream of a reach, m3/s, below which the reach counts as dry."""
 OTHERS = 3
-"""Other gauges it takes to say what is usual in a network."""
+"""At least this many other gauges are needed for a median of the network."""
 MANY = 50
-"""Of more gauges than these, one does not move the median: it is taken once, and not without each in turn."""
+"""With more gauges than this, one gauge does not change the median: it is computed once, not without each in turn."""
 BLOCK = 30 * DAY
-"""Changes of rating are looked for in ratios of volumes over blocks of this length: shorter ones follow the weather."""
+"""Block length of the volume ratios in which changes of rating are sought. Shorter blocks follow the weather."""
 SEASONS = 12
 YEAR = 365.25 * DAY
 
 ALWAYS = ("no data", "too few values", "flat line")
-"""What is found in any case: a gauge with one of these cannot train."""
+"""Findings that apply even without screening: a gauge with one of these cannot train."""
 
 DROPPED, REPORTED = "dropped", "reported only"
 
@@ -47,24 +47,24 @@ class ScreeningSettings:
     """Thresholds; durations in s.
 
     Attributes:
-        least_deviation: m3/s; a gauge that varies by less (standard deviation) is a flat line.
-        flat_run: a value that stays the same for longer is an instrument that stood still or an estimate. Archives
-            flag ten days (GSIM: Gudmundsson et al. 2018, doi:10.5194/essd-10-787-2018); below dams and at low flow,
-            where two digits are written down, a good gauge stays the same for four weeks.
-        flat_above: share of the gauge's mean flow below which a value may stay the same for ever, as in a dry river.
-        volume_factor: how many times more or less water than expected a gauge may have. Runoff of global models
-            differs from observations by factors of 2 to 5 in dry regions; a gauge on the wrong one of two rivers is
-            off by more.
-        unit_tolerance: how far from `FEET` a ratio may be to be called an error of unit: as far as runoff is usually
-            wrong. (What lies beyond is dropped by `volume_factor`.)
-        correlation: between roots of observed discharge and of upstream runoff, at its best lag; below it a gauge is
-            on the wrong river, if it is also below
-        correlation_share: this share of the median of the other gauges, which itself has to lie above the threshold
-            (runoff may be bad everywhere). Roots, so that no single flood decides.
-        longest_lag: the travel times that are tried.
-        rating_factor: the least step in the ratio of observed discharge to upstream runoff to be a change of rating.
-        rating_side: how long a record has to be on both sides of it.
-        rating_level: the level of significance of the step.
+        least_deviation: m3/s. A gauge with a smaller standard deviation is a flat line.
+        flat_run: s. A value that repeats for longer comes from a stuck instrument or is an estimate. Archives flag ten
+            days (GSIM: Gudmundsson et al. 2018, doi:10.5194/essd-10-787-2018). Below dams and at low flow, where two
+            digits are recorded, a good gauge can repeat a value for four weeks.
+        flat_above: share of the gauge's mean flow. Lower values may repeat for any time, as in a dry river.
+        volume_factor: largest factor between the volume of a gauge and the expected volume. Runoff of global models
+            differs from observations by factors of 2 to 5 in dry regions. A gauge on the wrong river differs by more.
+        unit_tolerance: a ratio within this factor of `FEET` is an error of unit. It is the usual error of runoff.
+            (`volume_factor` drops gauges with larger ratios.)
+        correlation: least correlation, at the best lag, of the square roots of discharge and of upstream runoff. Square
+            roots keep a single flood from deciding. A gauge below this and below `correlation_share` is on the wrong
+            river.
+        correlation_share: share of the other gauges' median correlation. That median must exceed `correlation`, because
+            runoff may be bad everywhere.
+        longest_lag: s, the longest travel time that is tried.
+        rating_factor: least step in the ratio of discharge to upstream runoff that counts as a change of rating.
+        rating_side: s, least record on each side of the step.
+        rating_level: significance level of the step.
     """
 
     least_deviation: float = 1e-3
@@ -82,9 +82,14 @@ class ScreeningSettings:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a gauge (its position): what was found, what was expected, and what was done about it.
+    """One thing that is wrong with a gauge.
 
-    `start` is the step from which on it is wrong, -1 where it is so throughout.
+    Attributes:
+        gauge: position of the gauge.
+        what: name of the check.
+        found, expected: in words.
+        action: what was done: dropped, masked, or reported only.
+        start: first step that is wrong; -1 if the whole record is.
     """
 
     gauge: int
@@ -97,9 +102,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class ScreeningResult:
-    """keep (G,): gauges to train on; mask (T, G): values to leave out; findings, by gauge.
+    """The result of screening.
 
-    wrong (G,): gauges that are left out for what they hold, not for the lack of it.
+    Attributes:
+        keep: (G,) gauges to train on.
+        mask: (T, G) values to leave out.
+        wrong: (G,) gauges that are dropped because their values are wrong, and not because they have too few.
+        findings: sorted by gauge.
     """
 
     keep: Bool
@@ -124,13 +133,13 @@ def screen(
         observed: (T, G) m3/s, NaN where missing.
         unrouted: (T, G) runoff upstream of each gauge, summed in the same step, m3/s.
         settings: thresholds.
-        step: s.
-        needed: values that a gauge has to have to train.
-        fit: (T,) the steps that enter the loss, which these values have to lie in; all by default.
-        judged: (G,) the gauges that are acted upon, and that tell what is usual; the others are reported only.
+        step: forcing step, s.
+        needed: least number of values of a gauge that trains.
+        fit: (T,) the steps that enter the loss, in which values are counted; all steps by default.
+        judged: (G,) gauges that may be dropped or masked and that give the medians. The others are only reported.
 
     Returns:
-        See `ScreeningResult`. Gauges that are not judged are kept as they are.
+        The gauges to keep, the values to mask, and the findings. Gauges that are not judged keep all values.
     """
     settings = settings or ScreeningSettings()
     observed = np.where(np.isfinite(observed), observed, np.nan)
@@ -174,7 +183,7 @@ def screen(
     )
 
 
-# -- too little to learn from --------------------------------------------------------------------------------
+# -- too little data -----------------------------------------------------------------------------------------
 
 
 def unusable(
@@ -188,9 +197,12 @@ def unusable(
 
     Args:
         observed: (T, G) m3/s of the steps that enter the loss.
-        needed: values it takes.
-        least_deviation: standard deviation it takes, m3/s.
-        judged: (G,) the others are reported only.
+        needed: least number of values.
+        least_deviation: least standard deviation, m3/s.
+        judged: (G,) gauges that may be dropped; the others are only reported. All by default.
+
+    Returns:
+        A finding for each of these gauges.
     """
     result = []
     for g in range(observed.shape[1]):
@@ -214,7 +226,7 @@ def unusable(
 def flat_stretches(
     observed: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
 ) -> tuple[Bool, list[Finding]]:
-    """(T, G) values in runs of the same value that last longer than `flat_run`, and lie well above zero."""
+    """Find runs of one value that are longer than `flat_run` and above `flat_above`: a mask (T, G), and findings."""
     longest = max(2, round(settings.flat_run / step))
     mask = np.zeros(observed.shape, bool)
     findings = []
@@ -245,7 +257,7 @@ def flat_stretches(
 def volumes(
     observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
 ) -> list[Finding]:
-    """Gauges with far more or less water than the runoff upstream: an error of unit, or the wrong reach."""
+    """Find gauges with far more or less water than the runoff upstream: a wrong unit or a wrong reach."""
     pairs = ~np.isnan(observed) & ~np.isnan(unrouted)
     count = pairs.sum(axis=0)
     seen = np.where(pairs, observed, 0.0).sum(axis=0)
@@ -283,7 +295,7 @@ def volumes(
 def wrong_rivers(
     observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
 ) -> list[Finding]:
-    """Gauges whose discharge has nothing to do with the runoff upstream at any travel time."""
+    """Find gauges whose discharge does not correlate with the runoff upstream at any travel time."""
     each = max(1, round(DAY / step))
     lags = int(settings.longest_lag // (each * step))
     root = [np.sqrt(np.maximum(_blocks(values, each)[0], 0.0)) for values in (observed, unrouted)]
@@ -297,7 +309,7 @@ def wrong_rivers(
         usual = float(np.median(others)) if others.size else np.nan
         if others.size and best[g] >= settings.correlation_share * usual:
             continue
-        # where runoff follows no river, nothing can be said about a single one
+        # if runoff correlates with no gauge, a low correlation says nothing about a single gauge
         enough = others.size >= OTHERS and usual >= settings.correlation
         expected = f"{settings.correlation:g} or more" + (
             f" (median of the other gauges {usual:.2f})" if others.size else ""
@@ -309,7 +321,7 @@ def wrong_rivers(
 
 
 def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int) -> float:
-    """The best correlation of discharge with runoff of 0 to `lags` steps before; NaN with fewer than `least` pairs."""
+    """The best correlation of discharge with runoff 0 to `lags` steps earlier; NaN with fewer than `least` pairs."""
     best = np.nan
     if (~np.isnan(observed) & ~np.isnan(unrouted)).sum() < least:
         return best
@@ -328,13 +340,16 @@ def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int) 
 def rating_changes(
     observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
 ) -> tuple[Bool, list[Finding]]:
-    """(T, G) values on the shorter side of a step in the ratio of discharge to the runoff upstream.
+    """Find steps in the ratio of discharge to upstream runoff.
 
-    The logarithm of the ratio over blocks of 30 days, less what the other gauges have in common in that block (errors
-    of the runoff, and the seasons of storage), or less the gauge's own seasons where there are too few others and three
-    years or more. A step in it is sought by Pettitt's test (1979, doi:10.2307/2346729), with the number of blocks
-    reduced for their autocorrelation about the step (Serinaldi & Kilsby 2016, Stoch. Environ. Res. Risk Assess. 30,
-    763-777), as without it the test finds steps in any persistent series.
+    The series is the log ratio over blocks of 30 days, minus the median of the other gauges in that block (errors of
+    the runoff, seasonal storage). With too few other gauges and three years or more, the gauge's own seasonal cycle is
+    subtracted instead. Pettitt's test (1979, doi:10.2307/2346729) looks for a step. Autocorrelation about the step
+    reduces the effective number of blocks (Serinaldi & Kilsby 2016, Stoch. Environ. Res. Risk Assess. 30, 763-777).
+    Without this the test finds steps in any persistent series.
+
+    Returns:
+        (T, G) the values on the shorter side of a step, and the findings.
     """
     mask = np.zeros(observed.shape, bool)
     findings: list[Finding] = []
@@ -345,7 +360,7 @@ def rating_changes(
     centred = np.full(ratio.shape, np.nan)
     for g in np.flatnonzero(usable & ~np.isnan(ratio).all(axis=0)):
         centred[:, g] = ratio[:, g] - np.nanmedian(ratio[:, g])
-    # one gauge among many does not move the median, and sorting them once for each takes long
+    # one gauge among many does not change the median, and a sort for each gauge takes long
     common = _usual(centred, judged) if judged.sum() > MANY else None
     for g in np.flatnonzero(usable):
         usual = _usual(centred, judged, int(g)) if common is None else common
@@ -357,7 +372,7 @@ def rating_changes(
         _, p = pettitt(values)
         if p > settings.rating_level:
             continue
-        split = sharpest_step(values, side)  # Pettitt's own leans to the middle of the series
+        split = sharpest_step(values, side)  # Pettitt's own split is biased to the middle of the series
         factor = float(np.exp(np.median(values[split:]) - np.median(values[:split])))
         if max(factor, 1 / factor) < settings.rating_factor:
             continue
@@ -380,10 +395,17 @@ def rating_changes(
 
 
 def pettitt(values: Float) -> tuple[int, float]:
-    """The likeliest step in a series: how many values lie before it, and the level of significance.
+    """Pettitt's test for a step in a series.
 
-    Source: Pettitt (1979), doi:10.2307/2346729, for independent values; n is reduced by (1 - r) / (1 + r) for the
-    autocorrelation r about the step.
+    The test is for independent values. Here the autocorrelation r about the step reduces n by (1 - r) / (1 + r).
+
+    Args:
+        values: the series, without NaN.
+
+    Returns:
+        The number of values before the most likely step, and its p-value.
+
+    Source: Pettitt (1979), doi:10.2307/2346729.
     """
     n = values.size
     ranks = np.empty(n)
@@ -403,27 +425,27 @@ def pettitt(values: Float) -> tuple[int, float]:
 
 
 def sharpest_step(values: Float, side: int) -> int:
-    """How many values lie before the step that leaves the least squares, with at least `side` on both sides."""
+    """The number of values before the step that fits best by least squares, with `side` or more on each side."""
     n = values.size
     before = np.arange(side, n - side + 1)
     total = np.cumsum(values - values.mean())
-    # of values with mean 0: what the means of both sides explain
+    # the sum of squares that the means of both sides explain, for values with mean 0
     explained = total[before - 1] ** 2 / before + total[before - 1] ** 2 / (n - before)
     return int(before[explained.argmax()])
 
 
-# -- what they share -----------------------------------------------------------------------------------------
+# -- shared by the checks ------------------------------------------------------------------------------------
 
 
 def _others(values: Float, judged: Bool, g: int | np.intp) -> Float:
-    """What the other judged gauges have."""
+    """The values of the other judged gauges, without NaN."""
     those = judged & ~np.isnan(values)
     those[g] = False
     return values[those]
 
 
 def _blocks(values: Float, each: int) -> tuple[Float, Float]:
-    """(blocks, G) means over blocks of steps, NaN where a block has no value, and the number of values."""
+    """(blocks, G) means over blocks of `each` steps (NaN without values), and the number of values in each block."""
     blocks = -(-values.shape[0] // each)
     padded = np.full((blocks * each, values.shape[1]), np.nan)
     padded[: values.shape[0]] = values
@@ -435,7 +457,7 @@ def _blocks(values: Float, each: int) -> tuple[Float, Float]:
 
 
 def _block_ratios(observed: Float, unrouted: Float, each: int) -> Float:
-    """(blocks, G) logarithm of observed over simulated volume; NaN where half of a block's values are missing."""
+    """(blocks, G) log of the ratio of observed to runoff volume; NaN if over half of a block's values are missing."""
     both = ~np.isnan(observed) & ~np.isnan(unrouted)
     mean_o, count = _blocks(np.where(both, observed, np.nan), each)
     mean_u, _ = _blocks(np.where(both, unrouted, np.nan), each)
@@ -444,7 +466,7 @@ def _block_ratios(observed: Float, unrouted: Float, each: int) -> Float:
 
 
 def _usual(ratio: Float, judged: Bool, without: int | None = None) -> Float:
-    """(blocks,) median over the judged gauges; NaN where there are fewer than `OTHERS`."""
+    """(blocks,) median over the judged gauges; NaN if fewer than `OTHERS` have a value."""
     those = judged.copy()
     if without is not None:
         those[without] = False
@@ -456,7 +478,7 @@ def _usual(ratio: Float, judged: Bool, without: int | None = None) -> Float:
 
 
 def _less_common(values: Float, usual: Float, block: float) -> Float:
-    """(blocks,) a gauge's ratios less those usual at the time, or in the season; NaN where that is not known."""
+    """(blocks,) a gauge's ratios minus the usual ones of the block, else of its season; NaN where neither is known."""
     there = ~np.isnan(values)
     if 2 * (there & ~np.isnan(usual)).sum() >= there.sum():
         return values - usual
