@@ -28,7 +28,7 @@ class RoutedWindows:
     free: Tensor
 
     def leaving(self) -> list[Series]:
-        """The series of each outlet, (window, routing step)."""
+        """The outflow series of each outlet, (window, routing step) m³/s."""
         return apart(self.outflow)
 
     def vjp(
@@ -37,9 +37,10 @@ class RoutedWindows:
         """Vector-Jacobian product: gradients of shared coefficients, deviations and inflows.
 
         Args:
-            root: what the gradients are of, besides the outlets; `seed`: its own gradient, of the same shape.
-            gradients: with respect to each outlet's series, (window, routing step), from downstream.
-            keep: keep the graph for another product.
+            root: the tensor to differentiate, in addition to the outlets' series.
+            seed: the gradient with respect to `root`, of the same shape.
+            gradients: (window, routing step) gradient with respect to each outlet's series, from downstream.
+            keep: whether to keep the graph for another product.
 
         Returns:
             Gradients of `shared` and `free`, and of each inlet's series.

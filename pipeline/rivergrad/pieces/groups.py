@@ -1,8 +1,8 @@
-"""A step whose windows are routed in groups, so that pieces downstream begin while those upstream go on.
+"""A step of training with windows in groups, so that pieces downstream can start while pieces upstream continue.
 
-Each group has a graph of its own: `forward_group` for one after the other. The loss is of all windows together, as it
-is where they are routed at once (`judge_groups`). Then the gradient goes back group by group (`backward_group`), and
-`end_groups` ends the step.
+`forward_group` routes one group after the other; each group has its own graph. `judge_groups` computes the loss of all
+windows together, as in a step without groups. `backward_group` takes the gradient back group by group. `end_groups`
+ends the step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learned runoff on a piece: the model's weights are shared coefficients, its forcings are read by the worker."""
+"""Learned runoff of a piece. The model's weights are shared coefficients. The worker reads the forcings."""
 
 from __future__ import annotations
 
@@ -49,12 +49,15 @@ class Scaling:
 
 @dataclass(frozen=True)
 class RunoffSetup:
-    """What a piece needs to learn its runoff.
+    """The inputs of a piece that learns its runoff.
 
     Attributes:
-        spec: the model; scaling: of what it takes.
+        spec: the runoff model.
+        scaling: means and standard deviations of the model's inputs.
         read: reads the piece's forcings.
-        attributes: (reach, attribute); area: (reach,) m²; reach_id: (reach,).
+        attributes: (reach, attribute) attributes of the catchments.
+        area: (reach,) increment area, m².
+        reach_id: (reach,) ids.
     """
 
     spec: RunoffSpec
@@ -135,11 +138,12 @@ class PieceRunoffModel:
 
     @torch.no_grad()
     def record(self, weights: Float, stop: int, given: Tensor | None) -> Tensor:
-        """Runoff of steps 0..stop of the record, (time, reach) m³/s; kept until it is wanted at other weights.
+        """Runoff of steps 0..stop of the record, (time, reach) m³/s. It is kept until other weights are asked for.
 
         Args:
-            weights: of the model; stop: the step to end at.
-            given: (time, reach) m³/s of the record, where the model takes given runoff too.
+            weights: (weight,) of the model.
+            stop: the step to end before.
+            given: (time, reach) m³/s given runoff of the record, if the model takes given runoff too.
         """
         key = weights.tobytes()
         if self._known is not None and self._known[0] == key and self._known[1] >= stop:

@@ -23,14 +23,15 @@ DIFFERENCE = 1e-4
 class LeastSquares:
     """`rivergrad.inference.gaussnewton.Problem` on the pieces of a network.
 
-    With q the discharge at the gauges, J is its Jacobian at the point of the last `linearise`, and W the weights of the
-    last `weigh`.
+    J is the Jacobian of discharge at the gauges at the point of the last `linearise`. W are the weights of the last
+    `weigh`.
 
     Args:
         sweep: the pieces, ready for estimation.
-        windows: what is routed, each from rest.
-        n_reaches: of the network; n_coefficients: shared by the reaches.
-        split, join: between arrays (…, gauge) and lists of them by piece.
+        windows: the windows that are routed, each from rest.
+        n_reaches: number of reaches of the network.
+        n_coefficients: number of shared coefficients.
+        split, join: turn an array (…, gauge) into a list of arrays by piece, and back.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class LeastSquares:
         self._n_coefficients, self._split, self._join = n_coefficients, split, join
 
     def linearise(self, shared: Float, free: Float) -> Float:
-        """Discharge (window, time, gauge) m³/s at a point, to which the pieces are moved."""
+        """Move the pieces to a point, linearise there, and return discharge (window, time, gauge) m³/s."""
         self._sweep.place(free)
         function = partial(linearise, shared=shared, windows=self.windows)
         return self._join(self._placed.downstream([function] * len(self._placed.pieces)))
@@ -57,15 +58,16 @@ class LeastSquares:
         self._placed.each([partial(weigh, weight=one) for one in self._split(weight)])
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
-        """Jᵀ seed, of shared coefficients (coefficient,) and deviations (n_free, reach); seed (window, time, gauge)."""
+        """VJP: Jᵀ times `seed` (window, time, gauge), for coefficients (coefficient,) and deviations (n_free, reach)."""
         return self._vjp(self._split(seed))
 
     def information(self, shared: Float, free: Float, step: float | None = None) -> tuple[Float, Float]:
-        """Jᵀ W J of a direction.
+        """Jᵀ W J times a direction.
 
         Args:
-            shared: (coefficient,) and free: (n_free, reach), the direction.
-            step: of the difference quotient; by default `DIFFERENCE` for the largest entry.
+            shared: (coefficient,) the direction in shared coefficients.
+            free: (n_free, reach) the direction in deviations.
+            step: step of the finite difference; by default it changes the largest entry by `DIFFERENCE`.
 
         Returns:
             Arrays like `shared` and `free`.
@@ -77,7 +79,7 @@ class LeastSquares:
         return self._vjp([None] * len(self._placed.pieces))
 
     def tangent(self, free: Float, shared: Float | None = None, step: float | None = None) -> Float:
-        """J of a direction, (window, time, gauge); arguments as for `information`, `shared` is 0 by default."""
+        """JVP: J times a direction, (window, time, gauge). Arguments as for `information`; `shared` is 0 by default."""
         along = np.zeros(self._n_coefficients) if shared is None else shared
         if step is None:
             size = _largest(along, free)
@@ -98,7 +100,7 @@ class LeastSquares:
         return answer.sums["shared"], free
 
     def observed(self, record: Float) -> Float:
-        """The windows of a record (time, …) that count, (window, time, …)."""
+        """Cut the steps that count out of a record (time, …): (window, time, …)."""
         return np.stack([record[b:c] for _, b, c in self.windows])
 
 
@@ -107,12 +109,13 @@ def _largest(shared: Float, free: Float) -> float:
 
 
 def covering_windows(fit: tuple[int, int], warmup: int, length: int, most: int) -> list[Window]:
-    """Windows that cover a period, or as much of it as can be routed at once.
+    """Windows that cover a period, or as much of it as fits into memory.
 
     Args:
-        fit: first step and end of the period; warmup: steps before a window that do not count.
-        length: steps of a window, where one window for all is too long.
-        most: steps, warm-ups included, that may be kept at once.
+        fit: first step and end of the period.
+        warmup: number of steps before a window that do not count.
+        length: steps of a window, if one window for the whole period is too long.
+        most: the largest number of steps, with warm-ups, that are kept at once.
 
     Returns:
         (first step of the warm-up, first step that counts, end), of equal lengths, spread evenly over the period.

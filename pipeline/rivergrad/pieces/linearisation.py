@@ -59,8 +59,9 @@ def jvp(
 
     Args:
         inflows: (window, routing step) of each inlet, of the same step elsewhere.
-        shared, free: (coefficient,) and (n_free, reach), the direction.
-        step: h.
+        shared: (coefficient,) the direction in shared coefficients.
+        free: (n_free, reach) the direction in deviations.
+        step: h, the step of the finite difference.
 
     Returns:
         Nothing, and the series of each outlet.

@@ -14,10 +14,11 @@ float64, routing steps of a quarter to all of a forcing step: 1.4 and 9)."""
 
 
 def chunk_steps(setup: PieceSetup) -> int:
-    """Forcing steps of a record that are routed at once: a quarter of the piece's memory holds them.
+    """The number of forcing steps that are routed at once, such that they fill a quarter of the piece's memory.
 
-    A step takes its runoff as it is read (float64) and as it is routed, and as much again twice: for the closure's
-    history and gathered columns, or the recurrence's series between blocks. Discharge is no more than runoff.
+    A step needs memory for its runoff as read (float64) and as routed. It needs twice the latter again, for the closure
+    engine's history and gathered columns, or for the recurrence engine's series between blocks. Discharge needs no more
+    than runoff.
     """
     values = max(1, setup.columns, setup.piece.reaches.size)
     return max(16, setup.memory // 4 // (values * setup.value_bytes * 4))
@@ -35,11 +36,12 @@ def piece_needs(
     """The memory that a piece takes for an estimation.
 
     Args:
-        setup: the piece; model: of its parameters.
-        stepped: windows of an optimiser's step, and forcing steps of one with its warm-up.
-        linearised: windows that are kept for products with the Jacobian, where they are.
-        forcings: how many a learned runoff takes, 0 where it is given.
-        errors: whether the observations come with errors of their own.
+        setup: the piece.
+        model: the parameter model.
+        stepped: number of windows in an optimiser's step, and forcing steps of a window with its warm-up.
+        linearised: windows that are kept for JVPs and VJPs, if any.
+        forcings: number of forcings of the runoff model, 0 if runoff is given.
+        errors: whether the observations have errors of their own.
     """
     n, size, columns = setup.piece.reaches.size, setup.value_bytes, setup.columns
     runoff = 0 if setup.read is None else setup.steps * columns * size

@@ -20,7 +20,7 @@ def piece_loss(
     free: Tensor,
     neighbours: Neighbours | None,
 ) -> tuple[Tensor, float]:
-    """The loss of a piece, differentiable in discharge and deviations.
+    """The loss of a piece. It is differentiable in discharge and deviations.
 
     Args:
         discharge: (window, time that counts, target) m³/s.

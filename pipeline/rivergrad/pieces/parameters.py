@@ -47,7 +47,7 @@ def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[st
 
 
 def prepare(piece: ResidentPiece, given: Given, horizon: int) -> Prepared:
-    """What the engine makes of given parameters, for a record of `horizon` forcing steps."""
+    """Prepare the engine with given parameters, for a record of `horizon` forcing steps."""
     scheme, parameters = _resolve(piece, given)
     prepared: Prepared = piece.engine.prepare(parameters, horizon, scheme)
     return prepared

@@ -32,18 +32,19 @@ class PlacedPieces:
     """The pieces of a network on an executor.
 
     Args:
-        executor: where they live.
-        setups: one a piece, in the order of their numbers.
-        needs: memory that each takes; by default nothing is asked for.
+        executor: the executor of the workers that hold the pieces.
+        setups: the set-up of each piece, in the order of their numbers.
+        needs: memory that each piece needs; by default memory is not checked.
 
     Raises:
-        InputError: a part will not fit anywhere; it is named.
+        InputError: a part fits on no worker; the message names it.
 
     Attributes:
-        pieces: in the order of their numbers.
-        takers: by (piece, outlet) the (piece, inlet) that takes its series: the gradient comes back from there.
-        cut: some basin is cut; on_gpu: the pieces are on GPUs.
-        seconds: how long all sweeps so far would have taken if only the pieces' own work cost time.
+        pieces: the pieces in the order of their numbers.
+        takers: maps (piece, outlet) to the (piece, inlet) that receives its series and returns the gradient.
+        cut: whether any basin is cut.
+        on_gpu: whether the pieces are on GPUs.
+        seconds: the time of all sweeps so far, counting only the pieces' own work.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class PlacedPieces:
         )
 
     def takers_of(self, piece: Piece) -> list[tuple[int, int]]:
-        """The (piece, inlet) that takes the series of each outlet."""
+        """The (piece, inlet) that receives the series of each (piece, outlet)."""
         return [self.takers[piece.number, outlet] for outlet in range(piece.outlets.size)]
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
@@ -90,20 +91,20 @@ class PlacedPieces:
         return [results[piece.number] for piece in self.pieces]
 
     def everywhere(self, function: Local[T]) -> list[T]:
-        """Call a function on every piece; its results."""
+        """Call one function on every piece; returns the results."""
         return self.each([function] * len(self.pieces))
 
     def each(self, functions: Sequence[Local[T]]) -> list[T]:
-        """Call a function of its own on every piece; the results."""
+        """Call each piece's own function on it; returns the results."""
         calls = [Call(p.number, p.number, f) for p, f in zip(self.pieces, functions, strict=True)]
         return self.in_order(self.do(calls).results)
 
     def downstream(self, functions: Sequence[Linked[T]]) -> list[T]:
-        """Call a function of its own on every piece, series going downstream; the results."""
+        """Call each piece's own function on it, with series passed downstream; returns the results."""
         return self.in_order(self.do(self._downstream(functions)).results)
 
     def upstream(self, functions: Sequence[Linked[Any]], total: Total) -> Answer:
-        """Call a function of its own on every piece, gradients of series going upstream."""
+        """Call each piece's own function on it, with gradients of series passed upstream."""
         calls = [
             Call(p.number, p.number, functions[p.number], tuple(self.takers_of(p)), linked=True)
             for p in reversed(self.pieces)
@@ -111,11 +112,11 @@ class PlacedPieces:
         return self.do(calls, total)
 
     def start_downstream(self, functions: Sequence[Linked[Any]], after: Pending | None = None) -> Pending:
-        """Send off a sweep like that of `downstream`, behind the one that was sent off before, if any."""
+        """Start a sweep like that of `downstream` without waiting. It queues behind earlier sweeps."""
         return self._executor.start(self._downstream(functions), after=after)
 
     def finish(self, pending: Pending) -> list[Any]:
-        """The results of a sweep that was sent off."""
+        """Wait for a sweep that was started, and return its results."""
         answer = self._executor.finish(pending)
         self.seconds += answer.seconds
         return self.in_order(answer.results)
