@@ -13,7 +13,7 @@ Float = NDArray[np.float64]
 
 
 def edge(piece: ResidentPiece) -> Neighbours:
-    """Deviations of the piece's own reaches at the cuts."""
+    """The deviations of the piece's reaches at the cuts."""
     fit = piece.fit
     inlets, outlets = (fit.free[:, at].cpu().numpy() for at in (fit.inlets, fit.outlets))
     return Neighbours(inlets, outlets)
@@ -28,30 +28,30 @@ def advance(piece: ResidentPiece, rate: float, scale: float) -> Neighbours:
 
 
 def keep_best(piece: ResidentPiece) -> None:
-    """Remember the present deviations as the best."""
+    """Store the present deviations as the best."""
     piece.fit.best = piece.fit.free
 
 
 def back_to_best(piece: ResidentPiece) -> None:
-    """Go back to the best deviations, with the optimiser at rest."""
+    """Return to the best deviations and reset the optimiser."""
     piece.fit.free = piece.fit.best
     piece.fit.adam = Adam.at_rest(piece.fit.free)
 
 
 def place(piece: ResidentPiece, free: Float) -> None:
-    """Set the deviations (n_free, reach); the optimiser stays as it is."""
+    """Set the deviations (n_free, reach). The optimiser does not change."""
     piece.fit.free = piece.put(free)
 
 
 def state(piece: ResidentPiece) -> dict[str, Float]:
-    """What a checkpoint holds of the piece; the last axis of every array is its reaches."""
+    """The arrays of the piece for a checkpoint. The last axis of each is its reaches."""
     fit = piece.fit
     held = {"free": fit.free, "best": fit.best, "adam_mean": fit.adam.mean, "adam_square": fit.adam.square}
     return {name: value.cpu().numpy() for name, value in held.items()}
 
 
 def restore(piece: ResidentPiece, state: dict[str, Float], steps: int) -> None:
-    """Go back to a checkpoint that was made after so many steps."""
+    """Restore a checkpoint that was written after the given number of steps."""
     names = ("free", "best", "adam_mean", "adam_square")
     piece.fit.free, piece.fit.best, mean, square = (piece.put(state[name]) for name in names)
     piece.fit.adam = Adam(mean, square, steps)

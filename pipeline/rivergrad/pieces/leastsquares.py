@@ -58,7 +58,7 @@ class LeastSquares:
         self._placed.each([partial(weigh, weight=one) for one in self._split(weight)])
 
     def pull(self, seed: Float) -> tuple[Float, Float]:
-        """VJP: Jᵀ times `seed` (window, time, gauge), for coefficients (coefficient,) and deviations (n_free, reach)."""
+        """VJP: Jᵀ `seed` (window, time, gauge), for coefficients (coefficient,) and deviations (n_free, reach)."""
         return self._vjp(self._split(seed))
 
     def information(self, shared: Float, free: Float, step: float | None = None) -> tuple[Float, Float]:

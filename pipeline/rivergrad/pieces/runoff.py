@@ -1,4 +1,4 @@
-"""Runoff of a piece: as it is read, as a model learned it, or with its volume error taken out."""
+"""Runoff of a piece: as read, as learned by a runoff model, or corrected for its estimated volume error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(piece: ResidentPiece) -> None:
 def runoff_of_windows(
     piece: ResidentPiece, shared: Tensor, windows: Sequence[Window], dtype: torch.dtype
 ) -> Tensor:
-    """Runoff that a step routes, differentiable in the shared coefficients.
+    """The runoff of the windows of a step. It is differentiable in the shared coefficients.
 
     Args:
         shared: shared coefficients.
@@ -34,7 +34,7 @@ def runoff_of_windows(
         dtype: of the result.
 
     Returns:
-        (window, time, reach or cell) m³/s; learned, and without its volume error, where these are estimated.
+        (window, time, reach or cell) m³/s, learned and corrected for its volume error if the workflow estimates these.
     """
     fit = piece.fit
     if fit.learned is not None:
@@ -66,7 +66,7 @@ def _volume_factor(piece: ResidentPiece, shared: Tensor, start: int, stop: int) 
 
 
 def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, last: int) -> Tensor:
-    """Runoff of steps start..stop of the record, for a forward run that ends at `last`; (time, reach or cell) m³/s."""
+    """Runoff of steps start..stop, (time, reach or cell) m³/s, for a forward run that ends at step `last`."""
     if given.runoff is not None:
         assert piece.fit.learned is not None
         return piece.fit.learned.record(given.runoff, last, piece.runoff)[start:stop]
@@ -85,6 +85,6 @@ def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, 
 def learned_runoff(
     piece: ResidentPiece, weights: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
-    """The learned runoff of the record at some weights of the model, (time, reach) m³/s, by the name `runoff`."""
+    """The learned runoff of the record at given weights (weight,): `runoff`, (time, reach) m³/s."""
     assert piece.fit.learned is not None
     return {"runoff": piece.fit.learned.record(weights, piece.setup.steps, piece.runoff).cpu().numpy()}

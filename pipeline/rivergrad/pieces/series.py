@@ -1,4 +1,4 @@
-"""Boundary series, where a piece ends and the next begins: discharge going down, its gradient coming up.
+"""Boundary series at the cuts between pieces: discharge goes downstream, its gradient comes back upstream.
 
 Between pieces of one process they stay tensors on the piece's device. From another process they come as arrays.
 """
@@ -18,15 +18,15 @@ Series = NDArray[Any] | Tensor
 
 
 def apart(values: Tensor) -> list[Series]:
-    """The series of each place in values (window, place, routing step): no copies, and without their graph."""
+    """Split values (window, place, routing step) into one series a place: views, detached from the graph."""
     return list(values.detach().unbind(1))
 
 
 def side_by_side(series: Sequence[Series], device: torch.device | str, dtype: torch.dtype) -> Tensor:
-    """Series of as many places as one tensor (window, place, routing step), always a copy."""
+    """Join the series of places into one tensor (window, place, routing step), always a copy."""
     arrays = [one for one in series if not isinstance(one, Tensor)]
     if len(arrays) == len(series):
         return torch.from_numpy(np.stack(arrays, axis=1)).to(device, dtype)
-    # an array that came by Dask may be read-only, which from_numpy does not like
+    # an array from Dask may be read-only, and from_numpy warns about these
     tensors = [one if isinstance(one, Tensor) else torch.tensor(one, device=device) for one in series]
     return torch.stack(tensors, dim=1).to(device, dtype)

@@ -1,4 +1,4 @@
-"""What a worker is sent to set up a piece of the network: frozen, and small but for the observations."""
+"""The set-up of a piece, as sent to its worker: frozen, and small except for the observations."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Window = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PieceSetup:
-    """What routing a piece takes.
+    """The set-up of a piece for routing.
 
     Attributes:
-        piece: the piece.
-        scheme: the scheme (with its convention).
+        piece: the piece of the network.
+        scheme: the routing scheme, with its convention.
         forcing_step, routing_step: s.
-        targets: (m,) local reaches whose discharge is wanted.
-        steps: forcing steps in the record.
-        read: reads the piece's runoff; None where no runoff is given and all of it is learned.
-        engine: what routes (see `rivergrad.routing.choose_engine`).
-        grid: the weights of the piece's reaches, where `read` gives cells of a grid; None where it gives reaches.
+        targets: (m,) local positions of the reaches whose discharge is wanted.
+        steps: number of forcing steps in the record.
+        read: reads the piece's runoff; None if no runoff is given and all of it is learned.
+        engine: the engine that routes (see `rivergrad.routing.choose_engine`).
+        grid: weights of grid cells for the piece's reaches, if `read` gives cells; None if it gives reaches.
         dtype, device: of the routing.
-        threads: threads this worker computes with.
-        memory: bytes, about, for what is kept for the gradient and for a chunk of time.
+        threads: number of threads of this worker.
+        memory: approximate bytes for what is kept for the gradient and for one chunk of time.
     """
 
     piece: Piece
@@ -68,22 +68,25 @@ class PieceSetup:
 
 @dataclass(frozen=True)
 class FitSetup:
-    """What estimation takes besides.
+    """What estimation needs in addition.
 
     Attributes:
         model: the parameter model.
-        layout: of the shared coefficients: the model's, and those of `volume` and `runoff` where these are estimated.
-        features: (reach, feature); length: (reach,) m.
+        layout: layout of the shared coefficients: the parameter model's, then those of `volume` and `runoff` if they
+            are estimated.
+        features: (reach, feature) standardised features.
+        length: (reach,) m.
         observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
-        loss: what is minimised; statistics: (target,) of the training record.
-        shrinkage: weight of the penalty on deviations, already divided by the reaches of the whole network.
+        loss: the terms of the loss and their weights.
+        statistics: (target,) statistics of the training record.
+        shrinkage: weight of the penalty on deviations, divided by the number of reaches of the whole network.
         rate: learning rate.
-        error: (time, target) m³/s standard deviation of the observations' own error, where it is known.
-        region: (reach,) class of each reach, where the model has classes.
-        volume: the volume error of the runoff, where it is estimated.
-        area: (reach,) increment area of each reach in `volume`, −1 for none.
-        smoothing: weight of the penalty on differences along the river, divided likewise.
-        runoff: the model of the runoff, where that is learned.
+        error: (time, target) m³/s standard deviation of the observation error, if known.
+        region: (reach,) class of each reach, if the parameter model has classes.
+        volume: the model of the runoff's volume error, if it is estimated.
+        area: (reach,) index of each reach's increment area in `volume`, −1 for none.
+        smoothing: weight of the penalty on differences along the river, divided in the same way.
+        runoff: the runoff model, if runoff is learned.
     """
 
     model: ParameterModel

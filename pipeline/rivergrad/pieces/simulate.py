@@ -44,10 +44,10 @@ class PieceRunoff:
 
 
 def piece_runoff(source: RunoffReader, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
-    """What reads the runoff of a piece, and the weights of its reaches where the runoff is per cell of a grid.
+    """The reader of a piece's runoff, and the weights of grid cells for its reaches if it reads cells.
 
-    Cells are read if the engine takes them and there are fewer of them than reaches: then the runoff of the reaches
-    is never in memory.
+    It reads cells if the engine accepts them and there are fewer cells than reaches. Then the runoff of the reaches is
+    never in memory.
     """
     mine = source.select(piece.reaches)
     if engine == "recurrence" and isinstance(mine, GridRunoff):
@@ -107,8 +107,8 @@ def simulate(
         parts: parts to cut the network into; `cut` gives a partition instead.
         targets: (m,) positions of the reaches whose discharge is wanted; all by default.
         chunk_steps: forcing steps computed at a time.
-        cluster: what computes, see `open_executor`; 0 is this process.
-        executor: one that is open already, in place of a new one; what its workers hold is replaced.
+        cluster: the cluster that computes, see `open_executor`; 0 is this process.
+        executor: an open executor to use in place of a new one. Pieces that its workers hold are replaced.
 
     Raises:
         InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
@@ -168,7 +168,7 @@ def _route_in_chunks(
     order: NDArray[np.int64],
     sink: Callable[[int, NDArray[Any]], None],
 ) -> None:
-    """Send off chunks of `size` steps, a few ahead of the one that is handed to `sink`."""
+    """Start chunks of `size` steps, a few ahead of the one that `sink` receives."""
     given = [Given("table", table=table) for table in tables]
     flying: deque[tuple[int, Pending]] = deque()
     for start in range(0, steps, size):
@@ -196,7 +196,7 @@ def _land(
 def targets_of(
     pieces: tuple[Piece, ...], targets: NDArray[np.int64], n_reaches: int
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """The local targets of each piece, and where each target stands in the pieces' results laid side by side."""
+    """The local targets of each piece, and the position of each target in the joined results of all pieces."""
     owner = np.empty(n_reaches, np.int64)
     local = np.empty(n_reaches, np.int64)
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""What lives on a worker for one piece of the network, from the set-up to the end of a run.
+"""The state of one piece of the network on its worker, from the set-up to the end of a run.
 
 `ResidentPiece` is data only: a frozen set-up and a mutable store. The functions that a worker is asked to call on it
 stand in the modules around this one, by what they are for: `runoff`, `parameters`, `record` (routing forward only),
@@ -31,12 +31,12 @@ SHARE_WHEN_CONCURRENT = 7 / 8
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained at present.
+    """What the present stage trains.
 
     Attributes:
-        layout: of the shared coefficients.
-        routed: discharge takes time; else the upstream runoff of a step is summed in the same step.
-        weights: of the runoff model where it is frozen, so that its runoff is computed once; None where it learns.
+        layout: layout of the shared coefficients.
+        routed: whether to route; if not, discharge is the sum of the upstream runoff of the same step.
+        weights: (weight,) of the runoff model if it is frozen (its runoff is then computed once); None if it trains.
     """
 
     layout: Layout = EMPTY
@@ -46,7 +46,7 @@ class Stage:
 
 @dataclass
 class FitState:
-    """What estimation keeps of a piece on its device.
+    """The state of estimation for a piece, on its device.
 
     Attributes:
         setup: what it was made of; `features` to `outlets` are its arrays on the device and do not change.
@@ -75,10 +75,11 @@ class FitState:
 
 @dataclass(frozen=True, eq=False)
 class PendingStep:
-    """A step whose windows are routed, and whose gradients are still to come.
+    """A step after its forward pass, before its backward pass.
 
     Attributes:
-        routed: the windows; loss: of them.
+        routed: the routed windows with their graph.
+        loss: the loss of these windows.
         elsewhere: the part of the loss that other pieces count too.
     """
 
@@ -151,12 +152,12 @@ class ResidentPiece:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the routing."""
+        """The dtype of the routing."""
         return self.engine.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the piece's tensors are."""
+        """The device of the piece's tensors."""
         return torch.device(self.engine.device)
 
     def put(self, values: NDArray[Any]) -> Tensor:
@@ -173,7 +174,7 @@ class ResidentPiece:
 
 
 def set_up(setup: PieceSetup, concurrent: bool = False) -> ResidentPiece:
-    """Set up a piece on this worker; arguments as the attributes of `ResidentPiece`."""
+    """Set up a piece on this worker. The arguments are attributes of `ResidentPiece`."""
     keep_pages()
     torch.set_num_threads(setup.threads)
     dtype = torch.float64 if setup.dtype == "float64" else torch.float32
@@ -199,7 +200,7 @@ def _make_engine(setup: PieceSetup, concurrent: bool, dtype: torch.dtype) -> Eng
 
 
 def prepare_fit(piece: ResidentPiece, fit: FitSetup) -> None:
-    """Get a piece ready for estimation: deviations at zero, the optimiser at rest."""
+    """Prepare a piece for estimation: set deviations to zero and reset the optimiser."""
     setup = piece.setup
     learned = None
     if fit.runoff is not None:
@@ -228,5 +229,5 @@ def prepare_fit(piece: ResidentPiece, fit: FitSetup) -> None:
 
 
 def begin_stage(piece: ResidentPiece, stage: Stage) -> None:
-    """What the next steps train."""
+    """Set what the next steps train."""
     piece.stage = stage

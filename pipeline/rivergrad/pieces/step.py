@@ -1,4 +1,4 @@
-"""One step of training on a piece: route some windows, judge them, take the gradient back."""
+"""One step of training on a piece: route windows, compute the loss, take the gradient back."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def backward(
 
     Args:
         gradients: of the loss with respect to each outlet's series, (window, routing step).
-        after: what the step does with the deviations.
+        after: what to do with the deviations once their gradient is known.
         rate: learning rate; that of the set-up by default.
 
     Returns:
@@ -108,10 +108,11 @@ def route_windows(
 def end_step(
     piece: ResidentPiece, loss: float, shared: Tensor, free: Tensor, after: After, rate: float | None
 ) -> dict[str, Any]:
-    """End a step with its gradients.
+    """End a step: treat the deviations as `after` says, and report.
 
     Args:
-        loss: the piece's share of the network's; shared, free: its gradients.
+        loss: the piece's share of the network's loss.
+        shared, free: gradients of the loss with respect to shared coefficients and deviations.
         after, rate: see `backward`.
 
     Returns:
@@ -143,7 +144,7 @@ def _stream_of_its_own(piece: ResidentPiece) -> Iterator[None]:
         return
     if piece.stream is None:
         piece.stream = torch.cuda.Stream(device)
-    # what is used here was made on the default stream, and the other way round
+    # each stream uses tensors that the other one made, so each waits for the other
     piece.stream.wait_stream(torch.cuda.default_stream(device))
     with torch.cuda.stream(piece.stream):
         yield

@@ -1,4 +1,4 @@
-"""The calls of one step of training: which function on which piece, and which series each takes.
+"""The calls of one step of training: which function runs on which piece, and which series it receives.
 
 Pieces without neighbours do all in one call. Where basins are cut, series go downstream from `forward` to `forward`,
 and their gradients come back upstream from `backward` to `backward`.
@@ -30,12 +30,14 @@ however many windows it has."""
 
 @dataclass(frozen=True)
 class StepRequest:
-    """What a step is asked.
+    """The arguments of a step.
 
     Attributes:
-        shared: (coefficient,) coefficients; windows: of the record, all of the same lengths.
-        after: what the step does with the deviations; rate: learning rate, None for that of the set-up.
-        neighbours: by piece, deviations across its cuts; None where nothing is known of them yet.
+        shared: (coefficient,) shared coefficients.
+        windows: windows of the record, all of the same lengths.
+        after: what to do with the deviations once their gradient is known.
+        rate: learning rate; None for that of the set-up.
+        neighbours: by piece, the deviations across its cuts; None if not yet known.
     """
 
     shared: NDArray[np.float64]
@@ -46,7 +48,7 @@ class StepRequest:
 
 
 def step_calls(placed: PlacedPieces, request: StepRequest) -> list[Call]:
-    """The calls of a step, each after those it needs."""
+    """The calls of a step. Each call follows the calls that it needs."""
     several = placed.cut and not placed.on_gpu
     count = len(request.windows)
     groups = np.array_split(np.arange(count), min(GROUPS, count) if several else 1)

@@ -1,4 +1,4 @@
-"""Training on all pieces of a network, from the client's side: one method for each thing that a run asks of them."""
+"""All pieces of a network, as the client uses them: a method for each operation of a run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sweep:
 
     @property
     def seconds(self) -> float:
-        """How long all sweeps so far would have taken if only the pieces' own work cost time."""
+        """The time of all sweeps so far, s, counting only the pieces' own work."""
         return self.placed.seconds
 
     def load(self) -> None:
@@ -50,11 +50,11 @@ class Sweep:
         self.placed.everywhere(runoff.load)
 
     def prepare_fit(self, fits: Sequence[FitSetup]) -> None:
-        """Get every piece ready for estimation."""
+        """Prepare every piece for estimation."""
         self.placed.each([partial(state.prepare_fit, fit=fit) for fit in fits])
 
     def begin_stage(self, layout: Layout, routed: bool, weights: Float | None) -> None:
-        """What the next steps train; arguments as the attributes of `state.Stage`."""
+        """Set what the next steps train. The arguments are the attributes of `state.Stage`."""
         self.placed.everywhere(partial(state.begin_stage, stage=state.Stage(layout, routed, weights)))
 
     def runoff(self, weights: Float, n_reaches: int) -> Float:
@@ -85,7 +85,7 @@ class Sweep:
         Args:
             shared: (coefficient,) coefficients.
             windows: of the record, all of the same lengths.
-            after: what the step does with the deviations.
+            after: what to do with the deviations once their gradient is known.
             rate: learning rate of the deviations; that of the set-up by default.
 
         Returns:
@@ -144,7 +144,7 @@ class Sweep:
         self.placed.everywhere(linearisation.forget)
 
     def _remember(self, edges: Sequence[Neighbours]) -> None:
-        """Sort the deviations at the cuts, which the pieces report of themselves, by the piece that needs them."""
+        """Sort the deviations at the cuts, as the pieces report them, by the piece that needs them."""
         if not self.placed.cut:
             return
         for piece in self.placed.pieces:
