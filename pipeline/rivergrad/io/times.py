@@ -110,6 +110,12 @@ def snapped(time: TimeArray) -> TimeArray:
     whole = (origin + second // 2) // second * second
     if abs(origin - whole) <= tolerance:
         origin = whole
+    if np.abs(stamps - origin - along).max() > second:  # off by so much, the second of the first says nothing
+        for unit in (step, 3600 * second, 60 * second):
+            whole = (origin + unit // 2) // unit * unit
+            if abs(origin - whole) <= tolerance:
+                origin = whole
+                break
     axis = origin + along
     if np.abs(stamps - axis).max() > tolerance:
         return time

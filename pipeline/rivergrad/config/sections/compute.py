@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -116,7 +116,9 @@ class ComputeSection(Section):
         description="The number of worker processes; 0 does everything in this process, and with kind cuda or mpi "
         "stands for one a GPU or a rank.",
     )
-    threads_per_worker: Count = Field(default=1, description="The number of threads a worker computes with.")
+    threads_per_worker: Annotated[Count, Field(le=4096)] = Field(
+        default=1, description="The number of threads a worker computes with."
+    )
     engine: Literal["auto", "closure", "recurrence", "reference"] = Field(
         default="auto", description="How the scheme is computed; auto picks and says which and why."
     )
