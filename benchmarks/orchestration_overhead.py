@@ -26,13 +26,13 @@ from rivercut.partition import partition
 from rivergrad.cluster.executor import open_executor
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.kinds import Hybrid
 from rivergrad.pieces.setup import FitSetup, PieceSetup
 from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
-from rivergrad.run.optimisers import AdamOptimiser
+from rivergrad.run.optimisers import AdamOptimiser, Task
 from rivergrad.run.overhead import Overhead
 
 DAY = 86400.0
@@ -107,7 +107,7 @@ def measured(given: argparse.Namespace, n: int) -> Row:
     observed = (size * rng.uniform(0.3, 1.5, (STEPS, gauges.size))).astype(np.float32)
     statistics_of = gauge_statistics(observed, np.ones(gauges.size), None)
     scheme = schemes.get("muskingum")
-    model = ParameterModel(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 2)
+    model = Hybrid(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 2)
     with open_executor(given.workers) as executor:
         sweep = Sweep(
             executor,
@@ -137,11 +137,12 @@ def measured(given: argparse.Namespace, n: int) -> Row:
         )
         windows = [(k, 20 + k, 120 + k) for k in range(given.windows)]
         optimiser = AdamOptimiser(
-            sweep,
-            model.start(0.8, scheme.spreading.default if scheme.spreading else None).values,
-            lambda step: windows,
-            lambda step: 0.05,
-            lambda shared: (0.0, np.zeros_like(shared)),
+            Task(
+                sweep,
+                model.start(0.8, scheme.spreading.default if scheme.spreading else None).values,
+                lambda step: windows,
+                lambda step: 0.05,
+            )
         )
         found = []
         for step in range(given.repeats + 3):

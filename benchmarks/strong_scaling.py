@@ -31,13 +31,13 @@ from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.kinds import Hybrid
 from rivergrad.pieces.setup import FitSetup, PieceSetup
 from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import Piece, make_pieces
-from rivergrad.run.optimisers import AdamOptimiser
+from rivergrad.run.optimisers import AdamOptimiser, Task
 
 DAY = 86400.0
 WARM_UP, WINDOW = 20, 100
@@ -134,7 +134,7 @@ def set_up(
     columns = np.split(np.argsort(order), np.cumsum([at.size for at in local])[:-1])
     statistics_of = gauge_statistics(world.observed, np.ones(world.gauges.size), None)
     scheme = schemes.get("muskingum")
-    model = ParameterModel(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
+    model = Hybrid(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
     sweep = Sweep(
         executor,
         [
@@ -186,11 +186,12 @@ def measured(given: argparse.Namespace, world: World, scaling: str, basins: str,
         )
         windows = [(k, WARM_UP + k, WARM_UP + WINDOW + k) for k in range(given.windows)]
         optimiser = AdamOptimiser(
-            sweep,
-            start,
-            lambda step: windows,
-            lambda step: 0.05,
-            lambda shared: (0.0, np.zeros_like(shared)),
+            Task(
+                sweep,
+                start,
+                lambda step: windows,
+                lambda step: 0.05,
+            )
         )
         loss = float(optimiser.step(0))
         for step in range(1, COMPILE):

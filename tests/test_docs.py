@@ -216,7 +216,7 @@ def test_priors_on_the_page_are_those_of_the_code() -> None:
 
 
 def test_ways_a_fit_ends_and_models_are_on_the_page_of_estimation() -> None:
-    from rivergrad.model.parametermodel import KINDS
+    from rivergrad import registry
     from rivergrad.run.fit import REASONS
 
     text = (DOCS / "estimation.md").read_text(encoding="utf-8")
@@ -224,7 +224,7 @@ def test_ways_a_fit_ends_and_models_are_on_the_page_of_estimation() -> None:
         REASONS.values()
     )
     models = text.split("| model | has | for |")[1].split("\n\n")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", models, re.MULTILINE)) == KINDS
+    assert tuple(re.findall(r"^\| `(\w+)` \|", models, re.MULTILINE)) == registry.names("parameter_model")
 
 
 def parameter_columns() -> set[str]:

@@ -8,6 +8,7 @@ _SCHEMES = "rivergrad.routing.schemes"
 _LOSS = "rivergrad.inference.loss"
 _CLUSTERS = "rivergrad.cluster.clusters"
 _FORMATS = "rivergrad.io.formats"
+_MODELS = "rivergrad.model.kinds"
 _PANELS = "rivergrad.report.panels"
 
 BUILT_IN: tuple[Entry, ...] = (
@@ -81,6 +82,46 @@ BUILT_IN: tuple[Entry, ...] = (
         "rivergrad.run.optimisers:GaussNewtonOptimiser",
         (),
         {"least_squares": True},
+    ),
+    Entry(
+        "parameter_model",
+        "uniform",
+        "One celerity for all reaches.",
+        f"{_MODELS}:Uniform",
+        (),
+        {"trend": "none", "regions": "none", "travels": True},
+    ),
+    Entry(
+        "parameter_model",
+        "free",
+        "Every reach on its own.",
+        f"{_MODELS}:Free",
+        (),
+        {"trend": "none", "regions": "none"},
+    ),
+    Entry(
+        "parameter_model",
+        "regional",
+        "One value for each class of reaches.",
+        f"{_MODELS}:Regional",
+        (),
+        {"trend": "none", "regions": "must"},
+    ),
+    Entry(
+        "parameter_model",
+        "attributes",
+        "A function of reach attributes.",
+        f"{_MODELS}:Attributes",
+        (),
+        {"trend": "must", "regions": "none", "travels": True},
+    ),
+    Entry(
+        "parameter_model",
+        "hybrid",
+        "A function of reach attributes, and a deviation of every reach.",
+        f"{_MODELS}:Hybrid",
+        (),
+        {"trend": "may", "regions": "none", "travels": True},
     ),
     Entry(
         "runoff_model",
@@ -157,4 +198,4 @@ BUILT_IN: tuple[Entry, ...] = (
         "panel", "coverage", "How often intervals hold the true celerity, for twins.", f"{_PANELS}:coverage"
     ),
 )
-"""Schemes, losses, optimisers, runoff models, kinds of clusters, formats and panels, in the order of listings."""
+"""Schemes, losses, optimisers, models of parameters and of runoff, clusters, formats and panels, as they are listed."""

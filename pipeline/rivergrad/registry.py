@@ -34,7 +34,7 @@ KINDS = {
     "scheme": "rivergrad.routing.schemes:checked",
     "loss": "rivergrad.inference.loss:checked",
     "optimiser": "rivergrad.run.optimisers:checked",
-    "parameter_model": "",
+    "parameter_model": "rivergrad.model.parametermodel:checked",
     "runoff_model": "rivergrad.runoff.load:checked",
     "format": "rivergrad.io.formats:checked",
     "cluster": "rivergrad.cluster.clusters:checked",

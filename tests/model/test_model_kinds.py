@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from rivergrad import registry
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
@@ -22,7 +23,7 @@ from rivergrad.model.layout import (
     Coefficients,
     Layout,
 )
-from rivergrad.model.parametermodel import KINDS, ParameterModel
+from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.routing import schemes
 
 Float = NDArray[np.float64]
@@ -44,9 +45,9 @@ def model(setting: str, scheme: str = "muskingum") -> ParameterModel:
     spreading = None
     if chosen.spreading is not None:
         spreading = Bounded(chosen.spreading.lower, chosen.spreading.upper, chosen.spreading.lower > 0)
-    return ParameterModel(
-        chosen, Bounded(0.05, 5.0, True), spreading, kind=setting.split(",")[0], **SETTINGS[setting]
-    )
+    kind = registry.load("parameter_model", setting.split(",")[0])
+    made: ParameterModel = kind(chosen, Bounded(0.05, 5.0, True), spreading, **SETTINGS[setting])
+    return made
 
 
 def features(one: ParameterModel, n: int = N) -> Float:
@@ -79,7 +80,7 @@ def physical(one: ParameterModel, shared: Float, free: Float | None = None) -> t
 
 
 def test_all_kinds_are_here() -> None:
-    assert {name.split(",")[0] for name in SETTINGS} == set(KINDS)
+    assert {name.split(",")[0] for name in SETTINGS} == set(registry.names("parameter_model"))
 
 
 @pytest.mark.parametrize("scheme", ["muskingum", "linear_storage"])
@@ -127,6 +128,9 @@ def test_regressors_are_the_jacobian(setting: str, scheme: str) -> None:
     found = one.regressors(one.layout.coefficients(shared), features(one), where)
     assert found.shape == (one.n_free, N, one.layout.size)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-12)
+    # what a kind gets that does not say them itself
+    by_default = ParameterModel.regressors(one, one.layout.coefficients(shared), features(one), where)
+    np.testing.assert_allclose(by_default, found, atol=1e-12)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

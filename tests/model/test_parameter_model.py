@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.features import log_features
+from rivergrad.model.kinds import Hybrid
 from rivergrad.model.layout import TREND
-from rivergrad.model.parametermodel import ParameterModel, log_features
 from rivergrad.routing import schemes
 
 BOUNDS = (
@@ -67,7 +68,7 @@ def test_an_estimate_starts_where_it_is_told(name: str, features: int) -> None:
     if scheme.spreading is not None:
         logarithmic = scheme.spreading.lower > 0
         spreading = Bounded(scheme.spreading.lower, scheme.spreading.upper, logarithmic)
-    model = ParameterModel(scheme, Bounded(0.05, 5.0, logarithmic=True), spreading, features)
+    model = Hybrid(scheme, Bounded(0.05, 5.0, logarithmic=True), spreading, features)
     initial = None if scheme.spreading is None else scheme.spreading.default
     shared = model.start(0.83, initial)
     assert shared.layout == model.layout
@@ -92,7 +93,7 @@ def test_an_estimate_starts_where_it_is_told(name: str, features: int) -> None:
 
 
 def test_shared_coefficients_move_reaches_along_their_features_and_deviations_move_one() -> None:
-    model = ParameterModel(schemes.get("muskingum"), Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
+    model = Hybrid(schemes.get("muskingum"), Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 1)
     start = model.start(0.5, 0.2).replace({TREND: 0.7})
     shared = model.layout.coefficients(torch.from_numpy(start.values))
     features = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)

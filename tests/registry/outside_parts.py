@@ -59,15 +59,15 @@ def loss_by_step(page):
 class SignDescent:
     """Steps along the signs of the gradient, for shared coefficients alone."""
 
-    def __init__(self, sweep, shared, windows, rate, penalty, clip=None, **of_learned):
-        self.sweep, self.shared, self.windows, self.rate, self.penalty = sweep, shared, windows, rate, penalty
+    def __init__(self, task):
+        self.task, self.shared = task, task.start.copy()
         self.finished = self.converged = False
         self.factor = 1.0
 
     def step(self, number):
-        rate = self.rate(number) * self.factor
-        found = self.sweep.step(self.shared, self.windows(number), after="move", rate=0.0)
-        value, slope = self.penalty(self.shared)
+        rate = self.task.rate(number) * self.factor
+        found = self.task.sweep.step(self.shared, self.task.windows(number), after="move", rate=0.0)
+        value, slope = self.task.penalty(self.shared)
         self.shared = self.shared - rate * np.sign(found["shared"] + slope)
         return float(found["loss"]) + value
 

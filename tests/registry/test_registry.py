@@ -14,6 +14,7 @@ import rivergrad
 from rivergrad import registry
 from rivergrad.entries import BUILT_IN
 from rivergrad.errors import InputError
+from rivergrad.model.parametermodel import ParameterModel
 
 PACKAGE = Path(rivergrad.__file__).parent
 
@@ -22,6 +23,8 @@ PACKAGE = Path(rivergrad.__file__).parent
 def test_an_entry_says_what_its_object_is(entry: registry.Entry) -> None:
     assert entry.summary.endswith(".")
     found = entry.load()
+    if entry.kind in ("optimiser", "parameter_model"):
+        assert dict(entry.facts) == dict(found.facts)
     if entry.kind == "scheme":
         assert found.name == entry.name
         own = registry._facts(found)
@@ -35,7 +38,7 @@ def test_names_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("kind", ["scheme", "loss", "cluster", "panel"])
+@pytest.mark.parametrize("kind", ["scheme", "loss", "parameter_model", "cluster", "panel"])
 def test_no_other_source_line_lists_a_kind(kind: str) -> None:
     """Three names of a kind in one literal list, tuple or set: that is a second list of them."""
     names = set(registry.names(kind))
@@ -69,6 +72,13 @@ def test_it_imports_no_torch() -> None:
         ("panel", "mine", 3, "expected a function of a page"),
         ("cluster", "mine", 3, "expected a function start(options, ground)"),
         ("runoff_model", "mine", print, "expected a subclass of torch.nn.Module"),
+        (
+            "parameter_model",
+            "mine",
+            print,
+            "expected a subclass of rivergrad.model.parametermodel.ParameterModel",
+        ),
+        ("parameter_model", "mine", ParameterModel, "found one without common and segments"),
     ],
 )
 def test_what_cannot_be_registered(kind: str, name: str, part: Any, said: str) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.kinds import Uniform
 from rivergrad.routing import EnsembleState, Router, schemes
 from rivergrad.runoff import Lstm, depth_to_discharge
 
@@ -308,7 +308,7 @@ def test_every_scheme_learns_behind_an_lstm(name: str) -> None:
     area = torch.full((N,), 4e8)
     celerity, spreading = Bounded(0.05, 20.0, True), scheme.spreading
     bounded = None if spreading is None else Bounded(spreading.lower, spreading.upper, spreading.lower > 0)
-    estimated = ParameterModel(scheme, celerity, bounded, kind="uniform")
+    estimated = Uniform(scheme, celerity, bounded)
     typical = None if spreading is None else spreading.default
     free = torch.zeros(estimated.n_free, N, dtype=torch.float64)
     features = free.new_zeros(N, 0)

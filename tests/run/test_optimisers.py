@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from rivergrad.config.sections import EstimateSection
+from rivergrad.errors import InputError
 from rivergrad.inference.adam import Adam
 from rivergrad.pieces.leastsquares import covering_windows
 from rivergrad.run.fit import LAST_RATE, learning_rate
-from rivergrad.run.optimisers import AdamOptimiser
+from rivergrad.run.optimisers import AdamOptimiser, GaussNewtonOptimiser, Task
 
 Float = NDArray[np.float64]
 Function = Callable[[Float], tuple[float, Float]]
@@ -54,13 +55,13 @@ def nothing(shared: Float) -> tuple[float, Float]:
 
 def adam(clip: float | None, rate: float = 0.1, penalty: Any = nothing) -> AdamOptimiser:
     sweep: Any = FakeSweep(bowl, 2, 3)
-    return AdamOptimiser(sweep, np.zeros(2), lambda step: [], lambda step: rate, penalty, clip)
+    return AdamOptimiser(Task(sweep, np.zeros(2), lambda step: [], lambda step: rate, penalty, clip))
 
 
 def test_adam_reaches_the_minimum() -> None:
     one = adam(None)
     losses = [one.step(number) for number in range(300)]
-    sweep: Any = one.sweep
+    sweep: Any = one.task.sweep
     assert losses[-1] - 1 < 1e-3 * (losses[0] - 1)
     np.testing.assert_allclose(np.concatenate([one.shared, sweep.free.ravel()]), 2.0, atol=0.1)
 
@@ -73,14 +74,14 @@ def test_what_a_penalty_adds_is_minimised_too() -> None:
         one.step(number)
     scale = 10.0 ** np.linspace(0, 3, 5)
     np.testing.assert_allclose(one.shared, 2 * scale[:2] / (scale[:2] + 100), atol=0.02)
-    sweep: Any = one.sweep
+    sweep: Any = one.task.sweep
     np.testing.assert_allclose(sweep.free, 2.0, atol=0.1)
 
 
 def test_a_clipped_gradient_has_the_length_asked_for() -> None:
     """Shared coefficients and deviations are shortened alike, by the norm of both together."""
     one, free = adam(7.0), adam(None)
-    sweep: Any = one.sweep
+    sweep: Any = one.task.sweep
     one.step(0)
     free.step(0)
     norm = float(np.linalg.norm(bowl(np.zeros(5))[1]))
@@ -88,7 +89,7 @@ def test_a_clipped_gradient_has_the_length_asked_for() -> None:
     np.testing.assert_allclose(one._adam.mean, free._adam.mean * 7.0 / norm)
     long = adam(2 * norm)
     long.step(0)
-    assert long.sweep.moved_by == 1.0  # type: ignore[attr-defined]
+    assert long.task.sweep.moved_by == 1.0  # type: ignore[attr-defined]
     np.testing.assert_array_equal(long.shared, free.shared)
 
 
@@ -104,6 +105,14 @@ def test_adam_at_rest_takes_shorter_steps_and_remembers_that() -> None:
     again.restore(one.shared, one.state(), 6)
     assert again.factor == 0.5
     assert again.state()["steps"].tolist() == one.state()["steps"].tolist()
+
+
+def test_squares_are_for_optimisers_that_say_so() -> None:
+    """Memory is planned by the fact, and errors are weighed by it."""
+    sweep, prior = (cast(Any, FakeSweep(bowl, 2, 3)) for _ in range(2))
+    task = Task(sweep, np.zeros(2), lambda step: [], lambda step: 0.1, prior=prior)
+    with pytest.raises(InputError, match="without saying so; expected facts = "):
+        GaussNewtonOptimiser(task)
 
 
 def test_schedules() -> None:

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from rivercut import graph
+from rivergrad import registry
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.parametermodel import KINDS, ParameterModel
+from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.prior import Prior
 from rivergrad.model.treeprior import TreePrior
 from rivergrad.routing import schemes
@@ -40,7 +41,10 @@ def parameter_model(setting: str, scheme: str) -> ParameterModel:
     if chosen.spreading is not None:
         spreading = Bounded(chosen.spreading.lower, chosen.spreading.upper, chosen.spreading.lower > 0)
     kind = setting.split(",")[0]
-    return ParameterModel(chosen, Bounded(0.05, 5.0, True), spreading, kind=kind, **SETTINGS[setting])
+    made: ParameterModel = registry.load("parameter_model", kind)(
+        chosen, Bounded(0.05, 5.0, True), spreading, **SETTINGS[setting]
+    )
+    return made
 
 
 class Linear:
@@ -60,7 +64,7 @@ class Linear:
 
 
 def test_all_kinds_are_here() -> None:
-    assert {name.split(",")[0] for name in SETTINGS} == set(KINDS)
+    assert {name.split(",")[0] for name in SETTINGS} == set(registry.names("parameter_model"))
 
 
 @pytest.mark.parametrize("scheme", ["muskingum", "linear_storage", "hayami"])

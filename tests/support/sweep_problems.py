@@ -16,6 +16,7 @@ from rivergrad.cluster.executor import Executor
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.io import open_runoff, write_runoff
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.kinds import Hybrid
 from rivergrad.model.layout import RUNOFF, TREND, Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel, increment_areas
@@ -103,7 +104,7 @@ def problem(
     if chosen.spreading is not None:
         lower, upper = chosen.spreading.lower, chosen.spreading.upper
         spreading = Bounded(lower, upper, lower > 0)
-    model = ParameterModel(chosen, Bounded(0.05, 5.0, True), spreading, 2)
+    model = Hybrid(chosen, Bounded(0.05, 5.0, True), spreading, 2)
     shared = model.start(0.8, None if chosen.spreading is None else chosen.spreading.default)
     shared = shared.replace({TREND: [0.2, -0.1]}).values
     time = runoff.time.size

@@ -97,7 +97,7 @@ def apply(
     from rivergrad.io.parameters import refuse_not_finite
     from rivergrad.routing import schemes
     from rivergrad.routing.outside import effective
-    from rivergrad.run.transfer import FAR, fitted_model, strange_reaches, transferred
+    from rivergrad.run.transfer import FAR, fitted_model, leaves_deviations, strange_reaches, transferred
     from rivergrad.rundir.record import versions
 
     model = fitted_model(run)
@@ -111,7 +111,7 @@ def apply(
     values = effective(scheme, values, config.time.routing_step)
     trend = " and ".join(feature["name"] for feature in model["features"])
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"
-    alone = "; deviations of single reaches stay behind" if model["kind"] == "hybrid" else ""
+    alone = "; deviations of single reaches stay behind" if leaves_deviations(model) else ""
     typer.echo(f"model {model['kind']} of {config.name}: {said}{alone}", err=True)
     if far := strange_reaches(model, rivers):
         typer.echo(

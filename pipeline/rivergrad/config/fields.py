@@ -133,7 +133,16 @@ def _format(name: str) -> str:
 
 
 def _optimiser(name: str) -> str:
-    found = registry.entry("optimiser", name)
+    return _part("optimiser", name)
+
+
+def _parameter_model(name: str) -> str:
+    return _part("parameter_model", name)
+
+
+def _part(kind: str, name: str) -> str:
+    """A name that is known; a part of the user's own is imported and checked."""
+    found = registry.entry(kind, name)
     if found.outside:
         found.load()
     return name
@@ -364,3 +373,17 @@ FormatName = Annotated[str, AfterValidator(_format)]
 
 OptimiserName = Annotated[str, AfterValidator(_optimiser)]
 """The name of an optimiser, or its import path."""
+
+ParameterModelName = Annotated[
+    str,
+    AfterValidator(_parameter_model),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(registry.names("parameter_model")), "type": "string"},
+                {"pattern": IMPORT_PATH, "type": "string"},
+            ]
+        }
+    ),
+]
+"""The name of a kind of parameter models, or its import path."""

@@ -1,88 +1,92 @@
-"""The parameter model: celerity and spreading of every reach from shared coefficients and free deviations."""
+"""What a parameter model is: celerity and spreading of every reach from shared coefficients and own deviations."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.features import log_features
-from rivergrad.model.layout import (
-    LEVEL,
-    REGIONS,
-    SPREADING,
-    SPREADING_REGIONS,
-    TREND,
-    TREND_BIAS,
-    TREND_OUTPUT,
-    TREND_WEIGHT,
-    Coefficients,
-    Layout,
-    Shape,
-)
+from rivergrad.model.layout import LEVEL, SPREADING, SPREADING_REGIONS, Coefficients, Layout, Shape
 from rivergrad.routing.schemes.base import Scheme
 
 Float = NDArray[np.float64]
 
-KINDS = ("uniform", "free", "regional", "attributes", "hybrid")
-WITH_DEVIATIONS = ("free", "hybrid")
-
 
 @dataclass(frozen=True)
-class ParameterModel:
-    """celerity_i = bounded(a + t(f_i) + r_{class(i)} + u_i), spreading_i = bounded(b + s_{class(i)} + v_i).
+class ParameterModel(ABC):
+    """celerity_i = bounded(common_i + u_i), spreading_i = bounded(common'_i + v_i).
 
-    What is there depends on the kind:
+    A kind of models is a subclass. It says which coefficients all reaches share (`segments`) and what they give each
+    reach (`common`). The rest has defaults. Reaches that no gauge informs follow what the others have in common; the
+    deviations u and v belong to one reach.
 
-    - `uniform`: a and b alone, one celerity and one spreading for all reaches;
-    - `free`: and the deviations u and v of every reach;
-    - `regional`: and the offsets r and s of every class of reaches;
-    - `attributes`: and the trend t, the same function of the features f of every reach;
-    - `hybrid`: trend and deviations.
-
-    a, b, r, s and the trend's coefficients are shared by all reaches, so that reaches which no gauge informs follow
-    what the others have in common; u and v belong to one reach. The trend is linear in f (standardised logarithms
-    of attributes, so celerity is about a product of powers, monotone in each), or with `hidden` a network with one
-    hidden layer, w · tanh(W f + c).
+    Class attributes of a kind:
+        deviates: whether reaches have deviations u and v; without, they are 0.
+        facts: what a workflow has to know. `trend` and `regions`: whether `parameters.trend` and `parameters.regions`
+            are `none` of its business, or `may` (the default) or `must` be given. `travels`: whether it says something
+            of reaches it was not fitted on (`rivergrad apply`), false by default.
 
     Attributes:
-        n_features: features a reach; hidden: units of the hidden layer, 0 for a linear trend; n_regions: classes.
+        scheme: the routing scheme.
+        celerity: bounds of celerity, m/s; spreading: of the scheme's spreading, None for a scheme without.
+        n_features: features a reach; hidden: `parameters.hidden`; n_regions: classes of reaches, 0 without.
     """
 
     scheme: Scheme
     celerity: Bounded
     spreading: Bounded | None
     n_features: int = 0
-    kind: str = "hybrid"
     hidden: int = 0
     n_regions: int = 0
+
+    deviates: ClassVar[bool] = False
+    facts: ClassVar[Mapping[str, Any]] = {}
+
+    @abstractmethod
+    def segments(self) -> dict[str, Shape]:
+        """Names and shapes of the shared coefficients, in order; the shape () is a single number."""
+
+    @abstractmethod
+    def common(self, shared: Coefficients[Tensor], features: Tensor, region: Tensor | None = None) -> Tensor:
+        """Arguments of the bounded curves before deviations are added, differentiable in the coefficients.
+
+        What it gives a reach depends on that reach alone: it is called with the reaches of one piece at a time.
+
+        Args:
+            shared: with the segments of `layout`; it may have others.
+            features: (reach, n_features), standardised.
+            region: (reach,) class, with `n_regions`.
+
+        Returns:
+            (n_free, reach), of celerity, then of spreading where there is one.
+        """
 
     @cached_property
     def layout(self) -> Layout:
         """The shared coefficients."""
-        units, features = (self.hidden,), (self.n_features,)
-        trend: dict[str, Shape] = {TREND: features}
-        if self.hidden:
-            trend = {TREND_WEIGHT: (*units, *features), TREND_BIAS: units, TREND_OUTPUT: units}
-        shapes: dict[str, Shape] = {LEVEL: (), **trend, REGIONS: (self.n_regions,)}
-        if self.spreading is not None:
-            shapes |= {SPREADING: (), SPREADING_REGIONS: (self.n_regions,)}
-        return Layout.of(shapes)
+        return Layout.of(self.segments())
 
     @property
     def n_free(self) -> int:
         """Free numbers a reach."""
         return 1 if self.spreading is None else 2
 
-    @property
-    def deviates(self) -> bool:
-        """Whether reaches have deviations of their own."""
-        return self.kind in WITH_DEVIATIONS
+    def start_values(self, celerity: float, spreading: float | None, seed: int) -> dict[str, ArrayLike]:
+        """Segments that do not start at 0, by name; arguments as for `start`."""
+        found: dict[str, ArrayLike] = {LEVEL: self.celerity.free(celerity)}
+        if self.spreading is not None:
+            assert spreading is not None
+            found[SPREADING] = self.spreading.free(spreading)
+        return found
 
     def start(self, celerity: float, spreading: float | None, seed: int = 0) -> Coefficients[Float]:
         """Shared coefficients at which every reach has these values while its deviations are 0.
@@ -90,18 +94,9 @@ class ParameterModel:
         Args:
             celerity: m/s.
             spreading: of the scheme; None for a scheme without.
-            seed: of the hidden layer, which starts at random (its output at zero).
+            seed: of what starts at random.
         """
-        found: dict[str, ArrayLike] = {LEVEL: self.celerity.free(celerity)}
-        if self.hidden:
-            rng = np.random.default_rng([seed, 404])
-            count = self.hidden * self.n_features
-            weight = rng.standard_normal(count) / max(1, self.n_features) ** 0.5
-            found[TREND_WEIGHT] = weight.reshape(self.hidden, self.n_features)
-        if self.spreading is not None:
-            assert spreading is not None
-            found[SPREADING] = self.spreading.free(spreading)
-        return self.layout.coefficients(self.layout.fill(found))
+        return self.layout.coefficients(self.layout.fill(self.start_values(celerity, spreading, seed)))
 
     def prior_sd(self) -> dict[str, float]:
         """Standard deviation of the Gaussian prior of each segment of `layout`, about where it starts.
@@ -113,10 +108,31 @@ class ParameterModel:
         known = {LEVEL: 2.0, SPREADING: 0.5, SPREADING_REGIONS: 0.5}
         return {name: known.get(name, 1.0) for name in self.layout.names}
 
-    def _trend(self, shared: Coefficients[Tensor], features: Tensor) -> Tensor:
-        if not self.hidden:
-            return features @ shared[TREND]
-        return torch.tanh(features @ shared[TREND_WEIGHT].T + shared[TREND_BIAS]) @ shared[TREND_OUTPUT]
+    def middle(self, shared: Coefficients[Float]) -> float:
+        """The celerity (m/s) that reaches are about: that of the level, for the scale of deviations."""
+        return self.celerity.value_of(float(shared[LEVEL]))
+
+    def regressors(
+        self, shared: Coefficients[Float], features: Float, region: NDArray[np.int64] | None = None
+    ) -> Float:
+        """d common / d shared at some coefficients, dense: by automatic differentiation, unless a kind knows it.
+
+        Args:
+            shared, features, region: as for `common`.
+
+        Returns:
+            (n_free, reach, coefficient of `layout`).
+        """
+        by = torch.from_numpy(features)
+        at = None if region is None else torch.from_numpy(region)
+        own = torch.from_numpy(shared.part(self.layout).values).requires_grad_()
+        found = self.common(self.layout.coefficients(own), by, at)
+        # by columns, as there are few coefficients and many reaches: J e_k is the gradient by s of (J' s)_k
+        seed = torch.zeros_like(found, requires_grad=True)
+        (pulled,) = torch.autograd.grad(found, own, seed, create_graph=True)
+        columns = [torch.autograd.grad(one, seed, retain_graph=True)[0] for one in pulled]
+        dense: Float = torch.stack(columns, dim=-1).numpy()
+        return dense
 
     def physical(
         self, shared: Coefficients[Tensor], free: Tensor, features: Tensor, region: Tensor | None = None
@@ -124,53 +140,12 @@ class ParameterModel:
         """Celerity (m/s) and spreading of each reach, (reach,) each.
 
         Args:
-            shared: with the segments of `layout`; it may have others.
+            shared, features, region: as for `common`.
             free: (n_free, reach) deviations.
-            features: (reach, n_features).
-            region: (reach,) class, with `n_regions`.
         """
         latent = self.common(shared, features, region) + free
         celerity = self.celerity.value(latent[0])
         return celerity, None if self.spreading is None else self.spreading.value(latent[1])
-
-    def common(self, shared: Coefficients[Tensor], features: Tensor, region: Tensor | None = None) -> Tensor:
-        """(n_free, reach) arguments of the bounded curves before deviations are added; arguments as for `physical`."""
-        found = [shared[LEVEL] + self._trend(shared, features)]
-        if self.spreading is not None:
-            found.append(shared[SPREADING].expand(features.shape[0]))
-        if region is not None and self.n_regions:
-            names = (REGIONS, SPREADING_REGIONS)
-            found = [one + shared[name][region] for one, name in zip(found, names, strict=False)]
-        return torch.stack(found)
-
-    def regressors(
-        self, shared: Coefficients[Float], features: Float, region: NDArray[np.int64] | None = None
-    ) -> Float:
-        """d common / d shared at some coefficients, dense.
-
-        Args:
-            shared, features, region: as for `physical`.
-
-        Returns:
-            (n_free, reach, coefficient of `layout`).
-        """
-        at, n = self.layout.positions, features.shape[0]
-        found = np.zeros((self.n_free, n, self.layout.size))
-        found[0, :, at(LEVEL)] = 1.0
-        if not self.hidden:
-            found[0, :, at(TREND)] = features
-        else:
-            unit = np.tanh(features @ shared[TREND_WEIGHT].T + shared[TREND_BIAS])
-            inner = shared[TREND_OUTPUT] * (1 - unit**2)
-            found[0, :, at(TREND_WEIGHT)] = (inner[:, :, None] * features[:, None, :]).reshape(n, -1)
-            found[0, :, at(TREND_BIAS)] = inner
-            found[0, :, at(TREND_OUTPUT)] = unit
-        if self.spreading is not None:
-            found[1, :, at(SPREADING)] = 1.0
-        if region is not None and self.n_regions:
-            for field, name in enumerate((REGIONS, SPREADING_REGIONS)[: self.n_free]):
-                found[field, :, at(name)] = region[:, None] == np.arange(self.n_regions)
-        return found
 
     def parameters(
         self,
@@ -185,4 +160,20 @@ class ParameterModel:
         return self.scheme.from_celerity(celerity, spreading, length)
 
 
-__all__ = ("KINDS", "ParameterModel", "log_features")
+def checked(found: Any, name: str) -> Any:
+    """A kind of parameter models: what the registry asks at first use.
+
+    Raises:
+        InputError: anything but a subclass of `ParameterModel` that has `segments` and `common`.
+    """
+    expected = "expected a subclass of rivergrad.model.parametermodel.ParameterModel"
+    if not (isinstance(found, type) and issubclass(found, ParameterModel)):
+        what = f"class {found.__name__}" if isinstance(found, type) else type(found).__name__
+        raise InputError(f"{expected}, found {what}", key="parameter model", found=name)
+    if lacking := sorted(found.__abstractmethods__):
+        raise InputError(
+            f"{expected} with segments and common, found one without {' and '.join(lacking)}",
+            key="parameter model",
+            found=name,
+        )
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rivergrad.model.layout import LEVEL, Coefficients, Layout
+from rivergrad.model.layout import Coefficients, Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.priors import CELERITY, PRIORS
 from rivergrad.model.treeprior import TreePrior
@@ -119,14 +119,14 @@ def deviation_sd(
 
     Args:
         model: the parameter model.
-        about: its coefficients; the level gives the celerity that deviations are about.
+        about: its coefficients, which give the celerity that deviations are about.
         spreading: that deviations are about; None for a scheme without.
         log_celerity_sd: of ln(celerity); None for what is known of rivers (`model/priors.py`).
 
     Returns:
         (n_free,).
     """
-    celerity = model.celerity.value_of(float(about[LEVEL]))
+    celerity = model.middle(about)
     # near a bound the curve is flat, and any movement there would be "probable"
     inner = math.exp(0.5 * (math.log(model.celerity.lower) + math.log(model.celerity.upper)))
     slope = max(model.celerity.log_slope(celerity), LEAST_SLOPE * model.celerity.log_slope(inner))

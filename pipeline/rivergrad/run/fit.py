@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from rivergrad import registry
 from rivergrad.config.sections import EstimateSection
-from rivergrad.model.layout import VOLUME, Coefficients
+from rivergrad.model.layout import VOLUME, Coefficients, Layout
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evaluation import estimated, validation_score
 from rivergrad.run.evidence import retuned
-from rivergrad.run.optimisers import GaussNewtonOptimiser, Optimiser
+from rivergrad.run.optimisers import MovesPrior, Optimiser, Squares, Task
 from rivergrad.run.overhead import Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.problem import Problem
@@ -111,30 +111,34 @@ def make_optimiser(work: Problem, training: Training, start: Coefficients[Float]
         slope = (2 * weight * scaled / work.volume.sd).reshape(work.volume.areas, work.volume.knots)
         return weight * float(scaled @ scaled), start.layout.fill({VOLUME: slope})
 
-    if not settings.least_squares:
-        make: Callable[..., Optimiser] = registry.load("optimiser", settings.method)
-        return make(
-            work.sweep,
-            start.values.copy(),
-            lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
-            lambda step: learning_rate(settings, step),
-            penalty,
-            settings.clip,
-            scale=training.scale,
-            decay=training.decay,
-            deviations=training.deviations,
-        )
-    problem, observed = work.least_squares(start.layout)
-    trains = work.case.trains * np.count_nonzero(work.case.trains)
-    follows = work.config.parameters.deviation_sd == "auto" and work.choice.model.deviates
-    return GaussNewtonOptimiser(
-        problem,
-        start.values.copy(),
-        observed,
-        trains,
-        np.sqrt(work.case.statistics.variance.numpy()),
-        prior,
+    make: Callable[[Task], Optimiser] = registry.load("optimiser", settings.method)
+    task = Task(
+        sweep=work.sweep,
+        start=start.values,
+        windows=lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
+        rate=lambda step: learning_rate(settings, step),
+        penalty=penalty,
+        clip=settings.clip,
+        scale=training.scale,
+        decay=training.decay,
+        deviations=training.deviations,
         inner=settings.inner,
+        prior=prior,
+    )
+    if settings.least_squares:
+        task = replace(task, make_squares=partial(_squares, work, start.layout, prior))
+    return make(task)
+
+
+def _squares(work: Problem, layout: Layout, prior: Prior) -> Squares:
+    """The training record as a least-squares problem, for coefficients of a layout."""
+    problem, observed = work.least_squares(layout)
+    follows = work.config.parameters.deviation_sd == "auto" and work.choice.model.deviates
+    return Squares(
+        problem=problem,
+        observed=observed,
+        trains=work.case.trains * np.count_nonzero(work.case.trains),
+        spread=np.sqrt(work.case.statistics.variance.numpy()),
         error=work.least_squares_error(problem),
         retune=partial(_retuned, work, problem, prior) if follows else None,
         free=work.sweep.collect(work.case.inputs.network.n_reaches)["free"],
@@ -317,5 +321,5 @@ def _misfit(
 
 
 def optimiser_prior(optimiser: Optimiser, prior: Prior) -> Prior:
-    """The prior at the end of a fit. Gauss-Newton updates its scale; other optimisers keep it."""
-    return optimiser.prior if isinstance(optimiser, GaussNewtonOptimiser) else prior
+    """The prior at the end of a fit. Some optimisers update its scale; others keep it."""
+    return optimiser.prior if isinstance(optimiser, MovesPrior) else prior

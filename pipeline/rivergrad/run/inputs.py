@@ -40,7 +40,7 @@ from rivergrad.io import (
     write_runoff,
 )
 from rivergrad.io.discharge import refuse_not_finite
-from rivergrad.model.parametermodel import log_features
+from rivergrad.model.features import log_features
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.run.known import identity_of, in_order_of, require_same

@@ -8,20 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ParametersSection
-from rivergrad.errors import InputError
-from rivergrad.io.missing import exact_integers
-from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
 from rivergrad.model.layout import RUNOFF, VOLUME, Coefficients
+from rivergrad.model.making import make_model, try_model
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.prior import Prior, deviation_sd, make_prior
+from rivergrad.model.regions import reach_classes
 from rivergrad.routing import schemes
 
 Float = NDArray[np.float64]
-
-BASIN = "basin"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,61 +40,20 @@ class ModelChoice:
     regions: NDArray[np.int64] | None
 
 
-def reach_regions(config: Workflow, network: RiverNetwork) -> tuple[Features, NDArray[np.int64] | None]:
-    """How attributes become features, and the class (reach,) of each reach where the model has classes.
-
-    Raises:
-        InputError: the network lacks an attribute, or the classes are not whole numbers.
-    """
-    section = config.parameters
-    features = Features.of(network.attributes, section.trend)
-    if section.regions is None:
-        return features, None
-    if section.regions == BASIN:
-        classes = np.asarray(network.basin)
-    elif section.regions in network.attributes:
-        values = np.asarray(network.attributes[section.regions])
-        classes, bad = exact_integers(values.astype(np.int8) if values.dtype.kind == "b" else values)
-        if bad.any():
-            raise InputError(
-                f"attribute {section.regions} is {values[bad][0]:g} at reach "
-                f"{network.reach_id[bad][0]}; expected a whole number for every reach",
-                key="parameters.regions",
-            )
-    else:
-        known = ", ".join(network.attributes) or "none"
-        raise InputError(
-            f"the network has no attribute {section.regions}; expected {BASIN}, or one of {known}",
-            key="parameters.regions",
-        )
-    _, region = np.unique(classes, return_inverse=True)
-    return features, region.reshape(-1).astype(np.int64)
-
-
-def make_model(
-    config: Workflow, features: Features, regions: NDArray[np.int64] | None
+def make_choice_model(
+    config: Workflow, n_features: int, n_regions: int
 ) -> tuple[ParameterModel, float | None]:
-    """The parameter model of a workflow, and the spreading every reach starts from."""
-    scheme = schemes.of(config.scheme)
+    """The parameter model that a workflow asks for, and the spreading that every reach starts from."""
     section = config.parameters
-    spreading: Bounded | None = None
-    initial: float | None = None
-    if scheme.spreading is not None:
-        lower, upper, initial = scheme.spreading.lower, scheme.spreading.upper, scheme.spreading.default
-        if section.spreading is not None:
-            (lower, upper), initial = section.spreading.bounds, section.spreading.initial
-        spreading = Bounded(lower, upper, logarithmic=lower > 0 and upper / lower > 20)
-    return (
-        ParameterModel(
-            scheme,
-            Bounded(*section.celerity.bounds, logarithmic=True),
-            spreading,
-            len(features.each),
-            section.model,
-            section.hidden,
-            0 if regions is None else int(regions.max(initial=-1)) + 1,
-        ),
-        initial,
+    spreading = section.spreading
+    return make_model(
+        section.model,
+        schemes.of(config.scheme),
+        section.celerity.bounds,
+        None if spreading is None else (spreading.bounds, spreading.initial),
+        n_features=n_features,
+        hidden=section.hidden,
+        n_regions=n_regions,
     )
 
 
@@ -104,13 +61,18 @@ def choose_model(config: Workflow, network: RiverNetwork) -> ModelChoice:
     """The parameter model of a workflow, for a network.
 
     Raises:
-        InputError: see `reach_regions`.
+        InputError: the network lacks an attribute, classes are not whole numbers, or a model of the user's own does
+            not do what a parameter model does.
     """
-    features, regions = reach_regions(config, network)
-    model, spreading = make_model(config, features, regions)
-    return ModelChoice(
-        model, spreading, features, features.apply(network.attributes, network.n_reaches), regions
-    )
+    section = config.parameters
+    features = Features.of(network.attributes, section.trend)
+    regions = None if section.regions is None else reach_classes(network, section.regions)
+    n_regions = 0 if regions is None else int(regions.max(initial=-1)) + 1
+    model, spreading = make_choice_model(config, len(features.each), n_regions)
+    values = features.apply(network.attributes, network.n_reaches)
+    if registry.entry("parameter_model", section.model).outside:
+        try_model(section.model, model, spreading, values, regions)
+    return ModelChoice(model, spreading, features, values, regions)
 
 
 def prior_about(

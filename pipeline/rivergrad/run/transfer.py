@@ -10,19 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad import registry
 from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
 from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
-from rivergrad.run.modelchoice import make_model
+from rivergrad.run.modelchoice import make_choice_model
 from rivergrad.run.problem import Problem
 from rivergrad.run.status import read_json
 
 Float = NDArray[np.float64]
 
-TRAVELS = ("uniform", "attributes", "hybrid")
-"""Kinds of models that say something of reaches they were not fitted on."""
 FAR = 3.0
 """Standard deviations of an attribute's logarithm beyond which hardly any reach lies that the model was fitted on."""
 
@@ -31,7 +30,7 @@ def describe_model(work: Problem, shared: Coefficients[Float]) -> dict[str, Any]
     """The parameter model for run.json: enough to apply it to other reaches."""
     model = work.choice.model
     return {
-        "kind": model.kind,
+        "kind": work.config.parameters.model,
         "features": work.choice.features.as_list(),
         "hidden": model.hidden,
         "regions": model.n_regions,
@@ -52,12 +51,33 @@ def fitted_model(run_dir: Path) -> dict[str, Any]:
     described = summary.get("model") if isinstance(summary, dict) else None
     if not isinstance(described, dict):
         raise InputError(f"{run_dir}: found no parameter model in run.json; expected a run that is done")
-    if described["kind"] not in TRAVELS:
+    kind = described["kind"]
+    if not _travels(run_dir, kind):
+        known = [one.name for one in registry.entries("parameter_model") if one.facts.get("travels")]
         raise InputError(
-            f"{run_dir}: found a model of kind {described['kind']}, which knows only its own reaches; "
-            f"expected {', '.join(TRAVELS[:-1])} or {TRAVELS[-1]}"
+            f"{run_dir}: found a model of kind {kind}, which knows only its own reaches; "
+            f"expected {', '.join(known[:-1])} or {known[-1]}"
+        )
+    if described.get("regions"):
+        raise InputError(
+            f"{run_dir}: found a model of kind {kind} with classes of reaches, which another network does not have; "
+            "expected one without parameters.regions"
         )
     return described
+
+
+def _travels(run_dir: Path, kind: object) -> bool:
+    """Whether a kind of models says something of reaches it was not fitted on."""
+    if registry.is_path(kind):
+        load_workflow(run_dir / "config.yaml")  # which knows the folders of the user's modules
+    elif kind not in registry.names("parameter_model"):
+        return False
+    return bool(registry.entry("parameter_model", str(kind)).facts.get("travels"))
+
+
+def leaves_deviations(described: dict[str, Any]) -> bool:
+    """Whether a model, see `fitted_model`, had deviations of single reaches, which do not travel."""
+    return bool(registry.load("parameter_model", described["kind"]).deviates)
 
 
 def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
@@ -81,7 +101,7 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
     if network.length is None:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
     features = Features.from_list(described["features"])
-    model, _ = make_model(load_workflow(run_dir / "config.yaml"), features, None)
+    model, _ = make_choice_model(load_workflow(run_dir / "config.yaml"), len(features.each), 0)
     shared = model.layout.coefficients(np.array(described["shared"]))
     return model_parameters(model, features, shared, network)
 

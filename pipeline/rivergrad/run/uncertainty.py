@@ -17,7 +17,7 @@ from rivergrad.inference.noise import measure
 from rivergrad.inference.posterior import Posterior, with_nuisance
 from rivergrad.inference.timing import DELAY_SD, Delayed
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.layout import DELAY, LEVEL, Coefficients
+from rivergrad.model.layout import DELAY, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.ensemble import spread_of_members
@@ -326,7 +326,7 @@ def _of_shared(
 
 
 def _middle(work: Problem, shared: Coefficients[Float]) -> float:
-    return work.choice.model.celerity.value_of(float(shared[LEVEL]))
+    return work.choice.model.middle(shared)
 
 
 def _columns(

@@ -187,14 +187,12 @@ class EstimateSection(Section):
         return self
 
     @model_validator(mode="after")
-    def _gauss_newton_has_its_own_loss(self) -> Self:
+    def _least_squares_have_their_own_loss(self) -> Self:
         methods = (self.method, *(stage.method for stage in self.stages))
-        if (
-            any(registry.entry("optimiser", one).facts.get("least_squares") for one in methods)
-            and self.loss != "nse"
-        ):
+        squares = [one for one in methods if registry.entry("optimiser", one).facts.get("least_squares")]
+        if squares and self.loss != "nse":
             raise InputError(
-                f"found loss {self.loss} with method gauss_newton, which minimises squared errors weighted by each "
+                f"found loss {self.loss} with method {squares[0]}, which minimises squared errors weighted by each "
                 "gauge's noise; expected no loss, or method adam"
             )
         return self

@@ -6,10 +6,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from rivergrad import registry
 from rivergrad.config.fields import (
     Bounds,
     NonNegativeCount,
     NonNegativeNumber,
+    ParameterModelName,
     PositiveDuration,
     PositiveNumber,
     Switch,
@@ -91,10 +93,11 @@ class ParametersSection(Section):
     spreading: SpreadingSection | None = Field(
         default=None, description="How much a wave spreads in a reach; by default as the scheme defines it."
     )
-    model: Literal["uniform", "free", "regional", "attributes", "hybrid"] = Field(
+    model: ParameterModelName = Field(
         default="hybrid",
         description="What varies over the reaches: uniform nothing; free every reach on its own; regional one value "
-        "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach.",
+        "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach; "
+        "or the import path package.module:Class of a model of your own.",
     )
     trend: tuple[str, ...] = Field(
         default=(),
@@ -127,16 +130,25 @@ class ParametersSection(Section):
 
     @model_validator(mode="after")
     def _model_has_what_it_needs(self) -> Self:
-        if self.model in ("uniform", "free", "regional") and (self.trend or self.hidden):
+        model = registry.entry("parameter_model", self.model)
+        if not model.unseen and model.facts.get("trend") == "none" and (self.trend or self.hidden):
             key = "trend" if self.trend else "hidden"
+            others = " or ".join(_with_fact("trend", "may", "must"))
+            raise InputError(f"found {key} with model {self.model}; expected none, or model {others}")
+        if model.facts.get("trend") == "must" and not self.trend:
             raise InputError(
-                f"found {key} with model {self.model}; expected none, or model attributes or hybrid"
+                f"found model {self.model} without trend; expected names of reach attributes in it"
             )
-        if self.model == "attributes" and not self.trend:
-            raise InputError("found model attributes without trend; expected names of reach attributes in it")
         if self.hidden and not self.trend:
             raise InputError("found hidden without trend; expected names of reach attributes in it")
-        if (self.model == "regional") != (self.regions is not None):
-            found = "regional without regions" if self.regions is None else f"{self.model} with regions"
-            raise InputError(f"found model {found}; expected regions with model regional, and only there")
+        regions = model.facts.get("regions")
+        if (regions == "must" and self.regions is None) or (regions == "none" and self.regions is not None):
+            found = f"{self.model} without regions" if self.regions is None else f"{self.model} with regions"
+            only = " or ".join(_with_fact("regions", "must"))
+            raise InputError(f"found model {found}; expected regions with model {only}, and only there")
         return self
+
+
+def _with_fact(fact: str, *values: str) -> list[str]:
+    """rivergrad's own kinds of models of which a fact is one of these."""
+    return [one.name for one in registry.entries("parameter_model") if one.facts.get(fact) in values]

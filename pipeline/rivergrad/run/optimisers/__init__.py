@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rivergrad.run.optimisers.adam import AdamOptimiser
-from rivergrad.run.optimisers.base import Optimiser, checked
+from rivergrad.run.optimisers.base import MovesPrior, Optimiser, Squares, Task, checked
 from rivergrad.run.optimisers.gauss_newton import GaussNewtonOptimiser
 
-__all__ = ("AdamOptimiser", "GaussNewtonOptimiser", "Optimiser", "checked")
+__all__ = ("AdamOptimiser", "GaussNewtonOptimiser", "MovesPrior", "Optimiser", "Squares", "Task", "checked")

@@ -2,71 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.inference.adam import Adam
-from rivergrad.pieces.sweep import Sweep
-from rivergrad.run.optimisers.base import SharedPenalty, Windows
+from rivergrad.run.optimisers.base import Task
 
 Float = NDArray[np.float64]
 
 
-@dataclass
 class AdamOptimiser:
-    """Adam over windows drawn for each step.
+    """Adam over windows drawn for each step, by the task's rate, clip, scale, decay and deviations."""
 
-    Attributes:
-        rate: learning rate of a step; clip: longest gradient (Euclidean norm) that is not shortened, or None.
-        windows: of a step.
-        scale: multiples (coefficient,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
-        decay: (coefficient,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
-    """
+    facts: ClassVar[Mapping[str, Any]] = {"learns_runoff": True}
 
-    sweep: Sweep
-    shared: Float
-    windows: Callable[[int], Windows]
-    rate: Callable[[int], float]
-    penalty: SharedPenalty
-    clip: float | None = None
-    finished: bool = False
-    converged: bool = False
-    factor: float = 1.0
-    scale: Float | float = 1.0
-    decay: Float | float = 0.0
-    deviations: float = 1.0
-
-    def __post_init__(self) -> None:
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.shared = task.start.copy()
+        self.finished = self.converged = False
+        self.factor = 1.0
         self._adam = Adam.at_rest(self.shared)
 
     def step(self, number: int) -> float:
-        rate = self.rate(number) * self.factor
-        found = self.sweep.step(
+        task = self.task
+        rate = task.rate(number) * self.factor
+        found = task.sweep.step(
             self.shared,
-            self.windows(number),
-            after="move" if self.clip is None else "hold",
-            rate=rate * self.deviations,
+            task.windows(number),
+            after="move" if task.clip is None else "hold",
+            rate=rate * task.deviations,
         )
-        value, slope = self.penalty(self.shared)
+        value, slope = task.penalty(self.shared)
         loss = float(found["loss"]) + value
-        gradient = np.where(np.asarray(self.scale) > 0, found["shared"] + slope, 0.0)
+        gradient = np.where(np.asarray(task.scale) > 0, found["shared"] + slope, 0.0)
         if not np.isfinite(loss) or not np.isfinite(gradient).all():
             raise InputError(
                 f"step {number + 1}: the loss or its gradient is not a number; expected smaller learning rates, or "
                 "estimate.clip"
             )
         scale = 1.0
-        if self.clip is not None:
-            moved = found["square"] if self.deviations else 0.0
+        if task.clip is not None:
+            moved = found["square"] if task.deviations else 0.0
             norm = float(np.sqrt(gradient @ gradient + moved))
-            scale = min(1.0, self.clip / norm) if norm > 0 else 1.0
-            self.sweep.advance(rate * self.deviations, scale)
-        rates = rate * self.scale
-        self.shared = self.shared * (1 - rates * self.decay) + self._adam.update(gradient * scale, rates)
+            scale = min(1.0, task.clip / norm) if norm > 0 else 1.0
+            task.sweep.advance(rate * task.deviations, scale)
+        rates = rate * task.scale
+        self.shared = self.shared * (1 - rates * task.decay) + self._adam.update(gradient * scale, rates)
         return loss
 
     def rest(self, shared: Float, factor: float) -> None:

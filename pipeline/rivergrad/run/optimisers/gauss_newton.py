@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.gaussnewton import gauss_newton_step
 from rivergrad.inference.noise import Noise, measure
-from rivergrad.model.prior import Prior
-from rivergrad.pieces.leastsquares import LeastSquares
+from rivergrad.run.optimisers.base import Task
 
 log = logging.getLogger("rivergrad")
 
@@ -24,46 +23,32 @@ STILL = 1e-3
 """Root mean square move of the coefficients that no longer matters: about as much in ln(celerity)."""
 SETTLED = 0.03
 """Change of the logarithm of the prior's scale that no longer matters."""
+TOLERANCE = 0.005
+"""Of the conjugate gradients."""
+FLAT = 1e-5
+"""Relative change of what is minimised that no longer matters."""
 
 
-@dataclass
 class GaussNewtonOptimiser:
     """Gauss-Newton over a fixed set of windows, with the noise of every gauge measured at each step.
 
-    Attributes:
-        observed: (window, time, gauge), NaN where missing or not for training.
-        trains: (gauge,) weight of each gauge, mean 1 over those that train, 0 for the others.
-        spread: (gauge,) standard deviation of the observations.
-        error: (window, time, gauge) of the observations' own error, or None.
-        prior: of everything; its scale is measured again every other step from `EVIDENCE_FROM` on, until it settles.
-        inner: products with the information matrix in a step at most.
-        tolerance: of the conjugate gradients; finished: when a step changes what is minimised by less than `flat`.
-        retune: from weights, prior, shared coefficients and deviations, where the problem is linearised, the prior at
-            the scale that the evidence asks for.
-        free: the deviations to begin with; 0 by default.
+    The prior's scale is measured again every other step from `EVIDENCE_FROM` on, until it settles. The fit is finished
+    when a step changes what is minimised by less than `FLAT`.
     """
 
-    problem: LeastSquares
-    shared: Float
-    observed: Float
-    trains: Float
-    spread: Float
-    prior: Prior
-    inner: int = 40
-    tolerance: float = 0.005
-    flat: float = 1e-5
-    error: Float | None = None
-    retune: Callable[[Float, Prior, Float, Float], Prior] | None = None
-    free: Float | None = None
-    finished: bool = False
-    converged: bool = False
+    facts: ClassVar[Mapping[str, Any]] = {"least_squares": True}
 
-    def __post_init__(self) -> None:
-        self._present = ~np.isnan(self.observed)
-        nothing = np.zeros((self.prior.n_free, self.prior.n_reaches))
-        self._free = nothing if self.free is None else self.free.copy()
-        self._discharge: Float | None = None
+    def __init__(self, task: Task) -> None:
+        assert task.prior is not None
+        given = task.squares
+        self.shared, self.prior, self.inner = task.start.copy(), task.prior, task.inner
+        self.problem, self.observed, self.retune = given.problem, given.observed, given.retune
+        self.trains, self.spread, self.error = given.trains, given.spread, given.error
+        self.finished = self.converged = False
         self.noise: Noise | None = None
+        self._present = ~np.isnan(self.observed)
+        self._free = given.free.copy()
+        self._discharge: Float | None = None
         self._settled = False
 
     def weigh(self, residual: Float, discharge: Float) -> Float:
@@ -90,7 +75,7 @@ class GaussNewtonOptimiser:
             self._discharge,
             self.observed,
             self.weigh,
-            self.tolerance,
+            TOLERANCE,
             self.inner,
         )
         self.shared, self._free, self._discharge = shared, free, discharge
@@ -98,7 +83,7 @@ class GaussNewtonOptimiser:
             "Gauss-Newton step %d: %.6g to %.6g with %d products, step length %.3g, moved %.3g",
             number + 1, did.before, did.after, did.products, did.length, did.moved,
         )  # fmt: skip
-        little = self.flat * max(abs(did.before), 1.0)
+        little = FLAT * max(abs(did.before), 1.0)
         settled = did.before - did.after <= little or did.moved <= STILL
         self.finished = settled and (self.retune is None or self._settled)
         self.converged = self.finished and (did.length > 0 or did.promised <= little)
