@@ -17,7 +17,7 @@ from rivergrad.run.optimisers import GaussNewtonOptimiser
 def die_if_asked():
     """Killed as by the system, once two checkpoints are written."""
     folder = os.environ.get("DIE_AT_CHECKPOINTS_IN")
-    if folder is not None and len(list(Path(folder).glob("*.npz"))) >= 2:
+    if folder is not None and len(list(Path(folder).rglob("*.npz"))) >= 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

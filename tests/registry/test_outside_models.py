@@ -82,7 +82,7 @@ def carried(folder: Path, path: Path, *, killed: bool) -> Path:
     if killed:
         died = rivergrad(folder, "run", str(path), DIE_AT_CHECKPOINTS_IN="run/checkpoints")
         assert died.returncode == -9, died.stderr
-        assert len(list((folder / "run" / "checkpoints").glob("*.npz"))) == 2
+        assert len(list((folder / "run" / "checkpoints").rglob("*.npz"))) == 2
     done = rivergrad(folder, "run", str(path))
     assert done.returncode == 0, done.stderr
     (folder / "elsewhere").mkdir()
