@@ -84,7 +84,7 @@ class Mutation:
     expect: Expect
     writes: tuple[str, ...] = ("q.nc",)
     where: Literal["here", "fork", "process"] = "here"
-    limit: float = 120.0
+    limit: float = 90.0
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
