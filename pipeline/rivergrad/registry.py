@@ -159,7 +159,7 @@ def entry(kind: str, name: str) -> Entry:
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise InputError(
-        f"is not known; expected one of {', '.join(known)}, or an import path package.module:Object{hint}",
+        f"not known; expected one of {', '.join(known)}, or an import path package.module:Object{hint}",
         key=key_of(kind),
         found=shortened(repr(name)),
     )

@@ -207,7 +207,7 @@ def test_set_can_swap_observations_for_a_twin(tmp_path: Path) -> None:
         ),
         (
             "estimate.loss=nsee",
-            "--set estimate.loss=nsee: is not known; expected one of nse, nnse, kge, log_nse, huber, "
+            "--set estimate.loss=nsee: not known; expected one of nse, nnse, kge, log_nse, huber, "
             "student_t, timing, or an import path package.module:Object; did you mean nse?",
         ),
         ("estimate.loss={kge: 0}", "found weight 0 of kge; expected a number above 0"),

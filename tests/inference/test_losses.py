@@ -425,7 +425,7 @@ def test_a_name_is_its_term_with_weight_one() -> None:
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        ("nsee", "loss 'nsee': is not known; expected one of nse, nnse, .*; did you mean nse"),
+        ("nsee", "loss 'nsee': not known; expected one of nse, nnse, .*; did you mean nse"),
         ({"nse": 1.0, "log-nse": 1.0}, "did you mean log_nse"),
         ({"nse": 0.0}, "found weight 0.0 of nse; expected a number above 0"),
         ({"nse": -1}, "found weight -1 of nse"),

@@ -176,7 +176,7 @@ class TestRefuses:
             Router(NETWORK, forcing_step=DAY, routing_step=7000)
 
     def test_scheme_and_convention(self) -> None:
-        with pytest.raises(InputError, match="scheme 'kinematic' is not known"):
+        with pytest.raises(InputError, match="scheme 'kinematic': not known"):
             Router(NETWORK, "kinematic", **STEPS)
         with pytest.raises(InputError, match="convention rapid belongs"):
             Router(NETWORK, "hayami", convention="rapid", **STEPS)

@@ -51,7 +51,7 @@ def test_a_users_own_that_is_wrong(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (RunoffSpec("lstn"), "runoff.model 'lstn': is not known; expected one of lstm, hbv, correction, "
+        (RunoffSpec("lstn"), "runoff.model 'lstn': not known; expected one of lstm, hbv, correction, "
          "or an import path package.module:Object; did you mean lstm?"),
         (RunoffSpec("nowhere.at_all:Class"), "module nowhere.at_all can't be imported: No module named 'nowhere'"),
         (RunoffSpec("user_models:Nothing"), "module user_models has no Nothing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +29,10 @@ LOOK_SECONDS = 0.1
 """How often the workers that have come are counted."""
 
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Where this variable is set, Python does not look for modules in the current directory."""
+
+
 def dask_settings(options: ClusterOptions) -> dict[str, Any]:
     """Dask's configuration, of the run's own process and of every worker's."""
     settings = {
@@ -44,7 +49,7 @@ def dask_settings(options: ClusterOptions) -> dict[str, Any]:
         "distributed.worker.memory.terminate": False,
         "distributed.nanny.environ.OMP_NUM_THREADS": options.threads,
         # a worker's process is started in the current directory: nothing there stands for a module of Python's
-        "distributed.nanny.pre-spawn-environ.PYTHONSAFEPATH": 1,
+        f"distributed.nanny.pre-spawn-environ.{SAFE_PATH}": 1,
     }
     if not options.dashboard:  # Dask's web servers cannot be left out, but then they have nothing to say
         settings["distributed.scheduler.http.routes"] = []
@@ -88,6 +93,7 @@ def open_cluster(options: ClusterOptions) -> Iterator[tuple[Any, Started]]:
     settings = dask_settings(options)
     start = registry.load("cluster", options.kind)
     with ExitStack() as stack:
+        stack.enter_context(_environment_as_before(SAFE_PATH))
         stack.enter_context(dask.config.set(settings))
         if options.logs is not None:
             options.logs.mkdir(parents=True, exist_ok=True)
@@ -137,6 +143,19 @@ def _record(client: Any, options: ClusterOptions) -> None:
         found["dashboard"] = client.dashboard_link
     with suppress(OSError), atomic_path(options.logs / "cluster.json") as temporary:
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _environment_as_before(name: str) -> Iterator[None]:
+    """Dask sets what it starts workers with in this process too, and leaves it: other children would inherit it."""
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

@@ -165,7 +165,7 @@ class Written:
         line: dict[str, Any] = {"name": name, "kind": kind}
         if digest is not None:
             line |= {"size": digest.size, "digest": digest.value}
-        with (self.folder / RECORD).open("ab") as file:
+        with _named(self.folder / RECORD), (self.folder / RECORD).open("ab") as file:
             file.write(_line(line))
             file.flush()
             os.fsync(file.fileno())
@@ -219,7 +219,7 @@ class Written:
                 lines.append(_line(line))
         temporary = self.folder / f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{RECORD}"
         try:
-            with temporary.open("xb") as file:
+            with _named(self.folder / RECORD), temporary.open("xb") as file:
                 file.write(b"".join(lines))
                 file.flush()
                 os.fsync(file.fileno())
@@ -228,6 +228,17 @@ class Written:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         self.entries = there
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of writing, such as a full disk, name the file: Python's own do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def _as_recorded(path: Path, entry: Entry) -> bool:
