@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, submit
-from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, one_line_for_any, settle_streams
+from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, give_up, one_line_for_any, settle_streams
+from rivergrad.watchdog import end_with
 
 app = typer.Typer(
     name="rivergrad",
@@ -68,4 +69,5 @@ def main() -> None:
     # Python's own helpers are started with the current directory on their path, where the data lie
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     settle_streams()
+    end_with(give_up)
     one_line_for_any(lambda: app(prog_name="rivergrad"))

@@ -116,6 +116,13 @@ def one_line_for_any(call: Callable[[], Any]) -> None:
         sys.exit(1)
 
 
+def give_up(text: str) -> None:
+    """End the process at once with a line and exit code 2: its main thread is in a library and comes back to nobody."""
+    _say(f"error: {text}")
+    sys.stderr.flush()
+    os._exit(2)
+
+
 def _keep_traceback() -> str | None:
     try:
         with tempfile.NamedTemporaryFile(

@@ -36,6 +36,7 @@ from rivergrad.io.missing import (
     stands_for_none,
     within,
 )
+from rivergrad.watchdog import opening
 
 REACH_NAMES = (
     "reach_id",
@@ -123,7 +124,8 @@ def open_dataset(path: Path) -> xr.Dataset:
         warnings.filterwarnings("ignore", message="Object at ")
         if kind == "netcdf":
             require_whole(path)
-        raw = _open_zarr(path) if kind == "zarr" else _open_raw(path, engine="netcdf4")
+        with opening(path):
+            raw = _open_zarr(path) if kind == "zarr" else _open_raw(path, engine="netcdf4")
         counted = (str(dim) for dim in raw.dims if dim not in TIME_NAMES)
         declare(raw.variables, (*REACH_NAMES, *GAUGE_NAMES, *counted))
         # xarray warns of several fill values, which are all right

@@ -108,9 +108,11 @@ SURE = ("empty", "zeros_0", "text")
 """What every format notices."""
 
 
-def _where(file: str) -> Literal["here", "fork"]:
-    """HDF5 may loop without end over damaged bytes, and hears no signal then."""
-    return "fork" if file.endswith(".nc") else "here"
+def _where(file: str, name: str = "") -> Literal["here", "fork", "process"]:
+    """HDF5 may loop without end over damaged bytes, and hears no signal then: the command itself ends that wait."""
+    if not file.endswith(".nc"):
+        return "here"
+    return "process" if name == "hole" else "fork"
 
 
 def _spoilt(path: Path, change: Callable[[bytes], bytes]) -> None:
@@ -258,7 +260,7 @@ def _other_files() -> Iterator[Mutation]:
             )
             sure = sure or (not file.endswith(".csv") and name == "cut_50")
             expect = refused(file) if sure else either(Whole())
-            yield Mutation(f"damage/{file}/{name}", prepare, command, expect, where=_where(file))
+            yield Mutation(f"damage/{file}/{name}", prepare, command, expect, where=_where(file, name))
     for reader in (OBSERVATIONS["nc"], OBSERVATIONS["csv_wide"], OBSERVATIONS["parquet_long"]):
         for name in FEW:
             if name == "tail" and reader.name == "nc":
