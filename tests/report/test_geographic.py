@@ -36,5 +36,5 @@ def test_positions_that_are_no_degrees_make_no_map() -> None:
 
     assert _coordinates(network(LAT, EAST), {})[0] is not None
     assert _coordinates(network(LAT, EAST + 180.0), {})[0] is not None
-    for lat, lon in ((LAT * 1e5, EAST * 1e5), (LAT, np.where(EAST > 0, np.nan, EAST)), (LAT, EAST + 400.0)):
+    for lat, lon in ((LAT * 1e5, EAST * 1e5), (LAT, np.where(EAST > 0, np.nan, EAST)), (LAT, EAST + 900.0)):
         assert _coordinates(network(lat, lon), {}) == (None, None)
