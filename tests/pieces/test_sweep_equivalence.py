@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from rivercut.partition import Partition, partition
 from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.inference.loss import LossSpec
 from rivergrad.io import open_runoff, read_network
+from rivergrad.model.kinds import Attributes
 from rivergrad.pieces.simulate import Routing, piece_runoff, simulate
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
@@ -86,7 +87,11 @@ def test_with_volume_errors_and_errors_of_observations(scheme: str, dtype: str, 
 def test_without_deviations(scheme: str, engine: str) -> None:
     """Pieces that no gauge hears have nothing to say at all, not even a penalty."""
     one = small_problem(scheme)
-    one = replace(one, model=replace(one.model, kind="attributes"), free=np.zeros_like(one.free))
+    one = replace(
+        one,
+        model=Attributes(**{f.name: getattr(one.model, f.name) for f in fields(one.model)}),
+        free=np.zeros_like(one.free),
+    )
     with open_executor(0) as executor:
         expected = ask(one, partition(one.network, 1), executor, "float64", engine)
         for cut in cuts(one.network, 20).values():

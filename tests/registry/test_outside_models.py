@@ -148,7 +148,7 @@ def test_a_parameter_model_without_any_segment_of_rivergrads_own(tmp_path: Path)
     celerity = parameters(run)["celerity"]
     assert len(np.unique(celerity)) > 1
     for one in np.unique(basin):
-        assert np.ptp(celerity[basin == one]) == 0
+        assert np.ptp(celerity[basin == one]) < 1e-14  # lanes of a vectorised exp may round otherwise
     applied = rivergrad(tmp_path, "apply", "run", "--network", "run/network.zarr", "--output", "p.csv")
     assert applied.returncode == 2
     said = "found a model of kind outside_models:Basins, which knows only its own reaches"
@@ -170,17 +170,6 @@ def test_a_registered_parameter_model_in_this_process(
         run = run_workflow(load_workflow(path), report=False, show_scores=False)
         assert json.loads((run / "run.json").read_text())["summary"]["model"]["kind"] == "bent"
         assert set(transferred(run, read_network(run / "network.zarr"))) >= {"celerity", "k", "x"}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_least_squares_optimiser_by_import_path_through_validate_run_resume_and_report(
-    tmp_path: Path,
-) -> None:
-    run = whole_and_resumed(tmp_path, estimate={**NEWTON, "method": "outside_models:Damped"})
-    losses = pd.read_csv(run / "history.csv")["loss"].to_numpy()[1:]
-    assert len(losses) == NEWTON["steps"]
-    assert losses[-1] < losses[0]
 
 
 @pytest.mark.slow
