@@ -201,7 +201,7 @@ def test_files_of_the_users_among_ours_stay(old: River) -> None:
     assert code == 2
     assert "nope" in the_line(said)
     left = {name for name, what in contents(old.run_dir).items() if what != "folder"}
-    assert left == {*mine, "elsewhere"}
+    assert left == {*mine, "elsewhere", "written.jsonl"}  # the folders that stay are still known
     assert (old.folder / "n.csv").stat().st_size > 0
     assert all((old.run_dir / name).read_text() == "mine" for name in mine)
 
@@ -389,7 +389,7 @@ def test_folds_go_with_the_run_and_leave_what_is_not_theirs(new: River) -> None:
     assert times == {p: p.stat().st_mtime_ns for p in (new.folder / "moved/folds").rglob("metrics.csv")}
     assert call("estimate", "w.yaml", "--fresh", *MISTAKE)[0] == 2
     left = {name for name, what in contents(new.folder / "moved").items() if what != "folder"}
-    assert left == {"folds/1/mine.txt"}
+    assert left == {"folds/1/mine.txt", "written.jsonl"}  # the folders that hold it are still known as a run's
 
 
 def test_what_the_workflow_says_is_told_with_both_values(old: River) -> None:
