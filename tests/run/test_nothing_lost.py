@@ -389,7 +389,10 @@ def test_folds_go_with_the_run_and_leave_what_is_not_theirs(new: River) -> None:
     assert times == {p: p.stat().st_mtime_ns for p in (new.folder / "moved/folds").rglob("metrics.csv")}
     assert call("estimate", "w.yaml", "--fresh", *MISTAKE)[0] == 2
     left = {name for name, what in contents(new.folder / "moved").items() if what != "folder"}
-    assert left == {"folds/1/mine.txt", "written.jsonl"}  # the folders that hold it are still known as a run's
+    assert left == {
+        "folds/1/mine.txt",
+        "written.jsonl",
+    }  # the folders that hold it are still known as a run's
 
 
 def test_what_the_workflow_says_is_told_with_both_values(old: River) -> None:
