@@ -174,6 +174,17 @@ def test_a_registered_parameter_model_in_this_process(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+def test_a_least_squares_optimiser_by_import_path_through_validate_run_resume_and_report(
+    tmp_path: Path,
+) -> None:
+    run = whole_and_resumed(tmp_path, estimate={**NEWTON, "method": "outside_models:Damped"})
+    losses = pd.read_csv(run / "history.csv")["loss"].to_numpy()[1:]
+    assert len(losses) == NEWTON["steps"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_format_by_import_path_through_validate_run_resume_and_report(tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
