@@ -8,6 +8,7 @@ _SCHEMES = "rivergrad.routing.schemes"
 _LOSS = "rivergrad.inference.loss"
 _CLUSTERS = "rivergrad.cluster.clusters"
 _FORMATS = "rivergrad.io.formats"
+_NETWORKS = "rivergrad.io.networks"
 _MODELS = "rivergrad.model.kinds"
 _PANELS = "rivergrad.report.panels"
 
@@ -172,6 +173,12 @@ BUILT_IN: tuple[Entry, ...] = (
         f"{_CLUSTERS}.mpi:start",
         (),
         {"workers": "all", "ranks": True},
+    ),
+    Entry(
+        "format",
+        "table",
+        "A network in a table of any container, by its columns.",
+        f"{_NETWORKS}.plain:ANY_TABLE",
     ),
     Entry("format", "csv", "Tables of text, also gzipped.", f"{_FORMATS}:CSV"),
     Entry("format", "parquet", "Tables in columns.", f"{_FORMATS}:PARQUET"),

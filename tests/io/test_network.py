@@ -93,9 +93,9 @@ def test_bad_rows(network_csv: Path, columns: dict[str, object], message: str) -
 
 
 def test_a_missing_column_and_its_nearest(network_csv: Path) -> None:
-    table = pd.read_csv(network_csv).rename(columns={"length_m": "length_km"})
+    table = pd.read_csv(network_csv).rename(columns={"length_m": "lenght_m"})
     table.to_csv(network_csv, index=False)
-    with pytest.raises(InputError, match=r"column 'length_m' is missing.*'length_km'"):
+    with pytest.raises(InputError, match=r"column 'length_m' is missing.*'lenght_m'"):
         read_network(network_csv)
 
 

@@ -2,11 +2,14 @@
 
 A format is an object like `Format`, registered as `format` (see `rivergrad.registry`): in Python, by the entry point
 group `rivergrad.formats` of an installed package, or by its import path in a workflow (`network.format`). With `auto`,
-formats of other people are asked first whether a path is theirs.
+formats of other people are asked first whether a path is theirs, then rivergrad's own formats of models and data sets
+in the order of `rivergrad.entries`, and last the plain ones (`NATIVE`), which go by the name of a file.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -14,10 +17,21 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from rivergrad import registry
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import kind_of
+from rivergrad.io.heads import head_of
 from rivergrad.io.rapid import is_rapid_folder
+
+log = logging.getLogger("rivergrad")
 
 Role = Literal["network", "runoff", "observations"]
 ROLES: tuple[Role, ...] = ("network", "runoff", "observations")
+NATIVE = ("csv", "parquet", "netcdf", "rapid", "zarr")
+"""Formats that `read_network`, `open_runoff` and `read_observations` read themselves."""
+CANONICAL = {
+    "network": ("reach_id", "downstream_id", "length_m"),
+    "runoff": ("time", "reach_id", "runoff"),
+    "observations": ("time", "reach_id", "discharge"),
+}
+"""Columns or variables by which a file is in rivergrad's own form, whatever else it holds."""
 
 
 @runtime_checkable
@@ -105,8 +119,70 @@ def checked(found: Any, name: str) -> Any:
     return made
 
 
+@dataclass(frozen=True)
+class Found:
+    """A format that reads a path, and how it was told.
+
+    Attributes:
+        name: of the format; format: itself; why: what in the path says so; outside: whether it is not rivergrad's own.
+    """
+
+    name: str
+    format: Format
+    why: str
+    outside: bool = False
+
+    @property
+    def native(self) -> bool:
+        """Whether `read_network`, `open_runoff` and `read_observations` read it themselves."""
+        return self.name in NATIVE and not self.outside
+
+
+def detect(path: str | Path, role: Role | None = None, name: str = "auto") -> Found | None:
+    """The format of a path.
+
+    Args:
+        path: the file or folder.
+        role: what is wanted of it; None for anything.
+        name: a name or an import path; with `auto`, each is asked.
+
+    Returns:
+        What was found; None where no format knows the path.
+
+    Raises:
+        InputError: no such format, or one that does not read this role.
+    """
+    if name != "auto":
+        return _named(Path(path), role, name)
+    return next(candidates(path, role), None)
+
+
+def candidates(path: str | Path, role: Role | None = None) -> Iterator[Found]:
+    """All formats that know a path, the most special first."""
+    path = Path(path)
+    known = (*registry.entries("format"), *registry.installed("format"))
+    plain = role is not None and head_of(path).has(*CANONICAL[role])
+    others = [one for one in known if one.outside]
+    special = [] if plain else [one for one in known if not one.outside and one.name not in NATIVE]
+    native = [one for one in known if not one.outside and one.name in NATIVE]
+    for entry in (*others, *special, *native):
+        made: Format = entry.load()
+        if (role is None or role in made.reads) and (why := made.guess(path)) is not None:
+            yield Found(entry.name, made, why, entry.outside)
+
+
+def _named(path: Path, role: Role | None, name: str) -> Found:
+    entry = registry.entry("format", name)
+    made: Format = entry.load()
+    if role is not None and role not in made.reads:
+        raise InputError(
+            f"reads {', '.join(made.reads)}; expected one that reads {role}", key="format", found=name
+        )
+    return Found(entry.name, made, "as asked for", entry.outside)
+
+
 def other_format(path: str | Path, role: Role, name: str = "auto") -> Format | None:
-    """The format of other people that reads a path; None where it is one of rivergrad's own.
+    """The format that reads a path; None where `read_network` and its like read it themselves. What is found is said.
 
     Args:
         path: the file or folder.
@@ -116,15 +192,9 @@ def other_format(path: str | Path, role: Role, name: str = "auto") -> Format | N
     Raises:
         InputError: no such format, or one that does not read this role.
     """
-    if name != "auto":
-        entry = registry.entry("format", name)
-        made: Format = entry.load()
-        if role not in made.reads:
-            raise InputError(
-                f"reads {', '.join(made.reads)}; expected one that reads {role}", key="format", found=name
-            )
-        return made if entry.outside else None
-    for entry in (*registry.entries("format"), *registry.installed("format")):
-        if entry.outside and role in (made := entry.load()).reads and made.guess(Path(path)) is not None:
-            return made
-    return None
+    found = detect(path, role, name)
+    if found is None or found.native:
+        return None
+    if name == "auto":
+        log.info("%s: %s, read as %s (%s)", path, role, found.name, found.why)
+    return found.format

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
-from rivergrad.io.formats import other_format
+from rivergrad.io.formats import detect, other_format
 from rivergrad.io.missing import HUGE, absent
+from rivergrad.io.networks.basin import Basin, subnetwork
 from rivergrad.io.outlets import Outlets, downstream_ids
+from rivergrad.io.plausible import require_plausible
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
 from rivergrad.io.tables import (
     id_column,
@@ -33,36 +35,62 @@ KNOWN = ("slope", "area_m2", "upstream_area_m2", "width_m", "manning_n", "is_lak
 
 
 def read_network(
-    path: str | Path, format: str = "auto", *, outlets: Sequence[int | str] = ()
+    path: str | Path,
+    format: str = "auto",
+    *,
+    outlets: Sequence[int | str] = (),
+    layer: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    basin: Basin | None = None,
 ) -> RiverNetwork:
     """Read a river network.
 
     A table has the columns `reach_id, downstream_id` (-1 at an outlet; see `outlets`), `length_m`, and any numeric
     attributes in SI (`slope, area_m2, lat, lon`, …), where `rivergrad.io.missing`
     says what means missing. A RAPID folder holds
-    `rapid_connect.csv`, where 0 and ids that are not in the table mean an outlet; it has no lengths.
+    `rapid_connect.csv`, where 0 and ids that are not in the table mean an outlet; it has no lengths. Networks of other
+    models and data sets are told by their names, columns and dimensions (see `docs/networks.md`).
 
     Args:
-        path: a CSV, gzipped CSV or Parquet file, a RAPID folder, or a network.zarr.
-        format: the name or import path of a format; `auto` tells by the name and by what is in a folder.
+        path: a CSV, gzipped CSV or Parquet file, a RAPID folder, a network.zarr, or a file of another format.
+        format: the name or import path of a format; `auto` tells by the name and by what is in a file or folder.
         outlets: downstream ids and texts that mean an outlet besides -1, and the words `outside` (any id that is
             not in the file, as in a part of a larger network) and `empty` (an empty cell). An id of 0 or below
             that no reach has is an outlet anyway, which is logged.
+        layer: of a file with several layers.
+        columns: the file's names of columns: `{"reach_id": "LINKNO", "downstream_id": "DSLINKNO"}`.
+        units: of columns, by rivergrad's names: `{"length_m": "km"}`.
+        basin: only the reaches that drain to the one with this id; or a box (west, south, east, north) in degrees,
+            of which all reaches are read and all that drain into them.
 
     Raises:
-        InputError: no such file, a missing column, ids that are no integers, or no valid forest.
+        InputError: no such file, a missing column, ids that are no integers, no valid forest, or lengths, areas and
+            travel times that no river has, with the likely unit.
 
     Example:
         >>> import rivergrad as rg
         >>> network = rg.read_network("network.csv")
         >>> network.n_reaches, network.length  # m
     """
-    if (other := other_format(path, "network", format)) is not None:
-        made: RiverNetwork = other.read(Path(path), "network", outlets=outlets)
-        return made
-    ends = Outlets.of(outlets)
     path = Path(path)
     require_readable(path, "network file or folder")
+    given = {"outlets": outlets, "layer": layer, "columns": columns, "units": units}
+    if format == "auto" and (layer or columns or units) and (other := detect(path, "network")) is not None:
+        format = "table" if other.native else other.name
+    network = _read(path, format, {name: one for name, one in given.items() if one})
+    require_plausible(network, path)
+    return network if basin is None else subnetwork(network, basin, path)
+
+
+def _read(path: Path, format: str, options: dict[str, Any]) -> RiverNetwork:
+    if (other := other_format(path, "network", format)) is not None:
+        made: RiverNetwork = other.read(path, "network", **{"outlets": (), **options})
+        return made
+    for name in ("layer", "columns", "units"):
+        if name in options:
+            raise InputError(f"{path}: found {name} with format {format}; expected none, or format table")
+    ends = Outlets.of(options.get("outlets", ()))
     if format == "auto":
         format = _format_of(path)
     if format == "rapid":
