@@ -23,6 +23,8 @@ from rivergrad.routing.recurrence.problem import (
     zeros,
 )
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
+from rivergrad.routing.schemes.mixed import WithLakes
+from rivergrad.routing.schemes.storage import NashCascade
 from rivergrad.routing.setup import EngineSetup
 
 
@@ -217,6 +219,8 @@ class _Sweep(torch.autograd.Function):
 
 def no_recurrence(scheme: Scheme) -> str:
     """What to tell a user who asks for this engine with a scheme that it can't compute."""
+    if isinstance(scheme, WithLakes) and isinstance(scheme.channel, NashCascade):
+        return f"engine recurrence: scheme {scheme.name} has unequal sections; expected the engine closure"
     return (
         f"engine recurrence: scheme {scheme.name} has no rational transfer function; "
         "expected muskingum, linear_storage, nash_cascade or pure_lag, or the engine closure"

@@ -12,6 +12,7 @@ from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Schem
 from rivergrad.routing.schemes.custom import CelerityFunction, CustomScheme, ResponseFunction
 from rivergrad.routing.schemes.hayami import Hayami
 from rivergrad.routing.schemes.lag import PureLag
+from rivergrad.routing.schemes.mixed import RESIDENCE_TIME, WithLakes, channel_of
 from rivergrad.routing.schemes.muskingum import Muskingum
 from rivergrad.routing.schemes.storage import LinearStorage, NashCascade
 
@@ -123,6 +124,7 @@ def register(
 __all__ = [
     "BUILT_IN",
     "CONVENTIONS",
+    "RESIDENCE_TIME",
     "CustomScheme",
     "Hayami",
     "LinearStorage",
@@ -133,6 +135,8 @@ __all__ = [
     "Parameters",
     "PureLag",
     "Scheme",
+    "WithLakes",
+    "channel_of",
     "checked",
     "get",
     "names",
