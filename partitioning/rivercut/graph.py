@@ -131,6 +131,29 @@ def accumulate(downstream: ArrayLike, order: ArrayLike, values: ArrayLike) -> ND
     return total
 
 
+@njit(cache=True)
+def _sum_below(
+    downstream: Int, order: Int, total: NDArray[np.float64]
+) -> None:  # pragma: no cover - compiled
+    for at in range(order.size - 1, -1, -1):
+        i = order[at]
+        if downstream[i] >= 0:
+            total[i] += total[downstream[i]]
+
+
+def sum_below(downstream: ArrayLike, order: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
+    """Sum of `values` (n,) over each reach and all that it flows through down to its outlet, (n,).
+
+    **Errors**: `InputError` if `values` has another number of reaches.
+    """
+    index = as_index(downstream)
+    total = np.array(values, np.float64, order="C")
+    if total.shape != index.shape:
+        raise InputError(f"values must be ({index.size},), got shape {total.shape}")
+    _sum_below(index, as_index(order), total)
+    return total
+
+
 def upstream_count(downstream: ArrayLike, order: ArrayLike) -> Int:
     """Number of reaches that drain through each reach, itself included, (n,)."""
     return accumulate(downstream, order, np.ones(as_index(downstream).size, np.int64))

@@ -11,6 +11,7 @@ _FORMATS = "rivergrad.io.formats"
 _NETWORKS = "rivergrad.io.networks"
 _MODELS = "rivergrad.model.kinds"
 _PANELS = "rivergrad.report.panels"
+_FIELDS = "rivergrad.report.fields"
 
 BUILT_IN: tuple[Entry, ...] = (
     Entry("scheme", "pure_lag", "Translation: discharge is inflow, later.", f"{_SCHEMES}.lag:PureLag"),
@@ -204,5 +205,10 @@ BUILT_IN: tuple[Entry, ...] = (
     Entry(
         "panel", "coverage", "How often intervals hold the true celerity, for twins.", f"{_PANELS}:coverage"
     ),
+    Entry("field", "celerity", "The estimated celerity, with its interval.", f"{_FIELDS}:celerity"),
+    Entry("field", "interval", "How wide the interval of the celerity is.", f"{_FIELDS}:interval_width"),
+    Entry("field", "identifiability", "How much the observations told.", f"{_FIELDS}:identifiability"),
+    Entry("field", "travel_time", "Travel time of a wave to the outlet.", f"{_FIELDS}:travel_time"),
+    Entry("field", "k", "The storage constant of Muskingum.", f"{_FIELDS}:k"),
 )
-"""Schemes, losses, optimisers, models of parameters and of runoff, clusters, formats and panels, as they are listed."""
+"""Rivergrad's own parts of every kind, as they are listed."""

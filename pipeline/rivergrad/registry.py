@@ -1,4 +1,4 @@
-"""Schemes, losses, optimisers, models, formats, clusters and panels: each by its name, or by an import path.
+"""Schemes, losses, optimisers, models, formats, clusters, panels and fields: each by its name, or by an import path.
 
 An `Entry` says what a part is without importing it: its name, one sentence, its options. The schema of workflows,
 `validate`, `--help` and the tables in the docs are made of entries, so that a name stands in one place:
@@ -39,6 +39,7 @@ KINDS = {
     "format": "rivergrad.io.formats:checked",
     "cluster": "rivergrad.cluster.clusters:checked",
     "panel": "rivergrad.report.panels:checked",
+    "field": "rivergrad.report.fields:checked",
 }
 """What can be registered, each with the function `(object, name) -> object` that checks it at first use."""
 
@@ -201,7 +202,8 @@ def register(
     A workflow that others run names the import path instead, `package.module:Object`, which needs no registration.
 
     Args:
-        kind: `scheme`, `loss`, `optimiser`, `parameter_model`, `runoff_model`, `format`, `cluster` or `panel`.
+        kind: `scheme`, `loss`, `optimiser`, `parameter_model`, `runoff_model`, `format`, `cluster`,
+            `panel` or `field`.
         name: letters, digits and underscores; none of rivergrad's own names.
         object: the part; without it, `register` is a decorator.
         summary: one sentence; by default the first line of the docstring.

@@ -70,6 +70,7 @@ def test_it_imports_no_torch() -> None:
         ("loss", "mine", 3, "expected a function of pairs"),
         ("scheme", "mine", print, "expected a rivergrad.routing.schemes.Scheme"),
         ("panel", "mine", 3, "expected a function of a page"),
+        ("field", "mine", 3, "expected a function of a page (see rivergrad.report.fields)"),
         ("cluster", "mine", 3, "expected a function start(options, ground)"),
         ("runoff_model", "mine", print, "expected a subclass of torch.nn.Module"),
         (

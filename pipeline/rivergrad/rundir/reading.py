@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,7 @@ class RunData:
     Where the run has estimated its uncertainty: `celerity_log_sd` is the posterior standard deviation of ln
     celerity, `celerity_lower` and `celerity_upper` (m/s) are the ends of its 90 % interval, and `identifiability`
     is 1 − posterior/prior variance, 0 to 1. `folds` is folds.csv, where the run was cross-validated.
+    `parameters` holds every variable of parameters.zarr with a number a reach, by name.
     """
 
     folder: Path
@@ -140,6 +141,7 @@ class RunData:
     celerity_upper: Float | None = None
     identifiability: Float | None = None
     folds: pd.DataFrame | None = None
+    parameters: Mapping[str, Float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -197,6 +199,7 @@ def read_run(run_dir: Path) -> RunData:
         celerity_upper=parameters.get("celerity_upper"),
         identifiability=parameters.get("identifiability"),
         folds=read_folds(folder / FOLDS_TABLE) if (folder / FOLDS_TABLE).exists() else None,
+        parameters=parameters,
     )
 
 

@@ -27,14 +27,22 @@ class ReportSection(Section):
         description="Panels of your own for the report: registered names, or import paths package.module:Object.",
     )
 
+    fields: tuple[str, ...] = Field(
+        default=(),
+        description="Fields of your own to colour the report's map by: registered names, or import paths.",
+    )
+
     @model_validator(mode="after")
-    def _panels_are_known(self) -> Self:
-        for name in self.panels:
-            found = registry.entry("panel", name)
-            if not found.outside:
-                raise InputError(f"found panel {name}, which every report has; expected panels of your own")
-            found.load()
-        names = [name.rpartition(":")[2] for name in self.panels]
-        if len(set(names)) < len(names):
-            raise InputError(f"found panels {', '.join(self.panels)}; expected each name once")
+    def _parts_are_known(self) -> Self:
+        for kind, named in (("panel", self.panels), ("field", self.fields)):
+            for name in named:
+                found = registry.entry(kind, name)
+                if not found.outside:
+                    raise InputError(
+                        f"found {kind} {name}, which every report has; expected {kind}s of your own"
+                    )
+                found.load()
+            names = [name.rpartition(":")[2] for name in named]
+            if len(set(names)) < len(names):
+                raise InputError(f"found {kind}s {', '.join(named)}; expected each name once")
         return self
