@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/rivergrad run workflows/demo.yaml
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations 40 --durations-min 5
 
 # every mutation of input, which takes minutes; a part of each family is in `make test`
 fuzz: $(STAMP)

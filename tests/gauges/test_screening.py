@@ -66,6 +66,21 @@ def spoilt(g: int, by: Callable[[Float], Float]) -> tuple[Float, Float]:
     return observed, runoff
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_a_small_stream_is_judged_as_a_large_river_is(factor: float) -> None:
+    """The thresholds are shares of the gauge's own flow."""
+    observed, runoff = spoilt(3, lambda q: q * FEET)
+    observed[:, 5] = 4.0
+    expected = screen(observed, runoff)
+    assert {one.what for one in expected.findings} == {"unit error", "flat line"}
+    found = screen(observed * factor, runoff * factor)
+    assert [(one.gauge, one.what) for one in found.findings] == [
+        (one.gauge, one.what) for one in expected.findings
+    ]
+    np.testing.assert_array_equal(found.keep, expected.keep)
+    np.testing.assert_array_equal(found.mask, expected.mask)
+
+
 def test_good_gauges_are_left_alone() -> None:
     for seed in range(5):
         result = screen(*rivers(seed=seed))

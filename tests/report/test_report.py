@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.entries import BUILT_IN
 from rivergrad.errors import InputError
+from rivergrad.gauges.sizes import river_size
 from rivergrad.registry import Entry
 from rivergrad.report import write_report
 from rivergrad.report.charts import best_year
-from rivergrad.report.frame import river_size
 from rivergrad.report.geographic import GeographicFrame, equal_earth, equal_earth_inverse, land_rings
 from rivergrad.report.maps import celerity_panel, line_widths, log_scale
 from rivergrad.report.page import duration

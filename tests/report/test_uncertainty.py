@@ -19,8 +19,8 @@ from matplotlib.colors import to_rgb
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
+from rivergrad.gauges.sizes import river_size
 from rivergrad.report import write_report
-from rivergrad.report.frame import river_size
 from rivergrad.report.maps import celerity_panel
 from rivergrad.report.panels import frame_of
 from rivergrad.report.style import DARK, LIGHT, Panel, picture

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.run.baselines import WORSE_IN_A_ROW, best_uniform
+from rivergrad.run.evaluation import median_loss, training_loss
 from rivergrad.run.fit import draw_windows
 from rivergrad.run.periods import Periods, periods_of
 
@@ -60,6 +66,34 @@ def test_the_answer_is_the_best_of_all_that_was_tried() -> None:
     found = best_uniform(score, BOUNDS, 12)
     on_grid = list(tried)[:12]
     assert tried[found] <= min(tried[c] for c in on_grid)
+
+
+def test_a_few_very_bad_gauges_do_not_decide_the_uniform_celerity() -> None:
+    """Eight gauges are right at 2 m/s; two, whose runoff is wrong, are least bad at 0.5 m/s and rule the mean."""
+    rng = np.random.default_rng(1)
+    observed = rng.gamma(0.5, 10.0, (200, 10))
+
+    class Pieces:
+        def discharge(self, given: Any, start: int, stop: int) -> NDArray[np.float64]:
+            found = np.repeat(observed.mean(axis=0)[None], stop, axis=0)
+            off = np.where(np.arange(10) < 8, abs(np.log(given / 2.0)), 3 + 100 * abs(np.log(given / 0.5)))
+            return found + (observed[:stop] - found) * (1 - off)
+
+    case = SimpleNamespace(
+        periods=SimpleNamespace(fit=(0, 200)),
+        trains=np.full(10, 0.1),
+        record=observed,
+        loss=LossSpec.parse("nse", 4.0),
+        statistics=gauge_statistics(observed, np.full(10, 0.1), None),
+        inputs=SimpleNamespace(observed_error=None),
+    )
+    problem: Any = SimpleNamespace(case=case, pieces=Pieces())
+    by_median, by_mean = (
+        best_uniform(partial(judge, problem), BOUNDS, 20)  # type: ignore[arg-type]  # a celerity for a Given
+        for judge in (median_loss, training_loss)
+    )
+    assert by_median == pytest.approx(2.0, rel=0.01)
+    assert by_mean == pytest.approx(0.5, rel=0.02)
 
 
 PERIODS = Periods(

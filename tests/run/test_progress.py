@@ -22,6 +22,16 @@ class Clock:
         return self.now
 
 
+def test_a_step_that_was_found_done_has_no_rate() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress(42, "uncertainty", stream=stream, clock=clock) as progress:
+        clock.now += 5e-5
+        progress.update(1)
+        clock.now += 9.99995
+        progress.update(2)
+    assert stream.getvalue().splitlines() == ["uncertainty 1/42", "uncertainty 2/42  5 s each  3m 20s left"]
+
+
 def test_plain_lines_come_every_few_seconds() -> None:
     clock, stream = Clock(), io.StringIO()
     with Progress(100, "estimate", stream=stream, clock=clock) as progress:
@@ -30,7 +40,7 @@ def test_plain_lines_come_every_few_seconds() -> None:
             progress.update(step, loss=0.123456, validation_nse=0.5)
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "estimate 1/100  loss 0.1235  validation nse 0.5  2/s  50s left",
+        "estimate 1/100  loss 0.1235  validation nse 0.5",
         "estimate 11/100  loss 0.1235  validation nse 0.5  2/s  44s left",
         "estimate 21/100  loss 0.1235  validation nse 0.5  2/s  40s left",
         "estimate 31/100  loss 0.1235  validation nse 0.5  2/s  34s left",

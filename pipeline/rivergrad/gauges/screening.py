@@ -47,7 +47,8 @@ class ScreeningSettings:
     """Thresholds; durations in s.
 
     Attributes:
-        least_deviation: m3/s. A gauge with a smaller standard deviation is a flat line.
+        least_variation: share of the gauge's mean flow. A gauge with a smaller standard deviation is a flat line. A
+            share, so that small streams count as large rivers do.
         flat_run: s. A value that repeats for longer comes from a stuck instrument or is an estimate. Archives flag ten
             days (GSIM: Gudmundsson et al. 2018, doi:10.5194/essd-10-787-2018). Below dams and at low flow, where two
             digits are recorded, a good gauge can repeat a value for four weeks.
@@ -67,7 +68,7 @@ class ScreeningSettings:
         rating_level: significance level of the step.
     """
 
-    least_deviation: float = 1e-3
+    least_variation: float = 1e-4
     flat_run: float = 30 * DAY
     flat_above: float = 0.1
     volume_factor: float = 10.0
@@ -147,7 +148,7 @@ def screen(
     n_gauges = observed.shape[1]
     judged = np.ones(n_gauges, bool) if judged is None else judged
     in_fit = observed if fit is None else observed[fit]
-    findings = unusable(in_fit, needed=needed, least_deviation=settings.least_deviation, judged=judged)
+    findings = unusable(in_fit, needed=needed, least_variation=settings.least_variation, judged=judged)
     usable = np.ones(n_gauges, bool)
     usable[[one.gauge for one in findings]] = False
 
@@ -190,7 +191,7 @@ def unusable(
     observed: Float,
     *,
     needed: int,
-    least_deviation: float = ScreeningSettings.least_deviation,
+    least_variation: float = ScreeningSettings.least_variation,
     judged: Bool | None = None,
 ) -> list[Finding]:
     """Gauges with no value, with fewer values than needed, or with (nearly) the same value throughout.
@@ -198,7 +199,7 @@ def unusable(
     Args:
         observed: (T, G) m3/s of the steps that enter the loss.
         needed: least number of values.
-        least_deviation: least standard deviation, m3/s.
+        least_variation: least standard deviation, as a share of the mean flow.
         judged: (G,) gauges that may be dropped; the others are only reported. All by default.
 
     Returns:
@@ -213,11 +214,16 @@ def unusable(
         elif values.size < needed:
             count = f"{values.size} value{'s' if values.size > 1 else ''}"
             result.append(Finding(g, ALWAYS[1], count, f"{needed} values or more", action))
-        elif (spread := float(values.std())) <= least_deviation:
-            found = f"{values.size} values of {values.mean():.4g} m3/s, standard deviation {spread:.2g}"
-            expected = f"a standard deviation above {least_deviation:g} m3/s"
+        elif not varies(values, least_variation):
+            found = f"{values.size} values of {values.mean():.4g} m3/s, standard deviation {values.std():.2g}"
+            expected = f"a standard deviation above {least_variation:g} of the mean"
             result.append(Finding(g, ALWAYS[2], found, expected, action))
     return result
+
+
+def varies(values: Float, least: float = ScreeningSettings.least_variation) -> bool:
+    """Whether values (T,) m3/s, without NaN, are no flat line: the standard deviation is above `least` of the mean."""
+    return bool(np.ptp(values) > 0 and values.std() > least * abs(values.mean()))
 
 
 # -- single checks -------------------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from rivercut import graph
-from rivercut.network import RiverNetwork
 from rivergrad.report.style import Theme
 
 Float = NDArray[np.float64]
@@ -37,11 +35,3 @@ class Frame(Protocol):
 
     def points(self, reach: Int) -> Float:
         """Where gauges at these reach positions are marked: (len(reach), 2), NaN if outside the drawing."""
-
-
-def river_size(network: RiverNetwork) -> Float:
-    """What a river's width on the page grows with, (n,): upstream area, or the number of reaches upstream."""
-    area = network.attributes.get("upstream_area_m2")
-    if area is not None and np.isfinite(area).all() and (area > 0).all():
-        return np.asarray(area, dtype=np.float64)
-    return graph.accumulate(network.downstream, network.order, np.ones(network.n_reaches))

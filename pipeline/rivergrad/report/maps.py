@@ -32,8 +32,8 @@ def celerity_panel(
 ) -> Panel:
     """A panel with the celerity (n,) in m/s of every informed reach; the others in grey, beneath.
 
-    `size` (n,) is what the width of a line grows with (`frame.river_size`); `faint` (n,) are informed reaches that
-    the observations hardly tell anything about: their colour is nearly grey.
+    `size` (n,) is what the width of a line grows with (`rivergrad.gauges.sizes.river_size`);
+    `faint` (n,) are informed reaches that the observations hardly tell anything about: their colour is nearly grey.
     """
     known = informed & np.isfinite(celerity) & (celerity > 0)
     return river_panel(

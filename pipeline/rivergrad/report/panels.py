@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
+from rivergrad.gauges.sizes import river_size
 from rivergrad.report.charts import history_panels, hydrograph_panel, truth_panel
-from rivergrad.report.frame import Frame, river_size
+from rivergrad.report.frame import Frame
 from rivergrad.report.geographic import GeographicFrame
 from rivergrad.report.maps import celerity_panel, skill_panel
 from rivergrad.report.page import Shot

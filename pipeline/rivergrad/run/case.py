@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
-from rivergrad.gauges.screening import ScreeningSettings
+from rivergrad.gauges.screening import unusable
 from rivergrad.inference.loss import GaugeStatistics, LossSpec, gauge_statistics, values_needed
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
@@ -17,9 +17,6 @@ from rivergrad.run.periods import Periods
 log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
-
-MIN_DEVIATION = ScreeningSettings.least_deviation
-"""A gauge whose observed discharge varies by less (standard deviation, m³/s) is a flat line: nothing to learn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +65,11 @@ def make_case(inputs: Inputs, periods: Periods, loss: LossSpec, validation: floa
 
 def _able(inputs: Inputs, periods: Periods, record: Float) -> NDArray[np.bool_]:
     """(gauge,) those with enough different values that are not held out."""
-    count = (~np.isnan(record)).sum(axis=0)
-    mean = np.nansum(record, axis=0) / np.maximum(count, 1)
-    variance = np.nansum((record - mean) ** 2, axis=0) / np.maximum(count, 1)
-    enough = values_needed(periods.fit[1] - periods.fit[0])
-    return (count >= enough) & (variance > MIN_DEVIATION**2) & ~inputs.held_out
+    needed = values_needed(periods.fit[1] - periods.fit[0])
+    unable = [one.gauge for one in unusable(record, needed=needed)]
+    able = ~inputs.held_out
+    able[unable] = False
+    return able
 
 
 def _draw_judges(able: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rivergrad.gauges.scores import nse
 from rivergrad.inference.loss import gauge_loss
 from rivergrad.model.layout import RUNOFF, Coefficients
 from rivergrad.pieces.parameters import Given
@@ -69,10 +70,23 @@ def training_loss(problem: Problem, given: Given) -> float:
     return float(each.sum())
 
 
+def median_loss(problem: Problem, given: Given) -> float:
+    """1 − the median NSE of the training gauges over the fit period: what a few very bad gauges do not decide.
+
+    Where no training gauge has an NSE there, it is the training loss.
+    """
+    first, last = problem.case.periods.fit
+    trains = problem.case.trains > 0
+    discharge = problem.pieces.discharge(given, 0, last)[first:, trains]
+    scores = nse(discharge, problem.case.record[first:last, trains])
+    known = scores[np.isfinite(scores)]
+    return 1 - float(np.median(known)) if known.size else training_loss(problem, given)
+
+
 def find_uniform(problem: Problem, base: Float | None = None) -> float:
-    """The best single celerity on the training data, m/s."""
+    """The single celerity (m/s) with the best median NSE at the training gauges, as estimates are judged."""
     return best_uniform(
-        lambda celerity: training_loss(problem, uniform_given(problem, celerity, base)),
+        lambda celerity: median_loss(problem, uniform_given(problem, celerity, base)),
         problem.config.parameters.celerity.bounds,
         problem.config.estimate.uniform_grid,
     )

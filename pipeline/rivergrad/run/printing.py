@@ -55,6 +55,8 @@ def print_scores(summary: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if "sizes" in summary:
+        _print_sizes(summary["sizes"], console)
     if "folds" in summary:
         print_folds(summary["folds"], console)
     if "verdict" in summary:
@@ -67,3 +69,35 @@ def print_scores(summary: dict[str, Any]) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _print_sizes(sizes: dict[str, Any], console: Console) -> None:
+    """Print the scores of the split that was tested hardest, by the size of the river and weighted by flow."""
+    split = next(
+        (name for name in reversed(SPLIT_NAMES) if sizes["splits"].get(name, {}).get("classes")), None
+    )
+    if split is None:
+        return
+    found = sizes["splits"][split]
+    by = "upstream area" if sizes["of"] == "upstream_area_m2" else "the number of reaches upstream"
+    where = SPLIT_NAMES[split].replace("\n", " ")
+    table = Table(title=f"Median NSE (KGE) by {by}: {where}", title_justify="left")
+    table.add_column("rivers")
+    table.add_column("gauges", justify="right")
+    methods = methods_in(name.removeprefix("nse_") for name in found["classes"][0])
+    for name in methods:
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    for row in found["classes"]:
+        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
+        table.add_row(f"{row['name']}\n{_ends(row, sizes['of'])}", str(row["gauges"]), *cells)
+    if mean := found["by_flow"]:
+        cells = [f"{mean[f'nse_{name}']:.4f} ({mean[f'kge_{name}']:.3f})" for name in methods]
+        table.add_row("mean by flow", "", *cells)
+    console.print(table)
+
+
+def _ends(row: dict[str, Any], of: str) -> str:
+    low, high = row["from"], row["to"]
+    if of == "upstream_area_m2":
+        return f"{low / 1e6:,.3g} to {high / 1e6:,.3g} km²"
+    return f"{low:,.0f} to {high:,.0f} reaches"

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from rivergrad.errors import InputError
 
 LINE_EVERY = 5.0  # seconds from one plain line to the next
+LEAST_ELAPSED = 1.0  # seconds before a rate means anything: a first step may be found done
 
 
 def track(total: int, description: str) -> Progress:
@@ -103,7 +104,7 @@ class Progress:
 
     def _pace(self) -> list[str]:
         rate = self.rate()
-        if rate <= 0:
+        if rate <= 0 or self._clock() - self._began < LEAST_ELAPSED:
             return []
         pace = f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
         return [pace, f"{time_text((self.total - self._step) / rate)} left"]

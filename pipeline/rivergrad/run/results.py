@@ -13,6 +13,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
 from rivergrad.gauges.peaks import peak_timing_error
 from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
+from rivergrad.gauges.sizes import has_area, river_size, scores_by_size
 from rivergrad.io import write_parameters_store
 from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
 from rivergrad.routing import schemes
@@ -154,6 +155,37 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
                 found[f"{score}_estimate"] = float(np.median(values)) if values.size else float("nan")
         result[split] = found
     return result
+
+
+def sizes_of_rows(rows: Sequence[Row], inputs: Inputs, periods: Periods) -> dict[str, Any]:
+    """Scores by the size of the river and weighted by flow, by split; see `rivergrad.gauges.sizes`.
+
+    Args:
+        rows: of metrics.csv.
+        inputs: whose network has the sizes, and whose observations the flow.
+        periods: of the record.
+
+    Returns:
+        `of`: what size is (`upstream_area_m2` or `upstream_reaches`); `splits`: by split, as `scores_by_size` has it.
+    """
+    network, gauges = inputs.network, inputs.observations
+    size = river_size(network)[gauges.reach]
+    position = {str(name): g for g, name in enumerate(gauges.gauge)}
+    splits: dict[str, Any] = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        here = [row for row in rows if row["split"] == split]
+        at = [position[row["gauge"]] for row in here]
+        period = periods.test if split in ("time", "gauge_time") else periods.train
+        assert period is not None
+        observed = inputs.observed[period[0] : period[1], at]
+        flow = np.nansum(observed, axis=0) / np.maximum((~np.isnan(observed)).sum(axis=0), 1)
+        scores = {
+            f"{score}_{method}": _column(here, score_column(score, method))
+            for method in methods_in(name.removeprefix("nse_") for name in here[0])
+            for score in ("nse", "kge")
+        }
+        splits[split] = scores_by_size(scores, size[at], flow)
+    return {"of": "upstream_area_m2" if has_area(network) else "upstream_reaches", "splits": splits}
 
 
 def _column(rows: Sequence[Row], name: str) -> Float:

@@ -38,6 +38,7 @@ from rivergrad.run.results import (
     medians,
     rank_correlation,
     score_rows,
+    sizes_of_rows,
     verdict_of,
     write_parameter_map,
     write_scores,
@@ -342,6 +343,7 @@ def _write_results(found: Estimate, info: dict[str, Any]) -> None:
         informed_reaches=int(informed.sum()),
         validation_gauges=int(case.judges.sum()),
         medians=medians(rows, config.seed),
+        sizes=sizes_of_rows(rows, inputs, case.periods),
     )
     values = found.values
     if inputs.true_celerity is not None:
