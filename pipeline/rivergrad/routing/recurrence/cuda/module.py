@@ -177,6 +177,11 @@ class _Stream:
 
 
 def launch(case: Case, device: int, name: str, blocks: int, arguments: tuple[Any, ...]) -> None:
+    """Start a kernel of a case, see `start`."""
+    start(compiled(case, device).get_function(name), device, blocks, 32 * WARPS, arguments)
+
+
+def start(kernel: Any, device: int, blocks: int, threads: int, arguments: tuple[Any, ...]) -> None:
     """Start a kernel on torch's current stream; tensors go as their addresses, None as the null pointer."""
     import cupy
 
@@ -188,5 +193,4 @@ def launch(case: Case, device: int, name: str, blocks: int, arguments: tuple[Any
     stream = torch.cuda.current_stream(device).cuda_stream
     foreign = getattr(cupy.cuda.Stream, "from_external", None)  # CuPy 14 and later
     with cupy.cuda.Device(device), foreign(_Stream(stream)) if foreign else cupy.cuda.ExternalStream(stream):
-        kernel = compiled(case, device).get_function(name)
-        kernel((blocks,), (32 * WARPS,), tuple(map(argument, arguments)))
+        kernel((blocks,), (threads,), tuple(map(argument, arguments)))

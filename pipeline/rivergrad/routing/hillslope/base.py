@@ -1,0 +1,121 @@
+"""What a hillslope response is: runoff passes it before it enters the reach, at the forcing step.
+
+    r'[t] = Σ_n h[n] r[t−n]
+
+Runoff r is constant within a forcing step Δ, and r' is the exact mean over the step of what the response lets out. So
+r' is runoff like any other: every engine routes it as it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.errors import InputError, ids_text
+from rivergrad.routing.schemes.base import Parameter, Parameters
+
+NONE = "none"
+"""Runoff enters the reach as it is."""
+DELAY = "hillslope_delay"
+SHAPE = "hillslope_shape"
+NAMES = (DELAY, SHAPE)
+"""Parameters of the hillslope response, with those of the scheme in files and dictionaries."""
+
+MOST_DELAY = 3650 * 86400.0
+"""Ten years: more is groundwater or a mistaken unit, and no record would show it."""
+
+
+class Hillslope(ABC):
+    """A linear time-invariant response of runoff.
+
+    It is immutable data and pure functions. All responses sum to one: they conserve water.
+
+    Class attributes:
+        name: as in workflows.
+        parameters: each (reach,), SI; the first is the mean delay.
+    """
+
+    name: ClassVar[str]
+    parameters: ClassVar[tuple[Parameter, ...]]
+
+    @abstractmethod
+    def prepare(self, parameters: Parameters, forcing_step: float) -> Any:
+        """What `apply` takes, differentiable in the parameters; `forcing_step` Δ in s."""
+
+    @abstractmethod
+    def apply(self, prepared: Any, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The response to some forcing steps.
+
+        Args:
+            prepared: from `prepare`.
+            runoff: (batch, time, reach) m³/s, float32 or float64.
+            state: (batch, number, reach) float64, of an earlier call; None starts from rest.
+
+        Returns:
+            (batch, time, reach) m³/s in the precision of the runoff, and the state after.
+        """
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {p.name: p.default for p in self.parameters}
+
+    def complete(self, parameters: Parameters) -> dict[str, Tensor]:
+        """The parameters with defaults for those that may be left out: all but the delay."""
+        delay = parameters[DELAY]
+        found = {p.name: torch.full_like(delay.detach(), p.default) for p in self.parameters[1:]}
+        return {**found, **parameters}
+
+    def check(self, parameters: Parameters, reach_ids: Sequence[int] | NDArray[np.int64]) -> None:
+        """Raise an InputError unless the delay is there, and all are of the right shape and in their range."""
+        unknown = [name for name in parameters if name not in self.parameter_names]
+        if DELAY not in parameters or unknown:
+            raise InputError(
+                f"hillslope {self.name} takes the parameters {', '.join(self.parameter_names)}; "
+                f"found {', '.join(parameters) or 'none'}"
+            )
+        for p in self.parameters:
+            value = parameters.get(p.name)
+            if value is None:
+                continue
+            if value.shape != (len(reach_ids),):
+                raise InputError(
+                    f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
+                    f"found shape {tuple(value.shape)}"
+                )
+            with torch.no_grad():
+                bad = ~((value >= p.lower) & (value <= p.upper)) | self.refused(p.name, value)
+            if bool(bad.any()):
+                where = torch.nonzero(bad)[:, 0].tolist()
+                raise InputError(
+                    f"parameter {p.name}: expected {self.expected(p)}, found {value[where[0]].item():g} "
+                    f"(reach ids {ids_text([int(reach_ids[i]) for i in where])})"
+                )
+
+    def refused(self, name: str, value: Tensor) -> Tensor:
+        """(reach,) values within their range that can't be taken all the same."""
+        return torch.zeros_like(value, dtype=torch.bool)
+
+    def expected(self, parameter: Parameter) -> str:
+        """What a parameter may be, for a message."""
+        return f"{parameter.lower:g} to {parameter.upper:g} {parameter.units}"
+
+
+def split(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scheme's parameters, and those of the hillslope response."""
+    own = {name: value for name, value in parameters.items() if name in NAMES}
+    return {name: value for name, value in parameters.items() if name not in NAMES}, own
+
+
+def delay_parameter(default: float) -> Parameter:
+    """The mean delay, the same for all responses."""
+    return Parameter(DELAY, "s", default, 0.0, MOST_DELAY, "Mean delay of runoff on its way to the reach.")
