@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import xarray as xr
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError, ids_text
@@ -59,7 +60,7 @@ def read_frame(
     Args:
         path: .csv, .csv.gz, .parquet, .gpkg, .shp, .dbf, .fgb, .geojson, .nc or .zarr.
         layer: of a file with several; else the only one, or the first with lines.
-        dimension_of: of NetCDF, the variable whose dimension is that of the rows; else the only dimension.
+        dimension_of: of NetCDF, the variable whose dimension is that of the rows; else the longest.
         geometry: whether lines and points are read too, where the file has some.
         columns: only these, where the container lets some be read alone.
 
@@ -149,8 +150,8 @@ def _one_dimensional(path: Path, dimension_of: str | None) -> Frame:
                 default=(),
             )
             dims = tuple(str(dim) for dim in longest)
-        if len(dims) != 1:
-            raise InputError(f"{path}: '{dimension_of}' has the dimensions ({ids_text(dims)}); expected one")
+        if not dims:
+            raise InputError(f"{path}: has no variable with a value per reach; expected reach_id(reach)")
         columns: dict[str, Any] = {}
         units: dict[str, str] = {}
         for key, array in dataset.variables.items():
@@ -158,16 +159,34 @@ def _one_dimensional(path: Path, dimension_of: str | None) -> Frame:
                 continue
             name = str(key)
             if array.dtype.kind in "iu":
-                columns[name] = ids_of(dataset, name, path)[0]
+                columns[name] = ids_of(dataset, name, path)[0].ravel()
             elif array.dtype.kind == "f":
                 with reading(path, "NetCDF or Zarr"):
-                    columns[name] = as_numbers(array.values, f"{path}: variable '{name}'")
+                    values = as_numbers(array.values, f"{path}: variable '{name}'")
+                columns[name] = _stored(array, values).ravel()
             else:
                 with reading(path, "NetCDF or Zarr"):
-                    columns[name] = array.values.astype(object)
+                    columns[name] = array.values.astype(object).ravel()
             if isinstance(unit := array.attrs.get("units"), str):
                 units[name] = unit
     return Frame(path, pd.DataFrame(columns), units)
+
+
+def _stored(variable: xr.Variable, values: NDArray[np.float64]) -> NDArray[Any]:
+    """Integers as they are stored: a fill value among ids may be what means an outlet."""
+    stored, fill = variable.encoding.get("dtype"), variable.encoding.get("_FillValue")
+    if (
+        stored is None
+        or np.dtype(stored).kind not in "iu"
+        or fill is None
+        or "scale_factor" in variable.encoding
+    ):
+        return values
+    none = np.isnan(values)
+    whole = np.where(none, 0.0, values)
+    if (np.abs(whole) >= 2.0**53).any():
+        return values
+    return np.where(none, int(fill), whole.astype(np.int64))
 
 
 def column_of(frame: Frame, *names: str) -> str | None:

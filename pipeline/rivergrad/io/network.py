@@ -43,6 +43,7 @@ def read_network(
     columns: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     basin: Basin | None = None,
+    channel_area: float | None = None,
 ) -> RiverNetwork:
     """Read a river network.
 
@@ -63,6 +64,7 @@ def read_network(
         units: of columns, by rivergrad's names: `{"length_m": "km"}`.
         basin: only the reaches that drain to the one with this id; or a box (west, south, east, north) in degrees,
             of which all reaches are read and all that drain into them.
+        channel_area: m2; of a raster, a cell is a reach where at least so much drains to it. Without it every cell is.
 
     Raises:
         InputError: no such file, a missing column, ids that are no integers, no valid forest, or lengths, areas and
@@ -75,7 +77,13 @@ def read_network(
     """
     path = Path(path)
     require_readable(path, "network file or folder")
-    given = {"outlets": outlets, "layer": layer, "columns": columns, "units": units}
+    given = {
+        "outlets": outlets,
+        "layer": layer,
+        "columns": columns,
+        "units": units,
+        "channel_area": channel_area,
+    }
     if format == "auto" and (layer or columns or units) and (other := detect(path, "network")) is not None:
         format = "table" if other.native else other.name
     network = _read(path, format, {name: one for name, one in given.items() if one})
@@ -87,7 +95,7 @@ def _read(path: Path, format: str, options: dict[str, Any]) -> RiverNetwork:
     if (other := other_format(path, "network", format)) is not None:
         made: RiverNetwork = other.read(path, "network", **{"outlets": (), **options})
         return made
-    for name in ("layer", "columns", "units"):
+    for name in ("layer", "columns", "units", "channel_area"):
         if name in options:
             raise InputError(f"{path}: found {name} with format {format}; expected none, or format table")
     ends = Outlets.of(options.get("outlets", ()))

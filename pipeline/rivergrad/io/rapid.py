@@ -2,11 +2,13 @@
 
 `rapid_connect.csv` has no header: reach id, downstream id (0 for none), number and ids of upstream reaches.
 `k.csv`, `x.csv` (one value a line) and `m3_riv` without ids follow its order; `Qout` follows `riv_bas_id.csv`
-or its own ids. See https://rapid-hub.org and the RAPIDpy tools.
+or its own ids. `riv_bas_id.csv` names the reaches that are modelled. All names may have a suffix, as in
+`k_Sandbox.csv`. See https://rapid-hub.org and the RAPIDpy tools.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,8 @@ from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
 from rivergrad.io.times import TimeArray, parse_dates
 from rivergrad.io.units import discharge_factor, unit_of
 
+log = logging.getLogger("rivergrad")
+
 CONNECT = "rapid_connect.csv"
 COORDINATES = "comid_lat_lon_z.csv"
 _COORDINATE_NAMES = {"lat": "lat", "lon": "lon", "elev_m": "elevation_m", "z": "elevation_m"}
@@ -30,11 +34,29 @@ _NAME_TIMES = re.compile(r"_(\d+)hr_(\d{8})(?:to\d{8})?(?:_|\.|$)")
 
 def is_rapid_folder(path: Path) -> bool:
     """Whether a folder holds a RAPID network."""
-    return (path / CONNECT).is_file()
+    return connect_file(path) is not None
+
+
+def connect_file(folder: Path) -> Path | None:
+    """`rapid_connect.csv` of a folder, or the one file of that name with a suffix; None where there is none."""
+    if (folder / CONNECT).is_file():
+        return folder / CONNECT
+    try:
+        found = [one for one in folder.glob("rapid_connect_*.csv") if one.is_file()]
+    except OSError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """A file such as `k.csv` with the suffix that `rapid_connect.csv` has in this folder."""
+    connect = connect_file(folder)
+    suffix = "" if connect is None else connect.stem.removeprefix("rapid_connect")
+    return folder / f"{name.removesuffix('.csv')}{suffix}.csv"
 
 
 def _connectivity(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    path = folder / CONNECT
+    path = connect_file(folder) or folder / CONNECT
     table = read_table(path, header=None)
     if table.shape[1] < 2:
         raise InputError(f"{path}: has {table.shape[1]} column; expected reach id, downstream id, …")
@@ -52,12 +74,22 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
 
     Downstream ids of 0, and ids that are not in the table (a region cut out of a larger network), are
     outlets, and so are `outlet_values`. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` where
-    it is there.
+    it is there, `k` (s) and `x` from k.csv and x.csv. Reaches that `riv_bas_id.csv` does not name are left out.
     """
     ids, downstream = _connectivity(folder)
     attributes: dict[str, NDArray[np.float64]] = {}
-    coordinates = folder / COORDINATES
-    if coordinates.is_file():
+    for name in ("k", "x"):
+        if _beside(folder, name).is_file():
+            attributes[name] = read_rapid_parameter(folder, name)
+    coordinates = next(
+        (
+            one
+            for one in (folder / COORDINATES, _beside(folder, COORDINATES), _beside(folder, "coords"))
+            if one.is_file()
+        ),
+        None,
+    )
+    if coordinates is not None:
         table = read_table(coordinates)
         table = table.rename(columns={one: str(one).strip() for one in table.columns})
         first = str(table.columns[0])
@@ -68,24 +100,39 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
         row = order[slot]
         found = known[row] == ids
         for column in table.columns[1:]:
-            name = _COORDINATE_NAMES.get(str(column).lower())
-            if name is not None:
-                values = without_absent(number_column(table, column, coordinates), short=name == "lat")[row]
-                attributes[name] = np.where(found, values, np.nan)
-    return RiverNetwork.from_ids(
+            known_as = _COORDINATE_NAMES.get(str(column).lower())
+            if known_as is not None:
+                values = without_absent(number_column(table, column, coordinates), short=known_as == "lat")[
+                    row
+                ]
+                attributes[known_as] = np.where(found, values, np.nan)
+    network = RiverNetwork.from_ids(
         ids,
         downstream,
         None,
         attributes,
         outlet_values=(0, -1, *outlet_values),
         unknown_downstream="outlet",
-        source=str(folder / CONNECT),
+        source=str(connect_file(folder)),
     )
+    return _modelled(network, _beside(folder, "riv_bas_id"))
+
+
+def _modelled(network: RiverNetwork, path: Path) -> RiverNetwork:
+    """The reaches that `riv_bas_id.csv` names, in the order of the network."""
+    if not path.is_file():
+        return network
+    table = read_table(path, header=None).iloc[:, :1].set_axis(["reach_id"], axis=1)
+    named = np.isin(network.reach_id, id_column(table, "reach_id", path))
+    if named.all() or not named.any():
+        return network
+    log.warning("%s: names %d of %d reaches; only these are read", path, int(named.sum()), network.n_reaches)
+    return network.subset(np.flatnonzero(named))
 
 
 def read_rapid_parameter(folder: Path, name: str) -> NDArray[np.float64]:
     """`k.csv` (s) or `x.csv` of a RAPID folder, in the order of `rapid_connect.csv`."""
-    path = folder / f"{name}.csv"
+    path = _beside(folder, name)
     if not path.is_file():
         raise InputError(
             f"{folder}: parameter '{name}' is missing; a RAPID folder gives k (k.csv) and x (x.csv)"

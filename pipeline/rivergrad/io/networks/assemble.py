@@ -73,12 +73,17 @@ class Options:
         layer: str | None = None,
         columns: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None,
+        channel_area: float | None = None,
     ) -> Options:
         """From what `read_network` takes.
 
         Raises:
-            InputError: an outlet that is no id, or a column or unit of something that no network has.
+            InputError: an outlet that is no id, a unit of something that no network has, or channel_area.
         """
+        if channel_area is not None:
+            raise InputError(
+                "found channel_area; expected it with rasters only (formats d8, ldd, wflow, cama)"
+            )
         columns, units = dict(columns or {}), dict(units or {})
         for name in units:
             if name not in UNITS and name not in columns:
