@@ -61,13 +61,13 @@ class RiverNetwork:
     Args:
         reach_id: (n,) int64, unique.
         downstream: (n,) int64, the *position* of the downstream reach, -1 at an outlet.
-        length: (n,) in m, or None where the source has none.
+        length: (n,) in m, 0 where water passes through, or None where the source has none.
         attributes: (n,) numeric arrays by name in SI (`slope`, `area_m2`, `lat`, ...).
 
     The arrays are copied and made read-only.
 
     Raises:
-        InputError: duplicates, a self-loop, a cycle, a position out of range, and a NaN or non-positive length;
+        InputError: duplicates, a self-loop, a cycle, a position out of range, and a NaN or negative length;
             with the reach ids.
 
     Example:
@@ -107,9 +107,11 @@ class RiverNetwork:
         array = frozen(length, np.float64)
         if array.shape != self.reach_id.shape:
             raise InputError(f"length has shape {array.shape}; expected {self.reach_id.shape}")
-        if (bad := np.flatnonzero(~(np.isfinite(array) & (array > 0)))).size:
+        if (bad := np.flatnonzero(~(np.isfinite(array) & (array >= 0)))).size:
             found = ids_text(f"{self.reach_id[i]} ({array[i]:g} m)" for i in bad)
-            raise InputError(f"length of reach ids {found}; expected a positive number of metres")
+            raise InputError(f"length of reach ids {found}; expected metres, 0 or more")
+        if array.size and not array.any():
+            raise InputError("length is 0 at every reach; expected metres, above 0 at most of them")
         return array
 
     def _checked_attribute(self, name: str, values: ArrayLike) -> NDArray[Any]:

@@ -41,7 +41,8 @@ def simulate(
     Args:
         network: the river network.
         runoff: of its reaches, from `open_runoff`; m³/s.
-        parameters: the scheme's by name, each (reach,) or one number for all reaches; SI.
+        parameters: the scheme's by name, each (reach,) or one number for all reaches; SI. With `residence_time` (s, NaN
+            at channels), reaches that have one are lakes: linear storages.
         scheme: a name, an import path `package.module:Object`, or a scheme.
         routing_step: δ, in seconds or such as `15min`; the runoff's step is a multiple of it.
         reaches: ids of the reaches whose discharge is wanted; all by default.
@@ -80,7 +81,9 @@ def simulate(
         "network": network,
         "runoff": runoff,
         "parameters": _by_reach(parameters, network.n_reaches),
-        "how": Routing(schemes.get(scheme, convention), step, engine, device, dtype),
+        "how": Routing(
+            schemes.with_lakes_if(schemes.get(scheme, convention), parameters), step, engine, device, dtype
+        ),
         "parts": parts,
         "cluster": workers,
         "targets": targets,

@@ -51,6 +51,13 @@ class Stamp(StrEnum):
     end = "end"
 
 
+class Lakes(StrEnum):
+    """Which reaches are lakes."""
+
+    auto = "auto"
+    none = "none"
+
+
 class Precision(StrEnum):
     """The precision of the arithmetic."""
 
@@ -129,6 +136,12 @@ def route(
             "--stamp", help="What times of the runoff label; auto: as the file says, else the start."
         ),
     ] = Stamp.auto,
+    lakes: Annotated[
+        Lakes,
+        typer.Option(
+            "--lakes", help="auto: reaches whose parameters have a residence_time are linear storages."
+        ),
+    ] = Lakes.auto,
     accumulated: Annotated[
         str,
         typer.Option(
@@ -154,6 +167,7 @@ def route(
     _claim(output, {"--network": network, "--runoff": runoff, "--parameters": parameters}, overwrite)
 
     from rivergrad.io import DischargeWriter, open_runoff, read_network
+    from rivergrad.io.physical import lakes_in
     from rivergrad.pieces.simulate import Routing, simulate
     from rivergrad.routing import choose_engine, schemes
     from rivergrad.routing.outside import effective, outside, watched
@@ -165,7 +179,14 @@ def route(
     source = open_runoff(
         runoff, rivers, variable=variable, stamp=stamp.value, accumulated=_accumulated(accumulated)
     )
+    if lakes is Lakes.auto and lakes_in(parameters, rivers):
+        chosen = schemes.WithLakes(chosen)
+        picked, why = choose_engine(engine.value, chosen, device.value)
     given, notes = _parameters(parameters, chosen, rivers)
+    routed = schemes.get(scheme, convention.value)  # whose x is capped once, here
+    if isinstance(chosen, schemes.WithLakes):
+        routed = schemes.WithLakes(routed)
+        notes.append(_of_lakes(given))
     values = effective(chosen, given, step)
     if cap_x:
         notes.append(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches")
@@ -187,7 +208,7 @@ def route(
             network=rivers,
             runoff=source,
             parameters=values,
-            how=Routing(schemes.get(scheme, convention.value), step, picked, device.value, dtype.value),
+            how=Routing(routed, step, picked, device.value, dtype.value),
             parts=parts,
             cluster=workers,
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
@@ -196,6 +217,13 @@ def route(
     if beyond is not None and beyond.is_negative:
         typer.echo(f"warning: {beyond.text()}", err=True)
     typer.echo(output)
+
+
+def _of_lakes(given: dict[str, NDArray[float64]]) -> str:
+    time = given["residence_time"]
+    lakes, through = int((time > 0).sum()), int((time == 0).sum())
+    passing = f"; {through:,} reaches pass water through" if through else ""
+    return f"{lakes:,} lakes are linear storages of their residence_time{passing}"
 
 
 def _accumulated(given: str) -> Accumulated:
@@ -232,8 +260,11 @@ def _parameters(
     from rivergrad.io import read_scheme_parameters
 
     if path is None:
-        said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in scheme.parameters)
+        known = [p for p in scheme.parameters if not np.isnan(p.default)]
+        said = ", ".join(f"{p.name} = {p.default:g} {p.units}".removesuffix(" 1") for p in known)
         defaults = {p.name: np.full(rivers.n_reaches, p.default) for p in scheme.parameters}
+        if len(known) < len(scheme.parameters):  # only reaches of zero length are no channels
+            defaults["residence_time"] = np.where(np.asarray(rivers.length) == 0, 0.0, np.nan)
         return defaults, [f"no --parameters: every reach has the defaults of {scheme.name}, {said}"]
     values, read = read_scheme_parameters(path, scheme, rivers)
     if read == scheme.parameter_names:

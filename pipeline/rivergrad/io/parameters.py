@@ -45,6 +45,9 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "diffusivity": ("m2 s-1", "hydraulic diffusivity"),
     "delay": ("s", "travel time"),
     "tau": ("s", "residence time of a linear storage"),
+    "residence_time": ("s", "residence time of a lake"),
+    "lake_area_m2": ("m2", "surface area of a lake"),
+    "lake_volume_m3": ("m3", "volume of a lake"),
     "n": ("1", "number of linear storages in series"),
     "length": ("m", "reach length"),
     "length_m": ("m", "reach length"),
@@ -59,6 +62,8 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "celerity_log_sd": ("1", "posterior standard deviation of the logarithm of celerity"),
     "identifiability": ("1", "1 - posterior over prior variance of celerity"),
     "identifiability_spreading": ("1", "1 - posterior over prior variance of spreading"),
+    "residence_time_log_sd": ("1", "posterior standard deviation of the logarithm of residence time"),
+    "identifiability_lakes": ("1", "1 - posterior over prior variance of the logarithm of residence time"),
 }
 SUFFIXES = {
     "_true": "true ",
@@ -85,7 +90,13 @@ def describe(name: str) -> tuple[str, str] | None:
     return None
 
 
-def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwork) -> dict[str, Float]:
+def read_parameters(
+    path: str | Path,
+    names: Sequence[str],
+    network: RiverNetwork,
+    *,
+    needed: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> dict[str, Float]:
     """Read parameters for the reaches of a network, matched by id.
 
     A table has the columns `reach_id` and the names, in SI. NetCDF and Zarr hold `name(reach)` with a unit
@@ -96,9 +107,10 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
         path: the file, store or folder.
         names: names of the parameters.
         network: whose reaches.
+        needed: (n,) by name, where there has to be a value; of other names, at every reach.
 
     Returns:
-        name -> (n,) float64 in SI, in the order of the network.
+        name -> (n,) float64 in SI, in the order of the network; NaN where there may be no value and is none.
 
     Raises:
         InputError: no such file or parameter, a reach that is not there or has no value, a unit that is
@@ -114,7 +126,7 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
         at = match_ids(network.reach_id, connect_ids(path), path, "parameters")
         values = {name: read_rapid_parameter(path, name)[at] for name in names}
     elif path.is_dir() and (path / STORE).is_dir():
-        return read_parameters(path / STORE, names, network)
+        return read_parameters(path / STORE, names, network, needed=needed)
     elif kind_of(path) in ("csv", "parquet"):
         table = read_table(path)
         require(table, ["reach_id", *names], path)
@@ -126,6 +138,9 @@ def read_parameters(path: str | Path, names: Sequence[str], network: RiverNetwor
     for name, array in values.items():
         none = absent(array)
         bad = ~np.isfinite(array) if none is None else none | ~np.isfinite(array)
+        if needed is not None and name in needed:
+            values[name] = np.where(bad & ~np.isinf(array), np.nan, array)
+            bad = np.isinf(array) | (bad & needed[name])
         if bad.any():
             found = array[bad][0]
             stands = "" if np.isnan(found) else f" ({found:g})"

@@ -372,7 +372,8 @@ def route(
     Args:
         network: the river network.
         runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
-        parameters: the scheme's, each (reach,), or (..., reach) for an ensemble; SI.
+        parameters: the scheme's, each (reach,), or (..., reach) for an ensemble; SI. With `residence_time` (s, NaN at
+            channels), reaches that have one are lakes: linear storages.
         scheme, forcing_step, routing_step, convention, engine, targets, window: see `Router`.
         state: what an earlier call with `return_state=True` returned.
         return_state: return (discharge, state).
@@ -391,7 +392,7 @@ def route(
     """
     router = Router(
         network,
-        scheme,
+        schemes.with_lakes_if(schemes.get(scheme, convention), parameters),
         forcing_step=forcing_step,
         routing_step=routing_step,
         convention=convention,

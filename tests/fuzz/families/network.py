@@ -64,7 +64,7 @@ FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "unknown_downstream": (_at(30, "downstream_id", 99), ("30", "99")),
     "id_twice": (_at(30, "reach_id", 20), ("20", "more than once|twice")),
     "row_twice": (lambda t: pd.concat([t, t[2:3]]), ("30", "more than once|twice")),
-    "length_0": (_at(30, "length_m", 0.0), ("30", "length")),
+    "length_0": (lambda t: t.assign(length_m=0.0), ("length",)),
     "length_negative": (_at(30, "length_m", -5.0), ("30", "length")),
     "length_nan": (_at(30, "length_m", np.nan), ("30", "length")),
     "length_inf": (_at(30, "length_m", np.inf), ("30", "length")),
@@ -91,6 +91,7 @@ SAME: dict[str, Change] = {
     "attribute_nan": _at(30, "slope", np.nan),
     "attribute_-9999": _at(30, "slope", -9999.0),
     "short_lengths": lambda t: t.assign(length_m=0.001),
+    "one_length_0": _at(30, "length_m", 0.0),
     "long_lengths": lambda t: t.assign(length_m=1e6),
     "outlets_apart": lambda t: t.sort_values("downstream_id", ascending=False),
 }

@@ -12,7 +12,7 @@ from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Schem
 from rivergrad.routing.schemes.custom import CelerityFunction, CustomScheme, ResponseFunction
 from rivergrad.routing.schemes.hayami import Hayami
 from rivergrad.routing.schemes.lag import PureLag
-from rivergrad.routing.schemes.mixed import RESIDENCE_TIME, WithLakes, channel_of
+from rivergrad.routing.schemes.mixed import RESIDENCE_TIME, WithLakes, channel_of, with_lakes_if
 from rivergrad.routing.schemes.muskingum import Muskingum
 from rivergrad.routing.schemes.storage import LinearStorage, NashCascade
 
@@ -142,4 +142,5 @@ __all__ = [
     "names",
     "of",
     "register",
+    "with_lakes_if",
 ]

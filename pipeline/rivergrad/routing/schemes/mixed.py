@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,6 +189,13 @@ def _placed(found: Tensor | None, parameters: Parameters, step: float, z: Tensor
         return None
     rows, lakes = _lakes(parameters)
     return found.index_copy(0, rows, _LAKE.transfer(lakes, step, z).to(found))
+
+
+def with_lakes_if(scheme: Scheme, names: Iterable[str]) -> Scheme:
+    """The scheme, with lakes where parameters of these names have residence times and it does not take them."""
+    if RESIDENCE_TIME in names and RESIDENCE_TIME not in scheme.parameter_names:
+        return WithLakes(scheme)
+    return scheme
 
 
 def channel_of(scheme: Scheme) -> Scheme:
