@@ -124,7 +124,7 @@ def test_end_to_end(
 def test_what_a_run_leaves_is_what_formats_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rivergrad.rundir.contents import ITEMS
 
-    table = (DOCS / "formats.md").read_text(encoding="utf-8").split("## What a run leaves")[1]
+    table = (DOCS / "run_directory.md").read_text(encoding="utf-8").split("## What a run leaves")[1]
     named = {
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in row.split("`")[1::2]
     }
@@ -228,7 +228,9 @@ def test_ways_a_fit_ends_and_models_are_on_the_page_of_estimation() -> None:
 
 
 def parameter_columns() -> set[str]:
-    """Names of columns of parameters.zarr that formats.md has."""
-    table = (DOCS / "formats.md").read_text(encoding="utf-8").split("| column of `parameters.zarr` | |")[1]
+    """Names of columns of parameters.zarr that run_directory.md has."""
+    table = (
+        (DOCS / "run_directory.md").read_text(encoding="utf-8").split("| column of `parameters.zarr` | |")[1]
+    )
     rows = re.findall(r"^\| (`.*?) \|", table.split("\n\n")[0], re.MULTILINE)
     return {name for row in rows for name in row.split("`")[1::2]}

@@ -9,6 +9,7 @@ _LOSS = "rivergrad.inference.loss"
 _CLUSTERS = "rivergrad.cluster.clusters"
 _FORMATS = "rivergrad.io.formats"
 _NETWORKS = "rivergrad.io.networks"
+_OBSERVED = "rivergrad.io.observed"
 _MODELS = "rivergrad.model.kinds"
 _PANELS = "rivergrad.report.panels"
 _FIELDS = "rivergrad.report.fields"
@@ -205,6 +206,25 @@ BUILT_IN: tuple[Entry, ...] = (
         "A network in a table of any container, by its columns.",
         f"{_NETWORKS}.plain:ANY_TABLE",
     ),
+    Entry("format", "usgs_rdb", "Discharge of the USGS, as tabs.", f"{_OBSERVED}.usgs_rdb:UsgsRdb"),
+    Entry("format", "waterml_json", "Discharge of the USGS, as JSON.", f"{_OBSERVED}.waterml:WaterMlJson"),
+    Entry("format", "waterml2", "WaterML 2.0, as XML.", f"{_OBSERVED}.waterml:WaterMl2"),
+    Entry("format", "grdc", "A station of the GRDC, as text.", f"{_OBSERVED}.grdc:GrdcText"),
+    Entry("format", "grdc_netcdf", "Stations of the GRDC in NetCDF.", f"{_OBSERVED}.grdc:GrdcNetcdf"),
+    Entry("format", "camels_us", "A gauge of CAMELS-US, as text.", f"{_OBSERVED}.camels:CamelsUs"),
+    Entry("format", "caravan", "Gauges of Caravan, CSV or NetCDF.", f"{_OBSERVED}.caravan:Caravan"),
+    Entry("format", "geoglows_gauge", "A gauge of GEOGLOWS, CSV.", f"{_OBSERVED}.gaugecsv:GeoglowsCsv"),
+    Entry("format", "lamah", "A gauge of LamaH, CSV.", f"{_OBSERVED}.gaugecsv:LamaH"),
+    Entry("format", "estreams", "Gauges of EStreams, CSV.", f"{_OBSERVED}.gaugecsv:EStreams"),
+    Entry("format", "wflow_csv", "Discharge that Wflow writes, CSV.", f"{_OBSERVED}.gaugecsv:WflowCsv"),
+    Entry("format", "raven_rvt", "Raven's :ObservationData.", f"{_OBSERVED}.raven:RavenRvt"),
+    Entry(
+        "format",
+        "station_netcdf",
+        "Discharge of stations in NetCDF, as Raven and Wflow have it.",
+        f"{_OBSERVED}.raven:StationNetcdf",
+    ),
+    Entry("format", "rapid_qout", "Discharge that RAPID computed.", f"{_OBSERVED}.qout:RapidQout"),
     Entry("format", "csv", "Tables of text, also gzipped.", f"{_FORMATS}:CSV"),
     Entry("format", "parquet", "Tables in columns.", f"{_FORMATS}:PARQUET"),
     Entry("format", "netcdf", "Arrays with dimensions and units, a file.", f"{_FORMATS}:NETCDF"),

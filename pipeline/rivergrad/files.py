@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+Paths = str | Path | Sequence[str | Path]
+"""A path, a pattern of paths such as `gauges/*.csv`, or several of them."""
 _STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
 _PROBLEMS = {
@@ -25,6 +28,24 @@ _PROBLEMS = {
     errno.ELOOP: "is a link that leads back to itself",
     errno.ENAMETOOLONG: "the name is too long",
 }
+
+
+def expanded(paths: Paths) -> list[Path]:
+    """The paths that are meant, each once: those of a list in its order, those of a pattern by name.
+
+    A pattern that no path fits stays as it is: it is not there.
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    found: list[Path] = []
+    for one in map(Path, given):
+        matches = sorted(glob.glob(str(one), recursive=True)) if is_pattern(one) else []
+        found += map(Path, matches) if matches else [one]
+    return list(dict.fromkeys(found))
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path is a pattern, with `*`, `?` or `[`, and not the name of what is there."""
+    return any(sign in str(path) for sign in "*?[") and not path.exists()
 
 
 def require_readable(

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from rivergrad import registry
+from rivergrad.clocks import offset_of
 from rivergrad.config.quantities import (
     DISTANCE_PATTERN,
     DURATION_PATTERN,
@@ -93,6 +94,20 @@ def _path(value: Any) -> Path:
     with suppress(RuntimeError):  # no such user: it is a name as any other
         return path.expanduser()  # as shells and some libraries do; the others would make a folder called ~
     return path
+
+
+def _paths(value: Any) -> Path | tuple[Path, ...]:
+    if not isinstance(value, list | tuple):
+        return _path(value)
+    if not value:
+        raise InputError("found an empty list; expected a path, or several")
+    return tuple(_path(one) for one in value)
+
+
+def _clock(value: Any) -> str:
+    if value != "file":
+        offset_of(value, "utc_offset")
+    return str(value)
 
 
 def _name(value: Any) -> Any:
@@ -204,6 +219,10 @@ def _words(value: Any) -> Any:
     if not all(isinstance(one, int | str) and not isinstance(one, bool) for one in many):
         raise InputError(f"found {value!r}; expected ids or texts, such as [0, -9999] or outside")
     return tuple(many)
+
+
+def _flag_words(value: Any) -> Any:
+    return tuple(str(word) for word in _words(value))
 
 
 def listed(kind: str) -> str:
@@ -365,8 +384,34 @@ OutletWords = Annotated[
 ]
 """One or several downstream ids, or texts."""
 
+FlagWords = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_flag_words),
+    WithJsonSchema({"type": "array", "items": {"type": ["string", "integer"]}}),
+]
+"""Words of quality flags; 40 is the word `40`."""
+
 FilePath = Annotated[Path, BeforeValidator(_path)]
 """A path; it need not exist for a workflow to be valid as such."""
+
+FilePaths = Annotated[
+    Path | tuple[Path, ...],
+    BeforeValidator(_paths),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "path"},
+                {"type": "array", "items": {"type": "string", "format": "path"}},
+            ]
+        }
+    ),
+]
+"""A path, a pattern such as `gauges/*.csv`, or a list of them."""
+
+ClockOffset = Annotated[
+    str, BeforeValidator(_clock), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
+]
+"""By how much a clock is ahead of UTC, such as -5h, or `file`."""
 
 FormatName = Annotated[str, AfterValidator(_format)]
 """`auto`, the name of a format, or its import path."""

@@ -20,7 +20,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError, shortened, value_text
-from rivergrad.files import require_readable, text_of
+from rivergrad.files import expanded, require_readable, text_of
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
 REMOVED = {"compute": {"ucx"}}
@@ -147,7 +147,13 @@ def dump_resolved(workflow: Workflow) -> str:
 def input_files(workflow: Workflow) -> dict[str, Path]:
     """The files a workflow reads, by their key."""
     sections = {"network": workflow.network, "runoff": workflow.runoff, "observations": workflow.observations}
-    found = {f"{name}.path": section.path for name, section in sections.items() if section is not None}
+    found: dict[str, Path | None] = {}
+    for name, section in sections.items():
+        if section is not None and section.path is not None:
+            first, *more = expanded(section.path)
+            found |= {f"{name}.path": first, **{f"{name}.path[{i}]": one for i, one in enumerate(more, 1)}}
+    if workflow.observations is not None:
+        found["observations.stations"] = workflow.observations.stations
     if workflow.runoff is not None:
         found["runoff.forcings"] = workflow.runoff.forcings
     return {key: path for key, path in found.items() if path is not None}

@@ -7,6 +7,7 @@ from rivergrad.io.gridded import regular_grid_weights
 from rivergrad.io.layout import Steps
 from rivergrad.io.network import read_network, write_network_table
 from rivergrad.io.observations import Observations, read_observations
+from rivergrad.io.observed.quality import Quality
 from rivergrad.io.parameters import (
     export_parameters,
     read_parameters,
@@ -29,6 +30,7 @@ __all__ = [
     "Overlap",
     "Placement",
     "PlacementSettings",
+    "Quality",
     "RunoffReader",
     "RunoffSource",
     "Steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import commonpath
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad.clocks import offset_of
 from rivergrad.errors import InputError, ids_text
+from rivergrad.files import Paths, expanded
 from rivergrad.io.datasets import (
     GAUGE_NAMES,
     REACH_NAMES,
@@ -26,6 +29,10 @@ from rivergrad.io.datasets import (
 from rivergrad.io.formats import other_format
 from rivergrad.io.layout import Steps, lay_out
 from rivergrad.io.missing import without_absent
+from rivergrad.io.observed.files import is_many
+from rivergrad.io.observed.gather import ArchiveOptions, moved_to_utc, read_archive, with_stations
+from rivergrad.io.observed.quality import Quality
+from rivergrad.io.observed.record import GaugeFormat
 from rivergrad.io.placement import NONE, GaugeSites, PlacementSettings
 from rivergrad.io.series import read_series
 from rivergrad.io.settle import ERROR, Negative, Observations, RawObservations, settle, sites_of
@@ -44,7 +51,7 @@ WEIGHT = "weight"
 
 
 def read_observations(
-    path: str | Path,
+    path: Paths,
     network: RiverNetwork,
     *,
     variable: str | None = None,
@@ -53,6 +60,9 @@ def read_observations(
     stamp: Stamp = "auto",
     like: Steps | None = None,
     format: str = "auto",
+    stations: str | Path | None = None,
+    quality: Quality | None = None,
+    utc_offset: float | str | None = None,
 ) -> Observations:
     """Read observed discharge, and put its gauges on the reaches of a network.
 
@@ -61,10 +71,11 @@ def read_observations(
     error `discharge_error` by gauge or by time and gauge, with a unit of discharge or, with unit 1, relative. CSV or
     Parquet in m3/s: long, with the columns `gauge, reach_id, time, discharge` and any of the others, or wide, with
     `time` and a column per reach id, where absent rows are missing values. What is a missing value says
-    `rivergrad.io.missing`.
+    `rivergrad.io.missing`. Files of archives (USGS, GRDC, CAMELS, Caravan, …) are told by what they hold; of these a
+    list, a pattern or a folder of many files is read at once.
 
     Args:
-        path: the file or store.
+        path: the file or store; or files of archives.
         network: whose reaches the gauges lie on.
         variable: name of the variable; else `discharge`, `streamflow`, or the only one over time.
         placement: how gauges get their reaches (see `rivergrad.io.placement`).
@@ -73,6 +84,10 @@ def read_observations(
         like: the steps of the runoff. Times that lie on them may leave out as many as they like; without them,
             times of NetCDF and Zarr go on by one step, and those of a table by the smallest gap.
         format: the name or import path of a format; `auto` tells by the name, and asks formats of other people first.
+        stations: a table of stations, with positions, areas, reaches and clocks (see `rivergrad.io.observed.stations`).
+        quality: which values stay, by their flags.
+        utc_offset: by how much the gauges' clocks are ahead of UTC, such as `-5h`; `file`: what the file says. The
+            table's `utc_offset` of a gauge goes before it (see `rivergrad.io.observed.localtime`).
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a gauge that has no place on the network
@@ -84,27 +99,58 @@ def read_observations(
         >>> observed = rg.read_observations("gauges.csv", rg.read_network("network.csv"))
         >>> observed.discharge  # (time, gauge), m³/s, NaN where missing
     """
-    if (other := other_format(path, "observations", format)) is not None:
-        options = {
+    options = ArchiveOptions(
+        None if stations is None else Path(stations),
+        quality or Quality(),
+        utc_offset if utc_offset in (None, "file") else offset_of(utc_offset, "utc_offset"),
+        stamp,
+    )
+    if is_many(path):
+        raw = read_archive(path, format, options, like)
+        return settle(raw, network, placement, negative, Path(commonpath(expanded(path))))
+    path = Path(path) if isinstance(path, str | Path) else expanded(path)[0]
+    if (other := other_format(path, "observations", format)) is not None and not isinstance(
+        other, GaugeFormat
+    ):
+        given = {
             "variable": variable,
             "placement": placement,
             "negative": negative,
             "stamp": stamp,
             "like": like,
         }
-        found: Observations = other.read(Path(path), "observations", network=network, **options)
+        found: Observations = other.read(path, "observations", network=network, **given)
         return found
-    path = Path(path)
+    if other is not None:
+        raw = read_archive(path, format, options, like)
+    else:
+        raw = _own(path, variable, options, like)
+    return settle(raw, network, placement, negative, path)
+
+
+def _own(path: Path, variable: str | None, options: ArchiveOptions, like: Steps | None) -> RawObservations:
+    """A file in one of rivergrad's own forms, with what a table of stations adds to it."""
+    if options.quality.any:
+        raise InputError(
+            f"{path}: a file in rivergrad's own form has no quality flags; expected none of observations.quality"
+        )
     is_table = kind_of(path) in ("csv", "parquet")
     read = _from_table if is_table else _from_dataset
-    raw = read(path, variable, stamp, like)
-    return settle(raw, network, placement, negative, path)
+    raw = read(path, variable, options, like)
+    raw, offsets = with_stations(raw, options.stations, path)
+    if options.utc_offset == "file":
+        raise InputError(f"{path}: says no time zone; expected observations.utc_offset such as -5h")
+    general = float(options.utc_offset or 0.0)
+    return moved_to_utc(raw, np.where(np.isnan(offsets), general, offsets), like, path)
 
 
 # -- files ---------------------------------------------------------------------------------------------------
 
 
-def _from_table(path: Path, variable: str | None, stamp: Stamp, like: Steps | None) -> RawObservations:
+def _from_table(
+    path: Path, variable: str | None, options: ArchiveOptions, like: Steps | None
+) -> RawObservations:
+    stamp = options.stamp
     if like is not None and stamp != "auto":  # the stamps of steps that start where the runoff's do
         late = np.timedelta64(round(like.length * SHARE[stamp] * 1e9), "ns")
         like = Steps(like.origin + late, like.length)
@@ -114,6 +160,7 @@ def _from_table(path: Path, variable: str | None, stamp: Stamp, like: Steps | No
         per_label=(LATITUDES[0], LONGITUDES[0], *AREAS, WEIGHT),
         per_value=(ERROR,),
         like=like,
+        located=options.stations is not None,
     )
     empty = np.full(series.label.size, np.nan)
     one = series.per_label
@@ -129,7 +176,10 @@ def _from_table(path: Path, variable: str | None, stamp: Stamp, like: Steps | No
     )
 
 
-def _from_dataset(path: Path, variable: str | None, stamp: Stamp, like: Steps | None) -> RawObservations:
+def _from_dataset(
+    path: Path, variable: str | None, options: ArchiveOptions, like: Steps | None
+) -> RawObservations:
+    stamp = options.stamp
     with open_dataset(path) as dataset:
         array = find_variable(dataset, variable, VARIABLES, path)
         name = str(array.name)
@@ -142,7 +192,7 @@ def _from_dataset(path: Path, variable: str | None, stamp: Stamp, like: Steps | 
                 f"{path}: variable '{name}' has the dimensions ({ids_text(array.dims)}); "
                 "expected time and gauge"
             )
-        sites = _dataset_sites(dataset, others[0], path)
+        sites = _dataset_sites(dataset, others[0], path, options.stations is not None)
         axis = read_axis(dataset, array, dim, path, like=like)
         if time_method(array) == "sum":
             raise InputError(
@@ -178,12 +228,12 @@ def _from_dataset(path: Path, variable: str | None, stamp: Stamp, like: Steps | 
         )
 
 
-def _dataset_sites(dataset: xr.Dataset, dim: str, path: Path) -> GaugeSites:
+def _dataset_sites(dataset: xr.Dataset, dim: str, path: Path, placed: bool) -> GaugeSites:
     reach_name = _along(dataset, REACH_NAMES, dim)
     lat_name, lon_name = _along(dataset, LATITUDES, dim), _along(dataset, LONGITUDES, dim)
     located = lat_name is not None and lon_name is not None
     gauge_name = _along(dataset, GAUGE_NAMES, dim) or reach_name
-    if reach_name is None and not located:
+    if reach_name is None and not located and not placed:
         raise missing(path, "variable", f"reach_id({dim})", dataset.variables)
     if gauge_name is None:
         raise missing(path, "variable", f"gauge({dim})", dataset.variables)

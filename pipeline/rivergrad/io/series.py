@@ -52,6 +52,7 @@ def read_series(
     per_value: Sequence[str] = (),
     like: Steps | None = None,
     complete: bool = False,
+    located: bool = False,
 ) -> Series:
     """Read a table of series in m3/s; a column headed `discharge [ft3/s]` is converted.
 
@@ -66,6 +67,7 @@ def read_series(
         per_value: further columns of a long table with a number a row.
         like: the steps of the runoff.
         complete: whether rows are absent by mistake alone: the step is the most frequent gap then.
+        located: whether labels may come without a reach id, as a table of stations has it.
 
     Raises:
         InputError: a missing column, a text that is no date, an axis that is no regular one, or two values
@@ -84,7 +86,7 @@ def read_series(
         return lay_out(time, path, like=like, complete=complete, exact=True, width=width)
 
     if value in table.columns or value in named or "reach_id" in table.columns:
-        return _long(table, onto_axis, value, named, per_label, per_value, path)
+        return _long(table, onto_axis, value, named, per_label, per_value, path, located)
     return _wide(table, onto_axis, path)
 
 
@@ -102,9 +104,10 @@ def _long(
     per_label: Sequence[str],
     per_value: Sequence[str],
     path: Path,
+    placed: bool,
 ) -> Series:
     """`named`: the columns that have a unit in their header, by their names without it."""
-    located = {"lat", "lon"} <= {*per_label} & {str(one) for one in table.columns}
+    located = placed or {"lat", "lon"} <= {*per_label} & {str(one) for one in table.columns}
     if not located:
         require(table, ["reach_id"], path)
     name, factor = value, 1.0

@@ -22,6 +22,7 @@ from rivergrad.io import (
     Observations,
     Placement,
     PlacementSettings,
+    Quality,
     RunoffReader,
     RunoffSource,
     Steps,
@@ -146,6 +147,9 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 stamp=config.observations.stamp,
                 format=config.observations.format,
                 like=None if first is None else Steps(first.time[0], first.step),
+                stations=config.observations.stations,
+                quality=Quality.of(config.observations.quality.drop, config.observations.quality.keep),
+                utc_offset=config.observations.utc_offset,
             )
             if observations.remark:
                 log.warning("observations %s: %s", observations.path, observations.remark)

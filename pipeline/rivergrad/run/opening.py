@@ -78,7 +78,7 @@ def settings_of(config: Workflow, *, paths: bool = False) -> dict[str, Any]:
     return found if paths else {key: value for key, value in found.items() if key not in _PATHS}
 
 
-_PATHS = ("network.path", "runoff.path", "runoff.forcings", "observations.path")
+_PATHS = ("network.path", "runoff.path", "runoff.forcings", "observations.path", "observations.stations")
 
 
 def _comparable(data: dict[str, Any]) -> dict[str, Any]:

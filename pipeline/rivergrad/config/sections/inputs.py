@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from rivergrad.config.fields import (
     Accumulated,
     AutoSwitch,
+    ClockOffset,
     FilePath,
+    FilePaths,
+    FlagWords,
     FormatName,
     Names,
     NonNegativeNumber,
@@ -144,11 +147,21 @@ class RunoffSection(Section):
         return self
 
 
+class QualitySection(Section):
+    """Which observations stay, by the words of their quality flags; a flag such as `A:e` is the words A and e."""
+
+    drop: FlagWords = Field(
+        default=(), description="Values with one of these flags are left out, such as [e]."
+    )
+    keep: FlagWords = Field(default=(), description="Only values with one of these flags stay, such as [A].")
+
+
 class ObservationsSection(Section):
     """The observed discharge at gauges."""
 
-    path: FilePath = Field(
-        description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing."
+    path: FilePaths = Field(
+        description="A NetCDF, Zarr or CSV file of discharge per gauge, NaN where missing; or files of archives (USGS, "
+        "GRDC, CAMELS, Caravan, …): one, a list, a pattern such as gauges/*.txt, or a folder."
     )
     format: FormatName = Field(
         default="auto", description="How the observations are stored; auto tells from the path."
@@ -160,6 +173,18 @@ class ObservationsSection(Section):
         default="auto",
         description="What the times label: the start, middle or end of their step; auto takes the file's word, and "
         "the start where it says nothing.",
+    )
+    stations: FilePath | None = Field(
+        default=None,
+        description="A table of stations by gauge: any of reach_id, lat and lon, area_km2 and utc_offset.",
+    )
+    quality: QualitySection = Field(
+        default_factory=QualitySection, description="Which values stay, by their quality flags."
+    )
+    utc_offset: ClockOffset | None = Field(
+        default=None,
+        description="By how much the gauges' clocks are ahead of UTC, such as -5h or Asia/Tokyo; file takes the files' "
+        "word. The table of stations may say it by gauge. Without it, times are UTC.",
     )
 
 
