@@ -12,11 +12,15 @@ import typer
 from rivergrad.cli.options import MOST_PARTS, MOST_WORKERS, NetworkPath, OutletWords, Overwrite, outlet_words
 
 if TYPE_CHECKING:
-    from numpy import float64
+    from collections.abc import Callable
+
+    from numpy import datetime64, float64
     from numpy.typing import NDArray
 
     from rivercut.network import RiverNetwork
+    from rivergrad.io import RunoffReader
     from rivergrad.io.accumulated import Accumulated
+    from rivergrad.io.state import Routed
 
 
 class Convention(StrEnum):
@@ -142,6 +146,21 @@ def route(
             "--lakes", help="auto: reaches whose parameters have a residence_time are linear storages."
         ),
     ] = Lakes.auto,
+    state_in: Annotated[
+        Path | None,
+        typer.Option(
+            "--state-in", metavar="S.nc", help="The state to go on from; else from rest.", show_default=False
+        ),
+    ] = None,
+    state_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--state-out",
+            metavar="S.nc",
+            help="The NetCDF or Zarr to write the state at the end to.",
+            show_default=False,
+        ),
+    ] = None,
     accumulated: Annotated[
         str,
         typer.Option(
@@ -164,10 +183,14 @@ def route(
         raise InputError(f"found {routing_step}; expected a duration longer than 0s", key="--routing-step")
     if output.suffix not in (".nc", ".zarr"):
         raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
-    _claim(output, {"--network": network, "--runoff": runoff, "--parameters": parameters}, overwrite)
+    inputs = {"--network": network, "--runoff": runoff, "--parameters": parameters, "--state-in": state_in}
+    _claim(output, inputs, overwrite)
+    if state_out is not None:
+        _claim_state(state_out, {**inputs, "--output": output})
 
     from rivergrad.io import DischargeWriter, open_runoff, read_network
     from rivergrad.io.physical import lakes_in
+    from rivergrad.io.state import read_state, write_state
     from rivergrad.pieces.simulate import Routing, simulate
     from rivergrad.routing import choose_engine, schemes
     from rivergrad.routing.outside import effective, outside, watched
@@ -199,12 +222,14 @@ def route(
         from rivergrad.routing.recurrence.warm import compile_kernels
 
         compile_kernels([getattr(torch, dtype.value)], backward=False)  # here, where it is told
+    job = _job(chosen, convention.value, picked, source, step)
+    before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
         writer = stack.enter_context(DischargeWriter(output, rivers.reach_id))
         for note in notes:  # now that all is read and checked, and can be written
             typer.echo(note, err=True)
         progress = stack.enter_context(track(len(source.time), "route"))
-        simulate(
+        after = simulate(
             network=rivers,
             runoff=source,
             parameters=values,
@@ -213,10 +238,42 @@ def route(
             cluster=workers,
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
             chunk_steps=chunk_steps,
+            before=before,
+            keep=state_out is not None,
         )
+        if state_out is not None:
+            assert after is not None
+            write_state(state_out, rivers, after, job(_end(source)))
     if beyond is not None and beyond.is_negative:
         typer.echo(f"warning: {beyond.text()}", err=True)
     typer.echo(output)
+
+
+def _claim_state(path: Path, read: dict[str, Path | None]) -> None:
+    from rivergrad.cli.outputs import claim
+    from rivergrad.errors import InputError
+    from rivergrad.io.output import STATE
+
+    if path.suffix not in (".nc", ".zarr"):
+        raise InputError(f"--state-out {path}: expected a name that ends in .nc or .zarr")
+    claim(path, STATE, read, option="--state-out")
+
+
+def _job(
+    scheme: Any, convention: str, engine: str, source: RunoffReader, step: float
+) -> Callable[[datetime64], Routed]:
+    """What a state at some time belongs to."""
+    from rivergrad.io.state import Routed
+
+    name = scheme.name if convention == "standard" else f"{scheme.name} ({convention})"
+    return lambda time: Routed(name, scheme.parameter_names, engine, source.step, step, time)
+
+
+def _end(source: RunoffReader) -> datetime64:
+    import numpy as np
+
+    end: datetime64 = source.time[-1] + np.timedelta64(round(source.step * 1e9), "ns")
+    return end
 
 
 def _of_lakes(given: dict[str, NDArray[float64]]) -> str:

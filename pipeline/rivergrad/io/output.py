@@ -11,6 +11,7 @@ from pathlib import Path
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import kind_of, open_dataset
 from rivergrad.io.parameters import TITLE, describe
+from rivergrad.io.state import TITLE as STATE_TITLE
 from rivergrad.io.tables import column_names
 
 DEAR = 100_000_000
@@ -49,10 +50,16 @@ def _is_partition(path: Path) -> bool:
     return bool(found["attributes"]["format"] == "rivergrad partition")
 
 
+def _is_state(path: Path) -> bool:
+    with open_dataset(path) as data:
+        return str(data.attrs.get("title")) == STATE_TITLE
+
+
 DISCHARGE = Kind("discharge", _holds("discharge"), dear=True)
 RUNOFF = Kind("runoff", _holds("runoff"), dear=True)
 PARAMETERS = Kind("parameters", _is_parameters)
 PARTITION = Kind("a partition", _is_partition)
+STATE = Kind("a state", _is_state)
 
 
 def claim_output(

@@ -27,6 +27,7 @@ class Given:
         table: (reach,) of the piece by the name of the parameter, SI, for `table`.
         runoff: (weight,) of the runoff model; None takes runoff as it is given.
         volume: take the estimated volume error out of the runoff, by `shared`.
+        state: what the record goes on from (see `rivergrad.pieces.handover`); None starts from rest.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Given:
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
     volume: bool = False
+    state: dict[str, NDArray[np.float64]] | None = None
 
 
 def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[str, Tensor]:

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.pieces.handover import past_steps, state_before
 from rivergrad.pieces.needs import chunk_steps
 from rivergrad.pieces.parameters import Given, prepare
 from rivergrad.pieces.runoff import runoff_of_record
 from rivergrad.pieces.series import Series, apart, side_by_side
 from rivergrad.pieces.state import ResidentPiece
-from rivergrad.routing import RouterState
+from rivergrad.routing import Prepared, RouterState
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def route_record(
 def route_chunk(
     piece: ResidentPiece, inflows: Sequence[Series], given: Given, start: int, stop: int
 ) -> tuple[NDArray[Any], list[Series]]:
-    """Route the next steps of the record, from the end of the last chunk (from rest where start is 0).
+    """Route the next steps of the record, from the end of the last chunk (at 0, from `given.state` or rest).
 
     Args:
         inflows: (1, routing step) of each inlet, of these steps.
@@ -65,7 +66,7 @@ def route_chunk(
         Discharge (time, target) m³/s in the routing's dtype, and the series of each outlet.
     """
     if start == 0:
-        piece.chunk = prepare(piece, given, piece.setup.steps), None
+        piece.chunk = _begin(piece, given)
     assert piece.chunk is not None
     prepared, state = piece.chunk
     q, out, state = piece.engine.apply(
@@ -76,6 +77,14 @@ def route_chunk(
     )
     piece.chunk = prepared, state
     return q[0].cpu().numpy(), apart(out)
+
+
+def _begin(piece: ResidentPiece, given: Given) -> tuple[Prepared, RouterState | None]:
+    """What the engine makes of the parameters, and the state that the record goes on from."""
+    if given.state is None:
+        return prepare(piece, given, piece.setup.steps), None
+    prepared = prepare(piece, given, piece.setup.steps + past_steps(given.state))
+    return prepared, state_before(piece, prepared, given.state)
 
 
 def _inflow(piece: ResidentPiece, inflows: Sequence[Series], start: int, stop: int) -> Tensor | None:

@@ -19,6 +19,7 @@ from rivergrad.cluster.executor import Executor, Pending, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
 from rivergrad.io import GridRunoff, RunoffReader
+from rivergrad.pieces.handover import Arrays, joined, split, state_after
 from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.record import route_chunk
@@ -95,7 +96,9 @@ def simulate(
     chunk_steps: int | None = None,
     cluster: ClusterOptions | int = 0,
     executor: Executor | None = None,
-) -> None:
+    before: Arrays | None = None,
+    keep: bool = False,
+) -> Arrays | None:
     """Route the whole record and hand discharge to `sink` chunk by chunk.
 
     Args:
@@ -109,6 +112,11 @@ def simulate(
         chunk_steps: forcing steps computed at a time.
         cluster: the cluster that computes, see `open_executor`; 0 is this process.
         executor: an open executor to use in place of a new one. Pieces that its workers hold are replaced.
+        before: the state to go on from, as an earlier call returned it; None starts from rest.
+        keep: return the state at the end of the record.
+
+    Returns:
+        The state by name (see `rivergrad.pieces.handover`), where it is wanted.
 
     Raises:
         InputError: parameters missing or inadmissible, Δ not a multiple of δ, CUDA not there, an engine that can't
@@ -125,8 +133,10 @@ def simulate(
     if engine == "reference":
         if parts > 1 or not options.serial:
             raise InputError("engine reference: it computes in one part and in this process")
+        if before is not None or keep:
+            raise InputError("engine reference: it has no state; expected the engine recurrence or closure")
         sink(0, _reference(network, runoff, parameters, how, wanted))
-        return
+        return None
     pieces = make_pieces(network, cut if cut is not None else partition(network, parts))
     mine, order = targets_of(pieces, wanted, network.n_reaches)
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
@@ -137,7 +147,10 @@ def simulate(
             for piece, local in zip(pieces, mine, strict=True)
         ]
         placed = PlacedPieces(workers, setups)
-        _route_in_chunks(placed, tables, steps, size, order, sink)
+        states = [None] * len(pieces) if before is None else split(pieces, before)
+        given = [Given("table", table=one, state=state) for one, state in zip(tables, states, strict=True)]
+        _route_in_chunks(placed, given, steps, size, order, sink)
+        return joined(pieces, placed.everywhere(state_after), network.n_reaches) if keep else None
 
 
 def _setup(
@@ -162,21 +175,20 @@ def _setup(
 
 def _route_in_chunks(
     placed: PlacedPieces,
-    tables: list[dict[str, NDArray[np.float64]]],
+    given: list[Given],
     steps: int,
     size: int,
     order: NDArray[np.int64],
     sink: Callable[[int, NDArray[Any]], None],
 ) -> None:
     """Start chunks of `size` steps, a few ahead of the one that `sink` receives."""
-    given = [Given("table", table=table) for table in tables]
     flying: deque[tuple[int, Pending]] = deque()
     for start in range(0, steps, size):
         before = flying[-1][1] if flying else None
         stop = min(start + size, steps)
         chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
         flying.append((start, placed.start_downstream(chunk, before)))
-        given = [Given("table")] * len(tables)  # the workers keep what they prepared
+        given = [Given("table")] * len(given)  # the workers keep what they prepared
         if len(flying) == IN_FLIGHT:
             _land(placed, flying.popleft(), order, sink)
     while flying:
