@@ -90,6 +90,25 @@ def test_good_gauges_are_left_alone() -> None:
         assert not result.wrong.any()
 
 
+def test_noise_that_hides_a_long_river_is_no_wrong_river() -> None:
+    """White-noise runoff, smoothed over ten days: a tenth of noise is more than what is left of it."""
+    rng = np.random.default_rng(5)
+    days, gauges = 1100, 8
+    runoff = 100 + 10 * rng.standard_normal((days, gauges))
+    runoff[:, 4:] += 60 * rng.standard_normal((days, 4))
+    kernel = np.ones(10) / 10
+    discharge = np.stack(
+        [np.convolve(np.pad(column, (9 + 20, 0), "edge"), kernel, "valid")[:days] for column in runoff.T],
+        axis=1,
+    )
+    discharge[:, 4:] = runoff[:, 4:]  # rivers without smoothing, which say what is usual
+    observed = discharge * np.exp(0.1 * rng.standard_normal(discharge.shape))
+    assert lagged_correlation(observed[:, 0], runoff[:, 0], 30, 300) < 0.2
+    assert screen(observed, runoff).findings == ()
+    observed[:, 1] = observed[::-1, 0]
+    assert [(one.gauge, one.what) for one in screen(observed, runoff).findings] == [(1, "wrong river")]
+
+
 @pytest.mark.parametrize("g", [0, 5, GAUGES - 1])
 @pytest.mark.parametrize(
     ("by", "what", "found"),

@@ -6,6 +6,7 @@ miss a bad gauge than drop a good one, because rivers are regulated, runoff is w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,17 @@ OTHERS = 3
 """At least this many other gauges are needed for a median of the network."""
 MANY = 50
 """With more gauges than this, one gauge does not change the median: it is computed once, not without each in turn."""
+SMOOTHING = (3 * DAY, 10 * DAY, 30 * DAY)
+"""A long river smooths the runoff of days and weeks. Where discharge does not follow the runoff of single days, it is
+compared with trailing means over these times."""
+LONGER = 3
+"""Smoothed runoff is tried at lags this many times as long: what smooths for weeks may take months."""
+SIGNIFICANT = 3.5
+"""Standard deviations by which a correlation with smoothed runoff is above chance, the best of many lags. Smoothed
+series have few independent values, so that a correlation alone says little."""
+NOISY = 0.5
+"""Only gauges whose successive values correlate less are compared with smoothed runoff: noise hides their flow from the
+runoff of single days. Others would follow it on their own river, and share their seasons with every river."""
 BLOCK = 30 * DAY
 """Block length of the volume ratios in which changes of rating are sought. Shorter blocks follow the weather."""
 SEASONS = 12
@@ -301,10 +313,11 @@ def volumes(
 def wrong_rivers(
     observed: Float, unrouted: Float, settings: ScreeningSettings, step: float, usable: Bool, judged: Bool
 ) -> list[Finding]:
-    """Find gauges whose discharge does not correlate with the runoff upstream at any travel time."""
+    """Find gauges whose discharge does not correlate with the runoff upstream at any travel time, smoothed or not."""
     each = max(1, round(DAY / step))
     lags = int(settings.longest_lag // (each * step))
-    root = [np.sqrt(np.maximum(_blocks(values, each)[0], 0.0)) for values in (observed, unrouted)]
+    blocks = [np.maximum(_blocks(values, each)[0], 0.0) for values in (observed, unrouted)]
+    root = [np.sqrt(values) for values in blocks]
     least = max(3, round(LEAST_SEASONS / (each * step)))
     best = np.full(observed.shape[1], np.nan)
     for g in np.flatnonzero(usable):
@@ -314,6 +327,9 @@ def wrong_rivers(
         others = _others(best, judged, g)
         usual = float(np.median(others)) if others.size else np.nan
         if others.size and best[g] >= settings.correlation_share * usual:
+            continue
+        widths = [max(2, round(width / (each * step))) for width in SMOOTHING]
+        if _follows_smoothed(root[0][:, g], blocks[1][:, g], widths, lags, least, settings.correlation):
             continue
         # if runoff correlates with no gauge, a low correlation says nothing about a single gauge
         enough = others.size >= OTHERS and usual >= settings.correlation
@@ -326,12 +342,66 @@ def wrong_rivers(
     return findings
 
 
-def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int) -> float:
-    """The best correlation of discharge with runoff 0 to `lags` steps earlier; NaN with fewer than `least` pairs."""
+def _follows_smoothed(
+    observed: Float, unrouted: Float, widths: Sequence[int], lags: int, least: int, correlation: float
+) -> bool:
+    """Whether roots of discharge follow those of a trailing mean of runoff, as far as they can and by more than chance.
+
+    Noise of the observations, which no runoff explains, is independent from value to value: what is left of the
+    variance is the correlation r(1) of successive values, and √r(1) the highest correlation that any runoff could have.
+    The variance of a correlation of two persistent series is Σ r_a(k) r_b(k) / n over all lags k (Bartlett 1935).
+    """
+    steady = float(_autocorrelation(observed, 1)[0])
+    if steady > NOISY:
+        return False
+    for width in widths:
+        smooth = np.sqrt(_trailing_mean(unrouted, width))
+        found = lagged_correlation(observed, smooth, LONGER * lags, least, every=max(1, width // 3))
+        if not found >= correlation * np.sqrt(max(steady, 0.0)):
+            continue
+        pairs = int((~np.isnan(observed) & ~np.isnan(smooth)).sum())
+        both = _autocorrelation(observed, 3 * width) * _autocorrelation(smooth, 3 * width)
+        persistence = max(1.0, 1.0 + 2.0 * float(both.sum()))
+        if found * np.sqrt(pairs / persistence) >= SIGNIFICANT:
+            return True
+    return False
+
+
+def _trailing_mean(values: Float, width: int) -> Float:
+    """(T,) means of each value and the `width` - 1 before it; NaN at first, and where one of them is missing."""
+    total = np.cumsum(np.append(0.0, np.where(np.isnan(values), 0.0, values)))
+    missing = np.cumsum(np.append(0, np.isnan(values)))
+    mean = np.full(values.size, np.nan)
+    if values.size >= width:
+        whole = missing[width:] == missing[:-width]
+        mean[width - 1 :] = np.where(whole, np.maximum(total[width:] - total[:-width], 0.0) / width, np.nan)
+    return mean
+
+
+def _autocorrelation(values: Float, lags: int) -> Float:
+    """(lags,) correlations of a series with itself 1 to `lags` steps earlier, over the pairs that are there."""
+    about = values - np.nanmean(values)
+    power = float(np.nanmean(about**2))
+    found = np.zeros(lags)
+    for lag in range(1, min(lags, values.size - 1) + 1):
+        product = about[lag:] * about[:-lag]
+        if power > 0 and not np.isnan(product).all():
+            found[lag - 1] = float(np.nanmean(product)) / power
+    return found
+
+
+def lagged_correlation(observed: Float, unrouted: Float, lags: int, least: int, every: int = 1) -> float:
+    """The best correlation of discharge with runoff 0 to `lags` steps earlier; NaN with fewer than `least` pairs.
+
+    Args:
+        observed, unrouted: (T,), NaN where missing.
+        lags: the longest lag, in steps; least: pairs needed.
+        every: steps from one lag that is tried to the next.
+    """
     best = np.nan
     if (~np.isnan(observed) & ~np.isnan(unrouted)).sum() < least:
         return best
-    for lag in range(min(lags, observed.size - 1) + 1):
+    for lag in range(0, min(lags, observed.size - 1) + 1, every):
         a, b = observed[lag:], unrouted[: unrouted.size - lag]
         pairs = ~np.isnan(a) & ~np.isnan(b)
         if 2 * pairs.sum() < least:
