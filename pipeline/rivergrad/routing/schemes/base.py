@@ -152,6 +152,21 @@ class Scheme(ABC):
         """
         return self.from_celerity(celerity, None, length)
 
+    def faster(self, parameters: Parameters, factor: Tensor, step: float) -> dict[str, Tensor] | None:
+        """Parameters of reaches in which waves travel `factor` times as fast, within the range that is admissible.
+
+        None where the scheme has no such rule; then celerity can't depend on flow.
+
+        Args:
+            parameters: each (reach,).
+            factor: (..., reach).
+            step: routing step, s.
+
+        Returns:
+            Each (..., reach), differentiable.
+        """
+        return None
+
     def outside(self, parameters: Parameters, step: float) -> Tensor:
         """Reaches (reach,) whose own response is negative somewhere: a positive inflow can make a negative outflow.
 

@@ -121,6 +121,13 @@ class Muskingum(Scheme):
         assert spreading is not None
         return {"k": length / celerity, "x": spreading}
 
+    def faster(self, parameters: Parameters, factor: Tensor, step: float) -> dict[str, Tensor] | None:
+        """k / factor; x is capped (see `capped_x`), as k leaves the range 2 k x ≤ δ ≤ 2 k (1 − x) in low flows and in
+        floods."""
+        bound = self.parameters[0]
+        k = (parameters["k"] / factor).clamp(bound.lower, bound.upper)
+        return {"k": k, "x": self.capped_x({"k": k, "x": parameters["x"]}, step)}
+
     def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
         """D = c L (1/2 − x): Cunge (1969) matches numerical and physical diffusion."""
         assert spreading is not None

@@ -48,6 +48,11 @@ class NashCascade(Scheme):
         """n · tau = length / celerity."""
         return {"tau": length / (celerity * self.n)}
 
+    def faster(self, parameters: Parameters, factor: Tensor, step: float) -> dict[str, Tensor] | None:
+        """tau / factor."""
+        bound = self.parameters[0]
+        return {"tau": (parameters["tau"] / factor).clamp(bound.lower, bound.upper)}
+
     def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
         """D = c L / (2 n), from the variance n tau² of n storages."""
         return celerity * length / (2 * self.n)

@@ -63,13 +63,16 @@ def take_runoff(
     plan: Plan,
     tiles: Tiles,
     tile: int,
-    model: Model,
+    model: Any,
     record: Record,
     batch: int,
     scratch: Scratch,
     count: int,
 ) -> None:  # pragma: no cover - compiled
-    """Lay the runoff of a group's rows out by units and lanes of a tile, in `scratch.rows`."""
+    """Lay the runoff of a group's rows out by units and lanes of a tile, in `scratch.rows`.
+
+    `model` has `pointer`, `cell` and `weight`, see `Model`.
+    """
     units, lanes = tiles.units[tile], tiles.lanes[tile]
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
     width = units * count

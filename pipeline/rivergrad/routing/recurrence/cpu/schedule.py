@@ -38,8 +38,11 @@ Index = NDArray[np.int64]
 PATIENCE = 2000
 """Looks at an item's needs before the thread lets others have the processor."""
 
+
 # Numba recompiles a cached function when its own file changes, but not when that of a function it calls does.
-_SOURCES = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py"))))
+def sources() -> int:
+    """A number that changes with any file of this package."""
+    return zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))))
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
@@ -168,7 +171,7 @@ def _compile(sources: int) -> tuple[Any, Any]:
     return forward, backward
 
 
-_forward, _backward = _compile(_SOURCES)
+_forward, _backward = _compile(sources())
 
 
 def make_items(plan: Plan, tiles: int, batch: int) -> Index:

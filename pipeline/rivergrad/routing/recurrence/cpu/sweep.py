@@ -57,7 +57,7 @@ class CpuSweep:
         self.run = run
         self.plan = make_plan(problem, most)
         grid = problem.grid
-        self._grid = (
+        self.grid = (
             (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, self.dtype))
             if grid is None
             else (
@@ -93,7 +93,7 @@ class CpuSweep:
         """
         batch, time, _ = runoff.shape
         problem = self.problem
-        tiles, items = self._schedule(time, batch)
+        tiles, items = self.schedule(time, batch)
         model = self._model(filter_, tiles)
         discharge = runoff.new_empty(batch, time, problem.targets.size)
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
@@ -111,8 +111,8 @@ class CpuSweep:
             ),
         )
         record = Record(
-            runoff=_array(runoff),
-            inflow=_array(inflow),
+            runoff=as_array(runoff),
+            inflow=as_array(inflow),
             discharge=discharge.numpy(),
             outflow=outflow.numpy(),
             state=after.numpy(),
@@ -121,7 +121,7 @@ class CpuSweep:
             kept=saved.kept,
         )
         sweep_forward(
-            self._threads(time * batch),
+            self.threads(time * batch),
             items,
             self.plan,
             tiles,
@@ -157,7 +157,7 @@ class CpuSweep:
         batch, time, _ = runoff.shape
         problem, plan = self.problem, self.plan
         n = problem.n_reaches
-        tiles, items = self._schedule(time, batch)
+        tiles, items = self.schedule(time, batch)
         model = self._model(filter_, tiles)
         g_before = g_state.detach().clone(memory_format=torch.contiguous_format)
         self._turn(filter_, g_before.numpy(), time, False)
@@ -166,8 +166,8 @@ class CpuSweep:
         sums = np.zeros((3, batch, n))
         empty = np.zeros((batch, 0, 0), self.dtype)
         record = Record(
-            runoff=_array(runoff),
-            inflow=_array(inflow),
+            runoff=as_array(runoff),
+            inflow=as_array(inflow),
             discharge=empty,
             outflow=empty,
             state=np.empty((batch, 0), self.dtype),
@@ -176,8 +176,8 @@ class CpuSweep:
             kept=saved.kept,
         )
         adjoint = Adjoint(
-            discharge=_array(g_discharge),
-            outflow=_array(g_outflow),
+            discharge=as_array(g_discharge),
+            outflow=as_array(g_outflow),
             runoff=g_runoff.numpy(),
             inflow=g_inflow.numpy(),
             state=g_before.numpy(),
@@ -187,7 +187,7 @@ class CpuSweep:
             jump=sums[2],
         )
         sweep_backward(
-            self._threads(time * batch),
+            self.threads(time * batch),
             items,
             plan,
             tiles,
@@ -214,7 +214,12 @@ class CpuSweep:
         tiles = make_tiles(time, self.problem.ratio, self.lanes, self.run)
         return tiles, make_items(self.plan, tiles.day.size, batch)
 
-    def _threads(self, days: int) -> int:
+    def schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
+        """Tiles of so many forcing steps, and the items of a sweep over them."""
+        return self._schedule(time, batch)
+
+    def threads(self, days: int) -> int:
+        """How many work on so many forcing steps of all members of a batch."""
         small = self.problem.n_reaches * self.problem.ratio * days < SMALL
         return 1 if small else torch.get_num_threads()
 
@@ -234,11 +239,11 @@ class CpuSweep:
             if of.size:
                 steps[shape], units[shape] = tiles.steps[of[0]], tiles.units[of[0]]
         used = 2 if bool((tiles.shape == 1).any()) else 1
-        jump = np.zeros(0, self.dtype) if filter_.jump is None else _array(filter_.jump)
+        jump = np.zeros(0, self.dtype) if filter_.jump is None else as_array(filter_.jump)
         coefficients(
             plan.reach,
-            _array(filter_.a),
-            _array(filter_.b),
+            as_array(filter_.a),
+            as_array(filter_.b),
             jump,
             steps[:used],
             units[:used],
@@ -259,9 +264,9 @@ class CpuSweep:
             delay=delay,
             wait_at=wait_at,
             kept_at=kept_at,
-            pointer=self._grid[0],
-            cell=self._grid[1],
-            weight=self._grid[2],
+            pointer=self.grid[0],
+            cell=self.grid[1],
+            weight=self.grid[2],
             sections=filter_.sections,
             jumps=filter_.jump is not None,
             lag=filter_.output_delay == 1,
@@ -271,19 +276,19 @@ class CpuSweep:
         """What one thread needs."""
         stride = tiles.stride // self.dtype.itemsize
         most, width = self.plan.most_rows, tiles.most_units * self.lanes
-        slots = _aligned((self.plan.n_slots + 2) * stride, self.dtype)
+        slots = aligned((self.plan.n_slots + 2) * stride, self.dtype)
         slots[-2 * stride :] = 0
         line = tiles.longest * self.lanes
         return Scratch(
             slots=slots,
-            rows=_aligned(most * width, self.dtype),
-            errors=_aligned(most * filter_.sections * stride if adjoint else 0, self.dtype),
-            gradients=_aligned(most * width if adjoint else 0, self.dtype),
-            lasts=_aligned(most * width if adjoint and filter_.output_delay else 0, self.dtype),
-            work=_aligned(ROWS * self.lanes, self.dtype),
-            units=_aligned(3 * width, self.dtype),
-            line=_aligned(line, self.dtype),
-            late=_aligned(line, self.dtype),
+            rows=aligned(most * width, self.dtype),
+            errors=aligned(most * filter_.sections * stride if adjoint else 0, self.dtype),
+            gradients=aligned(most * width if adjoint else 0, self.dtype),
+            lasts=aligned(most * width if adjoint and filter_.output_delay else 0, self.dtype),
+            work=aligned(ROWS * self.lanes, self.dtype),
+            units=aligned(3 * width, self.dtype),
+            line=aligned(line, self.dtype),
+            late=aligned(line, self.dtype),
             days=np.empty(width, np.int64),
         )
 
@@ -293,11 +298,12 @@ def _kept(filter_: Filter, tiles: Tiles, lanes: int) -> int:
     return 0 if filter_.delay is None else int(np.minimum(filter_.delay, tiles.longest * lanes).sum())
 
 
-def _array(tensor: Tensor) -> Array:
+def as_array(tensor: Tensor) -> Array:
+    """The numbers of a tensor, contiguous."""
     return tensor.detach().contiguous().numpy()
 
 
-def _aligned(size: int, dtype: np.dtype[Any]) -> Array:
+def aligned(size: int, dtype: np.dtype[Any]) -> Array:
     """An uninitialised array that begins on a cache line."""
     spare = 64 // dtype.itemsize
     memory = np.empty(size + spare, dtype)

@@ -1,0 +1,159 @@
+"""Celerity that depends on flow: c = c₀ (Q/Q₀)^m.
+
+Q₀ is the reach's mean flow, c₀ its celerity there and Q its mean discharge over an interval (a forcing step, or a day
+of shorter ones), from the round of routing before.
+
+Sources: Manning's equation gives m = 0.4 for a wide channel of fixed width, as c = 5/3 v and v ~ Q^0.4 (Chow 1959,
+Open-Channel Hydraulics); at a station of a natural river v ~ Q^0.34 in the mean (Leopold & Maddock 1953, USGS
+Professional Paper 252).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.errors import InputError, ids_text
+from rivergrad.routing.recurrence.varying import VaryingRecurrence
+from rivergrad.routing.schemes.base import Parameters, Scheme
+
+EXPONENT, REFERENCE = "flow_exponent", "reference_flow"
+"""Names of m and Q₀ (m³/s) among parameters, in files and in code."""
+
+LEAST, MOST = 0.01, 100.0
+"""Q/Q₀ is clamped to this range: beyond it celerity stays what it is at its end."""
+
+LOWER, UPPER = 0.0, 1.0
+"""Admissible m. Water that runs faster the less there is of it (m < 0) is no river's law."""
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How a celerity that depends on flow is computed.
+
+    Round 0 is the linear sweep at c₀. Each further round is a linear sweep whose coefficients change between
+    intervals, from the discharge of the round before.
+
+    Attributes:
+        rounds: after round 0.
+        interval: s over which coefficients are constant; None for a day, or a forcing step where that is longer.
+        gradient_rounds: of the last rounds, how many the gradient goes through; discharge before those is taken as
+            given. `rounds` + 1 is the whole derivative.
+
+    Raises:
+        InputError: fewer than one round, or more gradient rounds than there are.
+    """
+
+    rounds: int = 3
+    interval: float | None = None
+    gradient_rounds: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise InputError("expected 1 or more", key="flow rounds", found=self.rounds)
+        if not 1 <= self.gradient_rounds <= self.rounds + 1:
+            raise InputError(
+                f"expected 1 to {self.rounds + 1}", key="flow gradient rounds", found=self.gradient_rounds
+            )
+
+    def hold(self, forcing_step: float) -> int:
+        """Forcing steps of an interval.
+
+        Raises:
+            InputError: the interval is not a multiple of the forcing step.
+        """
+        wanted = max(DAY, forcing_step) if self.interval is None else self.interval
+        if self.interval is None:
+            return max(1, math.floor(wanted / forcing_step + 1e-9))
+        steps = round(wanted / forcing_step)
+        if steps < 1 or abs(steps * forcing_step - wanted) > 1e-6 * wanted:
+            raise InputError(
+                f"expected a multiple of the forcing step of {forcing_step:g} s",
+                key="flow interval",
+                found=f"{wanted:g} s",
+            )
+        return steps
+
+
+def refuse(scheme: Scheme) -> str | None:
+    """Why a scheme has no celerity that depends on flow; None where it has."""
+    if getattr(scheme, "convention", "standard") != "standard":
+        return (
+            f"flow_exponent: not with the convention {getattr(scheme, 'convention', '')}; expected standard"
+        )
+    parameters = {p.name: torch.tensor([p.default], dtype=torch.float64) for p in scheme.parameters}
+    one = torch.ones(1, dtype=torch.float64)
+    found = scheme.faster(parameters, one, 3600.0)
+    if found is None or scheme.recurrence(found, 3600.0) is None:
+        return (
+            f"flow_exponent: scheme {scheme.name} has no sweep with coefficients by forcing step; expected "
+            "muskingum, linear_storage or nash_cascade"
+        )
+    return None
+
+
+def check_law(exponent: Tensor, reference: Tensor, reach_ids: NDArray[np.int64]) -> None:
+    """Raise an InputError that names reaches unless m is within its range and Q₀ is above 0, one each a reach."""
+    for name, value, good, expected in (
+        (EXPONENT, exponent, (exponent >= LOWER) & (exponent <= UPPER), f"{LOWER:g} to {UPPER:g}"),
+        (REFERENCE, reference, (reference > 0) & torch.isfinite(reference), "above 0 m3/s"),
+    ):
+        if tuple(value.shape) != (reach_ids.size,):
+            raise InputError(
+                f"expected one value a reach ({reach_ids.size})",
+                key=name,
+                found=f"shape {tuple(value.shape)}",
+            )
+        if not bool(good.all()):
+            where = torch.nonzero(~good)[:, 0].tolist()
+            ids = ids_text([int(reach_ids[i]) for i in where])
+            raise InputError(
+                f"{name}: expected {expected}, found {float(value[where[0]]):g} (reach ids {ids})"
+            )
+
+
+def interval_means(discharge: Tensor, hold: int) -> Tensor:
+    """(batch, time, reach) to (batch, interval, reach); the last interval may be shorter."""
+    if hold == 1:
+        return discharge
+    batch, time, n = discharge.shape
+    full = time // hold
+    found = [discharge[:, : full * hold].reshape(batch, full, hold, n).mean(dim=2)]
+    if full * hold < time:
+        found.append(discharge[:, full * hold :].mean(dim=1, keepdim=True))
+    return torch.cat(found, dim=1)
+
+
+def factor(flow: Tensor, exponent: Tensor, reference: Tensor) -> Tensor:
+    """c/c₀ = (Q/Q₀)^m with Q/Q₀ clamped; `flow` (..., reach) m³/s, the others (reach,)."""
+    return (flow / reference).clamp(LEAST, MOST) ** exponent
+
+
+def varying(
+    scheme: Scheme,
+    parameters: Parameters,
+    exponent: Tensor,
+    reference: Tensor,
+    flow: Tensor,
+    step: float,
+    hold: int,
+) -> VaryingRecurrence:
+    """The recurrence at the flows (batch, interval, reach) of a round, differentiable in everything.
+
+    Args:
+        parameters: the scheme's at c₀, (reach,) each; step: δ, s.
+        exponent, reference: m and Q₀ (m³/s), (reach,).
+        hold: forcing steps of an interval.
+    """
+    found = scheme.faster(parameters, factor(flow, exponent, reference), step)
+    assert found is not None
+    recurrence = scheme.recurrence(found, step)
+    assert recurrence is not None
+    return VaryingRecurrence(recurrence.a, recurrence.b, hold, recurrence.sections)

@@ -1,0 +1,349 @@
+"""The sweep with coefficients by forcing step through one problem, forward and adjoint."""
+
+from __future__ import annotations
+
+import time as clock
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rivergrad.routing.recurrence.cpu.arrays import Record, Scratch
+from rivergrad.routing.recurrence.cpu.blocks import Plan
+from rivergrad.routing.recurrence.cpu.compiling import compiled
+from rivergrad.routing.recurrence.cpu.lanes import bare
+from rivergrad.routing.recurrence.cpu.schedule import _fresh, _publish, _ready, _take, _with_threads, sources
+from rivergrad.routing.recurrence.cpu.sections import ROWS
+from rivergrad.routing.recurrence.cpu.sweep import CpuSweep, Saved, aligned, as_array
+from rivergrad.routing.recurrence.cpu.tiles import Tiles
+from rivergrad.routing.recurrence.cpu.varying.items import (
+    Coefficients,
+    VaryingAdjoint,
+    VaryingModel,
+    backward_item,
+    forward_item,
+)
+
+Index = NDArray[np.int64]
+PATIENCE = 2000
+"""See `cpu/schedule.py`."""
+
+
+@dataclass(frozen=True, eq=False)
+class VaryingGradients:
+    """Of a loss, with respect to a and b (batch, interval, reach), runoff (None unless wanted), inflow and state."""
+
+    a: Tensor
+    b: Tensor
+    runoff: Tensor | None
+    inflow: Tensor
+    state: Tensor
+
+
+class VaryingSweep:
+    """Sweeps with coefficients by forcing step, on the plan of a `CpuSweep`.
+
+    The results don't depend on the number of threads, bit for bit.
+    """
+
+    def __init__(self, plain: CpuSweep) -> None:
+        self._plain = plain
+
+    def forward(
+        self,
+        a: Tensor,
+        b: Tensor,
+        hold: int,
+        sections: int,
+        runoff: Tensor,
+        inflow: Tensor,
+        state: Tensor,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Saved | None]:
+        """Route some forcing steps.
+
+        Args:
+            a, b: (batch, interval, reach), in the dtype computed in; interval j holds for the forcing steps
+                j · hold to (j + 1) · hold.
+            hold: forcing steps of an interval.
+            sections: in series in every reach.
+            runoff, inflow, state, keep: as for `CpuSweep.forward`; the state is m of each section.
+
+        Returns:
+            As `CpuSweep.forward`.
+        """
+        plain, problem = self._plain, self._plain.problem
+        batch, time, _ = runoff.shape
+        tiles, items = plain.schedule(time, batch)
+        discharge = runoff.new_empty(batch, time, problem.targets.size)
+        outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
+        after = state.detach().clone(memory_format=torch.contiguous_format)
+        each = plain.lanes if tiles.parts.max(initial=1) == 1 else 1
+        kept = problem.n_reaches * sections * each if keep else 0
+        saved = Saved(
+            edges=np.empty((batch, plain.plan.n_edges * tiles.total), plain.dtype),
+            starts=np.empty((batch, tiles.day.size, kept), plain.dtype),
+            kept=np.empty((batch, 0, 0), plain.dtype),
+        )
+        record = Record(
+            runoff=as_array(runoff),
+            inflow=as_array(inflow),
+            discharge=discharge.numpy(),
+            outflow=outflow.numpy(),
+            state=after.numpy(),
+            edges=saved.edges,
+            starts=saved.starts,
+            kept=saved.kept,
+        )
+        model = self._model(a, b, hold, sections)
+        threads = plain.threads(time * batch)
+        _sweep_forward(
+            threads,
+            items,
+            plain.plan,
+            tiles,
+            model,
+            record,
+            partial(self._scratch, sections, tiles, False),
+            problem.ratio,
+            keep,
+        )
+        return discharge, outflow, after, saved if keep else None
+
+    def backward(
+        self,
+        a: Tensor,
+        b: Tensor,
+        hold: int,
+        sections: int,
+        runoff: Tensor,
+        inflow: Tensor,
+        saved: Saved,
+        g_discharge: Tensor,
+        g_outflow: Tensor,
+        g_state: Tensor,
+        want_runoff: bool,
+    ) -> VaryingGradients:
+        """The adjoint of `forward`; arguments as for it and for `CpuSweep.backward`."""
+        plain, problem = self._plain, self._plain.problem
+        batch, time, _ = runoff.shape
+        tiles, items = plain.schedule(time, batch)
+        g_before = g_state.detach().clone(memory_format=torch.contiguous_format)
+        g_runoff = runoff.new_empty(batch, time if want_runoff else 0, problem.n_reaches)
+        g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
+        g_a, g_b = torch.zeros_like(a), torch.zeros_like(b)
+        empty = np.zeros((batch, 0, 0), plain.dtype)
+        record = Record(
+            runoff=as_array(runoff),
+            inflow=as_array(inflow),
+            discharge=empty,
+            outflow=empty,
+            state=np.empty((batch, 0), plain.dtype),
+            edges=saved.edges,
+            starts=saved.starts,
+            kept=saved.kept,
+        )
+        adjoint = VaryingAdjoint(
+            discharge=as_array(g_discharge),
+            outflow=as_array(g_outflow),
+            runoff=g_runoff.numpy(),
+            inflow=g_inflow.numpy(),
+            state=g_before.numpy(),
+            edges=np.empty_like(saved.edges),
+            a=g_a.numpy(),
+            b=g_b.numpy(),
+        )
+        model = self._model(a, b, hold, sections)
+        threads = plain.threads(time * batch)
+        _sweep_backward(
+            threads,
+            items,
+            plain.plan,
+            tiles,
+            model,
+            record,
+            adjoint,
+            partial(self._scratch, sections, tiles, True),
+            problem.ratio,
+            want_runoff,
+        )
+        return VaryingGradients(g_a, g_b, g_runoff if want_runoff else None, g_inflow, g_before)
+
+    def _model(self, a: Tensor, b: Tensor, hold: int, sections: int) -> VaryingModel:
+        pointer, cell, weight = self._plain.grid
+        return VaryingModel(as_array(a), as_array(b), hold, sections, pointer, cell, weight)
+
+    def _scratch(self, sections: int, tiles: Tiles, adjoint: bool) -> tuple[Scratch, Coefficients]:
+        """What one thread needs."""
+        plain = self._plain
+        dtype = plain.dtype
+        stride = tiles.stride // dtype.itemsize
+        most, width = plain.plan.most_rows, tiles.most_units * plain.lanes
+        slots = aligned((plain.plan.n_slots + 2) * stride, dtype)
+        slots[-2 * stride :] = 0
+        none = aligned(0, dtype)
+        scratch = Scratch(
+            slots=slots,
+            rows=aligned(most * width, dtype),
+            errors=aligned(most * sections * stride if adjoint else 0, dtype),
+            gradients=aligned(most * width if adjoint else 0, dtype),
+            lasts=none,
+            work=aligned(ROWS * plain.lanes, dtype),
+            units=none,
+            line=none,
+            late=none,
+            days=np.empty(width, np.int64),
+        )
+        back = most * width if adjoint else 0
+        own = Coefficients(
+            a=aligned(most * width, dtype),
+            b=aligned(most * width, dtype),
+            into_a=aligned(back, dtype),
+            into_b=aligned(back, dtype),
+            intervals=np.empty(width, np.int64),
+        )
+        return scratch, own
+
+
+def _compile(sources: int) -> tuple[Any, Any]:
+    """The two loops over items, as in `cpu/schedule.py`."""
+
+    @bare(nogil=True, cache=True, no_cpython_wrapper=False)
+    def forward(
+        pending: int,
+        counter: Index,
+        done: Index,
+        items: Index,
+        plan: Plan,
+        tiles: Tiles,
+        model: VaryingModel,
+        record: Record,
+        scratch: Scratch,
+        own: Coefficients,
+        ratio: int,
+        keep: bool,
+    ) -> int:  # pragma: no cover - compiled
+        """Route items until none is left (−1), or one has been waited for too long (its number)."""
+        _ = sources
+        groups = plan.stage.size
+        while True:
+            at = pending if pending >= 0 else _take(counter)
+            pending = -1
+            if at >= items.shape[0]:
+                return -1
+            group, tile, batch = items[at, 0], items[at, 1], items[at, 2]
+            looks = 0
+            while not _ready(done, batch * groups, group, tile, plan.above_start, plan.above):
+                looks += 1
+                if looks > PATIENCE:
+                    return at
+            forward_item(group, tile, batch, plan, tiles, model, record, scratch, own, ratio, keep)
+            _publish(done, batch * groups + group, tile + 1)
+
+    @bare(nogil=True, cache=True, no_cpython_wrapper=False)
+    def backward(
+        pending: int,
+        counter: Index,
+        done: Index,
+        items: Index,
+        plan: Plan,
+        tiles: Tiles,
+        model: VaryingModel,
+        record: Record,
+        adjoint: VaryingAdjoint,
+        scratch: Scratch,
+        own: Coefficients,
+        ratio: int,
+        want_runoff: bool,
+    ) -> int:  # pragma: no cover - compiled
+        """The same for the adjoint, items from the last to the first."""
+        _ = sources
+        groups = plan.stage.size
+        last = tiles.day.size - 1
+        while True:
+            at = pending if pending >= 0 else _take(counter)
+            pending = -1
+            if at >= items.shape[0]:
+                return -1
+            turn = items.shape[0] - 1 - at
+            group, tile, batch = items[turn, 0], items[turn, 1], items[turn, 2]
+            looks = 0
+            while not _ready(done, batch * groups, group, last - tile, plan.below_start, plan.below):
+                looks += 1
+                if looks > PATIENCE:
+                    return at
+            backward_item(
+                group, tile, batch, plan, tiles, model, record, adjoint, scratch, own, ratio, want_runoff
+            )
+            _publish(done, batch * groups + group, last - tile + 1)
+
+    return forward, backward
+
+
+_forward, _backward = _compile(sources())
+
+
+def _sweep_forward(
+    threads: int,
+    items: Index,
+    plan: Plan,
+    tiles: Tiles,
+    model: VaryingModel,
+    record: Record,
+    scratch: Any,
+    ratio: int,
+    keep: bool,
+) -> None:
+    counter, done = _fresh(plan, record.runoff.shape[0])
+    compiled(
+        _forward,
+        "routing with celerity by flow",
+        record.runoff.dtype,
+        lambda: (-1, counter, done, items, plan, tiles, model, record, *scratch(), ratio, keep),
+    )
+
+    def work() -> None:
+        own, pending = scratch(), -1
+        while True:
+            pending = _forward(pending, counter, done, items, plan, tiles, model, record, *own, ratio, keep)
+            if pending < 0:
+                return
+            clock.sleep(0)
+
+    _with_threads(work, min(threads, items.shape[0]))
+
+
+def _sweep_backward(
+    threads: int,
+    items: Index,
+    plan: Plan,
+    tiles: Tiles,
+    model: VaryingModel,
+    record: Record,
+    adjoint: VaryingAdjoint,
+    scratch: Any,
+    ratio: int,
+    want_runoff: bool,
+) -> None:
+    counter, done = _fresh(plan, record.runoff.shape[0])
+    given = (items, plan, tiles, model, record, adjoint)
+    compiled(
+        _backward,
+        "gradient of the routing with celerity by flow",
+        record.runoff.dtype,
+        lambda: (-1, counter, done, *given, *scratch(), ratio, want_runoff),
+    )
+
+    def work() -> None:
+        own, pending = scratch(), -1
+        while True:
+            pending = _backward(pending, counter, done, *given, *own, ratio, want_runoff)
+            if pending < 0:
+                return
+            clock.sleep(0)
+
+    _with_threads(work, min(threads, items.shape[0]))
