@@ -26,7 +26,6 @@ from rivergrad.io.tables import (
     is_numeric,
     number_column,
     read_table,
-    require,
     write_table,
 )
 
@@ -130,8 +129,7 @@ def _format_of(path: Path) -> str:
 
 
 def _read_table_network(path: Path, outlets: Outlets) -> RiverNetwork:
-    table = read_table(path)
-    require(table, REQUIRED, path)
+    table = read_table(path, needs=REQUIRED)
     if table.empty:
         raise InputError(f"{path}: has no rows; expected a reach a row")
     attributes: dict[str, NDArray[Any]] = {}

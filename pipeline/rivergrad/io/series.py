@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
-from rivergrad.io.datasets import missing, optional_ids, texts
+from rivergrad.io.datasets import optional_ids, texts
 from rivergrad.io.layout import Steps, lay_out
 from rivergrad.io.missing import absent, exact_integers, without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, require
@@ -74,9 +74,7 @@ def read_series(
             for one time.
     """
     # gauges are names: 01567000 keeps its zero, and NA is a name like any other
-    table = read_table(path, names=("gauge",))
-    if "time" not in table.columns:
-        raise missing(path, "column", "time", table.columns)
+    table = read_table(path, names=("gauge",), needs=("time",))
     if table.empty:
         raise InputError(f"{path}: has no rows")
     time = _times(table["time"], path)
@@ -205,5 +203,9 @@ def _wide(table: pd.DataFrame, onto_axis: OntoAxis, path: Path) -> Series:
         at = int((np.bincount(slot) > 1).argmax())
         raise InputError(f"{path}: has two rows for {text(axis[at])}; expected one")
     values = np.full((len(axis), len(headers)), np.nan)
-    values[slot] = np.stack([number_column(table, header, path) for header in headers], axis=1)
+    numbers = table[headers]
+    if all(dtype.kind in "iuf" for dtype in set(numbers.dtypes)):
+        values[slot] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values[slot] = np.stack([number_column(table, header, path) for header in headers], axis=1)
     return Series(texts(headers), reach, axis, step, values)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError, ids_text, shortened
 from rivergrad.io.atomic import atomic_path
+from rivergrad.io.csvtext import csv_source, first_cells, refuse_many
 from rivergrad.io.datasets import kind_of, missing, reading
 from rivergrad.io.missing import exact_integers, plain_text, text_numbers
 
@@ -24,12 +25,15 @@ _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 _EXACT: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
 
 
-def read_table(path: Path, *, names: Sequence[str] = (), **options: Any) -> pd.DataFrame:
+def read_table(
+    path: Path, *, names: Sequence[str] = (), needs: Sequence[str] = (), **options: Any
+) -> pd.DataFrame:
     """Read a CSV (also gzipped) or a Parquet file.
 
     Args:
         path: the file.
         names: columns of names, which are texts as they stand: 01567000, NA.
+        needs: columns that must be there, which is looked at before any row is read.
         options: further ones of `pandas.read_csv`.
 
     Raises:
@@ -37,18 +41,24 @@ def read_table(path: Path, *, names: Sequence[str] = (), **options: Any) -> pd.D
     """
     kind = kind_of(path)
     if kind == "parquet":
-        with reading(path, "Parquet"):
-            # geometries (bytes) and other nested columns are never wanted, and may be most of the file
-            schema = pq.read_schema(path)
+        # read as a file: a data set, as pandas opens it, takes memory by the square of the number of columns
+        with reading(path, "Parquet"), pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            refuse_many(len(schema.names), path)
             _refuse_twice(schema.names, path)
+            require(schema.names, needs, path)
+            # geometries (bytes) and other nested columns are never wanted, and may be most of the file
             names = [field.name for field in schema if not _is_bytes(str(field.type))]
-            return pd.read_parquet(path, columns=names)
+            return file.read(columns=names, use_pandas_metadata=True).to_pandas()
     if kind == "csv":
         with reading(path, "CSV"):
+            header = first_cells(path)
             if "header" in options:
-                return pd.read_csv(path, **_EXACT, **options)
-            header = _header(path)
-            _refuse_twice([name.strip() for name in header], path)
+                with csv_source(path) as text:
+                    return pd.read_csv(text, **_EXACT, **options)
+            stripped = [name.strip() for name in header]
+            _refuse_twice(stripped, path)
+            require(stripped, needs, path)
             return _read_csv(path, header, names, **options)
     raise InputError(f"{path}: expected a table (.csv, .csv.gz or .parquet), found {kind}")
 
@@ -60,9 +70,10 @@ def _read_csv(path: Path, header: Sequence[str], names: Sequence[str], **options
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             # else pandas takes the first cell of longer rows for the row's name, and every column for its neighbour
-            table = pd.read_csv(
-                path, index_col=False, dtype=dict.fromkeys(raw, str) or None, **_EXACT, **options
-            )
+            with csv_source(path) as text:
+                table = pd.read_csv(
+                    text, index_col=False, dtype=dict.fromkeys(raw, str) or None, **_EXACT, **options
+                )
         except pd.errors.ParserWarning:
             raise InputError(
                 f"{path}: has rows of more cells than there are names in its header; expected as many"
@@ -70,18 +81,13 @@ def _read_csv(path: Path, header: Sequence[str], names: Sequence[str], **options
         for name in raw:  # of which NA is one like any other
             if table[name].isna().any():
                 only = {"usecols": [name], "keep_default_na": False}
-                table[name] = pd.read_csv(path, index_col=False, dtype=str, **only)[name]  # type: ignore[call-overload]
+                with csv_source(path) as text:
+                    table[name] = pd.read_csv(text, index_col=False, dtype=str, **only)[name]  # type: ignore[call-overload]
     for name in raw:
         table[name] = table[name].str.strip()
     table.columns = pd.Index([name.strip() for name in header])
     # what a comma at the end of each line makes
     return table.drop(columns=[one for one in table.columns if not one and table[one].isna().all()])
-
-
-def _header(path: Path) -> list[str]:
-    """The header of a CSV as it stands: pandas would turn the second `k` into `k.1`."""
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-    return [str(one) for one in first.iloc[0]] if len(first) else []
 
 
 def _refuse_twice(names: Sequence[str], path: Path) -> None:
@@ -99,8 +105,8 @@ def column_names(path: Path) -> list[str]:
         InputError: there is no such file, or it cannot be read.
     """
     if kind_of(path) == "parquet":
-        with reading(path, "Parquet"):
-            return list(pq.read_schema(path).names)
+        with reading(path, "Parquet"), pq.ParquetFile(path) as file:
+            return list(file.schema_arrow.names)
     return [str(name) for name in read_table(path, nrows=0).columns]
 
 
@@ -108,11 +114,12 @@ def _is_bytes(arrow_type: str) -> bool:
     return arrow_type.startswith(("binary", "large_binary", "struct", "list", "map"))
 
 
-def require(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+def require(table: pd.DataFrame | Sequence[str], names: Sequence[str], path: Path) -> None:
     """Every one of these columns must be there; else an InputError with the nearest name."""
+    there = table.columns if isinstance(table, pd.DataFrame) else table
     for name in names:
-        if name not in table.columns:
-            raise missing(path, "column", name, table.columns)
+        if name not in there:
+            raise missing(path, "column", name, there)
 
 
 def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
