@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,22 @@ class Halo:
                 array.flags.writeable = False
         self.__dict__.update(state)
 
+    @classmethod
+    def empty(cls, part: int) -> Self:
+        """The halo of a part that shares no edge: all of them hold the same arrays, as there may be a million."""
+        made = object.__new__(cls)
+        made.__dict__.update({"part": part, **_NOTHING})
+        return made
+
     def differs(self, other: Halo) -> str:
         """Name of the first field in which the two differ, empty if they are the same."""
         for item in fields(self):
             if not np.array_equal(getattr(self, item.name), getattr(other, item.name)):
                 return item.name
         return ""
+
+
+_NOTHING = dict.fromkeys((item.name for item in fields(Halo)[1:]), frozen([], np.int64))
 
 
 def make_halos(downstream: Int, reach_part: Int, n_parts: int) -> tuple[Halo, ...]:
@@ -59,7 +69,11 @@ def make_halos(downstream: Int, reach_part: Int, n_parts: int) -> tuple[Halo, ..
     parts = np.arange(n_parts + 1)
     receive_ptr, send_ptr = np.searchsorted(target[received], parts), np.searchsorted(source[sent], parts)
     halos = []
+    edges = (np.diff(receive_ptr) + np.diff(send_ptr)).tolist()
     for part in range(n_parts):
+        if not edges[part]:
+            halos.append(Halo.empty(part))
+            continue
         r = received[receive_ptr[part] : receive_ptr[part + 1]]
         s = sent[send_ptr[part] : send_ptr[part + 1]]
         halos.append(Halo(part, upper[r], lower[r], source[r], upper[s], target[s]))

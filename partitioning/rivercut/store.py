@@ -103,7 +103,10 @@ def read_partition(path: str | Path) -> Partition:
                 raise InputError(f"{kind}_ptr has {ptr.size} elements; expected {n_parts + 1}")
             pieces |= {name: np.split(_get(group, name), ptr[1:-1]) for name in names}
         halos = [
-            Halo(part, **{name: pieces[name][part] for name in (*RECEIVE, *SEND)}) for part in range(n_parts)
+            Halo(part, **{name: pieces[name][part] for name in pieces})
+            if any(pieces[name][part].size for name in pieces)
+            else Halo.empty(part)
+            for part in range(n_parts)
         ]
         arrays: Mapping[str, NDArray[Any]] = {
             name: _get(group, name) for name in ("order", "block_ptr", *BLOCK)

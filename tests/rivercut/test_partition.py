@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rivercut import graph
+from rivercut import graph, store
 from rivercut.carve import carve_shallow
 from rivercut.errors import InputError
+from rivercut.halo import Halo
 from rivercut.network import RiverNetwork
-from rivercut.partition import Partition, partition
+from rivercut.partition import MAX_PARTS, Partition, partition
 
 Int = NDArray[np.int64]
 
@@ -422,3 +425,17 @@ def test_a_seed_of_any_size(seed: int) -> None:
     first, second = (partition(network, 4, seed=seed) for _ in range(2))
     first.verify(network)
     assert np.array_equal(first.reach_part, second.reach_part)
+
+
+def test_a_million_parts_of_eight_reaches(tmp_path: Path) -> None:
+    """Parts without reaches cost next to nothing: most of the time went into their halos."""
+    network = RiverNetwork(np.arange(8), np.array([1, 2, 3, 4, 5, 6, 7, -1]))
+    began = time.perf_counter()
+    cut = partition(network, MAX_PARTS)
+    store.write_partition(cut, tmp_path / "p.zarr")
+    again = store.read_partition(tmp_path / "p.zarr")
+    assert time.perf_counter() - began < 15.0
+    again.verify(network)
+    empty = next(halo for halo in cut.halos if not halo.send_reach.size and not halo.receive_at.size)
+    assert not empty.differs(Halo(empty.part, *[np.empty(0, np.int64)] * 5))
+    assert not empty.receive_from.flags.writeable
