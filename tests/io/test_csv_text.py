@@ -47,10 +47,10 @@ def zipped(text: bytes) -> bytes:
 )
 def test_what_is_no_table_ends_at_once(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(data)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InputError, match=rf"{name}: .*{words}"):
         read_table(tmp_path / name)
-    assert time.perf_counter() - began < 5.0
+    assert time.process_time() - began < 5.0
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from rivercut.carve import carve_shallow
 from rivercut.errors import InputError
 from rivercut.halo import Halo
 from rivercut.network import RiverNetwork
-from rivercut.partition import MAX_PARTS, Partition, partition
+from rivercut.partition import Partition, partition
 
 Int = NDArray[np.int64]
 
@@ -427,15 +426,15 @@ def test_a_seed_of_any_size(seed: int) -> None:
     assert np.array_equal(first.reach_part, second.reach_part)
 
 
-def test_a_million_parts_of_eight_reaches(tmp_path: Path) -> None:
-    """Parts without reaches cost next to nothing: most of the time went into their halos."""
+def test_parts_without_reaches_share_one_halo(tmp_path: Path) -> None:
+    """There may be a million of them: each with arrays of its own took half a minute."""
     network = RiverNetwork(np.arange(8), np.array([1, 2, 3, 4, 5, 6, 7, -1]))
-    began = time.perf_counter()
-    cut = partition(network, MAX_PARTS)
+    cut = partition(network, 5000)
     store.write_partition(cut, tmp_path / "p.zarr")
     again = store.read_partition(tmp_path / "p.zarr")
-    assert time.perf_counter() - began < 15.0
     again.verify(network)
-    empty = next(halo for halo in cut.halos if not halo.send_reach.size and not halo.receive_at.size)
-    assert not empty.differs(Halo(empty.part, *[np.empty(0, np.int64)] * 5))
-    assert not empty.receive_from.flags.writeable
+    for one in (cut, again):
+        empty = [halo for halo in one.halos if not halo.send_reach.size and not halo.receive_at.size]
+        assert len({id(array) for halo in empty for array in list(vars(halo).values())[1:]}) == 1
+        assert not empty[0].differs(Halo(empty[0].part, *[np.empty(0, np.int64)] * 5))
+        assert not empty[0].receive_from.flags.writeable

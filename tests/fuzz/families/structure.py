@@ -22,7 +22,7 @@ from tests.fuzz.readers import (
     write_case,
     write_estimate,
 )
-from tests.fuzz.registry import Expect, Mutation, either, refused, same
+from tests.fuzz.registry import Expect, Mutation, either, refused, same, warned
 
 RUNOFF = inputs.runoff()
 RIGHT = Routed(inputs.routed(RUNOFF))
@@ -375,6 +375,11 @@ def _gauges() -> Iterator[Mutation]:
     yield _observation(
         "gauges/csv/position_around", around.drop(columns="reach_id"), either(answer, "o.csv", "lon")
     )
+    # 491 degrees east are 131
+    elsewhere = warned(
+        "NA dropped",
+        Observed(OBSERVED[:, :2], gauges=inputs.GAUGES[:2], reach=tuple(inputs.GAUGE_REACH[:2].tolist())),
+    )
     for column_name in ("lat", "lon"):
         for sign, by in (
             ("nan", np.nan),
@@ -385,7 +390,11 @@ def _gauges() -> Iterator[Mutation]:
         ):
             spoilt = located.drop(columns="reach_id")
             spoilt[column_name] = spoilt[column_name].where(~of_na, by)
-            yield _observation(f"gauges/csv/{column_name}_{sign}", spoilt, refused("o.csv", "NA"))
+            yield _observation(
+                f"gauges/csv/{column_name}_{sign}",
+                spoilt,
+                elsewhere if (column_name, sign) == ("lon", "400") else refused("o.csv", "NA"),
+            )
             kept = located.copy()
             kept[column_name] = kept[column_name].where(~of_na, by)
             yield _observation(f"gauges/csv/id_and_{column_name}_{sign}", kept, either(answer, "o.csv", "NA"))
