@@ -169,6 +169,33 @@ def route(
             help="How long amounts accumulate: no, run, 12h or 1d; auto: as the file and its values say.",
         ),
     ] = "auto",
+    hillslope: Annotated[
+        str | None,
+        typer.Option(
+            "--hillslope",
+            metavar="H",
+            help="What runoff passes before it enters a reach: none, linear_storage, nash or gamma.",
+            show_default=False,
+        ),
+    ] = None,
+    hillslope_delay: Annotated[
+        str | None,
+        typer.Option(
+            "--hillslope-delay",
+            metavar="D",
+            help="Its mean delay, such as 2d; else the column hillslope_delay (s) of --parameters.",
+            show_default=False,
+        ),
+    ] = None,
+    hillslope_shape: Annotated[
+        float | None,
+        typer.Option(
+            "--hillslope-shape",
+            metavar="N",
+            help="Its shape: storages of nash, shape of gamma; else the column hillslope_shape.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Route runoff and write the discharge of every reach."""
@@ -189,6 +216,7 @@ def route(
         _claim_state(state_out, {**inputs, "--output": output})
 
     from rivergrad.io import DischargeWriter, open_runoff, read_network
+    from rivergrad.io.hillslope import read_hillslope
     from rivergrad.io.physical import lakes_in
     from rivergrad.io.state import read_state, write_state
     from rivergrad.pieces.simulate import Routing, simulate
@@ -210,6 +238,10 @@ def route(
     if isinstance(chosen, schemes.WithLakes):
         routed = schemes.WithLakes(routed)
         notes.append(_of_lakes(given))
+    response, of_response, said = read_hillslope(
+        parameters, rivers, name=hillslope, delay=_delay(hillslope_delay), shape=hillslope_shape
+    )
+    notes += said
     values = effective(chosen, given, step)
     if cap_x:
         notes.append(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches")
@@ -232,8 +264,8 @@ def route(
         after = simulate(
             network=rivers,
             runoff=source,
-            parameters=values,
-            how=Routing(routed, step, picked, device.value, dtype.value),
+            parameters={**values, **of_response},
+            how=Routing(routed, step, picked, device.value, dtype.value, response),
             parts=parts,
             cluster=workers,
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
@@ -281,6 +313,19 @@ def _of_lakes(given: dict[str, NDArray[float64]]) -> str:
     lakes, through = int((time > 0).sum()), int((time == 0).sum())
     passing = f"; {through:,} reaches pass water through" if through else ""
     return f"{lakes:,} lakes are linear storages of their residence_time{passing}"
+
+
+def _delay(given: str | None) -> float | None:
+    """The delay that an option asks for, s."""
+    from rivergrad.config.quantities import parse_duration
+    from rivergrad.errors import InputError
+
+    if given is None:
+        return None
+    try:
+        return parse_duration(given)
+    except InputError as error:
+        raise error.at(key="--hillslope-delay") from None
 
 
 def _accumulated(given: str) -> Accumulated:

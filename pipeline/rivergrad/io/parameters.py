@@ -61,6 +61,8 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "informed": ("1", "upstream of a training gauge"),
     "celerity_log_sd": ("1", "posterior standard deviation of the logarithm of celerity"),
     "identifiability": ("1", "1 - posterior over prior variance of celerity"),
+    "hillslope_delay": ("s", "mean delay of runoff on its way to the reach"),
+    "hillslope_shape": ("1", "shape of the hillslope response"),
     "identifiability_spreading": ("1", "1 - posterior over prior variance of spreading"),
     "residence_time_log_sd": ("1", "posterior standard deviation of the logarithm of residence time"),
     "identifiability_lakes": ("1", "1 - posterior over prior variance of the logarithm of residence time"),
@@ -73,7 +75,17 @@ SUFFIXES = {
     "_upper": "upper end of the 90 % interval of ",
     "_default": "default ",
 }
-ALWAYS_FINITE = ("k", "x", "celerity", "diffusivity", "delay", "tau", "n")
+ALWAYS_FINITE = (
+    "k",
+    "x",
+    "celerity",
+    "diffusivity",
+    "delay",
+    "tau",
+    "n",
+    "hillslope_delay",
+    "hillslope_shape",
+)
 """What has to be a number for every reach wherever it is written."""
 _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 

@@ -14,6 +14,7 @@ from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.learned import RunoffSetup
 from rivergrad.routing import GridWeights
+from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.schemes import Scheme
 
@@ -36,6 +37,7 @@ class PieceSetup:
         read: reads the piece's runoff; None if no runoff is given and all of it is learned.
         engine: the engine that routes (see `rivergrad.routing.choose_engine`).
         grid: weights of grid cells for the piece's reaches, if `read` gives cells; None if it gives reaches.
+        hillslope: what runoff passes before it enters a reach; None where it enters as it is.
         dtype, device: of the routing.
         threads: number of threads of this worker.
         memory: approximate bytes for what is kept for the gradient and for one chunk of time.
@@ -54,6 +56,7 @@ class PieceSetup:
     memory: int = 2_000_000_000
     engine: str = "auto"
     grid: GridWeights | None = None
+    hillslope: Hillslope | None = None
 
     @property
     def columns(self) -> int:

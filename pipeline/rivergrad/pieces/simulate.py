@@ -25,6 +25,7 @@ from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.record import route_chunk
 from rivergrad.pieces.setup import PieceSetup, ReadRunoff
 from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
+from rivergrad.routing.hillslope import Hillslope, split
 from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
@@ -59,11 +60,17 @@ def piece_runoff(source: RunoffReader, piece: Piece, engine: str) -> tuple[ReadR
 
 
 def check_parameters(
-    scheme: schemes.Scheme, parameters: Mapping[str, NDArray[np.float64]], network: RiverNetwork
+    scheme: schemes.Scheme,
+    parameters: Mapping[str, NDArray[np.float64]],
+    network: RiverNetwork,
+    hillslope: Hillslope | None = None,
 ) -> None:
     """Raise an InputError naming reaches unless the parameters are complete and admissible."""
     tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
-    scheme.check(tensors, network.reach_id)
+    of_scheme, own = split(tensors)
+    scheme.check(tensors if hillslope is None else of_scheme, network.reach_id)
+    if hillslope is not None:
+        hillslope.check(own, network.reach_id)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Routing:
         scheme: the scheme; routing_step: δ, s.
         engine: one of `rivergrad.routing.engines.ENGINES`.
         device: `cpu` or `cuda`; dtype: `float32` or `float64`.
+        hillslope: what runoff passes before it enters a reach; its parameters are among the others.
     """
 
     scheme: schemes.Scheme
@@ -81,6 +89,7 @@ class Routing:
     engine: str = "auto"
     device: str = "cpu"
     dtype: str = "float32"
+    hillslope: Hillslope | None = None
 
 
 def simulate(
@@ -124,7 +133,7 @@ def simulate(
     """
     options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
     step_ratio(runoff.step, how.routing_step)
-    check_parameters(how.scheme, parameters, network)
+    check_parameters(how.scheme, parameters, network, how.hillslope)
     if how.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
     steps = runoff.time.size
@@ -170,6 +179,7 @@ def _setup(
         threads=threads,
         engine=how.engine,
         grid=grid,
+        hillslope=how.hillslope,
     )
 
 
@@ -237,6 +247,7 @@ def _reference(
         forcing_step=runoff.step,
         routing_step=how.routing_step,
         engine="reference",
+        hillslope="none" if how.hillslope is None else how.hillslope,
         targets=targets,
         dtype=torch.float64,
     )

@@ -192,6 +192,7 @@ def _make_engine(setup: PieceSetup, concurrent: bool, dtype: torch.dtype) -> Eng
         inlets=setup.piece.inlets,
         outlets=setup.piece.outlets,
         grid=setup.grid,
+        hillslope=setup.hillslope,
         dtype=dtype,
         device=setup.device,
         keep_bytes=setup.memory // 4,

@@ -190,7 +190,7 @@ class _Gradient(torch.autograd.Function):
         with torch.enable_grad():
             leaves = [tensor.detach().requires_grad_() for tensor in tensors]
             discharge = routed(leaves[0], dict(zip(names, leaves[1:], strict=True)))
-        return torch.autograd.grad(discharge, leaves, gradient)
+        return torch.autograd.grad(discharge, leaves, gradient, materialize_grads=True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
+from rivergrad.routing.hillslope import Hillslope, StagedEngine, StagedPrepared, StagedState
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.engine import no_recurrence
 from rivergrad.routing.recurrence.problem import Index
@@ -18,10 +19,10 @@ from rivergrad.routing.setup import no_index
 
 ENGINES = ("auto", "closure", "recurrence", "reference")
 
-Prepared: TypeAlias = "Responses | Recurrence"
+Prepared: TypeAlias = "Responses | Recurrence | StagedPrepared"
 """What an engine makes of parameters, for reuse over chunks of a record."""
 
-RouterState: TypeAlias = ClosureState | RecurrenceState
+RouterState: TypeAlias = ClosureState | RecurrenceState | StagedState
 """What a later chunk of time needs of the past; only the engine that made it looks inside."""
 
 
@@ -109,6 +110,7 @@ def make_engine(
     inlets: Index | None = None,
     outlets: Index | None = None,
     grid: GridWeights | None = None,
+    hillslope: Hillslope | None = None,
     window: int | None = None,
     block_reaches: int | None = None,
     keep_bytes: int | None = None,
@@ -122,9 +124,29 @@ def make_engine(
     may be given in any case: the recurrence keeps next to nothing; so may `share`, which is about kernels that hold
     what they have of a GPU to their end, and the closure's do not.
 
+    With a `hillslope`, runoff passes it first: the parameters then have its delay among them.
+
     Raises:
         InputError: an option that this engine lacks.
     """
+    if hillslope is not None and (grid is None or name in ("closure", "recurrence")):
+        inner = make_engine(
+            name,
+            downstream,
+            scheme,
+            forcing_step,
+            routing_step,
+            targets=targets,
+            inlets=inlets,
+            outlets=outlets,
+            window=window,
+            block_reaches=block_reaches,
+            keep_bytes=keep_bytes,
+            share=share,
+            dtype=dtype,
+            device=device,
+        )
+        return StagedEngine(hillslope, inner, forcing_step, grid)
     inlets = no_index() if inlets is None else inlets
     outlets = no_index() if outlets is None else outlets
     where = torch.device(device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
+from rivergrad.routing import hillslope as hillslopes
 from rivergrad.routing import schemes
 from rivergrad.routing.closure import ClosureState
 from rivergrad.routing.compose import (
@@ -24,6 +25,7 @@ from rivergrad.routing.compose import (
     under_transform,
 )
 from rivergrad.routing.engines import Engine, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.hillslope import Hillslope, StagedState
 from rivergrad.routing.outside import outside
 from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
@@ -52,7 +54,9 @@ class Router(torch.nn.Module):
         engine: `auto`, `closure`, `recurrence` or `reference`; `engine` and `reason` say what auto chose.
         targets: positions of the reaches whose discharge is wanted; all by default.
         window: forcing steps for which the closure keeps responses; chosen by default. Means the closure.
-        grid: runoff comes per cell of a grid, with these weights; for the engine recurrence.
+        grid: runoff comes per cell of a grid, with these weights; for the engine recurrence, or with a hillslope.
+        hillslope: what runoff passes before it enters a reach: `none`, `linear_storage`, `nash` or `gamma`. The
+            parameters then have `hillslope_delay` (s) among them, and may have `hillslope_shape`.
         dtype: of runoff and discharge (float32 or float64).
         device: where to compute.
         block_reaches: reaches a block of the closure may have; chosen by default. Means the closure.
@@ -81,6 +85,7 @@ class Router(torch.nn.Module):
         targets: ArrayLike | None = None,
         window: int | None = None,
         grid: GridWeights | None = None,
+        hillslope: str | Hillslope = "none",
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         block_reaches: int | None = None,
@@ -88,6 +93,7 @@ class Router(torch.nn.Module):
         super().__init__()
         self.network = network
         self.scheme = schemes.get(scheme, convention)
+        self.hillslope = hillslopes.get(hillslope)
         self.forcing_step, self.routing_step = float(forcing_step), float(routing_step)
         self.ratio = step_ratio(forcing_step, routing_step)
         self.targets = _positions(targets, network.n_reaches)
@@ -117,6 +123,7 @@ class Router(torch.nn.Module):
                 self.routing_step,
                 targets=self.targets,
                 grid=self._grid,
+                hillslope=self.hillslope,
                 window=self._window,
                 block_reaches=self._block_reaches,
                 dtype=self.dtype,
@@ -143,7 +150,8 @@ class Router(torch.nn.Module):
     def extra_repr(self) -> str:
         """For `print`."""
         steps = f"steps of {self.forcing_step:g} s at {self.routing_step:g} s"
-        return f"{self.scheme.name}, {self.network.n_reaches} reaches, {steps}, engine {self.engine}"
+        before = "" if self.hillslope is None else f"hillslope {self.hillslope.name}, "
+        return f"{before}{self.scheme.name}, {self.network.n_reaches} reaches, {steps}, engine {self.engine}"
 
     def prepare(self, parameters: Parameters, horizon: int) -> Prepared:
         """What the engine makes of parameters, for reuse over chunks of a record of `horizon` forcing steps."""
@@ -151,7 +159,7 @@ class Router(torch.nn.Module):
             raise InputError(
                 f"engine {self.engine}: it keeps no responses; expected the engine closure or recurrence"
             )
-        self.scheme.check(parameters, self.network.reach_id)
+        self._check(parameters)
         prepared: Prepared = self._engine.prepare(first_only(parameters), horizon)
         return prepared
 
@@ -240,22 +248,45 @@ class Router(torch.nn.Module):
     ) -> tuple[Tensor, RouterState | None]:
         if self._engine is None:
             return self._reference(runoff, parameters, state), None
-        own = ClosureState if self.engine == "closure" else RecurrenceState
-        if state is not None and not isinstance(state, own):
-            raise InputError(
-                f"state: expected that of the engine {self.engine}, found {type(state).__name__}"
-            )
+        inner = self._of_engine(state)
         batch = runoff.reshape(-1, *runoff.shape[-2:])
         if prepared is None:
             assert parameters is not None
             past = 0
-            if isinstance(state, ClosureState):
-                past = max((h.shape[2] for h in state.history), default=0)
+            if isinstance(inner, ClosureState):
+                past = max((h.shape[2] for h in inner.history), default=0)
             prepared = self.prepare(parameters, past + runoff.shape[-2])
         discharge, _, after = self._engine.apply(prepared, batch, state=state)
         if parameters is not None:
             self._say_outside(parameters, discharge)
         return discharge.reshape(*runoff.shape[:-1], -1), after
+
+    def _check(self, parameters: Parameters) -> None:
+        """Raise an InputError unless all parameters are there and in their range."""
+        of_scheme, own = hillslopes.split(parameters)
+        if self.hillslope is None and own:
+            raise InputError(
+                f"found the parameters {', '.join(own)} without a hillslope; expected hillslope linear_storage, "
+                "nash or gamma with them"
+            )
+        self.scheme.check(of_scheme, self.network.reach_id)
+        if self.hillslope is not None:
+            self.hillslope.check(own, self.network.reach_id)
+
+    def _of_engine(self, state: RouterState | None) -> RouterState | None:
+        """The engine's own part of a state."""
+        if state is None:
+            return None
+        inner: RouterState = state
+        if isinstance(state, StagedState):
+            inner = state.routing
+        own = ClosureState if self.engine == "closure" else RecurrenceState
+        if isinstance(state, StagedState) != (self.hillslope is not None) or not isinstance(inner, own):
+            stage = "" if self.hillslope is None else f" behind the hillslope {self.hillslope.name}"
+            raise InputError(
+                f"state: expected that of the engine {self.engine}{stage}, found {type(state).__name__}"
+            )
+        return inner
 
     def _say_outside(self, parameters: Parameters, discharge: Tensor) -> None:
         """Log once in a process, for each scheme and step, that a scheme outside its range gave negative discharge."""
@@ -278,7 +309,7 @@ class Router(torch.nn.Module):
     def _reference(self, runoff: Tensor, parameters: Parameters | None, state: object) -> Tensor:
         if parameters is None or state is not None:
             raise InputError("engine reference: it takes parameters and starts from rest")
-        self.scheme.check(parameters, self.network.reach_id)
+        self._check(parameters)
         routed = [
             route_reference(
                 self.network.downstream,
@@ -288,6 +319,7 @@ class Router(torch.nn.Module):
                 self.scheme,
                 self.forcing_step,
                 self.routing_step,
+                self.hillslope,
             )
             for one in runoff.reshape(-1, *runoff.shape[-2:])
         ]
@@ -326,6 +358,7 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
+    hillslope: str | Hillslope = ...,
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[False] = ...,
     dtype: torch.dtype | None = ...,
@@ -345,6 +378,7 @@ def route(
     engine: str = ...,
     targets: ArrayLike | None = ...,
     window: int | None = ...,
+    hillslope: str | Hillslope = ...,
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[True],
     dtype: torch.dtype | None = ...,
@@ -363,6 +397,7 @@ def route(
     engine: str = "auto",
     targets: ArrayLike | None = None,
     window: int | None = None,
+    hillslope: str | Hillslope = "none",
     state: RouterState | EnsembleState | None = None,
     return_state: bool = False,
     dtype: torch.dtype | None = None,
@@ -374,7 +409,7 @@ def route(
         runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
         parameters: the scheme's, each (reach,), or (..., reach) for an ensemble; SI. With `residence_time` (s, NaN at
             channels), reaches that have one are lakes: linear storages.
-        scheme, forcing_step, routing_step, convention, engine, targets, window: see `Router`.
+        scheme, forcing_step, routing_step, convention, engine, targets, window, hillslope: see `Router`.
         state: what an earlier call with `return_state=True` returned.
         return_state: return (discharge, state).
         dtype: float32 or float64; that of the runoff by default, float32 for one of less precision.
@@ -399,6 +434,7 @@ def route(
         engine=engine,
         targets=targets,
         window=window,
+        hillslope=hillslope,
         dtype=dtype or (runoff.dtype if runoff.dtype in DTYPES else torch.float32),
         device=runoff.device,
     )

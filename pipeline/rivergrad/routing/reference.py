@@ -1,8 +1,10 @@
 """The specification: routing in float64 that reads like the equations of DESIGN.md §3.
 
-    x_i[t] = r_i[⌊t/S⌋] + Σ_{j: down(j)=i} q_j[t]
+    x_i[t] = (g_i * r_i)[⌊t/S⌋] + Σ_{j: down(j)=i} q_j[t]
     q_i    = h_i * x_i
     Q_i[d] = mean of q_i[t] over the S routing steps of d
+
+g_i is the hillslope response at the forcing step, see `hillslope/reference.py`; without one runoff enters as it is.
 
 No window, no blocks, no clever order: every reach's full response is convolved with its full inflow.
 Slow by design; every engine is tested against it, forward and gradient (it is plain differentiable torch).
@@ -17,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope
+from rivergrad.routing.hillslope.reference import respond_reference
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
@@ -35,6 +39,7 @@ def route_reference(
     scheme: Scheme,
     forcing_step: float,
     routing_step: float,
+    hillslope: Hillslope | None = None,
 ) -> Tensor:
     """Discharge of every reach, from rest.
 
@@ -42,14 +47,19 @@ def route_reference(
         downstream: (reach,) position of the downstream reach, −1 at an outlet.
         order: (reach,) positions, upstream before downstream.
         runoff: (time, reach) mean over each forcing step, m³/s.
-        parameters: the scheme's, each (reach,).
+        parameters: the scheme's, each (reach,), and those of the hillslope response.
         forcing_step, routing_step: Δ and δ, s; Δ/δ a whole number.
+        hillslope: what runoff passes before it enters a reach.
 
     Returns:
         (time, reach) mean discharge of each forcing step, m³/s, float64.
     """
     runoff = runoff.to(torch.float64)
     parameters = {name: value.to(torch.float64) for name, value in parameters.items()}
+    if hillslope is not None:
+        delay = parameters[DELAY]
+        shape = hillslope.complete(parameters).get(SHAPE, torch.ones_like(delay))
+        runoff = respond_reference(runoff, delay, shape, forcing_step)
     ratio = step_ratio(forcing_step, routing_step)
     steps = runoff.shape[0] * ratio
     h = scheme.response(parameters, routing_step, steps)
