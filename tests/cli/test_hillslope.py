@@ -114,3 +114,18 @@ def test_a_negative_delay_in_a_file_names_the_reach() -> None:
     assert result.exit_code == 2
     assert "p.csv: parameter hillslope_delay: expected 0 to" in result.stderr
     assert "found -3 (reach ids 2)" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["nash", "gamma"])
+def test_a_job_goes_on_from_the_state_of_another(name: str) -> None:
+    columns("reach_id,k,x,hillslope_delay,hillslope_shape\n1,43200,0.5,172800,3\n2,43200,0.5,86400,1\n")
+    whole = discharge("--hillslope", name)
+    rows = Path("r.csv").read_text().splitlines()
+    Path("a.csv").write_text("\n".join(rows[:9]) + "\n")
+    Path("b.csv").write_text("\n".join([rows[0], *rows[9:]]) + "\n")
+    first = discharge("--hillslope", name, "--runoff", "a.csv", "--state-out", "s.nc")
+    second = discharge("--hillslope", name, "--runoff", "b.csv", "--state-in", "s.nc", "--parts", "2")
+    np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-6, atol=1e-12)
+    result = route("--runoff", "b.csv", "--state-in", "s.nc", "--hillslope", "none")
+    assert result.exit_code == 2
+    assert f"the state's scheme is muskingum behind hillslope {name}" in " ".join(result.stderr.split())

@@ -73,7 +73,7 @@ def test_what_does_not_leave_a_cascade_is_stored() -> None:
     runoff = rain(len(DELAYS), steps=200)
     out, state = response.apply(response.prepare(given, DAY), runoff)
     there = torch.arange(state.shape[1])[:, None] < given[SHAPE]
-    stored = (state[0] * there).sum(dim=0) * given[DELAY] / given[SHAPE]
+    stored = (state[0].flip(0) * there).sum(dim=0) * given[DELAY] / given[SHAPE]
     left = DAY * (runoff - out)[0].sum(dim=0)
     torch.testing.assert_close(stored, left, rtol=1e-11, atol=1e-7)
 
@@ -228,10 +228,28 @@ def test_an_unknown_response_and_a_state_of_another_are_one_line() -> None:
     response = HILLSLOPES["linear_storage"]
     prepared = response.prepare({DELAY: double([1.0])}, DAY)
     with pytest.raises(InputError, match=r"state of the hillslope: expected shape \(1, 1, 1\)"):
-        response.apply(prepared, rain(1), torch.zeros(1, 2, 1, dtype=torch.float64))
+        response.apply(prepared, rain(1), torch.zeros(1, 1, 2, dtype=torch.float64))
 
 
 def test_a_gamma_delay_of_too_many_steps_is_refused() -> None:
     response = HILLSLOPES["gamma"]
     with pytest.raises(InputError, match="found a response of"):
         response.prepare({DELAY: double([3650 * DAY])}, 3600.0)
+
+
+@pytest.mark.parametrize("name", ["nash", "gamma"])
+def test_a_state_serves_another_cut_of_the_network(name: str) -> None:
+    """Reaches with long responses and with short ones go on in other company than before."""
+    response, given = HILLSLOPES[name], parameters(name)
+    runoff = rain(len(DELAYS))
+    whole, _ = response.apply(response.prepare(given, DAY), runoff)
+    wide = torch.full((1, 200, len(DELAYS)), torch.nan, dtype=torch.float64)
+    for part in (slice(0, 3), slice(3, 7)):
+        some = {key: value[part] for key, value in given.items()}
+        _, state = response.apply(response.prepare(some, DAY), runoff[:, :20, part])
+        state = state[:, -200:]
+        wide[:, 200 - state.shape[1] :, part] = state
+    for part in (slice(0, 5), slice(5, 7), slice(0, 7)):
+        some = {key: value[part] for key, value in given.items()}
+        rest, _ = response.apply(response.prepare(some, DAY), runoff[:, 20:, part], wide[..., part])
+        assert torch.equal(rest, whole[:, 20:, part])

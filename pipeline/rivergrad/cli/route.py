@@ -254,7 +254,7 @@ def route(
         from rivergrad.routing.recurrence.warm import compile_kernels
 
         compile_kernels([getattr(torch, dtype.value)], backward=False)  # here, where it is told
-    job = _job(chosen, convention.value, picked, source, step)
+    job = _job(chosen, convention.value, picked, source, step, response)
     before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
         writer = stack.enter_context(DischargeWriter(output, rivers.reach_id))
@@ -292,13 +292,16 @@ def _claim_state(path: Path, read: dict[str, Path | None]) -> None:
 
 
 def _job(
-    scheme: Any, convention: str, engine: str, source: RunoffReader, step: float
+    scheme: Any, convention: str, engine: str, source: RunoffReader, step: float, hillslope: Any
 ) -> Callable[[datetime64], Routed]:
     """What a state at some time belongs to."""
     from rivergrad.io.state import Routed
 
     name = scheme.name if convention == "standard" else f"{scheme.name} ({convention})"
-    return lambda time: Routed(name, scheme.parameter_names, engine, source.step, step, time)
+    names = scheme.parameter_names
+    if hillslope is not None:
+        name, names = f"{name} behind hillslope {hillslope.name}", (*names, *hillslope.parameter_names)
+    return lambda time: Routed(name, names, engine, source.step, step, time)
 
 
 def _end(source: RunoffReader) -> datetime64:

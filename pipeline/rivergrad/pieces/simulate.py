@@ -25,7 +25,8 @@ from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.record import route_chunk
 from rivergrad.pieces.setup import PieceSetup, ReadRunoff
 from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
-from rivergrad.routing.hillslope import Hillslope, split
+from rivergrad.routing import hillslope as hillslopes
+from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
@@ -67,7 +68,7 @@ def check_parameters(
 ) -> None:
     """Raise an InputError naming reaches unless the parameters are complete and admissible."""
     tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
-    of_scheme, own = split(tensors)
+    of_scheme, own = hillslopes.split(tensors)
     scheme.check(tensors if hillslope is None else of_scheme, network.reach_id)
     if hillslope is not None:
         hillslope.check(own, network.reach_id)

@@ -110,6 +110,27 @@ class Hillslope(ABC):
         return f"{parameter.lower:g} to {parameter.upper:g} {parameter.units}"
 
 
+def fitted(state: Tensor | None, batch: int, rows: int, runoff: Tensor) -> Tensor:
+    """A state (batch, rows, reach) out of one that another cut of the network left, or at rest.
+
+    The first rows are those that only some reaches need: what is missing there (NaN) is of others, and counts as 0.
+
+    Raises:
+        InputError: the state of another batch or number of reaches.
+    """
+    reaches = runoff.shape[2]
+    if state is None:
+        return torch.zeros(batch, rows, reaches, dtype=torch.float64, device=runoff.device)
+    if state.ndim != 3 or (state.shape[0], state.shape[2]) != (batch, reaches):
+        raise InputError(
+            f"state of the hillslope: expected shape {(batch, rows, reaches)}, found {tuple(state.shape)}"
+        )
+    if state.shape[1] == rows:
+        return torch.nan_to_num(state)
+    kept = torch.nan_to_num(state[:, max(0, state.shape[1] - rows) :])
+    return torch.cat([kept.new_zeros(batch, rows - kept.shape[1], reaches), kept], dim=1)
+
+
 def split(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The scheme's parameters, and those of the hillslope response."""
     own = {name: value for name, value in parameters.items() if name in NAMES}

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rivergrad.errors import InputError
-from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter
+from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter, fitted
 from rivergrad.routing.schemes.base import Parameter, Parameters
 
 LEFT = 1e-12
@@ -116,15 +116,10 @@ class Gamma(Hillslope):
         return taps(found[DELAY].to(torch.float64) / forcing_step, found[SHAPE].to(torch.float64))
 
     def apply(self, prepared: Tensor, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        batch, _, reaches = runoff.shape
-        shape = (batch, prepared.shape[0] - 1, reaches)
-        if state is None:
-            state = torch.zeros(shape, dtype=torch.float64, device=runoff.device)
-        if tuple(state.shape) != shape:
-            raise InputError(f"state of the hillslope: expected shape {shape}, found {tuple(state.shape)}")
-        past = torch.cat([state, runoff.to(torch.float64)], dim=1)
+        rows = prepared.shape[0] - 1
+        past = torch.cat([fitted(state, runoff.shape[0], rows, runoff), runoff.to(torch.float64)], dim=1)
         out: Tensor = _Convolve.apply(prepared, past)
-        return out.to(runoff.dtype), past[:, past.shape[1] - shape[1] :]
+        return out.to(runoff.dtype), past[:, past.shape[1] - rows :]
 
 
 class _Convolve(torch.autograd.Function):

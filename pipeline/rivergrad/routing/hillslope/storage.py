@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rivergrad.errors import InputError
-from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter
+from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter, fitted
 from rivergrad.routing.schemes.base import Parameter, Parameters
 
 MOST_STORAGES = 12
@@ -99,13 +98,11 @@ class LinearStorage(Hillslope):
     def apply(self, prepared: Cascade, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         batch, _, reaches = runoff.shape
         count = int(prepared.n.max()) if reaches else 1
-        shape = (batch, count, reaches)
-        if state is None:
-            state = torch.zeros(shape, dtype=torch.float64, device=runoff.device)
-        if tuple(state.shape) != shape:
-            raise InputError(f"state of the hillslope: expected shape {shape}, found {tuple(state.shape)}")
-        out, after = _Respond.apply(prepared.a, prepared.n, runoff, state, torch.is_grad_enabled())
-        return out, after
+        before = fitted(state, batch, count, runoff).flip(
+            1
+        )  # the last storages, which not all reaches have, first
+        out, after = _Respond.apply(prepared.a, prepared.n, runoff, before, torch.is_grad_enabled())
+        return out, after.flip(1)
 
 
 class Nash(LinearStorage):
