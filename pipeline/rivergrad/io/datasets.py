@@ -85,9 +85,21 @@ def kind_of(path: Path, *, writing: bool = False) -> Kind:
         return "csv"
     if name.endswith((".parquet", ".pq")):
         return "parquet"
+    if not writing and _is_netcdf(path):  # 202108231300.CHRTOUT_DOMAIN1
+        return "netcdf"
     raise InputError(
         f"{path}: its format is not known by its name; expected .nc, .zarr, .csv, .csv.gz or .parquet"
     )
+
+
+def _is_netcdf(path: Path) -> bool:
+    """Whether a file begins as NetCDF does, of either generation."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return False
+    return start == b"\x89HDF" or (start[:3] == b"CDF" and start[3:] in (b"\x01", b"\x02", b"\x05"))
 
 
 @contextmanager
@@ -202,7 +214,11 @@ def find_variable(
     for candidate in candidates:
         if candidate in dataset.data_vars:
             return dataset[candidate]
-    over_time = [str(one) for one, array in dataset.data_vars.items() if set(array.dims) & set(TIME_NAMES)]
+    over_time = [
+        str(one)
+        for one, array in dataset.data_vars.items()
+        if set(array.dims) & set(TIME_NAMES) and not str(one).endswith(("_bnds", "_bounds"))
+    ]
     if len(over_time) == 1:
         return dataset[over_time[0]]
     if over_time:

@@ -6,7 +6,8 @@ float64. No open file is pickled with it: a worker opens the file itself and rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -20,6 +21,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.accumulated import Accumulated, Accumulation, checked, find_accumulation
 from rivergrad.io.axes import Grid, find_grid
+from rivergrad.io.cellweights import cells_of, reach_weights
 from rivergrad.io.curvilinear import curvilinear_weights
 from rivergrad.io.datasets import (
     find_ids,
@@ -32,6 +34,7 @@ from rivergrad.io.datasets import (
 )
 from rivergrad.io.formats import other_format
 from rivergrad.io.gridded import check_positions, covers, shares
+from rivergrad.io.joined import PLUS, Joined, joined, paths_of, together
 from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within, without_absent
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
 from rivergrad.io.series import read_series
@@ -39,10 +42,15 @@ from rivergrad.io.stamps import FileAxis, Stamp, grib_step_type, read_axis, star
 from rivergrad.io.times import TimeArray, text
 from rivergrad.io.units import FlowUnit, flow_unit, unit_of
 
+log = logging.getLogger("rivergrad")
+
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-VARIABLES = ("runoff", "m3_riv", "ro", "lateral_inflow")
+VARIABLES = ("runoff", "m3_riv", "ro", "lateral_inflow", "Qext", "qlateral")
+Absent = Literal["error", "zero"]
+WITHOUT_UNITS = ("m3_riv", "qlateral")
+"""Variables that are m3 per step where they have no unit, by the formats of RAPID and river-route."""
 BLOCK_VALUES = 1 << 24  # values read at once: 128 MB in float64, whatever the size of the file
 DEPTHS = (1.0, 1e-2, 1e-3, 0.3048, 0.0254)  # m: the units of depth that rates are made of
 PLACES, AT_A_PLACE = 4, 16  # where, and how many columns there, values are looked at before all are read
@@ -93,10 +101,10 @@ class RunoffSource(Protocol):
 
 
 def open_runoff(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     network: RiverNetwork,
     *,
-    variable: str | None = None,
+    variable: str | Sequence[str] | None = None,
     grid: bool | Literal["auto"] = "auto",
     cell: float | None = None,
     start: str | None = None,
@@ -104,6 +112,8 @@ def open_runoff(
     stamp: Stamp = "auto",
     accumulated: Accumulated = "auto",
     format: str = "auto",
+    weights: str | Path | Sequence[str | Path] = (),
+    absent: Absent = "error",
 ) -> RunoffSource:
     """Open the runoff of a network's reaches.
 
@@ -113,11 +123,14 @@ def open_runoff(
     all are points (see `curvilinear_weights`).
     RAPID's `m3_riv` may lack ids (then its order is that of rapid_connect.csv), units (m3 per step) and
     values (NaN means 0). A CSV has a column `time` and one of m3/s per reach id, or `time, reach_id, runoff`.
+    Several files that follow one another are one record, as are files of a single time each. Calendars without leap
+    days, or of 360 days, are taken by their dates (see `rivergrad.io.calendars`).
 
     Args:
-        path: the file or store.
+        path: the file or store; a pattern such as `runoff_*.nc`; or a list of them.
         network: whose reaches; units of depth need its attribute `area_m2`.
-        variable: name of the variable; else `runoff`, `m3_riv`, `ro`, or the only one over time.
+        variable: name of the variable, or of several that are summed; else `runoff`, `m3_riv`, `ro`, the surface and
+            subsurface runoff of a known model, or the only one over time.
         grid: whether the file is gridded; `auto` tells by its dimensions.
         cell: size of the reaches' cells on a grid, degrees, 0 for points; else it is told from lat and lon.
             Open a source with the whole network and `select` from it: few reaches may not tell.
@@ -127,6 +140,9 @@ def open_runoff(
         accumulated: whether amounts accumulate: `no`, `run` (since the first step), or s from reset to reset;
             `auto` as the file and its values say (see `accumulated`).
         format: the name or import path of a format; `auto` tells by the name, and asks formats of other people first.
+        weights: a table of which cells, or which catchments, drain to which reach (see `rivergrad.io.cellweights`); or
+            two, first of cells to catchments, then of catchments to reaches.
+        absent: what of reaches that the file or table lacks: an `error`, or that they have `zero` inflow.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, a depth
@@ -138,18 +154,24 @@ def open_runoff(
         >>> source = rg.open_runoff("runoff.nc", rg.read_network("network.csv"))
         >>> first = source.read(None, 0, 10)  # (10, reach), m³/s
     """
+    paths, names = paths_of(path), named(variable)
+    path = paths[0]
     if (other := other_format(path, "runoff", format)) is not None:
         options = {"variable": variable, "grid": grid, "stamp": stamp, "accumulated": accumulated}
-        source: RunoffSource = other.read(Path(path), "runoff", network=network, **options)
+        source: RunoffSource = other.read(path, "runoff", network=network, **options)
         return source
-    path = Path(path)
     kind = kind_of(path)
     if kind in ("csv", "parquet"):
+        if len(paths) > 1 or len(names) > 1 or weights:
+            raise InputError(f"{path}: is a table of flows; expected one file, one variable and no weights")
         if accumulated not in ("auto", "no"):
             raise InputError(f"{path}: is a table of flows, which do not accumulate; expected no accumulated")
-        return _open_table(path, network, stamp)
-    with open_dataset(path) as dataset:
-        array = find_variable(dataset, variable, VARIABLES, path)
+        return _open_table(path, network, stamp, absent)
+    names = names or _summed(path)
+    files = joined(paths, names)
+    with open_dataset(path) if files is None else files.open() as dataset:
+        wanted = PLUS.join(names) if names else None
+        array = find_variable(dataset, wanted, VARIABLES, path)
         array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and _is_extra(str(dim))])
         dim = time_dim(dataset, array, path)
         by_name = times_by_name(path, int(array.sizes[dim])) if _is_rapid(array) else None
@@ -162,11 +184,14 @@ def open_runoff(
                 f"{path}: variable '{array.name}' has the dimensions ({ids_text(array.dims)}); "
                 "expected latitude and longitude, as grid is set"
             )
-        opened: GridRunoff | ReachRunoff
-        if found is not None:
+        opened: GridRunoff | ReachRunoff | WeightedRunoff
+        if weights:
+            opened = _open_weighted(dataset, array, found, dim, axis, unit, network, path, weights, absent)
+        elif found is not None:
             opened = _open_grid(array, found, dim, axis, unit, network, path, cell)
         else:
-            opened = _open_reaches(dataset, array, dim, axis, unit, network, path)
+            opened = _open_reaches(dataset, array, dim, axis, unit, network, path, absent)
+        opened = replace(opened, files=files)
         return settled(
             opened,
             axis,
@@ -179,6 +204,24 @@ def open_runoff(
         )
 
 
+def named(variable: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The variables that an option names."""
+    if variable is None:
+        return ()
+    return (variable,) if isinstance(variable, str) else tuple(variable)
+
+
+def _summed(path: Path) -> tuple[str, ...]:
+    """The variables of a known model that are runoff only together, where the file has no runoff of its own."""
+    with open_dataset(path) as dataset:
+        if any(one in dataset.data_vars for one in VARIABLES):
+            return ()
+        found = together(dataset)
+    if found:
+        log.warning("%s: runoff is %s", path, PLUS.join(found))
+    return found
+
+
 def _is_extra(dim: str) -> bool:
     return dim in ("expver", "number", "realization", "ensemble", "level", "height", "surface")
 
@@ -189,8 +232,8 @@ def _is_rapid(array: xr.DataArray) -> bool:
 
 def _unit(array: xr.DataArray, path: Path) -> FlowUnit:
     name = str(array.name)
-    if _is_rapid(array) and "units" not in array.attrs:
-        return FlowUnit("volume", 1.0)  # part of RAPID's format
+    if name in WITHOUT_UNITS and "units" not in array.attrs:
+        return FlowUnit("volume", 1.0)  # part of these formats
     found = unit_of(array.attrs, str(path), name, "m3 s-1, mm/day or kg m-2 s-1")
     return flow_unit(found, str(path), name)
 
@@ -237,7 +280,8 @@ def _check_method(array: xr.DataArray, unit: FlowUnit, step: float, path: Path) 
 class FileSource:
     """What both kinds of NetCDF and Zarr sources share: where it is, its times, and an open file or none.
 
-    `time` begins with the first step that can be read: `skip` values of the file come before it.
+    `time` begins with the first step that can be read: `skip` values of the file come before it. `files` says how
+    several files, or variables, are read as one.
     """
 
     path: Path
@@ -248,6 +292,7 @@ class FileSource:
     reach_id: Int
     accumulation: Accumulation | None = None
     skip: int = 0
+    files: Joined | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_open"}
@@ -258,7 +303,7 @@ class FileSource:
     def _dataset(self) -> xr.Dataset:
         dataset: xr.Dataset | None = self.__dict__.get("_open")
         if dataset is None:
-            dataset = open_dataset(self.path)
+            dataset = open_dataset(self.path) if self.files is None else self.files.open()
             self.__dict__["_open"] = dataset
         return dataset
 
@@ -454,6 +499,7 @@ class ReachRunoff(FileSource):
         factor: from the file's unit to m3/s, or to m/s where `area` (n,) in m2 is given.
         lowest: () or (n,) the least value that passes for 0, in the file's unit.
         nan_is_zero: whether NaN means 0.
+        dry: (n,) reaches that the file lacks and that have no inflow, by what the user says; None where it has all.
     """
 
     column: Int
@@ -461,10 +507,16 @@ class ReachRunoff(FileSource):
     area: Float | None
     lowest: Float
     nan_is_zero: bool
+    dry: NDArray[np.bool_] | None = None
 
     def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
         """See `RunoffSource.read`."""
         positions = _positions(reach_positions, len(self.reach_id))
+        if self.dry is not None and self.dry[positions].any():
+            dry = self.dry[positions]
+            found = np.zeros((stop - start, len(positions)))
+            found[:, ~dry] = self.read(positions[~dry], start, stop)
+            return found
         runoff = read_columns(
             self,
             self.column,
@@ -482,14 +534,17 @@ class ReachRunoff(FileSource):
 
     def few(self, start: int, stop: int) -> Float:
         """See `FileSource.few`."""
-        return few_columns(self, self.column, start, stop)
+        return few_columns(self, self.column if self.dry is None else self.column[~self.dry], start, stop)
 
     def select(self, reach_positions: ArrayLike) -> ReachRunoff:
         """See `RunoffSource.select`."""
         at = _positions(reach_positions, len(self.reach_id))
         area = None if self.area is None else self.area[at]
         lowest = self.lowest[at] if self.lowest.ndim else self.lowest
-        return replace(self, reach_id=self.reach_id[at], column=self.column[at], area=area, lowest=lowest)
+        dry = None if self.dry is None else self.dry[at]
+        return replace(
+            self, reach_id=self.reach_id[at], column=self.column[at], area=area, lowest=lowest, dry=dry
+        )
 
 
 def _open_reaches(
@@ -500,6 +555,7 @@ def _open_reaches(
     unit: FlowUnit,
     network: RiverNetwork,
     path: Path,
+    absent: Absent,
 ) -> ReachRunoff:
     others = [str(dim) for dim in array.dims if dim != time_dim]
     if len(others) != 1:
@@ -529,6 +585,7 @@ def _open_reaches(
             f"{path}: variable '{array.name}' has no reach ids along '{others[0]}'; "
             f"expected an integer variable reach_id({others[0]})"
         )
+    column, dry = _places(network.reach_id, ids, path, absent)
     return ReachRunoff(
         path=path.absolute(),
         variable=str(array.name),
@@ -536,12 +593,127 @@ def _open_reaches(
         time=axis.stamps,
         step=step,
         reach_id=network.reach_id,
-        column=match_ids(network.reach_id, ids, path, "runoff"),
+        column=column,
         factor=unit.to_rate(step),
         area=_areas(network, array, path) if unit.needs_area else None,
         lowest=_lowest(network, unit.to_rate(step), step, unit.needs_area),
         nan_is_zero=_is_rapid(array),
+        dry=dry,
     )
+
+
+def _places(wanted: Int, ids: Int, path: Path, absent: Absent) -> tuple[Int, NDArray[np.bool_] | None]:
+    """(n,) where each reach is among the ids, and which are not among them, if these may be."""
+    dry = ~np.isin(wanted, ids)
+    if absent == "error" or not dry.any():
+        return match_ids(wanted, ids, path, "runoff"), None
+    if dry.all():
+        raise InputError(f"{path}: holds none of the {wanted.size} reaches of the network; expected some")
+    log.warning("%s: lacks %d of %d reaches, which have no inflow", path, int(dry.sum()), wanted.size)
+    column = np.zeros(wanted.size, np.int64)
+    column[~dry] = match_ids(wanted[~dry], ids, path, "runoff")
+    return column, dry
+
+
+def _open_weighted(
+    dataset: xr.Dataset,
+    array: xr.DataArray,
+    grid: Grid | None,
+    time_dim: str,
+    axis: FileAxis,
+    unit: FlowUnit,
+    network: RiverNetwork,
+    path: Path,
+    weights: str | Path | Sequence[str | Path],
+    absent: Absent,
+) -> WeightedRunoff:
+    """Runoff of cells or catchments, brought to reaches by tables of weights."""
+    tables = [weights] if isinstance(weights, str | Path) else list(weights)
+    dims = grid.dims if grid is not None else tuple(str(dim) for dim in array.dims if dim != time_dim)
+    if not unit.needs_area:
+        raise InputError(
+            f"{path}: variable '{array.name}' has the unit '{array.attrs.get('units')}', and weights are "
+            "areas or shares of them; expected a depth such as mm/day or m"
+        )
+    cells = cells_of(dataset, array, dims, grid, path)
+    valid = _has_values(array.transpose(time_dim, *dims), time_dim, path).ravel()
+    matrix = reach_weights([Path(one) for one in tables], network, cells, valid, absent)
+    factor = unit.to_rate(axis.step)
+    return WeightedRunoff(
+        path=path.absolute(),
+        variable=str(array.name),
+        dims=(time_dim, *dims),
+        time=axis.stamps,
+        step=axis.step,
+        reach_id=network.reach_id,
+        shape=cells.shape,
+        matrix=matrix * factor,
+        lowest=-TINY_DEPTH / (factor * axis.step),
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WeightedRunoff(FileSource):
+    """Runoff of cells or catchments brought to reaches by a table of weights.
+
+    Attributes:
+        shape: of the cells in the file; matrix: (n, cell) m3/s per unit of the file.
+        lowest: values down to here are read as 0.
+    """
+
+    shape: tuple[int, ...]
+    matrix: scipy.sparse.csr_array
+    lowest: float
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        """See `RunoffSource.read`; negatives that are as good as zero are set to zero."""
+        self.check_times(start, stop)
+        rows = self.matrix[_positions(reach_positions, len(self.reach_id))]
+        found = np.zeros((stop - start, rows.shape[0]))
+        used = np.unique(rows.indices).astype(np.int64)
+        if not used.size or not found.size:
+            return found
+        box, inside = self._box(used)
+        few = rows[:, used]
+        block = max(1, BLOCK_VALUES // max(1, int(np.prod([one.stop - one.start for one in box.values()]))))
+        for at in range(start, stop, block):
+            end = min(at + block, stop)
+            values = self.amounts(at, end, box, self.lowest).reshape(end - at, -1)[:, inside]
+            if not (values.min() >= 0 and values.max() < MOST):
+                refuse_bad(
+                    values,
+                    used,
+                    self.time[at:end],
+                    f"{self.source} (by its cells, counted from 0)",
+                    lowest=self.lowest,
+                    expected=EXPECTED,
+                )
+                values[values < 0] = 0.0
+            found[at - start : end - start] = np.asarray(few @ values.T).T
+        return found
+
+    def _box(self, used: Int) -> tuple[dict[str, slice], Int]:
+        """The smallest part of the file that holds some cells, and their places in it."""
+        index = np.unravel_index(used, self.shape)
+        parts = [slice(int(one.min()), int(one.max()) + 1) for one in index]
+        sizes = tuple(one.stop - one.start for one in parts)
+        local = tuple(one - part.start for one, part in zip(index, parts, strict=True))
+        return dict(zip(self.dims[1:], parts, strict=True)), np.ravel_multi_index(local, sizes)
+
+    def few(self, start: int, stop: int) -> Float:
+        """See `FileSource.few`."""
+        used = np.unique(self.matrix.indices).astype(np.int64)
+        if not used.size:
+            return np.zeros((stop - start, 0))
+        chosen = used[np.unique(np.linspace(0, used.size - 1, PLACES * AT_A_PLACE).astype(int))]
+        box, inside = self._box(chosen)
+        values = self.values({self.dims[0]: slice(start, stop), **box})
+        return without_absent(values.reshape(stop - start, -1)[:, inside])
+
+    def select(self, reach_positions: ArrayLike) -> WeightedRunoff:
+        """See `RunoffSource.select`."""
+        at = _positions(reach_positions, len(self.reach_id))
+        return replace(self, reach_id=self.reach_id[at], matrix=self.matrix[at])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -729,6 +901,7 @@ class GridRunoff(_GridFile):
             reach_id=self.reach_id,
             accumulation=self.accumulation,
             skip=self.skip,
+            files=self.files,
             columns=self.columns,
             lowest=self.lowest,
             out_reach=self.out_reach,
@@ -844,10 +1017,12 @@ class TableRunoff:
         """Nothing is open."""
 
 
-def _open_table(path: Path, network: RiverNetwork, stamp: Stamp) -> TableRunoff:
+def _open_table(path: Path, network: RiverNetwork, stamp: Stamp, absent: Absent) -> TableRunoff:
     series = read_series(path, "runoff", complete=True)
-    column = match_ids(network.reach_id, series.reach_id, path, "runoff")
+    column, dry = _places(network.reach_id, series.reach_id, path, absent)
     values = series.values[:, column]
+    if dry is not None:
+        values[:, dry] = 0.0
     lowest = _lowest(network, 1.0, series.step, is_depth=False)
     refuse_bad(values, network.reach_id, series.time, f"{path}: runoff", lowest=lowest, expected=EXPECTED)
     time = starts_of(FileAxis(series.time, series.step), stamp, path, "runoff.")

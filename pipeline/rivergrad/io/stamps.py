@@ -346,6 +346,10 @@ def _by_source(axis: FileAxis, dataset: xr.Dataset, array: xr.DataArray, method:
         return FileAxis(axis.stamps, axis.step, "end", "made by grib_to_netcdf, a depth an hour")
     if "GLDAS" in attributes and str(array.name).endswith(("_acc", "_tavg")):
         return FileAxis(axis.stamps, axis.step, "end", "GLDAS")
+    if re.search(r"OUTPUT FROM WRF-Hydro", attributes):
+        return FileAxis(axis.stamps, axis.step, "end", "WRF-Hydro")
+    if "OUTPUT FROM WRF" in attributes and str(array.attrs.get("units", "")).strip() in ("mm", "kg m-2"):
+        return FileAxis(axis.stamps, axis.step, "end", "WRF, amounts")
     if "MERRA" in attributes and re.search(r"tavg|time.averaged", attributes, re.IGNORECASE):
         return FileAxis(axis.stamps, axis.step, *_centred(axis, "MERRA's time averages"))
     if method in ("mean", "sum"):

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, shortened
 from rivergrad.files import require_readable, text_of
+from rivergrad.io.datasets import missing
 from rivergrad.io.frames import Frame, midpoints
 from rivergrad.io.networks.assemble import Options, Schema, network_of
 from rivergrad.io.networks.joining import lengths_with_lakes
 from rivergrad.io.networks.schema_format import TableFormat
 from rivergrad.io.tables import id_column, number_column
+from rivergrad.io.units import si_factor
 
 _AREA, _LAT, _LON, _LAKE = "sum of HRU areas", "mean latitude", "mean longitude", "has ZERO-"
 _NONE = -1.2345
@@ -80,6 +83,20 @@ def _with_hrus(basins: pd.DataFrame, path: Path) -> pd.DataFrame:
             weighted = pd.Series(number_column(hrus, name, path) * area).groupby(owner).sum() / sums
             basins[made] = weighted.reindex(ids).to_numpy()
     return basins
+
+
+def hrus_of(
+    path: Path,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """HRUs of an `.rvh` file: ids, subbasins and areas (m2), (hru,) each; and the ids of all subbasins."""
+    hrus, units = _block(path, "HRUs")
+    basins, _ = _block(path, "SubBasins")
+    for name in ("ID", "BASIN_ID", "AREA"):
+        if name not in hrus.columns:
+            raise missing(path, "attribute of :HRUs", name, hrus.columns)
+    factor = si_factor(units.get("AREA", "km2"), "m2", str(path), "AREA")
+    area = number_column(hrus, "AREA", path) * factor
+    return id_column(hrus, "ID", path), id_column(hrus, "BASIN_ID", path), area, id_column(basins, "ID", path)
 
 
 def _block(path: Path, name: str, *, needed: bool = True) -> tuple[pd.DataFrame, dict[str, str]]:
