@@ -110,6 +110,19 @@ def _clock(value: Any) -> str:
     return str(value)
 
 
+def _several(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _basin(value: Any) -> Any:
+    if isinstance(value, list | tuple) and len(value) == 4:
+        if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
+            return tuple(float(one) for one in value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise InputError(f"found {value!r}; expected the id of a reach, or [west, south, east, north] in degrees")
+
+
 def _name(value: Any) -> Any:
     # A gauge called 1567000 is an integer to YAML. (One called 01567000 is text already: see `documents`.)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -412,6 +425,27 @@ ClockOffset = Annotated[
     str, BeforeValidator(_clock), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
 ]
 """By how much a clock is ahead of UTC, such as -5h, or `file`."""
+
+Several = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A name, or a list of them."""
+
+SeveralPaths = Annotated[
+    tuple[Annotated[Path, BeforeValidator(_path)], ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A path, or a list of them."""
+
+BasinChoice = Annotated[
+    int | tuple[float, float, float, float],
+    BeforeValidator(_basin),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "number"}}]}),
+]
+"""The id of a reach, or a box in degrees."""
 
 FormatName = Annotated[str, AfterValidator(_format)]
 """`auto`, the name of a format, or its import path."""

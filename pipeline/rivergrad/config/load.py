@@ -152,6 +152,8 @@ def input_files(workflow: Workflow) -> dict[str, Path]:
         if section is not None and section.path is not None:
             first, *more = expanded(section.path)
             found |= {f"{name}.path": first, **{f"{name}.path[{i}]": one for i, one in enumerate(more, 1)}}
+    if workflow.runoff is not None:
+        found |= {f"runoff.weights[{i}]": one for i, one in enumerate(workflow.runoff.weights)}
     if workflow.observations is not None:
         found["observations.stations"] = workflow.observations.stations
     if workflow.runoff is not None:

@@ -5,7 +5,6 @@ What is joined looks to readers like a dataset of one file. Files are opened as 
 
 from __future__ import annotations
 
-import glob
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from xarray.core import indexing
 
 from rivergrad.errors import InputError, ids_text
+from rivergrad.files import Paths, expanded, is_pattern
 from rivergrad.io.calendars import CALENDARS, calendar_of, standard_times
 from rivergrad.io.datasets import TIME_NAMES, missing, numbers_of, open_dataset, reading
 from rivergrad.io.missing import LIMITS, without_absent
@@ -72,24 +72,18 @@ class Joined:
             return _assembled(self, files, first)
 
 
-def paths_of(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
-    """The files that a path, a pattern (`runoff_*.nc`) or a list of both names; a pattern's in order of their names.
+def paths_of(given: Paths) -> tuple[Path, ...]:
+    """The files that a path, a pattern (`runoff_*.nc`) or a list of both names.
 
     Raises:
         InputError: a pattern that no file fits, or an empty list.
     """
-    many = [given] if isinstance(given, str | Path) else list(given)
-    found: list[Path] = []
-    for one in many:
-        if Path(one).exists() or not glob.has_magic(str(one)):
-            found.append(Path(one))
-            continue
-        fitting = sorted(glob.glob(str(one), recursive=True))
-        if not fitting:
-            raise InputError(f"{one}: no file fits this pattern; expected one at least")
-        found += [Path(name) for name in fitting]
+    found = expanded(given)
     if not found:
         raise InputError("found no file of runoff; expected one at least")
+    bare = next((one for one in found if is_pattern(one)), None)
+    if bare is not None:
+        raise InputError(f"{bare}: no file fits this pattern; expected one at least")
     return tuple(found)
 
 

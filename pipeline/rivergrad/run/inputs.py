@@ -44,6 +44,7 @@ from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.model.features import log_features
 from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes, step_ratio
+from rivergrad.run.givennetwork import network_of, with_lengths
 from rivergrad.run.known import identity_of, in_order_of, require_same
 from rivergrad.run.routing import routing_of
 from rivergrad.run.true_runoff import true_runoff
@@ -121,9 +122,8 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
     else:
         assert config.network is not None
         assert config.runoff is not None
-        network = read_network(config.network.path, config.network.format, outlets=config.network.outlets)
+        network = with_lengths(network_of(config.network), config.network.path)
         network = in_order_of(network, run_dir)
-        _require_lengths(network, config.network.path)
         if config.runoff.path is not None:
             runoff = open_runoff(
                 config.runoff.path,
@@ -133,6 +133,8 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 stamp=config.runoff.stamp,
                 accumulated=config.runoff.accumulated,
                 format=config.runoff.format,
+                weights=config.runoff.weights,
+                absent=config.runoff.absent,
             )
             step_ratio(runoff.step, config.time.routing_step)
         forcings = _forcings(config, network, run_dir)
@@ -256,13 +258,6 @@ def _tell_placement(placement: Placement) -> None:
         if row.reason:
             level = logging.INFO if row.status == "matched" else logging.WARNING
             log.log(level, "gauge %s %s: %s", row.gauge, row.status, row.reason)
-
-
-def _require_lengths(network: RiverNetwork, path: Path) -> None:
-    if network.length is None:
-        raise InputError(
-            f"{path}: the network has no lengths; expected length_m, to turn celerity into travel times"
-        )
 
 
 def _aligned(

@@ -96,8 +96,8 @@ def identity_of(
         "network.path": _of_network(network),
         "observations.path": _of_observations(network, observations),
     }
-    for key in ("runoff.path", "runoff.forcings"):
-        if key in files:
+    for key in files:
+        if key.startswith(("runoff.path", "runoff.forcings", "runoff.weights")):
             inputs[key] = {"content": input_digest(files[key]).text}
             if is_rapid_folder(files[key].parent):  # whose order it may be in
                 inputs[key][CONNECT] = input_digest(files[key].parent / CONNECT).text

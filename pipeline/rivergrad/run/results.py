@@ -17,6 +17,7 @@ from rivergrad.gauges.sizes import has_area, river_size, scores_by_size
 from rivergrad.io import write_parameters_store
 from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
 from rivergrad.routing import schemes
+from rivergrad.run.givennetwork import NOMINAL, has_nominal_lengths
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
 from rivergrad.rundir.contents import FOLDS_TABLE, HYDROGRAPHS, METRICS, PARAMETERS
@@ -283,5 +284,6 @@ def write_parameter_map(
             "seed": config.seed,
             "rivergrad_version": info["versions"]["rivergrad"],
             "git": str(info["git"]),
+            **({"lengths": NOMINAL} if has_nominal_lengths(network) else {}),
         },
     )

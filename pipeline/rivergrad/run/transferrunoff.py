@@ -91,6 +91,8 @@ class RunoffElsewhere:
                 grid=section.grid,
                 stamp=section.stamp,
                 accumulated=section.accumulated,
+                weights=section.weights,
+                absent=section.absent,
             )
             if source is not None and not np.array_equal(source.time, self._given.time):
                 raise InputError(f"{forcings}: has other times than the runoff {given}; expected the same")

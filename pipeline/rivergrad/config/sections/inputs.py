@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from rivergrad.config.fields import (
     Accumulated,
     AutoSwitch,
+    BasinChoice,
     ClockOffset,
     FilePath,
     FilePaths,
@@ -19,6 +20,8 @@ from rivergrad.config.fields import (
     Options,
     OutletWords,
     PositiveNumber,
+    Several,
+    SeveralPaths,
     Share,
     Switch,
     listed,
@@ -37,9 +40,30 @@ class WorldSection(Section):
 class NetworkSection(Section):
     """The river network."""
 
-    path: FilePath = Field(description="A CSV, Parquet or Zarr network, or a folder in RAPID's layout.")
+    path: FilePath = Field(
+        description="A CSV, Parquet or Zarr network, a folder in RAPID's layout, or a file of another model or data "
+        "set."
+    )
     format: FormatName = Field(
-        default="auto", description="How the network is stored; auto tells from the path."
+        default="auto", description="How the network is stored; auto tells from what is in the path."
+    )
+    layer: str | None = Field(
+        default=None, description="The layer to read; needed only where the file has several."
+    )
+    columns: Names = Field(
+        default=(),
+        description="The file's names of columns, such as {reach_id: LINKNO, downstream_id: DSLINKNO}.",
+    )
+    units: Names = Field(
+        default=(), description="Units of columns that the file does not state, such as {length_m: km, k: d}."
+    )
+    basin: BasinChoice | None = Field(
+        default=None,
+        description="Read only what drains to the reach of this id, or to reaches in [west, south, east, north].",
+    )
+    channel_area: PositiveNumber | None = Field(
+        default=None,
+        description="Of a raster of flow directions, the m2 that drain to a cell from which on it is a reach.",
     )
     outlets: OutletWords = Field(
         default=(),
@@ -51,16 +75,25 @@ class NetworkSection(Section):
 class RunoffSection(Section):
     """The runoff (lateral inflow) that enters every reach: given, or learned from forcings with the routing."""
 
-    path: FilePath | None = Field(
+    path: FilePaths | None = Field(
         default=None,
-        description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid; for learned runoff, only where the "
-        "model corrects a given one.",
+        description="A NetCDF, Zarr or CSV file of runoff per reach or on a grid, a pattern such as runoff_*.nc or a "
+        "list of files that follow one another; for learned runoff, only where the model corrects a given one.",
     )
-    variable: str | None = Field(
-        default=None, description="The variable to read; needed only where the file has several."
+    variable: Several | None = Field(
+        default=None,
+        description="The variable to read, or a list of those to sum; needed only where the file has several.",
     )
     format: FormatName = Field(
         default="auto", description="How the runoff is stored; auto tells from the path."
+    )
+    weights: SeveralPaths = Field(
+        default=(),
+        description="A table of the cells or catchments that drain to each reach, or two that follow one another.",
+    )
+    absent: Literal["error", "zero"] = Field(
+        default="error",
+        description="What of reaches that the runoff lacks: an error, or zero inflow.",
     )
     grid: AutoSwitch = Field(
         default="auto",
