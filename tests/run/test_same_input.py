@@ -19,6 +19,9 @@ import pytest
 import xarray as xr
 from small_river import River, call, contents, the_line
 
+from rivergrad.io import digest
+from rivergrad.run import known
+
 KILL = """
 import os, signal, sys
 from rivergrad.rundir.checkpoint import Checkpoint
@@ -163,6 +166,7 @@ NO_CHANGES: dict[str, Callable[[River], Any]] = {
         (r.folder / "p.yaml").write_text("patience: 5min\nrestarts: 1\n"),
         r.workflow(compute={"profile": "p.yaml"}),
     ),
+    "how often it is saved": lambda r: r.workflow(estimate={"checkpoint_every": 5, "checkpoints": 4}),
     "settings of the report": lambda r: r.workflow(report={"hydrographs": 2, "discharge": True}),
 }
 
@@ -293,6 +297,29 @@ def test_a_finished_run_and_evaluate_look_at_the_input_too(river: River) -> None
         assert "observations.path: o.nc is not what the run began with (discharge differs)" in the_line(said)
         assert (river.run_dir / "run.json").read_bytes() == info
         assert (river.run_dir / "metrics.csv").read_bytes() == scores
+
+
+def test_every_byte_of_a_large_input_counts(river: River, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples miss most single bytes of a large file; the sum of all is taken once for each stamp of the file."""
+    monkeypatch.setattr(digest, "WHOLE", 1000)
+    monkeypatch.setattr(digest, "BLOCKS", 2)
+    monkeypatch.setattr(digest, "BLOCK", 16)
+    taken = []
+    monkeypatch.setattr(known, "content_sum", lambda path: taken.append(path) or digest.content_sum(path))
+    known._content_sum.cache_clear()
+    sampled = digest.digest_of(river.folder / "r.nc")
+    shutil.rmtree(river.run_dir)
+    for _ in range(2):  # begins; is looked at again
+        assert call("estimate", "w.yaml")[0] == 0
+    assert len(taken) == 1
+    (river.folder / "r.nc").touch()
+    assert call("estimate", "w.yaml")[0] == 0
+    assert len(taken) == 2
+    same_size_and_time(river.folder / "r.nc")
+    assert digest.digest_of(river.folder / "r.nc") == sampled
+    code, said = call("estimate", "w.yaml")
+    assert code == 2
+    assert "runoff.path: r.nc is not what the run began with (every byte differs)" in the_line(said)
 
 
 def test_another_version_goes_on_and_says_so(river: River, monkeypatch: pytest.MonkeyPatch) -> None:

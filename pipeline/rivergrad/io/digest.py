@@ -3,7 +3,8 @@
 Up to `WHOLE` bytes every byte counts. Of what is larger, these count: the size, `BLOCKS` blocks of `BLOCK` bytes
 spread evenly from the first byte to the last, and of a folder the names and sizes of all files. So a change of all
 values, or of any stretch of more than 1/`BLOCKS` of a large file, is seen; a change of a few values may not be. Times
-and owners of files never count.
+and owners of files never count. `content_sum` is of every byte up to `SUMMED`, in a quarter of a second a GB besides
+the reading; `stamp_of` says whether it has to be taken again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHOLE = 1 << 26
+SUMMED = 1 << 36
 BLOCK = 1 << 16
 BLOCKS = 512
 _HEX = 32  # digits: 128 bits
@@ -86,6 +89,49 @@ def digest_of(path: str | os.PathLike[str]) -> Digest:
 def input_digest(path: str | os.PathLike[str]) -> Digest:
     """As `digest_of`, of what a link leads to."""
     return digest_of(os.path.realpath(path))
+
+
+def content_sum(path: str | os.PathLike[str]) -> str | None:
+    """Of a checksum (CRC-32) of every byte of a large file or folder, and of the names in it; a link is followed.
+
+    Returns:
+        None up to `WHOLE` bytes, of which `digest_of` is of every byte, and above `SUMMED`.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    path = Path(os.path.realpath(path))
+    files = _files_of(path)
+    if not WHOLE < sum(size for _, size in files) <= SUMMED:
+        return None
+    total = 0
+    for name, _ in files:
+        total = zlib.crc32(name.encode("utf-8", "surrogatepass"), total)
+        with (path / name).open("rb", buffering=0) as file:
+            while block := file.read(1 << 22):
+                total = zlib.crc32(block, total)
+    return text_digest(f"crc32 {total:08x}")
+
+
+def stamp_of(path: str | os.PathLike[str]) -> str:
+    """What the file system says of a file or of all in a folder: while that stays, so does the content.
+
+    Size, both times and inode of each; a copy or another machine's view of the same has another.
+    """
+    path = Path(os.path.realpath(path))
+    digest = hashlib.blake2b()
+    for name, _ in _files_of(path):
+        found = (path / name).stat()
+        text = f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\0{found.st_ino}\n"
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:_HEX]
+
+
+def _files_of(path: Path) -> list[tuple[str, int]]:
+    """Name, empty for the path itself, and size of every file, by name."""
+    if not path.is_dir():
+        return [("", path.stat().st_size)]
+    return [(name, size) for name, target, size in sorted(_below(path)) if not target]
 
 
 def prefix_digest(path: Path, size: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +21,14 @@ from rivergrad.config.load import input_files
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.io import Observations, RunoffSource
-from rivergrad.io.digest import array_digest, input_digest
+from rivergrad.io.digest import array_digest, content_sum, input_digest, stamp_of
 from rivergrad.io.rapid import CONNECT, is_rapid_folder
 from rivergrad.run.opening import completed, settings_of
 from rivergrad.rundir.checkpoint import has_checkpoints, newest_of
 from rivergrad.rundir.contents import NETWORK, PARAMETERS, PARTITION, TWIN, WORLD
 from rivergrad.rundir.identity import (
     SOURCE,
+    SUM,
     Changed,
     Identity,
     differences,
@@ -92,6 +95,7 @@ def identity_of(
         if (made / "forcings.zarr").is_dir():
             files["runoff.forcings"] = made / "forcings.zarr"
     files.setdefault("observations.path", made / "observations.nc")
+    before, stamps = read_identity(run_dir), dict[str, str]()
     inputs = {
         "network.path": _of_network(network),
         "observations.path": _of_observations(network, observations),
@@ -99,6 +103,8 @@ def identity_of(
     for key in files:
         if key.startswith(("runoff.path", "runoff.forcings", "runoff.weights")):
             inputs[key] = {"content": input_digest(files[key]).text}
+            if (whole := _sum(key, files[key], before)) is not None:
+                inputs[key][SUM], stamps[key] = whole
             if is_rapid_folder(files[key].parent):  # whose order it may be in
                 inputs[key][CONNECT] = input_digest(files[key].parent / CONNECT).text
     first = "runoff.path" if "runoff.path" in inputs else "runoff.forcings"
@@ -109,7 +115,21 @@ def identity_of(
             inputs[key] = {SOURCE: input_digest(source).text}
             files[key] = source
     paths = {key: str(path) for key, path in files.items()}
-    return Identity(inputs, paths, settings, version("rivergrad"))
+    return Identity(inputs, paths, settings, version("rivergrad"), stamps)
+
+
+def _sum(key: str, path: Path, before: Identity | None) -> tuple[str, str] | None:
+    """The sum of every byte of a large input, and its stamp; taken anew where the stamp is another than before."""
+    stamp = stamp_of(path)
+    if before is not None and before.stamps.get(key) == stamp and SUM in before.inputs.get(key, {}):
+        return before.inputs[key][SUM], stamp
+    found = _content_sum(path, stamp)
+    return None if found is None else (found, stamp)
+
+
+@lru_cache(maxsize=8)
+def _content_sum(path: Path, stamp: str) -> str | None:
+    return content_sum(path)  # once for all folds of a process
 
 
 def _own_parts(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -209,6 +229,8 @@ def require_same(config: Workflow, run_dir: Path, identity: Identity, network: R
             log.info("begun by rivergrad %s, goes on by %s", known.version, identity.version)
     if kept is None:
         write_identity(run_dir, identity if known is None else known)
+    elif kept.stamps != identity.stamps:  # the same content under another stamp: looked at once
+        write_identity(run_dir, replace(kept, stamps=identity.stamps))
 
 
 def _require_same_network(run_dir: Path, network: RiverNetwork) -> None:

@@ -27,6 +27,8 @@ NO_PART = ("name", "output", "partition", "report")
 """Sections that results do not depend on."""
 OF_COMPUTE = ("engine", "dtype", "device", "memory_budget")
 """Keys of `compute` that they do depend on."""
+SAFETY = ("checkpoint_every", "checkpoints")
+"""Keys of `estimate` that they do not depend on: how often a run is saved."""
 
 
 def require_room(config: Workflow, sources: Sequence[Path] = ()) -> None:
@@ -85,6 +87,8 @@ def _comparable(data: dict[str, Any]) -> dict[str, Any]:
     data = {name: value for name, value in data.items() if name not in NO_PART}
     compute = data.get("compute") or {}
     data["compute"] = {name: compute.get(name) for name in OF_COMPUTE}
+    if isinstance(estimate := data.get("estimate"), dict):
+        data["estimate"] = {name: value for name, value in estimate.items() if name not in SAFETY}
     return dict(_flat(data))
 
 
@@ -121,7 +125,9 @@ def completed(settings: Mapping[str, Any], config: Workflow) -> dict[str, Any]:
     try:
         return settings_of(Workflow.model_validate(data))
     except ValidationError:
-        return dict(settings)
+        return {
+            key: value for key, value in settings.items() if key not in {f"estimate.{one}" for one in SAFETY}
+        }
 
 
 def forget(record: Written) -> None:

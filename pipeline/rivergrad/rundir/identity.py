@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from rivergrad.io.digest import text_digest
 from rivergrad.rundir.contents import BASELINES, INPUTS
 from rivergrad.rundir.record import write_json
 
-NETWORK_KEY, SOURCE = "network.path", "source"
+NETWORK_KEY, SOURCE, SUM = "network.path", "source", "every byte"
 AREAS = ("area_m2",)
 """Attributes of the network that count wherever they are: without one, learned runoff takes other areas."""
 NAMES_AT_MOST = 3
@@ -40,15 +40,17 @@ class Identity:
     - `paths`: where that was; it may have moved.
     - `settings`: by dotted key, every value of the workflow that results depend on.
     - `version`: of rivergrad.
+    - `stamps`: by key of the workflow, what the file system said of a large input when its sum was taken.
     """
 
     inputs: Mapping[str, Mapping[str, str]]
     paths: Mapping[str, str]
     settings: Mapping[str, Any]
     version: str
+    stamps: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """As plain data, for JSON, without stamps."""
         return {
             "inputs": {key: dict(values) for key, values in self.inputs.items()},
             "paths": dict(self.paths),
@@ -62,7 +64,8 @@ def identity_from(data: Any) -> Identity | None:
     try:
         inputs = {str(key): {str(a): str(b) for a, b in one.items()} for key, one in data["inputs"].items()}
         paths = {str(key): str(one) for key, one in data["paths"].items()}
-        return Identity(inputs, paths, dict(data["settings"]), str(data["rivergrad"]))
+        stamps = {str(key): str(one) for key, one in data.get("stamps", {}).items()}
+        return Identity(inputs, paths, dict(data["settings"]), str(data["rivergrad"]), stamps)
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
 
@@ -70,8 +73,8 @@ def identity_from(data: Any) -> Identity | None:
 def differences(before: Identity, now: Identity) -> list[str]:
     """What of the input differs, a text each: key, file, what of it.
 
-    New attributes of the network are no difference, except areas; the source of a part of the user's own is none either
-    where an earlier version did not note it.
+    New attributes of the network are no difference, except areas; the source of a part of the user's own and the sum of
+    a large file are none either where an earlier version did not note it.
     """
     found = []
     for key in dict.fromkeys([*before.inputs, *now.inputs]):
@@ -82,7 +85,7 @@ def differences(before: Identity, now: Identity) -> list[str]:
         if was is None or known is None:
             found.append(f"{key}: {path} {'is new' if was is None else 'is no longer given'}")
             continue
-        new = [what for what in known if what not in was and (key != NETWORK_KEY or what in AREAS)]
+        new = [what for what in known if what not in {*was, SUM} and (key != NETWORK_KEY or what in AREAS)]
         others = [what for what, value in was.items() if known.get(what) != value] + new
         if others:
             found.append(f"{key}: {path} is not what the run began with ({_of(others, was, known)})")
@@ -147,7 +150,10 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 def write_identity(run_dir: Path, identity: Identity) -> None:
     """Write inputs.json."""
-    write_json(run_dir / INPUTS, seal(identity.as_dict()))
+    write_json(
+        run_dir / INPUTS,
+        seal(identity.as_dict() | ({"stamps": dict(identity.stamps)} if identity.stamps else {})),
+    )
 
 
 def read_identity(run_dir: Path) -> Identity | None:
