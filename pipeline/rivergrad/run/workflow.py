@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 from rivercut.partition import Partition
@@ -23,6 +24,8 @@ from rivergrad.cluster.mainguard import require_guard
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path
+from rivergrad.routing.schemes.mixed import WithLakes
+from rivergrad.run.cautions import Estimated, cautions
 from rivergrad.run.claim import alone_in, one_after_the_other
 from rivergrad.run.computing import compile_once, cut_network, engine_of, note_workers, settle
 from rivergrad.run.estimation import Estimate, estimate
@@ -285,6 +288,23 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
             console.print(f"warning: {found.outside.text()}", highlight=False, soft_wrap=True, markup=False)
 
 
+def _estimated(found: Estimate, informed: NDArray[np.bool_]) -> Estimated:
+    problem = found.problem
+    config, case = problem.config, problem.case
+    return Estimated(
+        inputs=case.inputs,
+        trains=case.trains > 0,
+        informed=informed,
+        celerity=found.values["celerity"],
+        bounds=config.parameters.celerity.bounds,
+        discharge=found.discharge,
+        start=case.periods.warmup,
+        hillslope=False,
+        lakes=isinstance(problem.choice.model.scheme, WithLakes),
+        seed=config.seed,
+    )
+
+
 def _write_partition(run_dir: Path, inputs: Inputs, cut: Partition) -> None:
     """Write network.zarr and partition.zarr, unless both are there."""
     if (run_dir / PARTITION).exists() and (run_dir / NETWORK).exists():
@@ -358,6 +378,9 @@ def _write_results(found: Estimate, info: dict[str, Any]) -> None:
                 values[name] = np.where(informed, values[name], 0.0)
     write_parameter_map(config, run_dir, inputs, values, informed, info)
     summary["verdict"] = verdict_of(run_dir)
+    summary["cautions"] = cautions(_estimated(found, informed))
+    for text in summary["cautions"]:
+        log.warning("%s", text)
     if found.outside is not None:
         found.outside.look(found.discharge["estimate"], inputs.network.reach_id[inputs.observations.reach])
         summary["outside_range"] = found.outside.as_dict()
