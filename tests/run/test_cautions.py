@@ -95,7 +95,8 @@ def test_a_hillslope_delay_that_the_channels_absorbed(twin: dict[str, Any]) -> N
     distance = mean_distance(twin["network"], np.ones(N))[twin["gauges"]]
     found = unexplained_delay(delay, distance, 1)
     assert found is not None
-    assert found.delay == pytest.approx(2 * DAY, rel=0.15)
+    assert 1.5 * DAY < found.delay < 2.2 * DAY  # celerity is uniform here, and taken to grow downstream
+    assert found.low < found.delay < found.high
     assert unexplained_delay(delay[:5], distance[:5], 1) is None
     assert unexplained_delay(delay, np.full(24, 7.0), 1) is None
 

@@ -27,7 +27,7 @@ NEGATIVE_SHARE = 0.01
 """Of a gauge's mean flow: discharge below minus this is told."""
 VOLUME_FACTOR = 1.5
 UNEXPLAINED = 6 * 3600.0
-"""s; a delay at distance zero below this may come of small streams that are slower than large ones."""
+"""s; a shorter delay at distance zero may come of small streams that are slower still than is usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def _negative(found: Estimated) -> Iterator[str]:
         names = ids_text([str(found.inputs.observations.gauge[g]) for g in bad])
         yield (
             f"Discharge is negative by more than {100 * NEGATIVE_SHARE:g} % of the mean flow at {bad.size} gauges "
-            f"({names}), down to {least[bad].min():.4g} m³/s: the scheme is outside its range (scheme.cap_x, a longer or shorter "
+            f"({names}), down to {least[bad].min():.4g} m³/s: the scheme is outside its range (scheme.cap_x, another "
             "routing step)."
         )
 
@@ -120,8 +120,8 @@ def _absorbed(found: Estimated) -> Iterator[str]:
     if rest is not None and rest.low > max(UNEXPLAINED, step / 4):
         yield (
             f"Gauges are late by {_days(rest.delay)} (90 % interval {_days(rest.low)} to {_days(rest.high)}) however "
-            "short their rivers: water takes that long before it reaches a channel, and the map takes it for slow channels. "
-            "Try a hillslope stage."
+            "short their rivers: water takes that long before it reaches a channel, and the map takes that for slow "
+            "channels. Try a hillslope stage."
         )
 
 
