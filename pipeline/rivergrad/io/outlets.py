@@ -78,22 +78,31 @@ def downstream_ids(
         InputError: an empty cell or a text that is neither an integer nor an outlet, a reach with the id of an
             outlet.
     """
-    if (bad := reach_id[np.isin(reach_id, outlets.values)]).size:
+    if (bad := reach_id[_among(reach_id, outlets)]).size:
         raise InputError(
             f"{path}: reach id {bad[0]} exists, and {OPTION} has it as an outlet; expected one or the other"
         )
     ids = id_column(pd.DataFrame({COLUMN: _without_words(table[COLUMN], outlets)}), COLUMN, path)
-    known = np.isin(ids, reach_id)
-    usual = (ids <= 0) & (ids != -1) & ~known & ~np.isin(ids, outlets.values)
+    usual = (ids <= 0) & (ids != -1) & ~_among(ids, outlets)
+    if usual.any():
+        usual[usual] = ~np.isin(ids[usual], reach_id)
     if usual.any():
         log.warning(
             "%s: outlets: %s into %s, which no reach is",
             *(path, _count(int(usual.sum())), ids_text(np.unique(ids[usual]))),
         )
-    outlet = usual | np.isin(ids, outlets.values)
+    outlet = usual | _among(ids, outlets)
     if outlets.outside:
-        outlet |= ~known
+        outlet |= ~np.isin(ids, reach_id)
     return np.where(outlet, -1, ids)
+
+
+def _among(ids: NDArray[np.int64], outlets: Outlets) -> NDArray[np.bool_]:
+    """Whether ids are outlets by their value; numpy takes seconds to tell for millions that none is in no list."""
+    found: NDArray[np.bool_] = np.zeros(ids.shape, dtype=bool)
+    for value in outlets.values:
+        found |= ids == value
+    return found
 
 
 def _count(reaches: int) -> str:

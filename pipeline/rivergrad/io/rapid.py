@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
-from rivergrad.errors import InputError
-from rivergrad.io.datasets import find_ids, find_variable, numbers_of, open_dataset
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.datasets import find_ids, find_variable, match_ids, numbers_of, open_dataset
 from rivergrad.io.missing import without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
 from rivergrad.io.times import TimeArray, parse_dates
@@ -157,6 +157,28 @@ def times_by_name(path: Path, count: int) -> tuple[TimeArray, float] | None:
     return first + np.arange(count) * np.timedelta64(hours, "h"), hours * 3600.0
 
 
+def read_rapid_state(path: str | Path, network: RiverNetwork) -> NDArray[np.float64]:
+    """Discharge at the start of a run of RAPID, of its file `Qinit`: the last time of it.
+
+    Args:
+        path: a NetCDF file with `Qout` or `Qinit` and the ids of reaches.
+        network: whose reaches.
+
+    Returns:
+        (n,) m3/s in the order of the network.
+
+    Raises:
+        InputError: no ids, a reach that the file lacks, or one without a value.
+    """
+    ids, discharge = read_rapid_qout(path)
+    state = discharge[-1][match_ids(network.reach_id, ids, Path(path), "initial state")]
+    if (bad := ~np.isfinite(state)).any():
+        raise InputError(
+            f"{path}: has no discharge for the reaches {ids_text(network.reach_id[bad])}; expected a number for each"
+        )
+    return state
+
+
 def read_rapid_qout(
     path: str | Path, riv_bas_id: str | Path | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -174,7 +196,7 @@ def read_rapid_qout(
     """
     path = Path(path)
     with open_dataset(path) as dataset:
-        array = find_variable(dataset, None, ("Qout", "discharge"), path)
+        array = find_variable(dataset, None, ("Qout", "Qinit", "discharge"), path)
         time_dim, reach_dim = (str(dim) for dim in array.dims)
         if time_dim.lower() != "time":
             time_dim, reach_dim = reach_dim, time_dim
