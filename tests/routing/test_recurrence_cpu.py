@@ -13,7 +13,7 @@ from forests import DAY, Index, chain, draw_parameters, off, random_forest
 from torch import Tensor
 
 from rivergrad.routing import schemes
-from rivergrad.routing.recurrence.cpu import CpuSweep, compiling, sweep
+from rivergrad.routing.recurrence.cpu import CpuSweep, compiling, plain
 from rivergrad.routing.recurrence.cpu.blocks import ADD, END, IN_PLACE, make_plan
 from rivergrad.routing.recurrence.cpu.tiles import make_tiles
 from rivergrad.routing.recurrence.problem import Filter, Problem
@@ -67,7 +67,7 @@ def everything(one: CpuSweep, filter_: Filter, time: int, dtype: torch.dtype, ba
 @pytest.fixture
 def many_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Threads even for small problems."""
-    monkeypatch.setattr(sweep, "SMALL", 0)
+    monkeypatch.setattr(plain, "SMALL", 0)
     yield
     torch.set_num_threads(1)
 

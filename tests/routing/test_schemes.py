@@ -12,7 +12,7 @@ from scipy import stats
 from rivergrad.errors import InputError
 from rivergrad.routing import route, schemes
 from rivergrad.routing.schemes.base import Parameter
-from rivergrad.routing.schemes.hayami import first_passage_cdf
+from rivergrad.routing.schemes.firstpassage import first_passage_cdf
 
 STEP = 3600.0
 

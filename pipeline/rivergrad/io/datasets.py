@@ -36,6 +36,7 @@ from rivergrad.io.missing import (
     stands_for_none,
     within,
 )
+from rivergrad.io.stored import keep_stored
 from rivergrad.watchdog import opening
 
 REACH_NAMES = (
@@ -140,6 +141,7 @@ def open_dataset(path: Path) -> xr.Dataset:
             raw = _open_zarr(path) if kind == "zarr" else _open_raw(path, engine="netcdf4")
         counted = (str(dim) for dim in raw.dims if dim not in TIME_NAMES)
         declare(raw.variables, (*REACH_NAMES, *GAUGE_NAMES, *counted))
+        keep_stored(raw)
         # xarray warns of several fill values, which are all right
         warnings.simplefilter("ignore", xr.SerializationWarning)
         return xr.decode_cf(raw, concat_characters=False, decode_times=False, decode_timedelta=False)

@@ -307,8 +307,12 @@ class FileSource:
             self.__dict__["_open"] = dataset
         return dataset
 
+    def opened(self) -> xr.DataArray:
+        """The variable in the open file, decoded lazily."""
+        return self._dataset()[self.variable]
+
     def _array(self) -> xr.DataArray:
-        array: xr.DataArray = self._dataset()[self.variable]
+        array = self.opened()
         extra = [dim for dim in array.dims if dim not in self.dims]
         return array.squeeze(extra).transpose(*self.dims)
 
@@ -760,17 +764,11 @@ class CellRunoff(_GridFile):
         Raises:
             InputError: a value is missing, not finite, or negative beyond rounding, naming the reaches that need it.
         """
-        every = np.concatenate([self.flat, self.out_box])
-        row, column = np.divmod(every, self.columns)
-        rows = slice(int(row.min()), int(row.max()) + 1)
-        columns = slice(int(column.min()), int(column.max()) + 1)
-        width = columns.stop - columns.start
-        inside = (row - rows.start) * width + column - columns.start
-        _, lat_dim, lon_dim = self.dims
-        block = max(1, BLOCK_VALUES // ((rows.stop - rows.start) * width))
+        selection, inside = self.box()
+        block = max(1, BLOCK_VALUES // int(np.prod([one.stop - one.start for one in selection.values()])))
         for at in range(start, stop, block):
             end = min(at + block, stop)
-            box = self.amounts(at, end, {lat_dim: rows, lon_dim: columns}, self.lowest)
+            box = self.amounts(at, end, selection, self.lowest)
             box = box.reshape(end - at, -1)
             values = box[:, inside[: self.n_cells]]
             if values.size and not (values.min() >= 0 and values.max() < MOST):
@@ -778,6 +776,15 @@ class CellRunoff(_GridFile):
                 values[values < 0] = 0.0
             self._check_left_out(box[:, inside[self.n_cells :]], at)
             yield at, values
+
+    def box(self) -> tuple[dict[str, slice], Int]:
+        """The part of the grid that holds the cells and the boxes left out, and the place of each in it."""
+        row, column = np.divmod(np.concatenate([self.flat, self.out_box]), self.columns)
+        rows = slice(int(row.min()), int(row.max()) + 1)
+        columns = slice(int(column.min()), int(column.max()) + 1)
+        _, lat_dim, lon_dim = self.dims
+        inside = (row - rows.start) * (columns.stop - columns.start) + column - columns.start
+        return {lat_dim: rows, lon_dim: columns}, inside
 
     def _check(self, values: Float, start: int) -> None:
         """Name the reaches, not the cells: those are what the user knows."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
+from rivergrad.routing.choice import ENGINES, choose_engine
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
 from rivergrad.routing.hillslope import Hillslope, StagedEngine, StagedPrepared, StagedState
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
-from rivergrad.routing.recurrence.engine import no_recurrence
 from rivergrad.routing.recurrence.problem import Index
 from rivergrad.routing.schemes.base import Recurrence, Scheme
 from rivergrad.routing.setup import no_index
 
-ENGINES = ("auto", "closure", "recurrence", "reference")
+__all__ = ["ENGINES", "Engine", "Prepared", "RouterState", "choose_engine", "make_engine"]
 
 Prepared: TypeAlias = "Responses | Recurrence | StagedPrepared"
 """What an engine makes of parameters, for reuse over chunks of a record."""
@@ -43,60 +42,6 @@ class Engine(Protocol):
         self, prepared: Any, /, runoff: Tensor, inflow: Tensor | None = None, state: Any = None
     ) -> tuple[Tensor, Tensor, Any]:
         """Route some forcing steps: discharge, outflow at the routing step, and the state after."""
-
-
-def choose_engine(
-    name: str, scheme: Scheme, device: torch.device | str = "cpu", closure_options: Collection[str] = ()
-) -> tuple[str, str]:
-    """The engine that `name` stands for, and why.
-
-    Args:
-        name: one of `ENGINES`.
-        scheme: what it has to compute.
-        device: where.
-        closure_options: names of the options given that only the closure engine has, such as `window`.
-
-    Raises:
-        InputError: no such engine, or the engine asked for can't do it.
-    """
-    if name not in ENGINES:
-        raise InputError(f"engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
-    device = torch.device(device)
-    if name == "recurrence":
-        if not _is_rational(scheme):
-            raise InputError(no_recurrence(scheme))
-        if closure_options:
-            raise InputError(
-                f"engine recurrence: it has no {' or '.join(closure_options)}; expected none, or the engine closure"
-            )
-        if (reason := _missing(device)) is not None:
-            raise InputError(reason)
-    if name != "auto":
-        return name, "it was asked for"
-    if not _is_rational(scheme):
-        return "closure", f"it computes every scheme, and {scheme.name} has no rational transfer function"
-    if closure_options:
-        return "closure", f"only it has the {' and '.join(closure_options)} that was given"
-    if _missing(device) is not None:
-        return (
-            "closure",
-            "install rivergrad[cuda] for the faster engine recurrence, which needs CuPy on a GPU",
-        )
-    return "recurrence", f"{scheme.name} has a rational transfer function, which it computes exactly and fast"
-
-
-def _is_rational(scheme: Scheme) -> bool:
-    defaults = {p.name: torch.tensor([p.default], dtype=torch.float64) for p in scheme.parameters}
-    return scheme.recurrence(defaults, 3600.0) is not None
-
-
-def _missing(device: torch.device) -> str | None:
-    """What the recurrence lacks on a device, in the words of its backend; None where all is there."""
-    if device.type != "cuda":
-        return None
-    from rivergrad.routing.recurrence.cuda import module
-
-    return module.missing()
 
 
 def make_engine(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from rivergrad.errors import ids_text
-from rivergrad.routing.schemes.base import Parameters, Scheme
+from rivergrad.routing.arrays import as_array, given_to
+from rivergrad.routing.schemes.base import Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Sink = Callable[[int, NDArray[Any]], None]
 
@@ -76,8 +78,8 @@ def effective(
     scheme: Scheme, parameters: Mapping[str, NDArray[np.float64]], step: float
 ) -> dict[str, NDArray[np.float64]]:
     """Parameters (reach,) that a scheme computes with at a routing step (s), and others as they are."""
-    own = {name: torch.from_numpy(np.array(parameters[name], np.float64)) for name in scheme.parameter_names}
-    return {**parameters, **{name: value.numpy() for name, value in scheme.effective(own, step).items()}}
+    own = given_to(scheme, {name: parameters[name] for name in scheme.parameter_names})
+    return {**parameters, **{name: as_array(value) for name, value in scheme.effective(own, step).items()}}
 
 
 def watched(sink: Sink, found: Outside | None, reach_id: NDArray[np.int64]) -> Sink:
@@ -103,13 +105,13 @@ def outside(
         step: routing step, s.
         reach_id: (reach,).
     """
-    values: Parameters = {
-        name: (value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, np.float64)))
-        for name, value in parameters.items()
-    }
-    with torch.no_grad():
-        found = scheme.outside(values, step)
-        if not bool(found.any()):
-            return None
-        remedy = scheme.remedy(values, step)
-    return Outside(scheme.name, reach_id[found.cpu().numpy()], reach_id.size, remedy)
+    values = given_to(scheme, {name: _detached(value) for name, value in parameters.items()})
+    found = as_array(scheme.outside(values, step))
+    if not found.any():
+        return None
+    return Outside(scheme.name, reach_id[found], reach_id.size, scheme.remedy(values, step))
+
+
+def _detached(value: ArrayLike | Tensor) -> ArrayLike:
+    """A tensor, of any device and with a gradient or not, as an array."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

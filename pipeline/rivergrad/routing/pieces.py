@@ -14,8 +14,8 @@ import numpy as np
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition
-from rivergrad.routing.closure.paths import Index
-from rivergrad.routing.recurrence import sweep_order
+from rivergrad.routing.recurrence.cuda.layout import sweep_order
+from rivergrad.routing.recurrence.problem import Index
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rivergrad.errors import InputError
+from rivergrad.routing.choice import no_recurrence
 from rivergrad.routing.recurrence.problem import (
     Filter,
     Gradients,
@@ -23,8 +24,6 @@ from rivergrad.routing.recurrence.problem import (
     zeros,
 )
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
-from rivergrad.routing.schemes.mixed import WithLakes
-from rivergrad.routing.schemes.storage import NashCascade
 from rivergrad.routing.setup import EngineSetup
 
 
@@ -215,16 +214,6 @@ class _Sweep(torch.autograd.Function):
         jump = found.a.new_zeros(0) if found.jump is None else found.jump
         into = None if found.runoff is None else engine.runoff_gradient(found.runoff)
         return None, None, None, found.a, found.b, jump, into, found.inflow, found.state
-
-
-def no_recurrence(scheme: Scheme) -> str:
-    """What to tell a user who asks for this engine with a scheme that it can't compute."""
-    if isinstance(scheme, WithLakes) and isinstance(scheme.channel, NashCascade):
-        return f"engine recurrence: scheme {scheme.name} has unequal sections; expected the engine closure"
-    return (
-        f"engine recurrence: scheme {scheme.name} has no rational transfer function; "
-        "expected muskingum, linear_storage, nash_cascade or pure_lag, or the engine closure"
-    )
 
 
 def _expect(name: str, found: Tensor, shape: tuple[int, ...]) -> None:

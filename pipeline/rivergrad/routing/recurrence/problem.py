@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rivergrad.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    from rivergrad.later import torch
 
 Index = NDArray[np.int64]
 
@@ -99,7 +104,7 @@ class Filter:
     neither makes nor loses water however a and b are rounded.
 
     Attributes:
-        a, b: (reach,) in the dtype computed in.
+        a, b: (reach,) in the dtype computed in; tensors, or arrays where nothing but the sweep on CPUs takes them.
         jump: (reach,) κ of RAPID's convention: m rises by κ r before the first routing step of a forcing step
             and falls by as much after its last; None under the standard convention.
         sections: how many in series (1 with a jump).
@@ -107,9 +112,9 @@ class Filter:
         output_delay: routing steps (0 or 1) by which the reported mean lags q.
     """
 
-    a: Tensor
-    b: Tensor
-    jump: Tensor | None = None
+    a: Any
+    b: Any
+    jump: Any = None
     sections: int = 1
     delay: Index | None = None
     output_delay: int = 0
@@ -121,7 +126,7 @@ class Filter:
         They follow each other in this order: section by section, each (reach,); (reach,) last q; and the last
         `delay[i]` inflows of each reach i in turn, oldest first.
         """
-        n = self.a.numel()
+        n = int(self.a.shape[0])
         waiting = 0 if self.delay is None else int(self.delay.sum())
         return n * (self.sections + self.output_delay) + waiting
 

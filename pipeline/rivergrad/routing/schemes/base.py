@@ -5,15 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
 
-Parameters = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    from rivergrad.later import torch
+
+Parameters: TypeAlias = "Mapping[str, Tensor]"
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class Scheme(ABC):
         None by default: lags, storages and first passages are shares of the inflow whatever the routing step.
         """
         value = next(iter(parameters.values()))
-        return torch.zeros(value.shape, dtype=torch.bool, device=value.device)
+        return value < value
 
     def effective(self, parameters: Parameters, step: float) -> dict[str, Tensor]:
         """The parameters that the scheme computes with at a routing step: those given, unless it limits them."""
@@ -211,12 +216,16 @@ class Scheme(ABC):
                     f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
                     f"found shape {tuple(value.shape)}"
                 )
-            with torch.no_grad():
-                bad = ~((value >= p.lower) & (value <= p.upper))
+            bad = ~((value >= p.lower) & (value <= p.upper))
             if bool(bad.any()):
-                where = torch.nonzero(bad)[:, 0].tolist()
+                where = np.flatnonzero(_on_host(bad)).tolist()
                 ids = ids_text([int(reach_ids[i]) for i in where])
                 raise InputError(
                     f"parameter {p.name}: expected {p.lower:g} to {p.upper:g} {p.units}, "
                     f"found {value[where[0]].item():g} (reach ids {ids})"
                 )
+
+
+def _on_host(mask: Any) -> NDArray[np.bool_]:
+    """A mask as an array, whether it is one or a tensor on any device."""
+    return mask if isinstance(mask, np.ndarray) else mask.cpu().numpy()

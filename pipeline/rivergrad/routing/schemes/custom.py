@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Scheme
 
-ResponseFunction = Callable[[Mapping[str, Tensor], Tensor], Tensor]
-CelerityFunction = Callable[[Tensor, Tensor | None, Tensor], dict[str, Tensor]]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    from rivergrad.later import torch
+
+ResponseFunction: TypeAlias = "Callable[[Mapping[str, Tensor], Tensor], Tensor]"
+CelerityFunction: TypeAlias = "Callable[[Tensor, Tensor | None, Tensor], dict[str, Tensor]]"
 
 OUTSIDE_STEPS, OUTSIDE_REACHES = 64, 1 << 16
 """How many routing steps of a response are looked at for negative shares, and of how many reaches at once."""

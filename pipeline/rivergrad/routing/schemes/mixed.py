@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
 from rivergrad.routing.schemes.storage import LinearStorage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    from rivergrad.later import torch
 
 RESIDENCE_TIME = "residence_time"
 """The parameter that makes a reach a lake: NaN at a channel, 0 where water passes through without delay."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    from rivergrad.later import torch
 
 
 @dataclass(frozen=True)

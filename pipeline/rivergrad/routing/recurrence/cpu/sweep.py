@@ -1,79 +1,32 @@
-"""The CPU backend: the sweep of one problem and its adjoint."""
+"""The CPU backend: the sweep of one problem and its adjoint, of tensors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Model, Record, Scratch
-from rivergrad.routing.recurrence.cpu.blocks import make_plan
-from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES
-from rivergrad.routing.recurrence.cpu.schedule import make_items, sweep_backward, sweep_forward
-from rivergrad.routing.recurrence.cpu.sections import ROWS
-from rivergrad.routing.recurrence.cpu.series import turn
-from rivergrad.routing.recurrence.cpu.tiles import Tiles, coefficients, make_tiles
+from rivergrad.routing.recurrence.cpu.arrays import Adjoint, Record
+from rivergrad.routing.recurrence.cpu.plain import PlainSweep, Saved, as_array
+from rivergrad.routing.recurrence.cpu.schedule import sweep_backward
 from rivergrad.routing.recurrence.problem import Filter, Gradients, Problem
 
-Array = NDArray[Any]
-Index = NDArray[np.int64]
 
-SMALL = 500_000
-"""Reaches × routing steps below which a second thread costs more than it saves."""
-
-
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """What the adjoint needs of a forward sweep beside its arguments; see `Record`."""
-
-    edges: Array
-    starts: Array
-    kept: Array
-
-
-class CpuSweep:
+class CpuSweep(PlainSweep):
     """Sweeps through one problem, forward and adjoint, with as many threads as torch has.
 
-    The results don't depend on the number of threads, bit for bit.
-
     Args:
-        problem: the network and what is wanted of it.
+        problem, most, run: see `PlainSweep`.
         dtype: float32 or float64.
-        most: reaches a group; chosen by default.
-        run: routing steps that a lane runs (a divisor or a multiple of the ratio); chosen by default.
     """
 
     def __init__(
         self, problem: Problem, dtype: torch.dtype, *, most: int | None = None, run: int | None = None
     ) -> None:
-        self.problem = problem
-        self.dtype = np.dtype({torch.float32: np.float32, torch.float64: np.float64}[dtype])
-        self.lanes = VECTOR_BYTES // self.dtype.itemsize
-        self.run = run
-        self.plan = make_plan(problem, most)
-        grid = problem.grid
-        self.grid = (
-            (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, self.dtype))
-            if grid is None
-            else (
-                np.array(grid.pointer, np.int64),
-                np.array(grid.cell, np.int64),
-                np.array(grid.weight, self.dtype),
-            )
-        )
-        self._schedule = lru_cache(maxsize=4)(self._make_schedule)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_schedule"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._schedule = lru_cache(maxsize=4)(self._make_schedule)
+        numbers = np.dtype({torch.float32: np.float32, torch.float64: np.float64}[dtype])
+        super().__init__(problem, numbers, most=most, run=run)
 
     def forward(
         self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
@@ -93,45 +46,19 @@ class CpuSweep:
         """
         batch, time, _ = runoff.shape
         problem = self.problem
-        tiles, items = self.schedule(time, batch)
-        model = self._model(filter_, tiles)
         discharge = runoff.new_empty(batch, time, problem.targets.size)
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
-        # where every lane starts saves the adjoint a pass: worth a number a forcing step, but not several
-        each = self.lanes if tiles.parts.max(initial=1) == 1 else 1
-        saved = Saved(
-            edges=np.empty((batch, self.plan.n_edges * tiles.total), self.dtype),
-            starts=np.empty(
-                (batch, tiles.day.size, problem.n_reaches * filter_.sections * each if keep else 0),
-                self.dtype,
-            ),
-            kept=np.empty(
-                (batch, tiles.day.size, _kept(filter_, tiles, self.lanes) if keep else 0), self.dtype
-            ),
-        )
-        record = Record(
-            runoff=as_array(runoff),
-            inflow=as_array(inflow),
-            discharge=discharge.numpy(),
-            outflow=outflow.numpy(),
-            state=after.numpy(),
-            edges=saved.edges,
-            starts=saved.starts,
-            kept=saved.kept,
-        )
-        sweep_forward(
-            self.threads(time * batch),
-            items,
-            self.plan,
-            tiles,
-            model,
-            record,
-            partial(self._scratch, filter_, tiles, False),
-            problem.ratio,
+        saved = self.route(
+            filter_,
+            as_array(runoff),
+            as_array(inflow),
+            after.numpy(),
+            discharge.numpy(),
+            outflow.numpy(),
+            torch.get_num_threads(),
             keep,
         )
-        self._turn(filter_, after.numpy(), time, True)
         return discharge, outflow, after, saved if keep else None
 
     def backward(
@@ -210,102 +137,6 @@ class CpuSweep:
             state=g_before,
         )
 
-    def _make_schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
-        tiles = make_tiles(time, self.problem.ratio, self.lanes, self.run)
-        return tiles, make_items(self.plan, tiles.day.size, batch)
-
-    def schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
-        """Tiles of so many forcing steps, and the items of a sweep over them."""
-        return self._schedule(time, batch)
-
     def threads(self, days: int) -> int:
         """How many work on so many forcing steps of all members of a batch."""
-        small = self.problem.n_reaches * self.problem.ratio * days < SMALL
-        return 1 if small else torch.get_num_threads()
-
-    def _turn(self, filter_: Filter, state: Array, time: int, to_order: bool) -> None:
-        if filter_.delay is not None:
-            begin = self.problem.n_reaches * (filter_.sections + filter_.output_delay)
-            for one in state:
-                turn(one[begin:], filter_.delay, time * self.problem.ratio, to_order)
-
-    def _model(self, filter_: Filter, tiles: Tiles) -> Model:
-        plan, n = self.plan, self.problem.n_reaches
-        table = np.empty((2, n, 9), self.dtype)
-        run_keep = np.empty((2, n))
-        steps, units = np.ones(2, np.int64), np.ones(2, np.int64)
-        for shape in (0, 1):
-            of = np.flatnonzero(tiles.shape == shape)[:1]
-            if of.size:
-                steps[shape], units[shape] = tiles.steps[of[0]], tiles.units[of[0]]
-        used = 2 if bool((tiles.shape == 1).any()) else 1
-        jump = np.zeros(0, self.dtype) if filter_.jump is None else as_array(filter_.jump)
-        coefficients(
-            plan.reach,
-            as_array(filter_.a),
-            as_array(filter_.b),
-            jump,
-            steps[:used],
-            units[:used],
-            table,
-            run_keep,
-        )
-        if filter_.delay is None:
-            delay = wait_at = kept_at = np.zeros(0, np.int64)
-        else:
-            begin = n * (filter_.sections + filter_.output_delay)
-            delay = filter_.delay[plan.reach]
-            wait_at = (begin + np.cumsum(filter_.delay) - filter_.delay)[plan.reach]
-            held = np.minimum(delay, tiles.longest * self.lanes)
-            kept_at = np.cumsum(held) - held
-        return Model(
-            table=table,
-            run_keep=run_keep,
-            delay=delay,
-            wait_at=wait_at,
-            kept_at=kept_at,
-            pointer=self.grid[0],
-            cell=self.grid[1],
-            weight=self.grid[2],
-            sections=filter_.sections,
-            jumps=filter_.jump is not None,
-            lag=filter_.output_delay == 1,
-        )
-
-    def _scratch(self, filter_: Filter, tiles: Tiles, adjoint: bool) -> Scratch:
-        """What one thread needs."""
-        stride = tiles.stride // self.dtype.itemsize
-        most, width = self.plan.most_rows, tiles.most_units * self.lanes
-        slots = aligned((self.plan.n_slots + 2) * stride, self.dtype)
-        slots[-2 * stride :] = 0
-        line = tiles.longest * self.lanes
-        return Scratch(
-            slots=slots,
-            rows=aligned(most * width, self.dtype),
-            errors=aligned(most * filter_.sections * stride if adjoint else 0, self.dtype),
-            gradients=aligned(most * width if adjoint else 0, self.dtype),
-            lasts=aligned(most * width if adjoint and filter_.output_delay else 0, self.dtype),
-            work=aligned(ROWS * self.lanes, self.dtype),
-            units=aligned(3 * width, self.dtype),
-            line=aligned(line, self.dtype),
-            late=aligned(line, self.dtype),
-            days=np.empty(width, np.int64),
-        )
-
-
-def _kept(filter_: Filter, tiles: Tiles, lanes: int) -> int:
-    """Numbers that the adjoint needs of delays for each tile."""
-    return 0 if filter_.delay is None else int(np.minimum(filter_.delay, tiles.longest * lanes).sum())
-
-
-def as_array(tensor: Tensor) -> Array:
-    """The numbers of a tensor, contiguous."""
-    return tensor.detach().contiguous().numpy()
-
-
-def aligned(size: int, dtype: np.dtype[Any]) -> Array:
-    """An uninitialised array that begins on a cache line."""
-    spare = 64 // dtype.itemsize
-    memory = np.empty(size + spare, dtype)
-    begin = -memory.ctypes.data % 64 // dtype.itemsize
-    return memory[begin : begin + size]
+        return torch.get_num_threads() if self.is_worth(days) else 1

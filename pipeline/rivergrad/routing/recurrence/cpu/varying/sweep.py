@@ -16,9 +16,10 @@ from rivergrad.routing.recurrence.cpu.arrays import Record, Scratch
 from rivergrad.routing.recurrence.cpu.blocks import Plan
 from rivergrad.routing.recurrence.cpu.compiling import compiled
 from rivergrad.routing.recurrence.cpu.lanes import bare
+from rivergrad.routing.recurrence.cpu.plain import Saved, aligned, as_array
 from rivergrad.routing.recurrence.cpu.schedule import _fresh, _publish, _ready, _take, _with_threads, sources
 from rivergrad.routing.recurrence.cpu.sections import ROWS
-from rivergrad.routing.recurrence.cpu.sweep import CpuSweep, Saved, aligned, as_array
+from rivergrad.routing.recurrence.cpu.sweep import CpuSweep
 from rivergrad.routing.recurrence.cpu.tiles import Tiles
 from rivergrad.routing.recurrence.cpu.varying.items import (
     Coefficients,

@@ -1,0 +1,181 @@
+"""Runoff in single precision, read in one pass over its bytes.
+
+The pass brings values into the order and unit that are wanted and looks at each on the way. Where all are plainly right
+(no fill value, not NaN, within the limits that the file and `rivergrad.io.missing` set), the numbers are those of the
+source's `read`, rounded to float32. Where one is not, or the file stores anything but plain float32, `read` is asked:
+it finds out what the matter is, or knows that nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivercut.compiling import njit
+from rivergrad.io.datasets import reading
+from rivergrad.io.missing import LIMITS, ROUND
+from rivergrad.io.readers import HeldRunoff
+from rivergrad.io.runoff import BLOCK_VALUES, MOST, CellRunoff, FileSource, ReachRunoff
+from rivergrad.io.stored import Stored, stored_of
+
+Single = NDArray[np.float32]
+Read = Callable[[int, int], NDArray[Any]]
+
+_SHORT = float(np.nextafter(-99.0, 0.0))  # what is above it is no short row of nines
+
+
+def single(source: Any, read: Read) -> Read:
+    """A function of (start, stop) that gives what `read` gives, as float32.
+
+    Args:
+        source: the source that `read` belongs to, `ReachRunoff` or `CellRunoff`; any other has no short cut.
+        read: (start, stop) -> (time, column) in m³/s, or (time, cell) of a `CellRunoff`; with every check.
+    """
+    if isinstance(source, HeldRunoff):
+        return lambda start, stop: np.asarray(source.values[start:stop], np.float32)
+    quick = _quick(source)
+
+    def values(start: int, stop: int) -> NDArray[Any]:
+        found = None if quick is None else quick(start, stop)
+        if found is not None:
+            return found
+        with np.errstate(over="ignore"):
+            return read(start, stop).astype(np.float32)
+
+    return values
+
+
+def _quick(source: Any) -> Callable[[int, int], Single | None] | None:
+    if isinstance(source, ReachRunoff) and source.accumulation is None and source.column.size:
+        return lambda start, stop: _reaches(source, start, stop)
+    if (
+        isinstance(source, CellRunoff)
+        and source.accumulation is None
+        and source.flat.size
+        and not source.out_box.size
+    ):
+        return lambda start, stop: _cells(source, start, stop)
+    return None
+
+
+def _reaches(source: ReachRunoff, start: int, stop: int) -> Single | None:
+    """(time, reach) m³/s; None where a value has to be looked at closely."""
+    source.check_times(start, stop)
+    span = _span(source, float(np.max(source.lowest)), float(np.min(source.lowest)))
+    if span is None:
+        return None
+    first, last = int(source.column.min()), int(source.column.max()) + 1
+    area = np.ones(0) if source.area is None else source.area
+    return _taken(
+        source,
+        start,
+        stop,
+        {source.dims[1]: slice(first, last)},
+        source.column - first,
+        area,
+        source.factor,
+        span,
+    )
+
+
+def _cells(source: CellRunoff, start: int, stop: int) -> Single | None:
+    """(time, cell) in the file's unit; None where a value has to be looked at closely."""
+    source.check_times(start, stop)
+    span = _span(source, 0.0, source.lowest)
+    if span is None:
+        return None
+    box, inside = source.box()
+    return _taken(source, start, stop, box, inside, np.ones(0), 1.0, span)
+
+
+def _taken(
+    source: FileSource,
+    start: int,
+    stop: int,
+    box: dict[str, slice],
+    column: NDArray[np.int64],
+    area: NDArray[np.float64],
+    factor: float,
+    span: tuple[Stored, float, float],
+) -> Single | None:
+    stored, least, most = span
+    width = int(np.prod([one.stop - one.start for one in box.values()]))
+    block = max(1, BLOCK_VALUES // width)
+    as_is = factor == 1.0 and not area.size and column.size == width and bool((np.diff(column) == 1).all())
+    found = np.empty((0 if as_is and block >= stop - start else stop - start, column.size), np.float32)
+    for at in range(start, stop, block):
+        end = min(at + block, stop)
+        with reading(source.path, "NetCDF or Zarr"):
+            steps = {source.dims[0]: slice(at + source.skip, end + source.skip), **box}
+            values = stored.read(source.dims, steps).reshape(end - at, -1)
+        if as_is and block >= stop - start:
+            return values if _all_within(values, least, most) else None
+        if not _take(values, column, area, factor, least, most, found[at - start : end - start]):
+            return None
+    return found
+
+
+def _span(source: FileSource, highest: float, lowest: float) -> tuple[Stored, float, float] | None:
+    """The values as stored, and from where to where a number is right without a doubt; None where they are packed.
+
+    Args:
+        source: the file; highest, lowest: the greatest and least of what values may not be below.
+    """
+    with reading(source.path, "NetCDF or Zarr"):
+        variable = source.opened()
+    stored = stored_of(variable)
+    if stored is None or not stored.has(source.dims):
+        return None
+    least, most = max(highest, _SHORT), float(np.nextafter(np.float32(MOST), np.float32(0)))
+    limits = variable.encoding.get(LIMITS)
+    if limits is not None:
+        low = lowest if lowest <= limits[0] <= 0 else limits[0]
+        least, most = max(least, low), min(most, limits[1])
+    return (stored, least, most) if stored.passes(least, most) else None
+
+
+assert MOST < ROUND
+
+
+@njit(cache=True, nogil=True)
+def _take(
+    values: Any, column: Any, area: Any, factor: float, least: float, most: float, into: Any
+) -> bool:  # pragma: no cover - compiled
+    """Columns of values, times factor and area, to `into`; whether all of them are from `least` to `most`."""
+    plain = factor == 1.0 and area.size == 0
+    for t in range(values.shape[0]):
+        bad = 0
+        row, to = values[t], into[t]
+        if plain:
+            for i in range(column.size):
+                value = row[column[i]]
+                bad += not (value >= least and value <= most)
+                to[i] = value
+        elif area.size == 0:
+            for i in range(column.size):
+                value = row[column[i]]
+                bad += not (value >= least and value <= most)
+                to[i] = np.float64(value) * factor
+        else:
+            for i in range(column.size):
+                value = row[column[i]]
+                bad += not (value >= least and value <= most)
+                to[i] = np.float64(value) * factor * area[i]
+        if bad:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _all_within(values: Any, least: float, most: float) -> bool:  # pragma: no cover - compiled
+    for t in range(values.shape[0]):
+        bad = 0
+        row = values[t]
+        for i in range(row.size):
+            bad += not (row[i] >= least and row[i] <= most)
+        if bad:
+            return False
+    return True
