@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from rivergrad.config.load import load_workflow
 from rivergrad.gauges.scores import nse
-from rivergrad.pieces.simulate import Routing, simulate
+from rivergrad.pieces.direct import Routing
+from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.results import rank_correlation

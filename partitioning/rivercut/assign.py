@@ -6,7 +6,6 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
-import pymetis
 from numpy.typing import NDArray
 
 from rivercut.carve import carve, carve_shallow
@@ -80,6 +79,8 @@ def metis(blocks: Blocks, targets: Float, seed: int) -> Int:
     """Part of each block, (B,): part p gets about `targets[p]` (P,) of the cost, and few edges are cut."""
     if targets.size <= 1 or blocks.cost.size <= 1:
         return np.zeros(blocks.cost.size, np.int64)
+    import pymetis  # here: whoever cuts nothing does not need it
+
     starts, neighbours = adjacency(blocks.downstream)
     index = pymetis.zero_copy_dtype()
     total = blocks.cost.sum()

@@ -68,8 +68,8 @@ def simulate(
         >>> discharge = rg.simulate(network, runoff, {"k": 9000.0, "x": 0.2}, routing_step="1h")
     """
     from rivergrad.io import DischargeWriter
-    from rivergrad.pieces.simulate import Routing
-    from rivergrad.pieces.simulate import simulate as carry_out
+    from rivergrad.pieces.direct import Routing
+    from rivergrad.pieces.direct import simulate as carry_out
     from rivergrad.routing import schemes
 
     step = parse_duration(routing_step) if isinstance(routing_step, str) else float(routing_step)

@@ -1,6 +1,7 @@
 """What takes long to import, imported when it is first used.
 
-torch takes a second and 200 MB. Commands that route on a CPU, or only look at files, do without it.
+torch takes a second and 200 MB, zarr and scipy some tenths. Commands that route on a CPU, or only look at files, do
+without them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Later:
 
 
 torch = Later("torch")
+zarr = Later("zarr")
 
 
 def names_from(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -22,7 +22,7 @@ from rivercut import store
 from rivergrad.cli import app
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.pieces.simulate import Routing
+from rivergrad.pieces.direct import Routing
 from rivergrad.routing import schemes
 from rivergrad.run.claim import alone_in
 
@@ -590,7 +590,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         for start in range(0, steps, 2):
             options["sink"](start, options["runoff"].read(None, start, min(start + 2, steps)))
 
-    monkeypatch.setattr("rivergrad.pieces.simulate.simulate", simulate)
+    monkeypatch.setattr("rivergrad.pieces.direct.simulate", simulate)
     return calls
 
 
@@ -655,7 +655,7 @@ def test_route_that_fails_leaves_nothing(
         options["sink"](0, options["runoff"].read(None, 0, 2))
         raise OSError(28, "No space left on device", str(output))
 
-    monkeypatch.setattr("rivergrad.pieces.simulate.simulate", simulate)
+    monkeypatch.setattr("rivergrad.pieces.direct.simulate", simulate)
     result = call(
         *("route", "--network", network, "--runoff", runoff, "--scheme", "muskingum", "--output", output)
     )

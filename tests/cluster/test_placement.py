@@ -18,7 +18,7 @@ from rivergrad.cluster.placement import Needs, Room, fit_parts, place_parts, roo
 from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
 from rivergrad.pieces import placed
-from rivergrad.pieces.simulate import PieceRunoff
+from rivergrad.pieces.pieceread import PieceRunoff
 from rivergrad.run.inputs import prepare_inputs
 from rivergrad.run.periods import periods_of
 from rivergrad.run.problem import make_problem

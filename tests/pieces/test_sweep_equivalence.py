@@ -34,7 +34,9 @@ from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.inference.loss import LossSpec
 from rivergrad.io import open_runoff, read_network
 from rivergrad.model.kinds import Attributes
-from rivergrad.pieces.simulate import Routing, piece_runoff, simulate
+from rivergrad.pieces.direct import Routing
+from rivergrad.pieces.pieceread import piece_runoff
+from rivergrad.pieces.simulate import simulate
 from rivergrad.routing import schemes
 from rivergrad.routing.pieces import make_pieces
 

@@ -21,8 +21,9 @@ from rivergrad.model.layout import RUNOFF, TREND, Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.volume import VolumeModel, increment_areas
 from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.pieceread import piece_runoff
 from rivergrad.pieces.setup import FitSetup, PieceSetup
-from rivergrad.pieces.simulate import piece_runoff, targets_of
+from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing import choose_engine, schemes
 from rivergrad.routing.pieces import Piece, make_pieces

@@ -258,7 +258,7 @@ def _route(
 ) -> None:
     """Write the discharge of every reach by the run's scheme, routing step and engine."""
     from rivergrad.io import DischargeWriter
-    from rivergrad.pieces.simulate import simulate
+    from rivergrad.pieces.direct import simulate
     from rivergrad.routing.outside import outside, watched
     from rivergrad.run.progress import track
     from rivergrad.run.routing import routing_of

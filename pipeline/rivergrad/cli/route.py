@@ -119,6 +119,17 @@ def route(
             help="Worker processes; 0: all in this process.",
         ),
     ] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            metavar="T",
+            min=1,
+            max=MOST_WORKERS,
+            help="Threads that route with the engine recurrence in this process; by default one a core.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[Device, typer.Option("--device", help="What computes.")] = Device.cpu,
     dtype: Annotated[Precision, typer.Option("--dtype", help="The precision.")] = Precision.float32,
     variable: Annotated[
@@ -219,8 +230,9 @@ def route(
     from rivergrad.io.hillslope import read_hillslope
     from rivergrad.io.physical import lakes_in
     from rivergrad.io.state import read_state, write_state
-    from rivergrad.pieces.simulate import Routing, simulate
-    from rivergrad.routing import choose_engine, schemes
+    from rivergrad.pieces.direct import Routing, simulate
+    from rivergrad.routing import schemes
+    from rivergrad.routing.choice import choose_engine
     from rivergrad.routing.outside import effective, outside, watched
     from rivergrad.run.progress import track
 
@@ -272,6 +284,7 @@ def route(
             chunk_steps=chunk_steps,
             before=before,
             keep=state_out is not None,
+            threads=threads,
         )
         if state_out is not None:
             assert after is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from rivergrad.errors import InputError, ids_text
 
@@ -47,6 +46,8 @@ def curvilinear_weights(
     cells = np.flatnonzero(np.isfinite(points).all(axis=-1))
     if not cells.size:
         raise InputError(f"{source}: no cell of the grid has a latitude and a longitude")
+    from scipy.spatial import cKDTree  # here: it takes long to import
+
     distance, at = cKDTree(points.reshape(-1, 3)[cells]).query(unit_vectors(lat, lon))
     index = cells[at].astype(np.int64)
     outside = distance > size[index]

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import netCDF4
 import numpy as np
 import xarray as xr
-import zarr
 from numpy.typing import NDArray
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
@@ -38,6 +37,11 @@ from rivergrad.io.missing import (
 )
 from rivergrad.io.stored import keep_stored
 from rivergrad.watchdog import opening
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    from rivergrad.later import zarr
 
 REACH_NAMES = (
     "reach_id",

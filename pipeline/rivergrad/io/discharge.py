@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import netCDF4
 import numpy as np
-import zarr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
@@ -26,6 +25,11 @@ from rivergrad.io.datasets import (
     write_dataset,
 )
 from rivergrad.io.times import TIME_ATTRIBUTES, TimeArray, encode_time, text
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    from rivergrad.later import zarr
 
 DISCHARGE_ATTRIBUTES = {
     "standard_name": "water_volume_transport_in_river_channel",

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rivercut import store
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.files import require_readable
@@ -110,6 +109,8 @@ def _read(path: Path, format: str, options: dict[str, Any]) -> RiverNetwork:
                 f"{path}: a network.zarr says itself which reaches are outlets; expected no outlets"
             )
         with reading(path, "network.zarr"):
+            from rivercut import store  # which imports zarr
+
             network = store.read_network(path)
         cleaned = {name: without_missing(name, values) for name, values in network.attributes.items()}
         if all(values is network.attributes[name] for name, values in cleaned.items()):

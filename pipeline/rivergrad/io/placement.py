@@ -13,12 +13,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
@@ -26,6 +25,9 @@ from rivergrad.errors import InputError, ids_text
 from rivergrad.io.curvilinear import unit_vectors
 from rivergrad.io.gridded import EXPECTED, impossible
 from rivergrad.io.tables import write_table
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -338,6 +340,8 @@ class _Reaches:
     def tree(self) -> tuple[cKDTree, Int]:
         """A tree of the points of reaches, and whose points they are."""
         known = np.flatnonzero(np.isfinite(self.lat) & np.isfinite(self.lon))
+        from scipy.spatial import cKDTree  # here: it takes long to import
+
         return cKDTree(unit_vectors(self.lat[known], self.lon[known])), known
 
     @cached_property

@@ -10,10 +10,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
-import scipy.sparse
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,6 +40,9 @@ from rivergrad.io.series import read_series
 from rivergrad.io.stamps import FileAxis, Stamp, grib_step_type, read_axis, starts_of, time_dim, time_method
 from rivergrad.io.times import TimeArray, text
 from rivergrad.io.units import FlowUnit, flow_unit, unit_of
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 log = logging.getLogger("rivergrad")
 
@@ -822,6 +824,8 @@ class CellRunoff(_GridFile):
     @property
     def matrix(self) -> scipy.sparse.csr_array:
         """(n, n_cells): what brings cells onto reaches."""
+        import scipy.sparse  # here: it takes long to import
+
         shape = (len(self.reach_id), self.n_cells)
         return scipy.sparse.csr_array((self.weight, self.cell, self.pointer), shape=shape)
 

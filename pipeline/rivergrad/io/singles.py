@@ -8,7 +8,6 @@ it finds out what the matter is, or knows that nothing is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,53 +16,39 @@ from numpy.typing import NDArray
 from rivercut.compiling import njit
 from rivergrad.io.datasets import reading
 from rivergrad.io.missing import LIMITS, ROUND
-from rivergrad.io.readers import HeldRunoff
+from rivergrad.io.readers import HeldRunoff, RunoffReader
 from rivergrad.io.runoff import BLOCK_VALUES, MOST, CellRunoff, FileSource, ReachRunoff
 from rivergrad.io.stored import Stored, stored_of
 
 Single = NDArray[np.float32]
-Read = Callable[[int, int], NDArray[Any]]
 
 _SHORT = float(np.nextafter(-99.0, 0.0))  # what is above it is no short row of nines
 
 
-def single(source: Any, read: Read) -> Read:
-    """A function of (start, stop) that gives what `read` gives, as float32.
+def values_of(source: RunoffReader | CellRunoff, start: int, stop: int) -> NDArray[Any]:
+    """Values (time, reach) of all its reaches, m³/s; or (time, cell) of a `CellRunoff`, in the file's unit."""
+    return source.read(start, stop) if isinstance(source, CellRunoff) else source.read(None, start, stop)
 
-    Args:
-        source: the source that `read` belongs to, `ReachRunoff` or `CellRunoff`; any other has no short cut.
-        read: (start, stop) -> (time, column) in m³/s, or (time, cell) of a `CellRunoff`; with every check.
-    """
+
+def single(source: RunoffReader | CellRunoff, start: int, stop: int) -> NDArray[np.float32]:
+    """The same as float32."""
     if isinstance(source, HeldRunoff):
-        return lambda start, stop: np.asarray(source.values[start:stop], np.float32)
-    quick = _quick(source)
-
-    def values(start: int, stop: int) -> NDArray[Any]:
-        found = None if quick is None else quick(start, stop)
-        if found is not None:
-            return found
-        with np.errstate(over="ignore"):
-            return read(start, stop).astype(np.float32)
-
-    return values
-
-
-def _quick(source: Any) -> Callable[[int, int], Single | None] | None:
-    if isinstance(source, ReachRunoff) and source.accumulation is None and source.column.size:
-        return lambda start, stop: _reaches(source, start, stop)
-    if (
-        isinstance(source, CellRunoff)
-        and source.accumulation is None
-        and source.flat.size
-        and not source.out_box.size
-    ):
-        return lambda start, stop: _cells(source, start, stop)
-    return None
+        return np.asarray(source.values[start:stop], np.float32)
+    found = None
+    if isinstance(source, ReachRunoff | CellRunoff) and source.accumulation is None:
+        found = (
+            _reaches(source, start, stop) if isinstance(source, ReachRunoff) else _cells(source, start, stop)
+        )
+    if found is not None:
+        return found
+    with np.errstate(over="ignore"):
+        return values_of(source, start, stop).astype(np.float32)
 
 
 def _reaches(source: ReachRunoff, start: int, stop: int) -> Single | None:
     """(time, reach) m³/s; None where a value has to be looked at closely."""
-    source.check_times(start, stop)
+    if not source.column.size:
+        return None
     span = _span(source, float(np.max(source.lowest)), float(np.min(source.lowest)))
     if span is None:
         return None
@@ -83,7 +68,8 @@ def _reaches(source: ReachRunoff, start: int, stop: int) -> Single | None:
 
 def _cells(source: CellRunoff, start: int, stop: int) -> Single | None:
     """(time, cell) in the file's unit; None where a value has to be looked at closely."""
-    source.check_times(start, stop)
+    if source.out_box.size or not source.flat.size:  # boxes left out are looked at as they are decoded
+        return None
     span = _span(source, 0.0, source.lowest)
     if span is None:
         return None
@@ -101,6 +87,7 @@ def _taken(
     factor: float,
     span: tuple[Stored, float, float],
 ) -> Single | None:
+    source.check_times(start, stop)
     stored, least, most = span
     width = int(np.prod([one.stop - one.start for one in box.values()]))
     block = max(1, BLOCK_VALUES // width)

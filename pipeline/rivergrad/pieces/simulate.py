@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,46 +18,24 @@ from rivercut.partition import Partition, partition
 from rivergrad.cluster.executor import Executor, Pending, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
-from rivergrad.io import GridRunoff, RunoffReader
+from rivergrad.io import RunoffReader
+from rivergrad.pieces.direct import Routing, chunk_of
 from rivergrad.pieces.handover import Arrays, joined, split, state_after
 from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.pieceread import piece_runoff
 from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.record import route_chunk
-from rivergrad.pieces.setup import PieceSetup, ReadRunoff
-from rivergrad.routing import GridWeights, Router, choose_engine, schemes, step_ratio
+from rivergrad.pieces.setup import PieceSetup
+from rivergrad.routing import Router, choose_engine, schemes, step_ratio
 from rivergrad.routing import hillslope as hillslopes
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
 
 CHUNK_VALUES = 1 << 25
-"""Values of runoff and of discharge that one chunk of time may hold, over all reaches."""
+"""Values of runoff and of discharge that one chunk of time may hold on a GPU, over all reaches."""
 
 IN_FLIGHT = 3
 """Chunks of time under way at once: workers route the next ones while one is written."""
-
-
-@dataclass(frozen=True)
-class PieceRunoff:
-    """Reads the runoff of one piece on its worker."""
-
-    source: RunoffReader
-
-    def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
-        return self.source.read(None, start, stop)
-
-
-def piece_runoff(source: RunoffReader, piece: Piece, engine: str) -> tuple[ReadRunoff, GridWeights | None]:
-    """The reader of a piece's runoff, and the weights of grid cells for its reaches if it reads cells.
-
-    It reads cells if the engine accepts them and there are fewer cells than reaches. Then the runoff of the reaches is
-    never in memory.
-    """
-    mine = source.select(piece.reaches)
-    if engine == "recurrence" and isinstance(mine, GridRunoff):
-        cells = mine.cells()
-        if cells.n_cells < piece.reaches.size:
-            return cells.read, GridWeights(cells.pointer, cells.cell, cells.weight, cells.n_cells)
-    return PieceRunoff(mine), None
 
 
 def check_parameters(
@@ -72,25 +50,6 @@ def check_parameters(
     scheme.check(tensors if hillslope is None else of_scheme, network.reach_id)
     if hillslope is not None:
         hillslope.check(own, network.reach_id)
-
-
-@dataclass(frozen=True)
-class Routing:
-    """How a record is routed.
-
-    Attributes:
-        scheme: the scheme; routing_step: δ, s.
-        engine: one of `rivergrad.routing.engines.ENGINES`.
-        device: `cpu` or `cuda`; dtype: `float32` or `float64`.
-        hillslope: what runoff passes before it enters a reach; its parameters are among the others.
-    """
-
-    scheme: schemes.Scheme
-    routing_step: float
-    engine: str = "auto"
-    device: str = "cpu"
-    dtype: str = "float32"
-    hillslope: Hillslope | None = None
 
 
 def simulate(
@@ -150,6 +109,8 @@ def simulate(
     pieces = make_pieces(network, cut if cut is not None else partition(network, parts))
     mine, order = targets_of(pieces, wanted, network.n_reaches)
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
+    if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
+        chunk_steps = chunk_of(network.n_reaches, steps)
     size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
     with open_executor(options) if executor is None else nullcontext(executor) as workers:
         setups = [
@@ -166,7 +127,7 @@ def simulate(
 def _setup(
     piece: Piece, targets: NDArray[np.int64], runoff: RunoffReader, how: Routing, threads: int
 ) -> PieceSetup:
-    read, grid = piece_runoff(runoff, piece, how.engine)
+    read, grid = piece_runoff(runoff, piece, how.engine, how.dtype)
     return PieceSetup(
         piece=piece,
         scheme=how.scheme,
@@ -213,7 +174,11 @@ def _land(
     sink: Callable[[int, NDArray[Any]], None],
 ) -> None:
     start, pending = chunk
-    sink(start, np.concatenate(placed.finish(pending), axis=1)[:, order])
+    found = placed.finish(pending)
+    if len(found) == 1:  # one piece has its targets in the order that is wanted
+        sink(start, found[0])
+    else:
+        sink(start, np.concatenate(found, axis=1)[:, order])
 
 
 def targets_of(

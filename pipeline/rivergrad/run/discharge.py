@@ -12,7 +12,7 @@ from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
 from rivergrad.io.readers import FactoredRunoff
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
-from rivergrad.pieces.simulate import simulate
+from rivergrad.pieces.direct import simulate
 from rivergrad.routing.outside import Outside, effective, outside, watched
 from rivergrad.run.evaluation import estimated
 from rivergrad.run.problem import Problem

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from rivercut import graph
 from rivercut.network import RiverNetwork
-from rivercut.partition import partition
 from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import RunoffSection
@@ -42,7 +41,7 @@ from rivergrad.io import (
 )
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.model.features import log_features
-from rivergrad.pieces.simulate import simulate
+from rivergrad.pieces.direct import simulate
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.run.givennetwork import network_of, with_lengths
 from rivergrad.run.known import identity_of, in_order_of, require_same
@@ -331,7 +330,6 @@ def _true_discharge(
         how=replace(routing_of(config, scheme), engine="auto", dtype="float64"),
         sink=lambda start, discharge: chunks.append(discharge),
         targets=reaches,
-        cut=partition(network, 1),
     )
     discharge = np.concatenate(chunks)
     refuse_not_finite(discharge, network.reach_id[reaches], runoff.time, "the true discharge")

@@ -23,8 +23,9 @@ from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
 from rivergrad.pieces.needs import piece_needs
 from rivergrad.pieces.parameters import Given
+from rivergrad.pieces.pieceread import piece_runoff
 from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
-from rivergrad.pieces.simulate import piece_runoff, targets_of
+from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
@@ -223,7 +224,7 @@ def _place(
     for piece, local in zip(pieces, mine, strict=True):
         read, grid = None, None
         if inputs.runoff_is_given:
-            read, grid = piece_runoff(inputs.runoff, piece, "closure" if by_reach else engine)
+            read, grid = piece_runoff(inputs.runoff, piece, "closure" if by_reach else engine, compute.dtype)
         setups.append(
             PieceSetup(
                 piece=piece,

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rivergrad.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 LINE_EVERY = 5.0  # seconds from one plain line to the next
 LEAST_ELAPSED = 1.0  # seconds before a rate means anything: a first step may be found done
@@ -61,15 +61,9 @@ class Progress:
         self._text = ""
         self._step = start
         self._bar: Bar | None = None
-        self._task = TaskID(0)
+        self._task: TaskID | None = None
         if self._stream.isatty():
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[text]}"),
-                console=Console(file=self._stream),
-            )
+            self._bar = _bar(self._stream)
 
     def __enter__(self) -> Self:
         self._began = self._clock()
@@ -92,7 +86,7 @@ class Progress:
         self._step = step
         shown = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in fields.items()]
         self._text = "  ".join([*shown, *self._pace()])
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, text=self._text)
         elif self._clock() - self._last_line >= LINE_EVERY:
             self._line()
@@ -116,6 +110,20 @@ class Progress:
             file=self._stream,
             flush=True,
         )
+
+
+def _bar(stream: TextIO) -> Bar:
+    # here: who has no terminal does not wait for it
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=Console(file=stream),
+    )
 
 
 def time_text(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rivergrad.config.schema import Workflow
-from rivergrad.pieces.simulate import Routing
+from rivergrad.pieces.direct import Routing
 from rivergrad.routing.schemes import Scheme
 
 

@@ -113,7 +113,10 @@ class Muskingum(Scheme):
     def recurrence(self, parameters: Parameters, step: float) -> Recurrence:
         c0, c1, _ = self.coefficients(parameters, step)
         # c1 / (1 − c0), written so that it stays finite to the last digit for short k
-        jump = self._x(parameters, step) + step / (2 * parameters["k"]) if self.separate_runoff else None
+        # torch divides a number by a tensor in these two steps; so written, arrays give the same bits
+        jump = (
+            self._x(parameters, step) + step * (1 / (2 * parameters["k"])) if self.separate_runoff else None
+        )
         return Recurrence(c0, c0 + c1, jump, output_delay=self.output_delay)
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
