@@ -12,6 +12,7 @@ from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import kind_of, open_dataset
 from rivergrad.io.parameters import STORE, names_in, read_parameters
+from rivergrad.routing import hillslope as hillslopes
 
 if TYPE_CHECKING:
     from rivergrad.routing.hillslope import Hillslope
@@ -42,15 +43,13 @@ def read_hillslope(
     Raises:
         InputError: no such response, no delay for it, a delay without a response, or a number it can't take.
     """
-    from rivergrad.routing import hillslope as hillslopes  # here: it brings torch
-
     there = set() if path is None else names_in(path) & set(hillslopes.NAMES)
     numbers = {hillslopes.DELAY: delay, hillslopes.SHAPE: shape}
     given = {key: value for key, value in numbers.items() if value is not None}
     notes = []
     if name is None and there and path is not None and (name := _written(path)) is not None:
         notes.append(f"{path}: runoff passes the hillslope {name} of its run")
-    response = hillslopes.get(name)
+    response = None if name in (None, hillslopes.NONE) else hillslopes.get(name)
     if response is None:
         if given:
             option = "--" + next(iter(given)).replace("_", "-")

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope
+from rivergrad.routing.hillslope.base import Hillslope
+from rivergrad.routing.hillslope.names import DELAY, SHAPE
 from rivergrad.routing.hillslope.reference import respond_reference
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio

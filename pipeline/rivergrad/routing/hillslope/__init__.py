@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from rivergrad.errors import InputError
-from rivergrad.routing.hillslope.base import DELAY, NAMES, NONE, SHAPE, Hillslope, split
-from rivergrad.routing.hillslope.gamma import Gamma
-from rivergrad.routing.hillslope.stage import StagedEngine, StagedPrepared, StagedState
-from rivergrad.routing.hillslope.storage import LinearStorage, Nash
+from typing import TYPE_CHECKING
 
-HILLSLOPES: dict[str, Hillslope] = {one.name: one for one in (LinearStorage(), Nash(), Gamma())}
-"""rivergrad's responses by name."""
+from rivergrad.later import names_from
+from rivergrad.routing.hillslope.names import DELAY, NAMES, NONE, SHAPE
 
+if TYPE_CHECKING:
+    from rivergrad.routing.hillslope.base import Hillslope, split
+    from rivergrad.routing.hillslope.gamma import Gamma
+    from rivergrad.routing.hillslope.named import HILLSLOPES, get
+    from rivergrad.routing.hillslope.stage import StagedEngine, StagedPrepared, StagedState
+    from rivergrad.routing.hillslope.storage import LinearStorage, Nash
 
-def get(name: str | Hillslope | None) -> Hillslope | None:
-    """The hillslope response of that name; None for `none`.
-
-    Raises:
-        InputError: no such response.
-    """
-    if name is None or name == NONE:
-        return None
-    if isinstance(name, Hillslope):
-        return name
-    if name not in HILLSLOPES:
-        raise InputError(f"hillslope {name!r} is not known; expected one of {NONE}, {', '.join(HILLSLOPES)}")
-    return HILLSLOPES[name]
-
+_HOMES = {
+    "Gamma": "rivergrad.routing.hillslope.gamma",
+    "HILLSLOPES": "rivergrad.routing.hillslope.named",
+    "Hillslope": "rivergrad.routing.hillslope.base",
+    "LinearStorage": "rivergrad.routing.hillslope.storage",
+    "Nash": "rivergrad.routing.hillslope.storage",
+    "StagedEngine": "rivergrad.routing.hillslope.stage",
+    "StagedPrepared": "rivergrad.routing.hillslope.stage",
+    "StagedState": "rivergrad.routing.hillslope.stage",
+    "get": "rivergrad.routing.hillslope.named",
+    "split": "rivergrad.routing.hillslope.base",
+}
+"""Where each name is, imported when it is asked for: they need torch."""
 
 __all__ = [
     "DELAY",
@@ -43,3 +44,5 @@ __all__ = [
     "get",
     "split",
 ]
+
+__getattr__ = names_from(__name__, _HOMES)

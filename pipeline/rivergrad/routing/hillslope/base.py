@@ -18,14 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
+from rivergrad.routing.hillslope.names import DELAY, NAMES
 from rivergrad.routing.schemes.base import Parameter, Parameters
-
-NONE = "none"
-"""Runoff enters the reach as it is."""
-DELAY = "hillslope_delay"
-SHAPE = "hillslope_shape"
-NAMES = (DELAY, SHAPE)
-"""Parameters of the hillslope response, with those of the scheme in files and dictionaries."""
 
 MOST_DELAY = 3650 * 86400.0
 """Ten years: more is groundwater or a mistaken unit, and no record would show it."""

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rivergrad.errors import InputError
-from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter, fitted
+from rivergrad.routing.hillslope.base import Hillslope, delay_parameter, fitted
+from rivergrad.routing.hillslope.names import DELAY, SHAPE
 from rivergrad.routing.schemes.base import Parameter, Parameters
 
 LEFT = 1e-12

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.routing.hillslope.base import DELAY, Hillslope, split
+from rivergrad.routing.hillslope.base import Hillslope, split
+from rivergrad.routing.hillslope.names import DELAY
 from rivergrad.routing.recurrence.problem import GridWeights
 from rivergrad.routing.schemes.base import Scheme
 

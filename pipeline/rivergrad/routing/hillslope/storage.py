@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rivergrad.routing.hillslope.base import DELAY, SHAPE, Hillslope, delay_parameter, fitted
+from rivergrad.routing.hillslope.base import Hillslope, delay_parameter, fitted
+from rivergrad.routing.hillslope.names import DELAY, SHAPE
 from rivergrad.routing.schemes.base import Parameter, Parameters
 
 MOST_STORAGES = 12

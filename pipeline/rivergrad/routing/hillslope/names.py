@@ -1,0 +1,10 @@
+"""Names in files, options and workflows; they need no torch."""
+
+from __future__ import annotations
+
+NONE = "none"
+"""Runoff enters the reach as it is."""
+DELAY = "hillslope_delay"
+SHAPE = "hillslope_shape"
+NAMES = (DELAY, SHAPE)
+"""Parameters of the hillslope response, with those of the scheme in files and dictionaries."""
