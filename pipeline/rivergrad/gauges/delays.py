@@ -24,7 +24,7 @@ TRIED = np.geomspace(0.25, 64.0, 25)
 LEAST_VALUES = 60
 """Pairs of values that a delay is made from at least."""
 POWER = 0.7
-"""Travel time grows with distance to this power: waves get faster downstream. With celerity as a law of area to the power
+"""Travel time grows with distance to this power: waves get faster downstream. With celerity as area to the power
 0.1 to 0.2 (hydraulic geometry: Leopold & Maddock 1953) and area as distance to the power 1.7 (Hack 1957) it is 0.66 to
 0.83. A straight line would take slow headwaters for hillslopes."""
 LEAST_GAUGES = 6
