@@ -254,7 +254,10 @@ def test_set_can_swap_observations_for_a_twin(tmp_path: Path) -> None:
             "--set parameters.celerity.initial=9: parameters.celerity: found initial 9.0 with bounds "
             "[0.05, 5.0]; expected an initial value between them",
         ),
-        ("compute.profile=nix.yaml", "is not a file; expected a profile such as configs/local.yaml"),
+        (
+            "compute.profile=nix.yaml",
+            "is not a file; expected a profile: a path, or one of cuda, local, mpi, serial, slurm",
+        ),
         (
             "output=${RIVERGRAD_TEST_UNSET}/x",
             "output: the environment variable RIVERGRAD_TEST_UNSET is not set",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, submit
+from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, start, submit
 from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, give_up, one_line_for_any, settle_streams
 from rivergrad.watchdog import end_with
 
@@ -21,6 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.command("demo")(start.demo)
+app.command("init")(start.init)
 app.command("run")(estimate.run)
 app.command("estimate")(estimate.estimate)
 app.command("evaluate")(estimate.evaluate)

@@ -30,12 +30,12 @@ def run(
         from rivergrad.errors import InputError
 
         raise InputError("found --fold with --fresh; expected one of them: --fresh forgets all folds")
-    _run(workflow, settings, fresh, report=True, fold=fold)
+    carry_out(workflow, settings, fresh, report=True, fold=fold)
 
 
 def estimate(workflow: WorkflowPath, settings: Settings = None, fresh: Fresh = False) -> None:
     """Like run, without the report."""
-    _run(workflow, settings, fresh, report=False)
+    carry_out(workflow, settings, fresh, report=False)
 
 
 def evaluate(run: RunPath) -> None:
@@ -50,9 +50,10 @@ def evaluate(run: RunPath) -> None:
     typer.echo(run)
 
 
-def _run(
+def carry_out(
     workflow: WorkflowPath, settings: Settings, fresh: bool, report: bool, fold: int | None = None
 ) -> None:
+    """Carry out a workflow and say where its results are; see `run`."""
     from rivergrad.config.load import source_files
     from rivergrad.run.opening import require_room
     from rivergrad.rundir.stopping import stop_on_signals

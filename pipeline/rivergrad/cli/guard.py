@@ -44,7 +44,8 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command; in standalone mode (the default), exit the process with its code."""
+        """Run a command, or print the help where none is given; in standalone mode exit with the command's code."""
+        args = list(sys.argv[1:] if args is None else args) or ["--help"]
 
         def call(standalone: bool = False) -> Any:
             return super(Commands, self).main(

@@ -15,7 +15,9 @@ def submit(
     workflow: WorkflowPath,
     profile: Annotated[
         Path | None,
-        typer.Option("--profile", metavar="P.yaml", help="The cluster's profile.", show_default=False),
+        typer.Option(
+            "--profile", metavar="P", help="The cluster's profile: a name or a file.", show_default=False
+        ),
     ] = None,
     settings: Settings = None,
     seeds: Annotated[
@@ -39,10 +41,12 @@ def submit(
     from rivergrad import registry
     from rivergrad.config.load import load_workflow, naming, require_files
     from rivergrad.errors import InputError
+    from rivergrad.packaged import profile_path
     from rivergrad.run.jobs import Ensemble, template_path, write_script
     from rivergrad.run.jobs import submit as hand_over
     from rivergrad.run.opening import require_room
 
+    profile = None if profile is None else profile_path(profile)
     given = tuple(settings or ())
     merged = given if profile is None else (f"compute.profile={profile}", *given)
     with registry.importing_nothing() if dry_run else nullcontext():

@@ -21,6 +21,7 @@ from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
 from rivergrad.errors import InputError, shortened, value_text
 from rivergrad.files import expanded, require_readable, text_of
+from rivergrad.packaged import profile_names, profile_path
 
 DATA_VARIABLE = "RIVERGRAD_DATA"
 REMOVED = {"compute": {"ucx"}}
@@ -172,7 +173,7 @@ def source_files(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         _apply(data, override)
     compute = _expand(data, str(path), _project_root(path)).get("compute")
     profile = compute.get("profile") if isinstance(compute, dict) else None
-    return [path, *([Path(profile)] if isinstance(profile, str) else [])]
+    return [path, *([profile_path(profile)] if isinstance(profile, str) else [])]
 
 
 def require_files(workflow: Workflow, source: str) -> None:
@@ -258,10 +259,10 @@ def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
 
 def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
     """The compute section with the keys of its profile standing in for those it lacks."""
-    path = Path(compute["profile"])
+    path = profile_path(compute["profile"])
     if not path.is_file():
         raise InputError(
-            f"{path} is not a file; expected a profile such as configs/local.yaml",
+            f"{path} is not a file; expected a profile: a path, or one of {', '.join(profile_names())}",
             where=source,
             key="compute.profile",
         )

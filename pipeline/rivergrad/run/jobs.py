@@ -23,6 +23,7 @@ from rivergrad.errors import InputError
 from rivergrad.files import text_of
 from rivergrad.io import atomic_path
 from rivergrad.io.atomic import keeper_of
+from rivergrad.packaged import job_template
 from rivergrad.run.claim import make_folders, working_in
 from rivergrad.run.template import fill_in
 from rivergrad.rundir.contents import ARRAY_SCRIPT, JOB, JOB_SCRIPT, RECORD
@@ -130,13 +131,13 @@ def write_script(
 
 
 def template_path(config: Workflow, profile: Path | None) -> Path:
-    """The template of a workflow's job script: the one it names, or the one beside the profile.
+    """The template of a workflow's job script: the one it names, the one beside the profile, or rivergrad's own.
 
     Raises:
-        InputError: there is none.
+        InputError: the one it names is not there.
     """
     beside = (Path("configs") if profile is None else profile.parent) / TEMPLATE
-    path = config.compute.slurm.template or beside
+    path = config.compute.slurm.template or (beside if beside.is_file() else job_template())
     if not path.is_file():
         raise InputError(
             f"{path} is not a file; expected a template of a job script", key="compute.slurm.template"

@@ -86,7 +86,8 @@ class SlurmSection(Section):
     )
     template: FilePath | None = Field(
         default=None,
-        description="The template of the job script; job.sh.j2 in the folder of the profile if not given.",
+        description="The template of the job script; if not given, job.sh.j2 in the profile's folder, or "
+        "rivergrad's.",
     )
 
     @model_validator(mode="after")
@@ -103,7 +104,8 @@ class ComputeSection(Section):
 
     profile: FilePath | None = Field(
         default=None,
-        description="A file in configs/ that is merged under this section; keys given here win over it.",
+        description="A profile that is merged under this section: cuda, local, mpi, serial, slurm, or a file of "
+        "your own; keys given here win over it.",
     )
     kind: str = Field(
         default="local",
