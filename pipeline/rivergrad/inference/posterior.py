@@ -45,7 +45,7 @@ class Posterior:
         prior_shared_variance: of X b.
         identifiability: 1 − conditional_variance / prior_variance, 0 to 1: 0 where no gauge informs the reach.
         effective: (F,) effective number of deviations that the data determine, N − tr(Q cov(u)); with κ = 0
-            and known b the sum of the identifiabilities.
+            and known b the sum of the identifiabilities. Reaches that stand apart do not count.
         shared_covariance: (P, P) of all coefficients b.
         smallest: (groups,) smallest eigenvalue that was found in each group: directions that hold less
             information may be missing. 0 in a group without information or without anything missing.
@@ -247,7 +247,7 @@ def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group:
         prior_variance=prior_variance,
         prior_shared_variance=shared_prior,
         identifiability=np.clip(1 - conditional / prior_variance, 0.0, 1.0),
-        effective=groups.unpack(told).sum(axis=1),
+        effective=np.where(prior.apart, 0.0, groups.unpack(told)).sum(axis=1),
         shared_covariance=covariance,
         smallest=smallest,
         left_out=float(basis.left_out.sum()),

@@ -262,12 +262,14 @@ def refuse_not_finite(
 
     Args:
         values: name -> (n,) what is to be written; reach_id: (n,); path: where to, for the message.
-        names: the parameters; whatever else there is may be missing (NaN).
+        names: the parameters; whatever else there is may be missing (NaN), and so may they where there is a
+            `residence_time`: a lake has no celerity.
     """
+    channel = np.isnan(values.get("residence_time", np.full(reach_id.shape, np.nan)))
     for name, array in values.items():
         if array.dtype.kind != "f":
             continue
-        bad = ~np.isfinite(array) if name in names else np.isinf(array)
+        bad = (~np.isfinite(array) & channel) | np.isinf(array) if name in names else np.isinf(array)
         if bad.any():
             raise InputError(
                 f"{path}: {name} would be {array[bad][0]} for the reaches {ids_text(reach_id[bad])}, which is not "

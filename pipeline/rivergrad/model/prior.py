@@ -91,6 +91,7 @@ def make_prior(
     smoothing: float,
     downstream: NDArray[np.int64],
     order: NDArray[np.int64],
+    own: Float | None = None,
 ) -> Prior:
     """The prior of a parameter model's coefficients, of further ones, and of the deviations where there are any.
 
@@ -100,9 +101,9 @@ def make_prior(
         sd: standard deviations of the other segments, by name.
         tau: (n_free,) standard deviation of deviations, see `deviation_sd`.
         smoothing: strength of the tie between neighbouring reaches.
-        downstream, order: of the network, see `TreePrior`.
+        downstream, order: of the network, own: of reaches that stand apart, see `TreePrior`.
     """
-    tree = TreePrior(downstream, order, tau, smoothing) if model.deviates else None
+    tree = TreePrior(downstream, order, tau, smoothing, own) if model.deviates else None
     each = about.layout.fill({**sd, **model.prior_sd()})
     if not (each > 0).all():
         missing = [name for name in about.layout.names if (about.layout.view(each, name) == 0).any()]

@@ -77,6 +77,8 @@ class TreePrior:
         order: (n,) positions, upstream before downstream.
         tau: (F,) scale of each field's deviations, in the unit of the latent value; positive.
         kappa: strength of the correlation with neighbours, one number or (F,), 0 or more.
+        own: (n,) standard deviation of the first field at reaches that stand apart, such as lakes, NaN elsewhere. They
+            are tied to no neighbour and have no part in tau.
 
     Raises:
         InputError: a tau that is not positive, a negative kappa, or arrays of different lengths.
@@ -86,6 +88,7 @@ class TreePrior:
     order: Int
     tau: Float
     kappa: Float | float = 0.0
+    own: Float | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -108,10 +111,23 @@ class TreePrior:
 
     def with_tau(self, tau: ArrayLike) -> TreePrior:
         """The same prior with another scale `tau` (F,)."""
-        other = TreePrior(self.downstream, self.order, np.asarray(tau, np.float64), self.kappa)
+        other = TreePrior(self.downstream, self.order, np.asarray(tau, np.float64), self.kappa, self.own)
         if other.shape == self.shape:
             other.__dict__["_pivot"] = self._pivot  # pivots do not depend on tau
         return other
+
+    @cached_property
+    def apart(self) -> NDArray[np.bool_]:
+        """(n,) reaches with a standard deviation of their own."""
+        return np.zeros(self.downstream.size, np.bool_) if self.own is None else ~np.isnan(self.own)
+
+    @cached_property
+    def _ties(self) -> Int:
+        """(n,) the reach downstream that a reach is tied to, -1 for none."""
+        down = self.downstream
+        if self.own is None:
+            return down
+        return np.where((down < 0) | self.apart | self.apart[down], -1, down)
 
     @property
     def _kappa(self) -> Float:
@@ -123,7 +139,7 @@ class TreePrior:
 
     @cached_property
     def _pivot(self) -> Float:
-        return _pivots(self.downstream, self.order, self._kappa)
+        return _pivots(self._ties, self.order, self._kappa)
 
     @cached_property
     def _weight(self) -> Float:
@@ -133,7 +149,10 @@ class TreePrior:
     @cached_property
     def _root(self) -> Float:
         """τ/√d (F, n): the standard deviation of the independent part of a reach's deviation."""
-        return self.tau[:, None] / np.sqrt(self._pivot)
+        root: Float = self.tau[:, None] / np.sqrt(self._pivot)
+        if self.own is not None:
+            root[0, self.apart] = self.own[self.apart]
+        return root
 
     def _checked(self, v: Float) -> Float:
         if v.shape[-2:] != self.shape:
@@ -146,8 +165,8 @@ class TreePrior:
 
     def _laplacian(self, v: Float) -> Float:
         """L v, (..., F, n)."""
-        inner = np.flatnonzero(self.downstream >= 0)
-        to, n = self.downstream[inner], v.shape[-1]
+        inner = np.flatnonzero(self._ties >= 0)
+        to, n = self._ties[inner], v.shape[-1]
         rows = v.reshape(v.size // n, n)
         drop = rows[:, inner] - rows[:, to]
         out = np.zeros(rows.shape)
@@ -161,17 +180,22 @@ class TreePrior:
         out = self._checked(v)
         if self._tied:
             out = out + self._kappa[:, None] * self._laplacian(v)
-        return out / self.tau[:, None] ** 2
+        found = out / self.tau[:, None] ** 2
+        if self.own is not None:
+            found[..., 0, self.apart] = v[..., 0, self.apart] / self.own[self.apart] ** 2
+        return found
 
     def energy(self, u: Float) -> Float:
-        """uᵀ(I + κL)u of each field, (..., F), for u (..., F, n)."""
+        """uᵀ(I + κL)u of each field, (..., F), for u (..., F, n), without reaches that stand apart."""
+        if self.own is not None:
+            u = np.where(self.apart, 0.0, u)
         return self.tau**2 * np.einsum("...fn,...fn->...f", u, self.precision(u))
 
     def colour(self, v: Float) -> Float:
         """C v, (..., F, n): turns independent standard normal numbers v into deviations."""
         out: Float = np.multiply(self._checked(v), self._root, order="C")
         if self._tied:
-            _scatter(self.downstream, self.order, self._weight, self._stacked(out))
+            _scatter(self._ties, self.order, self._weight, self._stacked(out))
         return out
 
     def colour_transposed(self, v: Float) -> Float:
@@ -179,7 +203,7 @@ class TreePrior:
         if not self._tied:
             return self._checked(v) * self._root
         out = np.array(self._checked(v), np.float64, order="C")
-        _gather(self.downstream, self.order, self._weight, self._stacked(out))
+        _gather(self._ties, self.order, self._weight, self._stacked(out))
         out *= self._root
         return out
 
@@ -188,7 +212,7 @@ class TreePrior:
         self._checked(u)
         if not self._tied:
             return u / self._root
-        below = np.where(self.downstream >= 0, u[..., self.downstream], 0.0)
+        below = np.where(self._ties >= 0, u[..., self._ties], 0.0)
         return (u - self._weight * below) / self._root
 
     def variance(self) -> Float:
@@ -198,7 +222,7 @@ class TreePrior:
         """
         out = self._root**2
         if self._tied:
-            _scatter(self.downstream, self.order, self._weight**2, self._stacked(out))
+            _scatter(self._ties, self.order, self._weight**2, self._stacked(out))
         return out
 
     def sample(self, rng: np.random.Generator, count: int) -> Float:

@@ -37,9 +37,10 @@ def piece_loss(
     loss = gauge_loss(setup.loss, discharge, observed, fit.statistics, error).sum()
     elsewhere = 0.0
     if setup.model.deviates and piece.stage.routed:
-        loss = loss + setup.shrinkage * (free * free).sum()
+        own = free if setup.lakes is None else free * torch.from_numpy(setup.lakes.shrinking()).to(free)
+        loss = loss + setup.shrinkage * (own * own).sum()
         if setup.smoothing:
-            mine, theirs = river_penalty(free, piece.setup.piece, neighbours)
+            mine, theirs = river_penalty(free, piece.setup.piece, neighbours, setup.ties)
             loss = loss + setup.smoothing * (mine + theirs)
             elsewhere = setup.smoothing * float(theirs.detach())
     return loss, elsewhere

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rivergrad.pieces.state import ResidentPiece
 from rivergrad.routing import Prepared
-from rivergrad.routing.schemes import PureLag, Scheme
+from rivergrad.routing.schemes import RESIDENCE_TIME, PureLag, Scheme
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,14 @@ def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[st
     """The scheme's parameters (reach,) at shared coefficients and deviations, differentiable."""
     fit = piece.fit
     coefficients = piece.stage.layout.coefficients(shared)
-    return fit.setup.model.parameters(coefficients, free, fit.features, fit.length, fit.region)
+    found = fit.setup.model.parameters(coefficients, free, fit.features, fit.length, fit.region)
+    return _with_lakes(piece, found, free[0])
+
+
+def _with_lakes(piece: ResidentPiece, parameters: dict[str, Tensor], deviation: Tensor) -> dict[str, Tensor]:
+    """The same with the residence times of lakes, whose deviations are those of celerity elsewhere."""
+    lakes = piece.fit.setup.lakes
+    return parameters if lakes is None else {**parameters, RESIDENCE_TIME: lakes.residence(deviation)}
 
 
 def prepare(piece: ResidentPiece, given: Given, horizon: int) -> Prepared:
@@ -66,7 +73,8 @@ def _resolve(piece: ResidentPiece, given: Given) -> tuple[Scheme, dict[str, Tens
         length = piece.fit.length
         celerity = torch.full_like(length, given.celerity)
         spreading = None if given.spreading is None else torch.full_like(celerity, given.spreading)
-        return scheme, scheme.from_celerity(celerity, spreading, length)
+        found = scheme.from_celerity(celerity, spreading, length)
+        return scheme, _with_lakes(piece, found, torch.zeros_like(length))
     assert given.shared is not None
     free = piece.fit.best if given.best else piece.fit.free
     return scheme, parameters_at(piece, piece.put(given.shared), free)
@@ -84,4 +92,11 @@ def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDA
     if spreading is not None and model.scheme.spreading is not None:
         values[model.scheme.spreading.name] = spreading
     values.update(parameters_at(piece, leaf, fit.best))
-    return {name: value.cpu().numpy() for name, value in values.items()}
+    found = {name: value.cpu().numpy() for name, value in values.items()}
+    if fit.setup.lakes is None:
+        return found
+    apart = fit.setup.lakes.apart  # they have a residence time, and no celerity
+    return {
+        name: value if name == RESIDENCE_TIME else np.where(apart, np.nan, value)
+        for name, value in found.items()
+    }

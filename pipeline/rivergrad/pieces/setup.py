@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.loss import GaugeStatistics, LossSpec
+from rivergrad.model.lakes import Lakes
 from rivergrad.model.layout import Layout
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.smoothing import Ties
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.learned import RunoffSetup
 from rivergrad.routing import GridWeights
@@ -90,6 +92,8 @@ class FitSetup:
         area: (reach,) index of each reach's increment area in `volume`, −1 for none.
         smoothing: weight of the penalty on differences along the river, divided in the same way.
         runoff: the runoff model, if runoff is learned.
+        lakes: of the piece's reaches; None where all are channels.
+        ties: which neighbours are tied where deviations are smoothed along the river; None for all.
     """
 
     model: ParameterModel
@@ -107,3 +111,5 @@ class FitSetup:
     area: NDArray[np.int64] | None = None
     smoothing: float = 0.0
     runoff: RunoffSetup | None = None
+    lakes: Lakes | None = None
+    ties: Ties | None = None

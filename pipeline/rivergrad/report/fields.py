@@ -150,13 +150,29 @@ def k(page: Page) -> Field | None:
     )  # fmt: skip
 
 
+def residence_time(page: Page) -> Field | None:
+    """The residence time of lakes, with its interval."""
+    found = page.run.parameters.get("residence_time")
+    if found is None or not (found > 0).any():
+        return None
+    ends = (page.run.parameters.get(f"residence_time_{end}") for end in ("lower", "upper"))
+    lower, upper = (None if one is None else one / DAY for one in ends)
+    return Field(
+        "residence_time", "Residence time of lakes", np.where(found > 0, found / DAY, np.nan), "days", "log",
+        lower, upper,
+        note="The time in which a lake's outflow answers its inflow: its storage over its outflow. Channels are grey.",
+    )  # fmt: skip
+
+
 def reach_time(page: Page) -> Float | None:
-    """(reach,) seconds that a flood wave takes through each reach: its length over its celerity."""
+    """(reach,) seconds that a wave takes through each reach: its length over its celerity, a lake's residence time."""
     length = page.run.network.length
     if length is None:
         return page.run.parameters.get("k")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(length / page.run.celerity, dtype=np.float64)
+        found = np.asarray(length / page.run.celerity, dtype=np.float64)
+    lake = page.run.parameters.get("residence_time")
+    return found if lake is None else np.where(np.isnan(lake), found, lake)
 
 
 def fields_of(page: Page, names: Sequence[str]) -> list[Field]:

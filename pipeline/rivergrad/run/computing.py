@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.routing import choose_engine, schemes
+from rivergrad.routing import choose_engine
 from rivergrad.routing.recurrence.warm import compile_kernels
 from rivergrad.run.inputs import Inputs
+from rivergrad.run.lakes import scheme_for
 from rivergrad.rundir.contents import WORKERS
 from rivergrad.rundir.written import record_of
 
@@ -42,9 +44,9 @@ def cut_network(config: Workflow, inputs: Inputs) -> Partition:
     )
 
 
-def engine_of(config: Workflow) -> str:
+def engine_of(config: Workflow, network: RiverNetwork) -> str:
     """The engine that estimates; it and the reason go to the log."""
-    scheme = schemes.of(config.scheme)
+    scheme = scheme_for(config, network)
     engine, why = choose_engine(config.compute.engine, scheme, config.compute.device)
     if engine == "reference":
         raise InputError(

@@ -43,7 +43,7 @@ def _evaluate_alone(run_dir: Path) -> Path:
     settle(config)
     inputs = prepare_inputs(config, run_dir)
     periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
-    engine = engine_of(config)
+    engine = engine_of(config, inputs.network)
     note_workers(config, run_dir)
     with open_executor(config.compute.cluster(run_dir)) as executor:
         work = make_problem(config, inputs, periods, cut_network(config, inputs), executor, engine, run_dir)

@@ -37,7 +37,10 @@ SEEN_BEFORE = 10.0
 
 def regressors(work: Problem, shared: Coefficients[Float]) -> Float:
     """Derivatives of latent values by coefficients of the parameter model, (n_free, reach, coefficient)."""
-    return work.choice.model.regressors(shared, work.choice.values, work.choice.regions)
+    found = work.choice.model.regressors(shared, work.choice.values, work.choice.regions)
+    if work.choice.lakes is not None:  # which have nothing in common
+        found = np.where(work.choice.lakes.apart[:, None], 0.0, found)
+    return found
 
 
 def shared_part(work: Problem, prior: Prior, shared: Coefficients[Float]) -> tuple[Float | None, Float]:

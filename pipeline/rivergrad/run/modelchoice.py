@@ -12,6 +12,7 @@ from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ParametersSection
 from rivergrad.model.features import Features
+from rivergrad.model.lakes import Lakes, without_lakes
 from rivergrad.model.layout import RUNOFF, VOLUME, Coefficients
 from rivergrad.model.making import make_model, try_model
 from rivergrad.model.parametermodel import ParameterModel
@@ -31,6 +32,7 @@ class ModelChoice:
         spreading: where it starts, and stays in the baselines; None for a scheme without.
         features: how attributes become features; values: (reach, feature), standardised.
         regions: (reach,) class of each reach, where the model has classes.
+        lakes: of the network; None where all reaches are channels.
     """
 
     model: ParameterModel
@@ -38,17 +40,21 @@ class ModelChoice:
     features: Features
     values: Float
     regions: NDArray[np.int64] | None
+    lakes: Lakes | None = None
 
 
 def make_choice_model(
-    config: Workflow, n_features: int, n_regions: int
+    config: Workflow, n_features: int, n_regions: int, scheme: schemes.Scheme | None = None
 ) -> tuple[ParameterModel, float | None]:
-    """The parameter model that a workflow asks for, and the spreading that every reach starts from."""
+    """The parameter model that a workflow asks for, and the spreading that every reach starts from.
+
+    `scheme` stands in for that of the workflow.
+    """
     section = config.parameters
     spreading = section.spreading
     return make_model(
         section.model,
-        schemes.of(config.scheme),
+        schemes.of(config.scheme) if scheme is None else scheme,
         section.celerity.bounds,
         None if spreading is None else (spreading.bounds, spreading.initial),
         n_features=n_features,
@@ -57,7 +63,7 @@ def make_choice_model(
     )
 
 
-def choose_model(config: Workflow, network: RiverNetwork) -> ModelChoice:
+def choose_model(config: Workflow, network: RiverNetwork, lakes: Lakes | None = None) -> ModelChoice:
     """The parameter model of a workflow, for a network.
 
     Raises:
@@ -65,14 +71,18 @@ def choose_model(config: Workflow, network: RiverNetwork) -> ModelChoice:
             not do what a parameter model does.
     """
     section = config.parameters
-    features = Features.of(network.attributes, section.trend)
+    attributes = without_lakes(network.attributes, lakes)
+    features = Features.of(attributes, section.trend)
     regions = None if section.regions is None else reach_classes(network, section.regions)
     n_regions = 0 if regions is None else int(regions.max(initial=-1)) + 1
-    model, spreading = make_choice_model(config, len(features.each), n_regions)
-    values = features.apply(network.attributes, network.n_reaches)
+    scheme = schemes.of(config.scheme)
+    if lakes is not None:
+        scheme = schemes.WithLakes(scheme)
+    model, spreading = make_choice_model(config, len(features.each), n_regions, scheme)
+    values = features.apply(attributes, network.n_reaches)
     if registry.entry("parameter_model", section.model).outside:
         try_model(section.model, model, spreading, values, regions)
-    return ModelChoice(model, spreading, features, values, regions)
+    return ModelChoice(model, spreading, features, values, regions, lakes)
 
 
 def prior_about(
@@ -95,4 +105,5 @@ def prior_about(
     tau = deviation_sd(choice.model, about, choice.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
     sd = {VOLUME: volume_sd, RUNOFF: 1.0}
-    return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order)
+    own = None if choice.lakes is None else choice.lakes.own_sd()
+    return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order, own)

@@ -19,6 +19,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.inference.loss import LossSpec
 from rivergrad.model.layout import RUNOFF, Coefficients, Layout
 from rivergrad.model.prior import Prior
+from rivergrad.model.smoothing import ties_of
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
 from rivergrad.pieces.needs import piece_needs
@@ -30,6 +31,7 @@ from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
 from rivergrad.run.inputs import Inputs
+from rivergrad.run.lakes import lakes_of_inputs
 from rivergrad.run.learnedrunoff import LearnedRunoff, make_learned
 from rivergrad.run.modelchoice import ModelChoice, choose_model, prior_about
 from rivergrad.run.periods import Periods
@@ -153,7 +155,10 @@ class Problem:
         choice = self.choice
         region = None if choice.regions is None else torch.from_numpy(choice.regions)
         at = shared.layout.coefficients(torch.from_numpy(shared.values))
-        found: Float = choice.model.common(at, torch.from_numpy(choice.values), region).numpy() + free
+        common = choice.model.common(at, torch.from_numpy(choice.values), region).numpy()
+        if choice.lakes is not None:  # which have nothing in common
+            common = np.where(choice.lakes.apart, 0.0, common)
+        found: Float = common + free
         return found
 
 
@@ -187,7 +192,7 @@ def make_problem(
     Raises:
         InputError: whatever of the input cannot be estimated from.
     """
-    choice = choose_model(config, inputs.network)
+    choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs))
     learned = make_learned(config, inputs, periods.fit[1])
     pieces = make_pieces(inputs.network, cut)
     placed = _place(config, inputs, periods, choice, learned, pieces, executor, engine)
@@ -316,6 +321,8 @@ def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
             area=None if area is None else area[piece.reaches],
             smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
             runoff=None if learned is None else learned.setup(piece.reaches),
+            lakes=None if choice.lakes is None else choice.lakes.select(piece.reaches),
+            ties=None if choice.lakes is None else ties_of(piece, pieces, choice.lakes.apart),
         )
         for piece, at in zip(pieces, problem.pieces.columns, strict=True)
     ]

@@ -16,9 +16,10 @@ from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.gauges.sizes import has_area, river_size, scores_by_size
 from rivergrad.io import write_parameters_store
 from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
-from rivergrad.routing import schemes
+from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.givennetwork import NOMINAL, has_nominal_lengths
 from rivergrad.run.inputs import Inputs
+from rivergrad.run.lakes import scheme_for
 from rivergrad.run.periods import Periods
 from rivergrad.rundir.contents import FOLDS_TABLE, HYDROGRAPHS, METRICS, PARAMETERS
 from rivergrad.rundir.reading import (
@@ -263,8 +264,13 @@ def write_parameter_map(
         InputError: a parameter is not finite.
     """
     network = inputs.network
-    own = schemes.of(config.scheme).parameter_names
-    refuse_not_finite(values, network.reach_id, run_dir / PARAMETERS, (*ALWAYS_FINITE, *own))
+    own = scheme_for(config, network).parameter_names
+    refuse_not_finite(
+        values,
+        network.reach_id,
+        run_dir / PARAMETERS,
+        (*ALWAYS_FINITE, *(name for name in own if name != RESIDENCE_TIME)),
+    )
     columns: dict[str, NDArray[Any]] = {
         name: np.asarray(network.attributes[name]) for name in ("lat", "lon") if name in network.attributes
     }

@@ -17,9 +17,11 @@ from rivergrad.inference.noise import measure
 from rivergrad.inference.posterior import Posterior, with_nuisance
 from rivergrad.inference.timing import DELAY_SD, Delayed
 from rivergrad.model.bounds import Bounded
+from rivergrad.model.lakes import Lakes
 from rivergrad.model.layout import DELAY, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
+from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, posterior, regressors, retuned
 from rivergrad.run.fit import FitResult
@@ -356,7 +358,26 @@ def _columns(
         name = model.scheme.spreading.name
         columns |= _interval(name, model.spreading, about[1], sd[1])
         columns[f"{name}_sd"] = _slope(model.spreading, latent[1]) * sd[1]
-    return columns
+    if work.choice.lakes is None:
+        return columns
+    apart = work.choice.lakes.apart
+    return {name: np.where(apart, np.nan, value) for name, value in columns.items()} | _of_lakes(
+        work.choice.lakes, about[0], sd[0]
+    )
+
+
+def _of_lakes(lakes: Lakes, about: Float, sd: Float) -> dict[str, Float]:
+    """The interval of residence times, s, and the standard deviation of their logarithms; NaN where is no lake."""
+
+    def at(deviation: Float) -> Float:
+        found: Float = lakes.residence(torch.from_numpy(deviation)).numpy()
+        return np.where(lakes.stored, found, np.nan)
+
+    return {
+        f"{RESIDENCE_TIME}_lower": at(about - NORMAL_90 * sd),
+        f"{RESIDENCE_TIME}_upper": at(about + NORMAL_90 * sd),
+        f"{RESIDENCE_TIME}_log_sd": np.where(lakes.stored, sd, np.nan),
+    }
 
 
 def _slope(bounded: Bounded, latent: Float) -> Float:

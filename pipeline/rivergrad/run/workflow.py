@@ -250,7 +250,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         raise InputError(
             "found cuda, but no CUDA device is there; expected one, or cpu", key="compute.device"
         )
-    engine = engine_of(config)
+    engine = engine_of(config, inputs.network)
     cut = cut_network(config, inputs)
     _write_partition(run_dir, inputs, cut)
     info["summary"] = _facts(config, inputs, cut, engine)
@@ -366,9 +366,12 @@ def _write_results(found: Estimate, info: dict[str, Any]) -> None:
         sizes=sizes_of_rows(rows, inputs, case.periods),
     )
     values = found.values
+    if problem.choice.lakes is not None:
+        summary["lakes"] = problem.choice.lakes.counts()
     if inputs.true_celerity is not None:
+        known = informed & ~np.isnan(values["celerity"])  # a lake has none
         summary["celerity_rank_correlation"] = rank_correlation(
-            values["celerity"][informed], inputs.true_celerity[informed]
+            values["celerity"][known], inputs.true_celerity[known]
         )
     if found.uncertainty is not None:
         summary["uncertainty"] = found.uncertainty.summary

@@ -60,6 +60,19 @@ class SpreadingSection(ParameterSection):
     """What spreads a wave: x of muskingum (no unit), diffusivity of hayami (m2/s)."""
 
 
+class ResidenceTimeSection(Section):
+    """The residence time of lakes: where the network gives no volume or area, and how sure that is."""
+
+    default: PositiveDuration = Field(
+        default=456 * 86400.0,
+        description="The prior residence time of a lake whose volume and area the network does not give.",
+    )
+    sd: PositiveNumber | Literal["auto"] = Field(
+        default="auto",
+        description="Prior standard deviation of ln(residence time); auto: 1 from a volume, 1.5 from an area, else 2.",
+    )
+
+
 class NuisanceSection(Section):
     """Volume error of the runoff: a factor on the runoff of each training gauge's own increment area.
 
@@ -122,6 +135,9 @@ class ParametersSection(Section):
         default="auto",
         description="Prior standard deviation of a reach's deviation, for gauss_newton and for uncertainty, about that "
         "of ln(celerity); auto starts from the table of priors and follows the evidence.",
+    )
+    residence_time: ResidenceTimeSection = Field(
+        default_factory=ResidenceTimeSection, description="The residence time of lakes, s."
     )
     nuisance: NuisanceSection | None = Field(
         default=None,

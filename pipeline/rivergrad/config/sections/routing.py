@@ -36,6 +36,11 @@ class SchemeSection(Section):
         default="standard",
         description="standard follows the definition; rapid does as RAPID does (muskingum only).",
     )
+    lakes: Literal["auto", "terminal", "none"] = Field(
+        default="auto",
+        description="auto: reaches that is_lake, a lake area or a lake volume of the network marks are linear "
+        "storages; terminal: also those that end a river; none: all reaches are channels.",
+    )
     cap_x: Switch = Field(
         default=False,
         description="Lower x of muskingum at reaches whose response would be negative: 2kx above the routing step, or "
