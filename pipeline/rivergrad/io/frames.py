@@ -24,6 +24,7 @@ from rivergrad.files import require_readable
 from rivergrad.io.datasets import ids_of, kind_of, missing, open_dataset, reading
 from rivergrad.io.heads import VECTOR_SUFFIXES, layers_of, require_extra
 from rivergrad.io.missing import as_numbers
+from rivergrad.io.shapefiles import require_whole_shapefile
 from rivergrad.io.tables import read_table
 
 _WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]\s*$")
@@ -97,6 +98,7 @@ def with_units(frame: Frame) -> Frame:
 
 def _vector(path: Path, layer: str | None, geometry: bool) -> Frame:
     pyogrio = require_extra("pyogrio", "geo", path)
+    require_whole_shapefile(path)
     with reading(path, "a vector file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         layers = layers_of(path)

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, ids_text
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
 from rivergrad.io.formats import detect, other_format
+from rivergrad.io.heads import VECTOR_SUFFIXES, head_of, require_extra
 from rivergrad.io.missing import HUGE, absent
 from rivergrad.io.networks.basin import Basin, subnetwork
 from rivergrad.io.outlets import Outlets, downstream_ids
@@ -96,6 +97,12 @@ def _read(path: Path, format: str, options: dict[str, Any]) -> RiverNetwork:
     for name in ("layer", "columns", "units", "channel_area"):
         if name in options:
             raise InputError(f"{path}: found {name} with format {format}; expected none, or format table")
+    if path.suffix.lower() in VECTOR_SUFFIXES:
+        require_extra("pyogrio", "geo", path)
+        raise InputError(
+            f"{path}: no format knows its columns ({ids_text(head_of(path).columns) or 'none could be read'}); "
+            "expected those of a data set, or names by columns: {reach_id: …, downstream_id: …, length_m: …}"
+        )
     ends = Outlets.of(options.get("outlets", ()))
     if format == "auto":
         format = _format_of(path)

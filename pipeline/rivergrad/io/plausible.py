@@ -56,8 +56,9 @@ def _require_celerity(length: Float, k: Float, path: Path) -> None:
     low, high = CELERITIES
     if low <= celerity <= high:
         return
-    unit = next((one for one, size in _TIMES.items() if low <= celerity / size <= high), None)
-    unit = "s" if unit is None else unit
+    unit = min(
+        _TIMES, key=lambda one: abs(np.log(celerity / _TIMES[one]))
+    )  # the one that brings it next to 1 m/s
     if celerity < low:
         raise InputError(
             f"{path}: length over k is {celerity:.3g} m/s in the median; expected {low:g} to {high:g} m/s: are lengths "
@@ -65,7 +66,7 @@ def _require_celerity(length: Float, k: Float, path: Path) -> None:
         )
     raise InputError(
         f"{path}: length over k is {celerity:.3g} m/s in the median; expected {low:g} to {high:g} m/s: is k in {unit}? "
-        f"{_how('k', {'days': 'd', 'hours': 'h', 'minutes': 'min'}.get(unit, unit))}"
+        f"{_how('k', {'days': 'd', 'hours': 'h', 'minutes': 'min'}[unit])}"
     )
 
 

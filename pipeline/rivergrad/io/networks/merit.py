@@ -52,4 +52,5 @@ MERIT = TableFormat(
         "Slopes of 0 occur.",
     ),
     extra="geo",
+    prepare=_with_catchments,
 )

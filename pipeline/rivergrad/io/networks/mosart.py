@@ -9,11 +9,15 @@ import numpy as np
 from rivergrad.io.frames import Frame
 from rivergrad.io.networks.assemble import Options, Schema
 from rivergrad.io.networks.schema_format import TableFormat
+from rivergrad.io.tables import number_column
 
 
 def _land(frame: Frame, options: Options) -> Frame:
     """Without the cells of a global grid that have no id."""
-    ids = np.asarray(frame.table["ID"], np.float64)
+    name = options.columns.get("reach_id", "ID")
+    if name not in frame.table.columns:
+        return frame
+    ids = number_column(frame.table, name, frame.path)
     there = np.isfinite(ids) & (ids > 0)
     return frame if there.all() else replace(frame, table=frame.table[there].reset_index(drop=True))
 
