@@ -10,6 +10,7 @@ _CLUSTERS = "rivergrad.cluster.clusters"
 _FORMATS = "rivergrad.io.formats"
 _NETWORKS = "rivergrad.io.networks"
 _OBSERVED = "rivergrad.io.observed"
+_EXPORTERS = "rivergrad.io.exporters"
 _MODELS = "rivergrad.model.kinds"
 _PANELS = "rivergrad.report.panels"
 _FIELDS = "rivergrad.report.fields"
@@ -230,6 +231,101 @@ BUILT_IN: tuple[Entry, ...] = (
     Entry("format", "netcdf", "Arrays with dimensions and units, a file.", f"{_FORMATS}:NETCDF"),
     Entry("format", "rapid", "A folder with rapid_connect.csv.", f"{_FORMATS}:RAPID"),
     Entry("format", "zarr", "Arrays with dimensions and units, a folder of chunks.", f"{_FORMATS}:ZARR"),
+    Entry(
+        "exporter",
+        "csv",
+        "CSV with units and provenance beside it.",
+        f"{_EXPORTERS}.tables:Csv",
+        (),
+        {"endings": (".csv", ".csv.gz")},
+    ),
+    Entry(
+        "exporter",
+        "parquet",
+        "Parquet with units and provenance.",
+        f"{_EXPORTERS}.tables:Parquet",
+        (),
+        {"endings": (".parquet", ".pq")},
+    ),
+    Entry(
+        "exporter", "netcdf", "NetCDF by CF-1.11.", f"{_EXPORTERS}.arrays:Netcdf", (), {"endings": (".nc",)}
+    ),
+    Entry(
+        "exporter",
+        "zarr",
+        "The same in a Zarr store.",
+        f"{_EXPORTERS}.arrays:ZarrStore",
+        (),
+        {"endings": (".zarr",)},
+    ),
+    Entry("exporter", "rapid", "RAPID's folder of CSV.", f"{_EXPORTERS}.rapid:Rapid", (), {"endings": ()}),
+    Entry(
+        "exporter",
+        "rapid2",
+        "RAPID 2's tables in Parquet.",
+        f"{_EXPORTERS}.parquets:Rapid2",
+        (),
+        {"endings": ()},
+    ),
+    Entry(
+        "exporter",
+        "river_route",
+        "river-route's parameters in Parquet.",
+        f"{_EXPORTERS}.parquets:RiverRoute",
+        (),
+        {"endings": ()},
+    ),
+    Entry(
+        "exporter", "diffroute", "DiffRoute's folder.", f"{_EXPORTERS}.rapid:DiffRoute", (), {"endings": ()}
+    ),
+    Entry(
+        "exporter",
+        "geopackage",
+        "Lines or points for GIS.",
+        f"{_EXPORTERS}.vector:GeoPackage",
+        (),
+        {"endings": (".gpkg",)},
+    ),
+    Entry(
+        "exporter",
+        "geoparquet",
+        "The same in Parquet.",
+        f"{_EXPORTERS}.vector:GeoParquet",
+        (),
+        {"endings": (".geoparquet",)},
+    ),
+    Entry(
+        "exporter",
+        "shapefile",
+        "The same as a folder with a shapefile.",
+        f"{_EXPORTERS}.vector:Shapefile",
+        (),
+        {"endings": ()},
+    ),
+    Entry(
+        "exporter",
+        "geotiff",
+        "Bands of a grid, for reaches that are its cells.",
+        f"{_EXPORTERS}.raster:GeoTiff",
+        (),
+        {"endings": (".tif", ".tiff")},
+    ),
+    Entry(
+        "exporter",
+        "routelink",
+        "Route_Link of the National Water Model.",
+        f"{_EXPORTERS}.routelink:RouteLink",
+        (),
+        {"endings": ()},
+    ),
+    Entry(
+        "exporter",
+        "mizuroute",
+        "mizuRoute's network.",
+        f"{_EXPORTERS}.mizuroute:MizuRoute",
+        (),
+        {"endings": ()},
+    ),
     Entry("panel", "celerity", "The map of the estimated celerity.", f"{_PANELS}:celerity"),
     Entry(
         "panel", "identifiability", "The map of how much the observations told.", f"{_PANELS}:identifiability"

@@ -38,6 +38,7 @@ KINDS = {
     "runoff_model": "rivergrad.runoff.load:checked",
     "format": "rivergrad.io.formats:checked",
     "cluster": "rivergrad.cluster.clusters:checked",
+    "exporter": "rivergrad.io.exporters.base:checked",
     "panel": "rivergrad.report.panels:checked",
     "field": "rivergrad.report.fields:checked",
 }

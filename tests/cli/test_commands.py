@@ -134,7 +134,7 @@ def test_version() -> None:
         (("report", "nix"), "nix: no such run directory"),
         (("evaluate", "nix"), "nix: no such run directory"),
         (("export", "nix", "--format", "netcdf", "--output", "o.nc"), "nix: no such run directory"),
-        (("export", "nix", "--format", "shp", "--output", "o.shp"), "Invalid value for '--format'"),
+        (("export", "nix", "--as", "shp", "--output", "o.shp"), "nix: no such run directory"),
         (("submit", DEMO, "--profile", "nix.yaml"), "compute.profile: nix.yaml is not a file"),
         (
             ("submit", DEMO, "--profile", "configs/mpi.yaml"),

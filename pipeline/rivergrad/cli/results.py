@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rivergrad import registry
 from rivergrad.cli.options import RunPath
-
-
-class ExportFormat(StrEnum):
-    """What parameters can be exported as."""
-
-    netcdf = "netcdf"
-    zarr = "zarr"
-    csv = "csv"
-    parquet = "parquet"
 
 
 def status(run: RunPath) -> None:
@@ -40,20 +31,51 @@ def report(run: RunPath) -> None:
 
 def export(
     run: RunPath,
-    format: Annotated[ExportFormat, typer.Option("--format", help="Its format.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", metavar="O", help="The file or store to write.", show_default=False)
+        Path,
+        typer.Option("--output", metavar="O", help="The file or folder to write.", show_default=False),
     ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            "--format",
+            metavar="F",
+            help=f"What to write: {', '.join(registry.names('exporter'))}; by default what the name's ending says.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like",
+            metavar="THEIR_FILE",
+            help="Your own file (or folder) of the model: its order, ids, types and attributes stay, and only the "
+            "parameters change.",
+            show_default=False,
+        ),
+    ] = None,
+    flow: Annotated[
+        str | None,
+        typer.Option(
+            "--flow",
+            metavar="Q",
+            help="The flow at which celerity becomes Manning's n, for routelink and mizuroute: such as 1.2mm/day of "
+            "runoff, or a file of discharge.",
+            show_default=False,
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="TEXT", help="The licence of the result.", show_default=False),
+    ] = None,
 ) -> None:
-    """Write a run's parameters in another format."""
+    """Write a run's estimate as another model, or a tool of GIS, reads it."""
     from rivergrad.run.status import require_run
 
     require_run(run)
-    from rivergrad.cli.outputs import claim
-    from rivergrad.io import export_parameters
-    from rivergrad.io.output import PARAMETERS
-    from rivergrad.io.parameters import STORE
+    from rivergrad.run.export import export_run
 
-    claim(output, PARAMETERS, {"the run": run / STORE})
-    export_parameters(run, format.value, output)
+    for sentence in export_run(run, output, name=format, like=like, flow=flow, licence=licence):
+        typer.echo(f"{output.name}: {sentence}", err=True)
     typer.echo(output)

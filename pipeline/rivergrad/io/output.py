@@ -86,16 +86,21 @@ def claim_output(
     for name, read in inputs.items():
         if read is not None and (how := in_the_way(path, read)) is not None:
             raise InputError(f"{option} {path}: {how} ({name} {read}); expected another place to write to")
-    _require_no_store_around(path, option)
+    require_no_store_around(path, option)
     if not os.path.lexists(path) or _is_empty(path):
         return
-    if not _is_one(path, kind):
+    if not is_one(path, kind):
         raise InputError(
             f"{option} {path}: is there, and is not {kind.name} that rivergrad wrote; expected another place to "
             "write to"
         )
     if kind.dear and not overwrite and (path.is_dir() or path.stat().st_size > DEAR):
         raise InputError(f"{option} {path}: is there; expected another place to write to, or --overwrite")
+
+
+def is_ours_to_replace(output: Path, folder: bool) -> bool:
+    """Whether nothing is lost where a file or a folder is written: it is empty, and of the right kind."""
+    return _is_empty(output) and output.is_dir() == folder
 
 
 def in_the_way(output: Path, read: Path) -> str | None:
@@ -132,7 +137,8 @@ def _is_store(path: Path) -> bool:
     return path.suffix.lower() == ".zarr" or any((path / one).exists() for one in _STORE_MARKS)
 
 
-def _require_no_store_around(path: Path, option: str) -> None:
+def require_no_store_around(path: Path, option: str) -> None:
+    """Raise an `InputError` where a path lies in a store of Zarr."""
     for above in Path(os.path.realpath(path)).parents:
         if any((above / mark).exists() for mark in _STORE_MARKS):
             raise InputError(
@@ -146,7 +152,8 @@ def _is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
 
 
-def _is_one(path: Path, kind: Kind) -> bool:
+def is_one(path: Path, kind: Kind) -> bool:
+    """Whether what is at a path is of a kind; False where it can't be read."""
     if kind_of(path, writing=True) == "zarr":
         if not path.is_dir() or not (path / "zarr.json").is_file() or _strange_in_store(path):
             return False

@@ -1,0 +1,60 @@
+"""k and x of Muskingum for every reach, from whatever scheme the run estimated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rivergrad.errors import InputError, ids_text
+from rivergrad.io.exporters.base import Estimate, Float
+
+
+def muskingum_of(estimate: Estimate) -> tuple[Float, Float, list[str]]:
+    """k (n,) in s, x (n,), and sentences about how they were made.
+
+    A run of another scheme gives k = length/celerity and x = 1/2 - diffusivity/(celerity length), within 0 and 1/2
+    (Cunge 1969). A lake, a linear storage, has its residence time for k and x = 0.
+
+    Raises:
+        InputError: the run has neither k and x nor celerity with lengths.
+    """
+    values = estimate.values
+    told: list[str] = []
+    if "k" in values and "x" in values:
+        k, x = (np.asarray(values[name], np.float64) for name in ("k", "x"))
+    else:
+        k, x = _from_celerity(estimate, told)
+    lake = estimate.attribute("residence_time")
+    if lake is not None and (is_lake := np.isfinite(lake)).any():
+        k, x = np.where(is_lake, lake, k), np.where(is_lake, 0.0, x)
+        told.append(
+            f"{int(is_lake.sum())} lakes have their residence time for k, and x = 0: the same linear storage"
+        )
+    bad = ~(np.isfinite(k) & np.isfinite(x) & (k > 0))
+    if bad.any():
+        raise InputError(
+            f"k or x of the reaches {ids_text(estimate.network.reach_id[bad])} is no number above 0; expected an "
+            "estimate of every reach"
+        )
+    return k, x, told
+
+
+def _from_celerity(estimate: Estimate, told: list[str]) -> tuple[Float, Float]:
+    network = estimate.network
+    if "celerity" not in estimate.values or network.length is None:
+        raise InputError("the run has neither k and x nor celerity with lengths; expected one of them")
+    celerity = np.asarray(estimate.values["celerity"], np.float64)
+    k = network.length / celerity
+    diffusivity = estimate.attribute("diffusivity")
+    if diffusivity is None:
+        told.append("k = length/celerity; the run has no spreading: x = 0.5, translation")
+        return k, np.full(k.size, 0.5)
+    wanted = 0.5 - diffusivity / (celerity * network.length)
+    x = np.clip(wanted, 0.0, 0.5)
+    told.append(
+        "k = length/celerity, x = 1/2 - diffusivity/(celerity length): the run's scheme is not muskingum"
+    )
+    if (cut := int((wanted < 0).sum())) > 0:
+        told.append(
+            f"x is set to 0 at {cut} reaches that are too short for their diffusivity: they spread less"
+        )
+    return k, x

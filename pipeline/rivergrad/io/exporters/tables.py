@@ -1,0 +1,81 @@
+"""Tables of all that a run keeps of every reach: CSV and Parquet, with downstream ids, lengths, units, provenance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rivergrad.io.digest import digest_of
+from rivergrad.io.exporters.base import Estimate, plain, sidecar
+from rivergrad.io.parameters import DESCRIPTIONS
+from rivergrad.io.tables import write_table
+
+
+def columns_of(estimate: Estimate) -> dict[str, NDArray[Any]]:
+    """All columns: ids, length, then what the run keeps, what is known first."""
+    columns: dict[str, NDArray[Any]] = {"reach_id": estimate.network.reach_id}
+    if estimate.whole:
+        columns["downstream_id"] = estimate.downstream_id
+    if estimate.network.length is not None:
+        columns["length_m"] = np.asarray(estimate.network.length)
+    rank = {name: place for place, name in enumerate(DESCRIPTIONS)}
+    names = sorted(set(estimate.values) - set(columns), key=lambda name: (rank.get(name, len(rank)), name))
+    return columns | {name: np.asarray(estimate.values[name]) for name in names}
+
+
+def units_of(estimate: Estimate) -> dict[str, str | None]:
+    """The unit of each column; None where it has none."""
+    return {name: None if name.endswith("_id") else estimate.unit_of(name) for name in columns_of(estimate)}
+
+
+@dataclass(frozen=True)
+class Csv:
+    """CSV, also gzipped, with a sidecar of units and provenance beside it."""
+
+    endings: tuple[str, ...] = (".csv", ".csv.gz")
+    folder: bool = False
+    like: bool = False
+    extra: str | None = None
+    sidecar: bool = True
+
+    def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
+        """See `Exporter`."""
+        write_table(output, pd.DataFrame(columns_of(estimate)))
+        return []
+
+    def beside(self, estimate: Estimate, path: Path, table: Path) -> None:
+        """Write the sidecar of a table."""
+        sidecar(path, estimate, units_of(estimate), [table.name], digest_of(table).text)
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """Parquet with units on its columns, and units and provenance in its metadata."""
+
+    endings: tuple[str, ...] = (".parquet", ".pq")
+    folder: bool = False
+    like: bool = False
+    extra: str | None = None
+
+    def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
+        """See `Exporter`."""
+        columns, units = columns_of(estimate), units_of(estimate)
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        fields = [
+            field.with_metadata({"units": unit}) if (unit := units[field.name]) is not None else field
+            for field in table.schema
+        ]
+        said = {
+            "rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True),
+            "units": json.dumps({name: unit for name, unit in units.items() if unit is not None}),
+        }
+        pq.write_table(table.cast(pa.schema(fields, metadata=said)), output)
+        return []
