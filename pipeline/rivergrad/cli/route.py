@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rivercut.network import RiverNetwork
-    from rivergrad.io import RunoffReader
+    from rivergrad.io import DischargeWriter, RunoffReader
     from rivergrad.io.accumulated import Accumulated
     from rivergrad.io.state import Routed
 
@@ -60,6 +60,13 @@ class Lakes(StrEnum):
 
     auto = "auto"
     none = "none"
+
+
+class Reported(StrEnum):
+    """Which discharge is written."""
+
+    mean = "mean"
+    end = "end"
 
 
 class Precision(StrEnum):
@@ -151,6 +158,12 @@ def route(
             "--stamp", help="What times of the runoff label; auto: as the file says, else the start."
         ),
     ] = Stamp.auto,
+    report: Annotated[
+        Reported,
+        typer.Option(
+            "--report", help="mean: over each step of the runoff; end: at its end, with the times of ends."
+        ),
+    ] = Reported.mean,
     lakes: Annotated[
         Lakes,
         typer.Option(
@@ -226,7 +239,7 @@ def route(
     if state_out is not None:
         _claim_state(state_out, {**inputs, "--output": output})
 
-    from rivergrad.io import DischargeWriter, open_runoff, read_network
+    from rivergrad.io import open_runoff, read_network
     from rivergrad.io.hillslope import read_hillslope
     from rivergrad.io.physical import lakes_in
     from rivergrad.io.state import read_state, write_state
@@ -269,18 +282,19 @@ def route(
     job = _job(chosen, convention.value, picked, source, step, response)
     before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
-        writer = stack.enter_context(DischargeWriter(output, rivers.reach_id))
+        writer = stack.enter_context(_writer(output, rivers, report))
         for note in notes:  # now that all is read and checked, and can be written
             typer.echo(note, err=True)
         progress = stack.enter_context(track(len(source.time), "route"))
+        times = source.time if report is Reported.mean else source.time + _length(source)
         after = simulate(
             network=rivers,
             runoff=source,
             parameters={**values, **of_response},
-            how=Routing(routed, step, picked, device.value, dtype.value, response),
+            how=Routing(routed, step, picked, device.value, dtype.value, response, report.value),
             parts=parts,
             cluster=workers,
-            sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
+            sink=watched(writer.along(times, progress.update), beyond, rivers.reach_id),
             chunk_steps=chunk_steps,
             before=before,
             keep=state_out is not None,
@@ -318,10 +332,22 @@ def _job(
 
 
 def _end(source: RunoffReader) -> datetime64:
+    end: datetime64 = source.time[-1] + _length(source)
+    return end
+
+
+def _length(source: RunoffReader) -> Any:
+    """A step of the runoff."""
     import numpy as np
 
-    end: datetime64 = source.time[-1] + np.timedelta64(round(source.step * 1e9), "ns")
-    return end
+    return np.timedelta64(round(source.step * 1e9), "ns")
+
+
+def _writer(output: Path, rivers: RiverNetwork, report: Reported) -> DischargeWriter:
+    from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES, DischargeWriter
+
+    attributes = DISCHARGE_ATTRIBUTES if report is Reported.mean else END_ATTRIBUTES
+    return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes)
 
 
 def _of_lakes(given: dict[str, NDArray[float64]]) -> str:

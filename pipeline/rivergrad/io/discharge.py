@@ -37,6 +37,12 @@ DISCHARGE_ATTRIBUTES = {
     "units": "m3 s-1",
     "cell_methods": "time: mean",
 }
+END_ATTRIBUTES = {
+    **DISCHARGE_ATTRIBUTES,
+    "long_name": "discharge at the end of the forcing step",
+    "cell_methods": "time: point",
+}
+"""Of snapshots, whose times are those of the ends of steps."""
 RUNOFF_ATTRIBUTES = {
     "long_name": "lateral inflow, mean over the forcing step",
     "units": "m3 s-1",

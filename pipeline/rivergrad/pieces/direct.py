@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class Routing:
         engine: one of `rivergrad.routing.engines.ENGINES`.
         device: `cpu` or `cuda`; dtype: `float32` or `float64`.
         hillslope: what runoff passes before it enters a reach; its parameters are among the others.
+        report: `mean`, discharge over each forcing step, or `end`, at its end.
     """
 
     scheme: Scheme
@@ -61,6 +62,7 @@ class Routing:
     device: str = "cpu"
     dtype: str = "float32"
     hillslope: Hillslope | None = None
+    report: Literal["mean", "end"] = "mean"
 
 
 def simulate(

@@ -18,6 +18,7 @@ from rivergrad.pieces.learned import RunoffSetup
 from rivergrad.routing import GridWeights
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece
+from rivergrad.routing.reported import MEAN, Report
 from rivergrad.routing.schemes import Scheme
 
 ReadRunoff = Callable[[int, int], NDArray[np.float64]]
@@ -40,6 +41,7 @@ class PieceSetup:
         engine: the engine that routes (see `rivergrad.routing.choose_engine`).
         grid: weights of grid cells for the piece's reaches, if `read` gives cells; None if it gives reaches.
         hillslope: what runoff passes before it enters a reach; None where it enters as it is.
+        report: which discharge of the targets is reported.
         dtype, device: of the routing.
         threads: number of threads of this worker.
         memory: approximate bytes for what is kept for the gradient and for one chunk of time.
@@ -59,6 +61,7 @@ class PieceSetup:
     engine: str = "auto"
     grid: GridWeights | None = None
     hillslope: Hillslope | None = None
+    report: Report = MEAN
 
     @property
     def columns(self) -> int:

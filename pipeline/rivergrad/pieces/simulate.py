@@ -30,6 +30,7 @@ from rivergrad.routing import Router, choose_engine, schemes, step_ratio
 from rivergrad.routing import hillslope as hillslopes
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
+from rivergrad.routing.reported import Report
 
 CHUNK_VALUES = 1 << 25
 """Values of runoff and of discharge that one chunk of time may hold on a GPU, over all reaches."""
@@ -111,7 +112,9 @@ def simulate(
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
     if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
         chunk_steps = chunk_of(network.n_reaches, steps)
-    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, network.n_reaches)))
+    # an end is picked from the series at the routing step
+    values = network.n_reaches * (1 if how.report == "mean" else step_ratio(runoff.step, how.routing_step))
+    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, values)))
     with open_executor(options) if executor is None else nullcontext(executor) as workers:
         setups = [
             _setup(piece, local, runoff, replace(how, engine=engine), options.threads)
@@ -142,6 +145,7 @@ def _setup(
         engine=how.engine,
         grid=grid,
         hillslope=how.hillslope,
+        report=Report(how.report),
     )
 
 
@@ -214,6 +218,7 @@ def _reference(
         routing_step=how.routing_step,
         engine="reference",
         hillslope="none" if how.hillslope is None else how.hillslope,
+        report=how.report,
         targets=targets,
         dtype=torch.float64,
     )

@@ -193,6 +193,7 @@ def _make_engine(setup: PieceSetup, concurrent: bool, dtype: torch.dtype) -> Eng
         outlets=setup.piece.outlets,
         grid=setup.grid,
         hillslope=setup.hillslope,
+        report=setup.report,
         dtype=dtype,
         device=setup.device,
         keep_bytes=setup.memory // 4,

@@ -13,6 +13,7 @@ from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
 from rivergrad.routing.hillslope import Hillslope, StagedEngine, StagedPrepared, StagedState
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.problem import Index
+from rivergrad.routing.reported import MEAN, Report, ReportedEngine
 from rivergrad.routing.schemes.base import Recurrence, Scheme
 from rivergrad.routing.setup import no_index
 
@@ -56,6 +57,7 @@ def make_engine(
     outlets: Index | None = None,
     grid: GridWeights | None = None,
     hillslope: Hillslope | None = None,
+    report: Report = MEAN,
     window: int | None = None,
     block_reaches: int | None = None,
     keep_bytes: int | None = None,
@@ -69,11 +71,23 @@ def make_engine(
     may be given in any case: the recurrence keeps next to nothing; so may `share`, which is about kernels that hold
     what they have of a GPU to their end, and the closure's do not.
 
-    With a `hillslope`, runoff passes it first: the parameters then have its delay among them.
+    With a `hillslope`, runoff passes it first: the parameters then have its delay among them. `report` says which
+    discharge of the targets is wanted.
 
     Raises:
         InputError: an option that this engine lacks.
     """
+    if not report.is_plain:
+        options = {
+            "window": window, "block_reaches": block_reaches, "keep_bytes": keep_bytes, "share": share,
+            "grid": grid, "hillslope": hillslope, "inlets": inlets, "dtype": dtype, "device": device,
+        }  # fmt: skip
+
+        def make(of: Index, leaving: Index) -> Engine:
+            plain: dict[str, Any] = {**options, "targets": of, "outlets": leaving}
+            return make_engine(name, downstream, scheme, forcing_step, routing_step, **plain)
+
+        return ReportedEngine(make, targets, no_index() if outlets is None else outlets, report)
     if hillslope is not None and (grid is None or name in ("closure", "recurrence")):
         inner = make_engine(
             name,
@@ -103,5 +117,5 @@ def make_engine(
             f"engine {name}: it takes runoff per reach, found weights of a grid; "
             "expected the engine recurrence, or runoff with the weights applied"
         )
-    options: dict[str, Any] = {} if keep_bytes is None else {"keep_bytes": keep_bytes}
-    return ClosureEngine(*shared, window=window, block_reaches=block_reaches, **options)
+    kept: dict[str, Any] = {} if keep_bytes is None else {"keep_bytes": keep_bytes}
+    return ClosureEngine(*shared, window=window, block_reaches=block_reaches, **kept)

@@ -29,6 +29,7 @@ from rivergrad.routing.hillslope import Hillslope, StagedState
 from rivergrad.routing.outside import outside
 from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
+from rivergrad.routing.reported import Kind, Report
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
@@ -57,6 +58,7 @@ class Router(torch.nn.Module):
         grid: runoff comes per cell of a grid, with these weights; for the engine recurrence, or with a hillslope.
         hillslope: what runoff passes before it enters a reach: `none`, `linear_storage`, `nash` or `gamma`. The
             parameters then have `hillslope_delay` (s) among them, and may have `hillslope_shape`.
+        report: discharge is the `mean` of each forcing step, or that at its `end`.
         dtype: of runoff and discharge (float32 or float64).
         device: where to compute.
         block_reaches: reaches a block of the closure may have; chosen by default. Means the closure.
@@ -86,6 +88,7 @@ class Router(torch.nn.Module):
         window: int | None = None,
         grid: GridWeights | None = None,
         hillslope: str | Hillslope = "none",
+        report: Kind = "mean",
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         block_reaches: int | None = None,
@@ -94,6 +97,7 @@ class Router(torch.nn.Module):
         self.network = network
         self.scheme = schemes.get(scheme, convention)
         self.hillslope = hillslopes.get(hillslope)
+        self.report = Report(report)
         self.forcing_step, self.routing_step = float(forcing_step), float(routing_step)
         self.ratio = step_ratio(forcing_step, routing_step)
         self.targets = _positions(targets, network.n_reaches)
@@ -124,6 +128,7 @@ class Router(torch.nn.Module):
                 targets=self.targets,
                 grid=self._grid,
                 hillslope=self.hillslope,
+                report=self.report,
                 window=self._window,
                 block_reaches=self._block_reaches,
                 dtype=self.dtype,
@@ -183,7 +188,7 @@ class Router(torch.nn.Module):
             prepared: from `prepare`.
 
         Returns:
-            discharge (..., time, target), mean of each forcing step, m³/s; and the state (None for the
+            discharge (..., time, target), mean of each forcing step or its end, m³/s; and the state (None for the
             reference, and under a transform of torch.func).
 
         Raises:
@@ -320,6 +325,7 @@ class Router(torch.nn.Module):
                 self.forcing_step,
                 self.routing_step,
                 self.hillslope,
+                self.report,
             )
             for one in runoff.reshape(-1, *runoff.shape[-2:])
         ]

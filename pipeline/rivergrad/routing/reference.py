@@ -22,6 +22,7 @@ from torch import Tensor
 from rivergrad.routing.hillslope.base import Hillslope
 from rivergrad.routing.hillslope.names import DELAY, SHAPE
 from rivergrad.routing.hillslope.reference import respond_reference
+from rivergrad.routing.reported import MEAN, Report, reported
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
@@ -41,6 +42,7 @@ def route_reference(
     forcing_step: float,
     routing_step: float,
     hillslope: Hillslope | None = None,
+    report: Report = MEAN,
 ) -> Tensor:
     """Discharge of every reach, from rest.
 
@@ -51,9 +53,10 @@ def route_reference(
         parameters: the scheme's, each (reach,), and those of the hillslope response.
         forcing_step, routing_step: Δ and δ, s; Δ/δ a whole number.
         hillslope: what runoff passes before it enters a reach.
+        report: which discharge is reported.
 
     Returns:
-        (time, reach) mean discharge of each forcing step, m³/s, float64.
+        (time, reach) mean discharge of each forcing step, or as `report` says, m³/s, float64.
     """
     runoff = runoff.to(torch.float64)
     parameters = {name: value.to(torch.float64) for name, value in parameters.items()}
@@ -74,6 +77,6 @@ def route_reference(
         down = int(downstream[i])
         if down >= 0:
             from_upstream[down] = from_upstream[down] + q if down in from_upstream else q
-        reported = torch.cat([q.new_zeros(scheme.output_delay), q])[:steps]
-        discharge[i] = reported.reshape(-1, ratio).mean(dim=1)
+        late = scheme.output_delay if report.kind == "mean" else 0
+        discharge[i] = reported(torch.cat([q.new_zeros(late), q])[:steps], ratio, report)
     return torch.stack([discharge[i] for i in range(len(discharge))], dim=1)
