@@ -171,7 +171,7 @@ def _flat(table: Table, cells: Cells) -> Int:
     """(m,) number of each row's cell in the flat order of the file."""
     count = int(np.prod(cells.shape))
     if table.source is not None and table.row is None:
-        if cells.ids is None and table.counts:
+        if table.counts:
             return _within(table.source, count, table, cells)
         if cells.ids is None:
             raise InputError(
