@@ -69,6 +69,13 @@ class Reported(StrEnum):
     end = "end"
 
 
+class Absent(StrEnum):
+    """What of reaches that the runoff lacks."""
+
+    error = "error"
+    zero = "zero"
+
+
 class Precision(StrEnum):
     """The precision of the arithmetic."""
 
@@ -83,7 +90,7 @@ def route(
         typer.Option(
             "--runoff",
             metavar="R",
-            help="NetCDF, Zarr or CSV runoff, per reach or gridded.",
+            help="NetCDF, Zarr or CSV runoff, per reach or gridded, or a pattern such as 'runoff_*.nc'.",
             show_default=False,
         ),
     ],
@@ -185,6 +192,18 @@ def route(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--weights",
+            metavar="W",
+            help="A table of the cells or catchments that drain to each reach; twice for two that follow one another.",
+            show_default=False,
+        ),
+    ] = None,
+    absent: Annotated[
+        Absent, typer.Option("--absent", help="What of reaches that the runoff lacks.")
+    ] = Absent.error,
     accumulated: Annotated[
         str,
         typer.Option(
@@ -253,7 +272,13 @@ def route(
     picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network, outlets=outlet_words(outlets))
     source = open_runoff(
-        runoff, rivers, variable=variable, stamp=stamp.value, accumulated=_accumulated(accumulated)
+        runoff,
+        rivers,
+        variable=variable,
+        stamp=stamp.value,
+        accumulated=_accumulated(accumulated),
+        weights=weights or (),
+        absent=absent.value,
     )
     if lakes is Lakes.auto and lakes_in(parameters, rivers):
         chosen = schemes.WithLakes(chosen)

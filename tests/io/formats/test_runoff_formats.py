@@ -311,7 +311,7 @@ def test_two_tables_that_follow_one_another(grid: Path, tmp_path: Path) -> None:
     source = rg.open_runoff(grid, NETWORK, weights=[tmp_path / "w.rvt", topology])
     expected = np.array([1.0 * 1 + 2.5 * 2, 0.0, 4.0 * 3 + 5.0 * 4]) * 1e3 / DAY
     np.testing.assert_allclose(every(source)[0], expected)
-    refused("do not follow one another", grid, weights=[topology, tmp_path / "w.rvt"])
+    refused("names none of the reaches", grid, weights=[topology, tmp_path / "w.rvt"])
 
 
 def test_hrus_of_a_file_by_their_ids(tmp_path: Path) -> None:
