@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rivergrad.io import DischargeWriter, RunoffReader
     from rivergrad.io.accumulated import Accumulated
     from rivergrad.io.state import Routed
+    from rivergrad.routing.flow import Rounds
 
 
 class Convention(StrEnum):
@@ -177,6 +178,26 @@ def route(
             "--lakes", help="auto: reaches whose parameters have a residence_time are linear storages."
         ),
     ] = Lakes.auto,
+    flow_exponent: Annotated[
+        float | None,
+        typer.Option(
+            "--flow-exponent",
+            metavar="M",
+            help="Celerity grows with (Q/Q0)^M: 0 to 1; else that of --parameters, 0 for none.",
+            show_default=False,
+        ),
+    ] = None,
+    flow_rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--flow-rounds",
+            metavar="N",
+            min=1,
+            max=50,
+            help="Rounds of routing with a flow exponent.",
+            show_default="4",
+        ),
+    ] = None,
     state_in: Annotated[
         Path | None,
         typer.Option(
@@ -293,6 +314,8 @@ def route(
     )
     notes += said
     values = effective(chosen, given, step)
+    law, rounds, said = _law(flow_exponent, flow_rounds, parameters, rivers, source)
+    notes += said
     if cap_x:
         notes.append(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches")
     beyond = outside(chosen, values, step, rivers.reach_id)
@@ -315,8 +338,8 @@ def route(
         after = simulate(
             network=rivers,
             runoff=source,
-            parameters={**values, **of_response},
-            how=Routing(routed, step, picked, device.value, dtype.value, response, report.value),
+            parameters={**values, **of_response, **law},
+            how=Routing(routed, step, picked, device.value, dtype.value, response, report.value, rounds),
             parts=parts,
             cluster=workers,
             sink=watched(writer.along(times, progress.update), beyond, rivers.reach_id),
@@ -373,6 +396,45 @@ def _writer(output: Path, rivers: RiverNetwork, report: Reported) -> DischargeWr
 
     attributes = DISCHARGE_ATTRIBUTES if report is Reported.mean else END_ATTRIBUTES
     return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes)
+
+
+def _law(
+    exponent: float | None, rounds: int | None, path: Path | None, rivers: RiverNetwork, source: RunoffReader
+) -> tuple[dict[str, NDArray[float64]], Rounds | None, list[str]]:
+    """m and mean flow of each reach, where celerity depends on flow, and what is to be said of them."""
+    from rivergrad.io import read_parameters
+    from rivergrad.io.parameters import names_in
+    from rivergrad.routing.flow.names import EXPONENT, REFERENCE
+
+    there = set() if path is None else names_in(path)
+    wanted = [name for name in (EXPONENT, REFERENCE) if name in there]
+    if (exponent is None and EXPONENT not in there) or exponent == 0:
+        return {}, None, []
+
+    import numpy as np
+
+    from rivergrad.errors import InputError
+    from rivergrad.pieces.meanflow import mean_flow
+    from rivergrad.routing.flow import Rounds
+    from rivergrad.routing.flow.arrays import law_of
+
+    found = {} if path is None or not wanted else read_parameters(path, wanted, rivers)
+    if exponent is not None:
+        found[EXPONENT] = np.full(rivers.n_reaches, exponent)
+    notes = []
+    if REFERENCE not in found:
+        if EXPONENT in there:
+            raise InputError(
+                f"{path}: found {EXPONENT} without {REFERENCE}; expected both, or --flow-exponent 0"
+            )
+        found[REFERENCE] = mean_flow(rivers, source)
+        notes.append("reference flow: mean runoff of the record, added up along the river")
+    law = law_of(found, rivers.reach_id)
+    if law:
+        low, high = law[EXPONENT].min(), law[EXPONENT].max()
+        text = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        notes.append(f"celerity depends on flow: exponent {text}")
+    return law, Rounds() if rounds is None else Rounds(rounds), notes
 
 
 def _of_lakes(given: dict[str, NDArray[float64]]) -> str:

@@ -45,6 +45,8 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "diffusivity": ("m2 s-1", "hydraulic diffusivity"),
     "delay": ("s", "travel time"),
     "tau": ("s", "residence time of a linear storage"),
+    "flow_exponent": ("1", "exponent m of celerity by flow, c = c0 (Q/Q0)^m"),
+    "reference_flow": ("m3 s-1", "mean flow Q0 at which celerity is the one given"),
     "residence_time": ("s", "residence time of a lake"),
     "lake_area_m2": ("m2", "surface area of a lake"),
     "lake_volume_m3": ("m3", "volume of a lake"),

@@ -23,6 +23,7 @@ from rivergrad.io.readers import RunoffReader
 from rivergrad.pieces.pieceread import piece_runoff
 from rivergrad.routing.arrays import filter_of, given_to
 from rivergrad.routing.choice import choose_engine
+from rivergrad.routing.flow.names import EXPONENT
 from rivergrad.routing.pieces import make_pieces
 from rivergrad.routing.recurrence.cpu.plain import PlainSweep
 from rivergrad.routing.recurrence.problem import Filter, Problem
@@ -32,6 +33,7 @@ from rivergrad.routing.steps import step_ratio
 if TYPE_CHECKING:
     from rivergrad.cluster.executor import Executor
     from rivergrad.cluster.options import ClusterOptions
+    from rivergrad.routing.flow import Rounds
     from rivergrad.routing.hillslope import Hillslope
 
 Sink = Callable[[int, NDArray[Any]], None]
@@ -54,6 +56,8 @@ class Routing:
         device: `cpu` or `cuda`; dtype: `float32` or `float64`.
         hillslope: what runoff passes before it enters a reach; its parameters are among the others.
         report: `mean`, discharge over each forcing step, or `end`, at its end.
+        rounds: how a celerity that depends on flow is computed, where parameters have a `flow_exponent`; None as
+            `rivergrad.routing.flow.Rounds` has it.
     """
 
     scheme: Scheme
@@ -63,6 +67,7 @@ class Routing:
     dtype: str = "float32"
     hillslope: Hillslope | None = None
     report: Literal["mean", "end"] = "mean"
+    rounds: Rounds | None = None
 
 
 def simulate(
@@ -93,6 +98,7 @@ def simulate(
     if (
         (parts, cut, cluster, executor) == (1, None, 0, None)
         and _is_for_here(how)
+        and EXPONENT not in parameters
         and not any(others.values())
     ):
         wanted = np.arange(network.n_reaches) if targets is None else targets

@@ -17,6 +17,7 @@ from torch import Tensor
 from rivergrad.errors import InputError, ids_text
 from rivergrad.pieces.state import ResidentPiece
 from rivergrad.routing.closure import ClosureState
+from rivergrad.routing.flow import FlowPrepared
 from rivergrad.routing.hillslope.stage import StagedPrepared, StagedState
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.recurrence import RecurrenceState
@@ -25,8 +26,10 @@ from rivergrad.routing.schemes.base import Recurrence
 Arrays = dict[str, NDArray[np.float64]]
 
 SECTION, LAST, WAITING, HILLSLOPE, HISTORY = "section_", "last_outflow", "waiting", "hillslope", "history_"
+ROUND = "round_"
 """Names of arrays: m of each section, the last q where the output lags, inflows that are delayed (oldest first, NaN
-before where a reach delays by fewer steps), the hillslope's numbers, the closure's past."""
+before where a reach delays by fewer steps), the hillslope's numbers, the closure's past; and what stands before the
+names of each round, where celerity depends on flow."""
 
 
 def state_after(piece: ResidentPiece) -> Arrays:
@@ -44,6 +47,13 @@ def state_after(piece: ResidentPiece) -> Arrays:
     if isinstance(state, ClosureState):
         return found | {f"{HISTORY}{i}": _numbers(one) for i, one in enumerate(state.history)}
     assert isinstance(state, RecurrenceState)
+    if isinstance(prepared, FlowPrepared):
+        own = _numbers(state.values[0])
+        rounds = own.reshape(-1, prepared.linear.a.numel() * prepared.linear.sections)
+        for number, values in enumerate(rounds):
+            of = _by_name(prepared.linear, values)
+            found |= {f"{ROUND}{number}_{name}": value for name, value in of.items()}
+        return found
     assert isinstance(prepared, Recurrence)
     return found | _by_name(prepared, _numbers(state.values[0]))
 
@@ -107,6 +117,8 @@ def state_before(piece: ResidentPiece, prepared: Any, arrays: Arrays) -> Any:
         return StagedState(
             None if slope is None else slope.to(piece.device), state_before(piece, prepared.routing, rest)
         )
+    if isinstance(prepared, FlowPrepared):
+        return _of_rounds(piece, prepared, arrays)
     if not isinstance(prepared, Recurrence):
         past = [arrays[f"{HISTORY}{i}"] for i in range(sum(one.startswith(HISTORY) for one in arrays))]
         return ClosureState(tuple(torch.from_numpy(one).to(piece.device, piece.dtype) for one in past))
@@ -114,6 +126,17 @@ def state_before(piece: ResidentPiece, prepared: Any, arrays: Arrays) -> Any:
     if (delay := _delay(prepared)) is not None:
         parts.append(_waiting(piece, delay, arrays[WAITING]))
     return RecurrenceState(torch.from_numpy(np.concatenate(parts))[None].to(piece.device, piece.dtype))
+
+
+def _of_rounds(piece: ResidentPiece, prepared: FlowPrepared, arrays: Arrays) -> RecurrenceState:
+    """The states of all rounds of a celerity that depends on flow."""
+    assert piece.setup.rounds is not None
+    count, sections = piece.setup.rounds.rounds + 1, prepared.linear.sections
+    wanted = [f"{ROUND}{number}_{SECTION}{s}" for number in range(count) for s in range(sections)]
+    if set(wanted) != set(arrays):
+        raise InputError(f"state: found {ids_text(sorted(arrays))}; expected {ids_text(sorted(wanted))}")
+    parts = np.concatenate([arrays[name] for name in wanted])
+    return RecurrenceState(torch.from_numpy(parts)[None].to(piece.device, piece.dtype))
 
 
 def _expected(prepared: Recurrence, arrays: Arrays) -> list[str]:

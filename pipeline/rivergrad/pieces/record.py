@@ -26,7 +26,7 @@ def route_record(
     """Route steps start..stop of the record from rest.
 
     Args:
-        inflows: (1, routing step) of each inlet.
+        inflows: (1, routing step) of each inlet; (round, routing step) where celerity depends on flow.
         given: where parameters and runoff come from.
         start, stop: forcing steps.
 
@@ -46,9 +46,8 @@ def route_record(
             state,
         )
         discharge.append(q[0].to("cpu", torch.float64).numpy())
-        outflow.append(out[0].cpu().numpy())
-    leaving = np.concatenate(outflow, axis=1)
-    return np.concatenate(discharge), [series[None] for series in leaving]
+        outflow.append(out)
+    return np.concatenate(discharge), apart(torch.cat(outflow, dim=2))
 
 
 @torch.no_grad()

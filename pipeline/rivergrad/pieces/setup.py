@@ -16,6 +16,7 @@ from rivergrad.model.smoothing import Ties
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.learned import RunoffSetup
 from rivergrad.routing import GridWeights
+from rivergrad.routing.flow import Rounds
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece
 from rivergrad.routing.reported import MEAN, Report
@@ -42,6 +43,7 @@ class PieceSetup:
         grid: weights of grid cells for the piece's reaches, if `read` gives cells; None if it gives reaches.
         hillslope: what runoff passes before it enters a reach; None where it enters as it is.
         report: which discharge of the targets is reported.
+        rounds: how a celerity that depends on flow is computed; None where it does not.
         dtype, device: of the routing.
         threads: number of threads of this worker.
         memory: approximate bytes for what is kept for the gradient and for one chunk of time.
@@ -62,6 +64,7 @@ class PieceSetup:
     grid: GridWeights | None = None
     hillslope: Hillslope | None = None
     report: Report = MEAN
+    rounds: Rounds | None = None
 
     @property
     def columns(self) -> int:

@@ -28,6 +28,8 @@ from rivergrad.pieces.record import route_chunk
 from rivergrad.pieces.setup import PieceSetup
 from rivergrad.routing import Router, choose_engine, schemes, step_ratio
 from rivergrad.routing import hillslope as hillslopes
+from rivergrad.routing.flow import Rounds
+from rivergrad.routing.flow.arrays import law_of, without_law
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.routing.reported import Report
@@ -46,7 +48,8 @@ def check_parameters(
     hillslope: Hillslope | None = None,
 ) -> None:
     """Raise an InputError naming reaches unless the parameters are complete and admissible."""
-    tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}
+    law_of(parameters, network.reach_id)
+    tensors = {name: torch.from_numpy(np.array(v, np.float64)) for name, v in without_law(parameters).items()}
     of_scheme, own = hillslopes.split(tensors)
     scheme.check(tensors if hillslope is None else of_scheme, network.reach_id)
     if hillslope is not None:
@@ -74,7 +77,7 @@ def simulate(
     Args:
         network: the river network.
         runoff: (time, reach) m³/s; every worker reads its own reaches.
-        parameters: the scheme's, each (reach,), SI.
+        parameters: the scheme's, each (reach,), SI; with `flow_exponent` and `reference_flow` celerity depends on flow.
         how: scheme, routing step, engine and arithmetic.
         sink: called with (first step, discharge (time, target) m³/s) in order.
         parts: parts to cut the network into; `cut` gives a partition instead.
@@ -109,15 +112,26 @@ def simulate(
         return None
     pieces = make_pieces(network, cut if cut is not None else partition(network, parts))
     mine, order = targets_of(pieces, wanted, network.n_reaches)
+    law = law_of(parameters, network.reach_id)
+    parameters = {**without_law(parameters), **law}
+    rounds = Rounds() if how.rounds is None else how.rounds
+    hold = rounds.hold(runoff.step) if law else 1
+    if law and keep and steps % hold:
+        raise InputError(
+            f"state: a record of {steps} steps ends within an interval of {hold} steps of constant celerity; expected "
+            "a whole number of them"
+        )
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
     if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
         chunk_steps = chunk_of(network.n_reaches, steps)
     # an end is picked from the series at the routing step
     values = network.n_reaches * (1 if how.report == "mean" else step_ratio(runoff.step, how.routing_step))
     size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, values)))
+    size = -(-size // hold) * hold
+    here = replace(how, engine=engine, rounds=rounds if law else None)
     with open_executor(options) if executor is None else nullcontext(executor) as workers:
         setups = [
-            _setup(piece, local, runoff, replace(how, engine=engine), options.threads)
+            _setup(piece, local, runoff, here, options.threads)
             for piece, local in zip(pieces, mine, strict=True)
         ]
         placed = PlacedPieces(workers, setups)
@@ -128,7 +142,11 @@ def simulate(
 
 
 def _setup(
-    piece: Piece, targets: NDArray[np.int64], runoff: RunoffReader, how: Routing, threads: int
+    piece: Piece,
+    targets: NDArray[np.int64],
+    runoff: RunoffReader,
+    how: Routing,
+    threads: int,
 ) -> PieceSetup:
     read, grid = piece_runoff(runoff, piece, how.engine, how.dtype)
     return PieceSetup(
@@ -146,6 +164,7 @@ def _setup(
         grid=grid,
         hillslope=how.hillslope,
         report=Report(how.report),
+        rounds=how.rounds,
     )
 
 
@@ -221,6 +240,7 @@ def _reference(
         report=how.report,
         targets=targets,
         dtype=torch.float64,
+        rounds=how.rounds,
     )
     values = torch.from_numpy(np.array(runoff.read(None, 0, runoff.time.size)))
     tensors = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in parameters.items()}

@@ -197,6 +197,7 @@ def _make_engine(setup: PieceSetup, concurrent: bool, dtype: torch.dtype) -> Eng
         dtype=dtype,
         device=setup.device,
         keep_bytes=setup.memory // 4,
+        rounds=setup.rounds,
         share=SHARE_WHEN_CONCURRENT if concurrent else 1.0,
     )
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from rivergrad.errors import InputError
 from rivergrad.routing.choice import ENGINES, choose_engine
 from rivergrad.routing.closure import ClosureEngine, ClosureState, Responses
+from rivergrad.routing.flow.engine import CLOSURE, FlowPrepared, make_flow_engine
+from rivergrad.routing.flow.law import Rounds
 from rivergrad.routing.hillslope import Hillslope, StagedEngine, StagedPrepared, StagedState
 from rivergrad.routing.recurrence import GridWeights, RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.problem import Index
@@ -19,7 +21,7 @@ from rivergrad.routing.setup import no_index
 
 __all__ = ["ENGINES", "Engine", "Prepared", "RouterState", "choose_engine", "make_engine"]
 
-Prepared: TypeAlias = "Responses | Recurrence | StagedPrepared"
+Prepared: TypeAlias = "Responses | Recurrence | StagedPrepared | FlowPrepared"
 """What an engine makes of parameters, for reuse over chunks of a record."""
 
 RouterState: TypeAlias = ClosureState | RecurrenceState | StagedState
@@ -62,6 +64,7 @@ def make_engine(
     block_reaches: int | None = None,
     keep_bytes: int | None = None,
     share: float = 1.0,
+    rounds: Rounds | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Engine:
@@ -69,7 +72,8 @@ def make_engine(
 
     `window`, `block_reaches` and `keep_bytes` are the closure's, `grid` and `share` are the recurrence's. `keep_bytes`
     may be given in any case: the recurrence keeps next to nothing; so may `share`, which is about kernels that hold
-    what they have of a GPU to their end, and the closure's do not.
+    what they have of a GPU to their end, and the closure's do not. With `rounds` the recurrence takes a celerity that
+    depends on flow.
 
     With a `hillslope`, runoff passes it first: the parameters then have its delay among them. `report` says which
     discharge of the targets is wanted.
@@ -80,7 +84,8 @@ def make_engine(
     if not report.is_plain:
         options = {
             "window": window, "block_reaches": block_reaches, "keep_bytes": keep_bytes, "share": share,
-            "grid": grid, "hillslope": hillslope, "inlets": inlets, "dtype": dtype, "device": device,
+            "grid": grid, "hillslope": hillslope, "inlets": inlets, "rounds": rounds, "dtype": dtype,
+            "device": device,
         }  # fmt: skip
 
         def make(of: Index, leaving: Index) -> Engine:
@@ -102,6 +107,7 @@ def make_engine(
             block_reaches=block_reaches,
             keep_bytes=keep_bytes,
             share=share,
+            rounds=rounds,
             dtype=dtype,
             device=device,
         )
@@ -111,7 +117,10 @@ def make_engine(
     where = torch.device(device)
     shared = (downstream, scheme, forcing_step, routing_step, targets, inlets, outlets, dtype, where)
     if name == "recurrence":
-        return RecurrenceEngine(*shared, grid=grid, share=share)
+        plain = RecurrenceEngine(*shared, grid=grid, share=share)
+        return plain if rounds is None else make_flow_engine(plain, rounds)
+    if rounds is not None:
+        raise InputError(CLOSURE)
     if grid is not None:
         raise InputError(
             f"engine {name}: it takes runoff per reach, found weights of a grid; "

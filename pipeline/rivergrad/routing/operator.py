@@ -25,7 +25,10 @@ from rivergrad.routing.compose import (
     under_transform,
 )
 from rivergrad.routing.engines import Engine, Prepared, RouterState, choose_engine, make_engine
+from rivergrad.routing.flow import FlowPrepared, Rounds, check_law, split_law, with_law
+from rivergrad.routing.flow.reference import route_flow_reference
 from rivergrad.routing.hillslope import Hillslope, StagedState
+from rivergrad.routing.hillslope.stage import routing_of
 from rivergrad.routing.outside import outside
 from rivergrad.routing.recurrence import GridWeights, RecurrenceState
 from rivergrad.routing.reference import route_reference
@@ -62,6 +65,7 @@ class Router(torch.nn.Module):
         dtype: of runoff and discharge (float32 or float64).
         device: where to compute.
         block_reaches: reaches a block of the closure may have; chosen by default. Means the closure.
+        rounds: how a celerity that depends on flow is computed, where a call has a `flow_exponent`.
 
     Raises:
         InputError: an unknown scheme, convention or engine, an engine that can't compute the scheme or lacks an
@@ -92,6 +96,7 @@ class Router(torch.nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         block_reaches: int | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -104,6 +109,7 @@ class Router(torch.nn.Module):
         self.columns = network.n_reaches if grid is None else grid.n_cells
         self._asked, self._grid = engine, grid
         self._window, self._block_reaches = window, block_reaches
+        self.rounds = Rounds() if rounds is None else rounds
         if dtype not in DTYPES:
             raise InputError(f"dtype: expected torch.float32 or torch.float64, found {dtype}")
         # moves with the module that holds this one, and tells where and in what to compute
@@ -118,22 +124,28 @@ class Router(torch.nn.Module):
         options = [key for key, value in given.items() if value is not None]
         self.engine, self.reason = choose_engine(self._asked, self.scheme, self.device, options)
         self._engine: Engine | None = None
+        self._flow: Engine | None = None
         if self.engine != "reference" or self._grid is not None:
-            self._engine = make_engine(
-                self.engine,
-                self.network.downstream,
-                self.scheme,
-                self.forcing_step,
-                self.routing_step,
-                targets=self.targets,
-                grid=self._grid,
-                hillslope=self.hillslope,
-                report=self.report,
-                window=self._window,
-                block_reaches=self._block_reaches,
-                dtype=self.dtype,
-                device=self.device,
-            )
+            self._engine = self._make(None)
+
+    def _make(self, rounds: Rounds | None) -> Engine:
+        """The engine, for a celerity that depends on flow where there are rounds."""
+        return make_engine(
+            self.engine,
+            self.network.downstream,
+            self.scheme,
+            self.forcing_step,
+            self.routing_step,
+            targets=self.targets,
+            grid=self._grid,
+            hillslope=self.hillslope,
+            report=self.report,
+            window=self._window,
+            block_reaches=self._block_reaches,
+            rounds=rounds,
+            dtype=self.dtype,
+            device=self.device,
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """What `.to()`, `.double()`, `.cuda()` … call, of this module and of one that holds it."""
@@ -146,7 +158,7 @@ class Router(torch.nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the plan is made anew, as what is compiled for a device can't be sent."""
-        return {**self.__dict__, "_engine": None}
+        return {**self.__dict__, "_engine": None, "_flow": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -164,9 +176,21 @@ class Router(torch.nn.Module):
             raise InputError(
                 f"engine {self.engine}: it keeps no responses; expected the engine closure or recurrence"
             )
-        self._check(parameters)
-        prepared: Prepared = self._engine.prepare(first_only(parameters), horizon)
-        return prepared
+        own, law = split_law(parameters)
+        self._check(own)
+        if law is None:
+            assert self._engine is not None
+            prepared: Prepared = self._engine.prepare(first_only(own), horizon)
+            return prepared
+        check_law(*law, self.network.reach_id)
+        by_flow: Prepared = self._by_flow().prepare(first_only(parameters), horizon)
+        return by_flow
+
+    def _by_flow(self) -> Engine:
+        """What routes with a celerity that depends on flow, made when it is first needed."""
+        if self._flow is None:
+            self._flow = self._make(self.rounds)
+        return self._flow
 
     def forward(
         self,
@@ -175,6 +199,8 @@ class Router(torch.nn.Module):
         state: RouterState | EnsembleState | None = None,
         *,
         prepared: Prepared | None = None,
+        flow_exponent: Tensor | float | None = None,
+        reference_flow: Tensor | float | None = None,
     ) -> tuple[Tensor, RouterState | EnsembleState | None]:
         """Discharge of the wanted reaches and the state afterwards.
 
@@ -186,6 +212,9 @@ class Router(torch.nn.Module):
             state: what an earlier call returned, to go on from there; None starts from rest. The closure needs
                 responses long enough for all of a record: `prepare` once and pass it with every chunk.
             prepared: from `prepare`.
+            flow_exponent: m of c = c₀ (Q/Q₀)^m, 0 to 1, one number or (reach,), with the parameters those at Q₀;
+                None or 0 is a celerity that does not depend on flow. It may stand among the parameters, too.
+            reference_flow: Q₀, mean flow, m³/s, one number or (reach,).
 
         Returns:
             discharge (..., time, target), mean of each forcing step or its end, m³/s; and the state (None for the
@@ -195,6 +224,9 @@ class Router(torch.nn.Module):
             InputError: missing, unknown or inadmissible parameters; runoff of another number of reaches; the
                 state of another engine; a transform of torch.func with a state; second derivatives.
         """
+        if parameters is not None:
+            n = self.network.n_reaches
+            parameters = with_law(parameters, flow_exponent, reference_flow, n)
         if torch.compiler.is_compiling():
             # sweeps over a tree are no graph of tensor operations: the compiler takes up again behind them
             outside = torch.compiler.disable(self._forward)
@@ -261,8 +293,10 @@ class Router(torch.nn.Module):
             if isinstance(inner, ClosureState):
                 past = max((h.shape[2] for h in inner.history), default=0)
             prepared = self.prepare(parameters, past + runoff.shape[-2])
-        discharge, _, after = self._engine.apply(prepared, batch, state=state)
-        if parameters is not None:
+        by_flow = isinstance(routing_of(prepared), FlowPrepared)
+        engine = self._by_flow() if by_flow else self._engine
+        discharge, _, after = engine.apply(prepared, batch, state=state)
+        if parameters is not None and not by_flow:
             self._say_outside(parameters, discharge)
         return discharge.reshape(*runoff.shape[:-1], -1), after
 
@@ -293,12 +327,15 @@ class Router(torch.nn.Module):
             )
         return inner
 
+    def _is_rare(self) -> bool:
+        """Whether this is the 1st, 2nd, 4th, 8th … call: parameters move slowly while they are estimated."""
+        self._calls += 1
+        return not self._calls & (self._calls - 1)
+
     def _say_outside(self, parameters: Parameters, discharge: Tensor) -> None:
         """Log once in a process, for each scheme and step, that a scheme outside its range gave negative discharge."""
         key = self.scheme.name, self.routing_step
-        self._calls += 1
-        # parameters move slowly while they are estimated: the 1st, 2nd, 4th, 8th … call are enough
-        if key in _SAID or self._calls & (self._calls - 1) or discharge.numel() == 0:
+        if not self._is_rare() or key in _SAID or discharge.numel() == 0:
             return
         found = outside(self.scheme, parameters, self.routing_step, self.network.reach_id)
         if found is None:
@@ -314,21 +351,25 @@ class Router(torch.nn.Module):
     def _reference(self, runoff: Tensor, parameters: Parameters | None, state: object) -> Tensor:
         if parameters is None or state is not None:
             raise InputError("engine reference: it takes parameters and starts from rest")
-        self._check(parameters)
-        routed = [
-            route_reference(
-                self.network.downstream,
-                self.network.order,
-                one,
-                parameters,
-                self.scheme,
-                self.forcing_step,
-                self.routing_step,
-                self.hillslope,
-                self.report,
-            )
-            for one in runoff.reshape(-1, *runoff.shape[-2:])
-        ]
+        own, law = split_law(parameters)
+        self._check(own)
+        down, order = self.network.downstream, self.network.order
+        step, inner = self.forcing_step, self.routing_step
+        stage, report = self.hillslope, self.report
+        each = runoff.reshape(-1, *runoff.shape[-2:])
+        if law is None:
+            routed = [
+                route_reference(down, order, one, own, self.scheme, step, inner, stage, report)
+                for one in each
+            ]
+        else:
+            check_law(*law, self.network.reach_id)
+            routed = [
+                route_flow_reference(
+                    down, order, one, own, *law, self.scheme, step, inner, self.rounds, stage, report
+                )
+                for one in each
+            ]
         result = torch.stack(routed).reshape(runoff.shape)
         return result[..., torch.from_numpy(self.targets)].to(self.dtype)
 
@@ -368,6 +409,9 @@ def route(
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[False] = ...,
     dtype: torch.dtype | None = ...,
+    flow_exponent: Tensor | float | None = ...,
+    reference_flow: Tensor | float | None = ...,
+    rounds: Rounds | None = ...,
 ) -> Tensor: ...
 
 
@@ -388,6 +432,9 @@ def route(
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[True],
     dtype: torch.dtype | None = ...,
+    flow_exponent: Tensor | float | None = ...,
+    reference_flow: Tensor | float | None = ...,
+    rounds: Rounds | None = ...,
 ) -> tuple[Tensor, RouterState | EnsembleState | None]: ...
 
 
@@ -407,6 +454,9 @@ def route(
     state: RouterState | EnsembleState | None = None,
     return_state: bool = False,
     dtype: torch.dtype | None = None,
+    flow_exponent: Tensor | float | None = None,
+    reference_flow: Tensor | float | None = None,
+    rounds: Rounds | None = None,
 ) -> Tensor | tuple[Tensor, RouterState | EnsembleState | None]:
     """Route runoff through a network; differentiable in runoff, parameters and state.
 
@@ -419,6 +469,7 @@ def route(
         state: what an earlier call with `return_state=True` returned.
         return_state: return (discharge, state).
         dtype: float32 or float64; that of the runoff by default, float32 for one of less precision.
+        flow_exponent, reference_flow: see `Router.forward`; rounds: see `Router`.
 
     Returns:
         (..., time, target) mean discharge of each forcing step, m³/s.
@@ -443,6 +494,9 @@ def route(
         hillslope=hillslope,
         dtype=dtype or (runoff.dtype if runoff.dtype in DTYPES else torch.float32),
         device=runoff.device,
+        rounds=rounds,
     )
-    discharge, after = router(runoff, parameters, state)
+    discharge, after = router(
+        runoff, parameters, state, flow_exponent=flow_exponent, reference_flow=reference_flow
+    )
     return (discharge, after) if return_state else discharge

@@ -93,7 +93,8 @@ class ReportedEngine:
         if self._place is not None:
             _, series, after = self.engine.apply(prepared, runoff, inflow, state)
             place = self._place.to(series.device)
-            ends = series[:, :, self.ratio - 1 :: self.ratio]
+            last = series[series.shape[0] - runoff.shape[0] :]  # of the last round, where there are several
+            ends = last[:, :, self.ratio - 1 :: self.ratio]
             discharge = ends.index_select(1, place[self._outlets :]).transpose(1, 2)
             return discharge, series.index_select(1, place[: self._outlets]), after
         before = None if state is None else state.routing

@@ -7,6 +7,7 @@ over time is that of every round, (batch, round × number).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +16,21 @@ import torch
 from torch import Tensor
 
 from rivergrad.errors import InputError
-from rivergrad.routing.flow.law import EXPONENT, REFERENCE, Rounds, interval_means, refuse, varying
+from rivergrad.routing.flow.law import Rounds, interval_means, refuse, varying
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.routing.recurrence import RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.varying import VaryingEngine
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
+
+log = logging.getLogger("rivergrad")
+
+CHANGE = 0.05
+"""Of the discharge of a reach (Σ|ΔQ| / Σ|Q|), what the last round may change without a word."""
+CLOSURE = (
+    "flow_exponent: the engine closure has one response a reach for all time; expected the engine recurrence "
+    "(muskingum, linear_storage or nash_cascade)"
+)
+_SAID: set[Rounds] = set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +87,7 @@ class FlowEngine:
         self._every = (
             plain if np.array_equal(plain.targets, everything) else replace(plain, targets=everything)
         )
+        self._calls = 0
         self._last, self._between = VaryingEngine(plain), VaryingEngine(self._every)
 
     def prepare(
@@ -103,7 +116,10 @@ class FlowEngine:
         """As `RecurrenceEngine.apply`, with inflow, outflow and state of all rounds where there is a law."""
         if isinstance(prepared, Recurrence):
             return self.plain.apply(prepared, runoff, inflow, state)
-        found = self.route(prepared, runoff, inflow, state)
+        self._calls += 1
+        # parameters move slowly while they are estimated: the 1st, 2nd, 4th, 8th … call are enough
+        found = self.route(prepared, runoff, inflow, state, measure=not self._calls & (self._calls - 1))
+        say_change(found.change, self.rounds)
         return found.discharge, found.outflow, found.state
 
     def route(
@@ -185,11 +201,22 @@ def make_flow_engine(plain: Any, rounds: Rounds) -> FlowEngine:
         InputError: another engine, or see `FlowEngine`.
     """
     if not isinstance(plain, RecurrenceEngine):
-        raise InputError(
-            "flow_exponent: the engine closure has one response a reach for all time; expected the engine recurrence "
-            "(muskingum, linear_storage or nash_cascade)"
-        )
+        raise InputError(CLOSURE)
     return FlowEngine(plain, rounds)
+
+
+def say_change(change: float | None, rounds: Rounds) -> None:
+    """Log once in a process that the last round changed discharge by more than `CHANGE`."""
+    if change is None or change <= CHANGE or rounds in _SAID:
+        return
+    _SAID.add(rounds)
+    log.warning(
+        "flow_exponent: round %d changed the discharge of a reach by %.1f %%; expected at most %.0f %%, or more rounds "
+        "(--flow-rounds, flow.rounds)",
+        rounds.rounds,
+        100 * change,
+        100 * CHANGE,
+    )
 
 
 def _parts(name: str, values: Tensor | None, count: int, axis: int) -> list[Tensor | None]:

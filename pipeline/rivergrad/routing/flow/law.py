@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE, ROUNDS
 from rivergrad.routing.recurrence.varying import VaryingRecurrence
 from rivergrad.routing.schemes.base import Parameters, Scheme
-
-EXPONENT, REFERENCE = "flow_exponent", "reference_flow"
-"""Names of m and Q₀ (m³/s) among parameters, in files and in code."""
 
 LEAST, MOST = 0.01, 100.0
 """Q/Q₀ is clamped to this range: beyond it celerity stays what it is at its end."""
@@ -51,7 +49,7 @@ class Rounds:
         InputError: fewer than one round, or more gradient rounds than there are.
     """
 
-    rounds: int = 3
+    rounds: int = ROUNDS
     interval: float | None = None
     gradient_rounds: int = 1
 
@@ -117,6 +115,54 @@ def check_law(exponent: Tensor, reference: Tensor, reach_ids: NDArray[np.int64])
             raise InputError(
                 f"{name}: expected {expected}, found {float(value[where[0]]):g} (reach ids {ids})"
             )
+
+
+def with_law(
+    parameters: Parameters,
+    exponent: Tensor | float | None,
+    reference: Tensor | float | None,
+    n_reaches: int,
+) -> Parameters:
+    """Parameters with m and Q₀ among them, (reach,) each, unless m is 0 everywhere and no gradient of it is wanted.
+
+    Args:
+        exponent, reference: one number, or (..., reach); None where there is none, or they stand among the parameters.
+
+    Raises:
+        InputError: one without the other.
+    """
+    if exponent is None and EXPONENT not in parameters:
+        if reference is not None:
+            raise InputError(f"found {REFERENCE} without {EXPONENT}; expected both, or none")
+        return parameters
+    found = dict(parameters)
+    for name, value in ((EXPONENT, exponent), (REFERENCE, reference)):
+        if value is None and name not in found:
+            raise InputError(
+                f"found {EXPONENT} without {REFERENCE}; expected the mean flow of each reach, m3/s"
+            )
+        if value is not None:
+            found[name] = torch.as_tensor(value, dtype=torch.float64)
+        if found[name].ndim == 0:
+            found[name] = found[name].expand(n_reaches)
+    m = found[EXPONENT]
+    if not m.requires_grad and not bool((m != 0).any()):
+        return {name: value for name, value in found.items() if name not in (EXPONENT, REFERENCE)}
+    return found
+
+
+def split_law(parameters: Parameters) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor] | None]:
+    """The scheme's parameters, and m and Q₀ where they are there.
+
+    Raises:
+        InputError: m without Q₀.
+    """
+    own = {name: value for name, value in parameters.items() if name not in (EXPONENT, REFERENCE)}
+    if EXPONENT not in parameters:
+        return own, None
+    if REFERENCE not in parameters:
+        raise InputError(f"found {EXPONENT} without {REFERENCE}; expected the mean flow of each reach, m3/s")
+    return own, (parameters[EXPONENT], parameters[REFERENCE])
 
 
 def interval_means(discharge: Tensor, hold: int) -> Tensor:

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.routing.flow.law import Rounds, factor, interval_means
+from rivergrad.routing.hillslope.base import Hillslope, split
+from rivergrad.routing.hillslope.names import DELAY, SHAPE
+from rivergrad.routing.hillslope.reference import respond_reference
+from rivergrad.routing.reported import MEAN, Report, reported
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
 
@@ -32,32 +36,39 @@ def route_flow_reference(
     forcing_step: float,
     routing_step: float,
     rounds: Rounds,
+    hillslope: Hillslope | None = None,
+    report: Report = MEAN,
 ) -> Tensor:
     """Discharge of every reach from rest, (time, reach) m³/s, mean of each forcing step.
 
     Args:
         exponent, reference: m and Q₀ (m³/s), (reach,).
         rounds: their number and the interval; the gradient goes through `gradient_rounds` of them.
-        downstream to routing_step: as for `routing.reference.route_reference`.
+        downstream to routing_step, hillslope, report: as for `routing.reference.route_reference`.
     """
     runoff = runoff.to(torch.float64)
+    if hillslope is not None:
+        delay = parameters[DELAY]
+        shape = hillslope.complete(parameters).get(SHAPE, torch.ones_like(delay))
+        runoff = respond_reference(runoff, delay, shape, forcing_step)
+        parameters, _ = split(parameters)
     ratio = step_ratio(forcing_step, routing_step)
     hold = rounds.hold(forcing_step)
     intervals = -(-runoff.shape[0] // hold)
     speed = torch.ones(intervals, runoff.shape[1], dtype=torch.float64)
-    discharge = runoff
+    series = runoff.repeat_interleave(ratio, dim=0)
     for number in range(rounds.rounds + 1):
         if number > 0:
-            taken = discharge
+            taken = series.reshape(-1, ratio, series.shape[1]).mean(dim=1)
             if number == rounds.rounds - rounds.gradient_rounds + 1:
-                taken = discharge.detach()
+                taken = taken.detach()
             speed = factor(interval_means(taken[None], hold)[0], exponent, reference)
         faster = parameters if number == 0 else scheme.faster(parameters, speed, routing_step)
         assert faster is not None
-        discharge = sweep_reference(
+        series = sweep_reference(
             downstream, order, runoff, faster, scheme, routing_step, ratio, hold, intervals
         )
-    return discharge
+    return torch.stack([reported(q, ratio, report) for q in series.T], dim=1)
 
 
 def sweep_reference(
@@ -71,7 +82,7 @@ def sweep_reference(
     hold: int,
     intervals: int,
 ) -> Tensor:
-    """One sweep with parameters (interval, reach), or (reach,) where they do not change."""
+    """One sweep, (routing step, reach), with parameters (interval, reach), or (reach,) where they do not change."""
     recurrence = scheme.recurrence(parameters, routing_step)
     assert recurrence is not None
     a = recurrence.a.expand(intervals, -1)
@@ -90,7 +101,7 @@ def sweep_reference(
                 e = q - states[s]
                 q, states[s] = states[s] + a[d // hold, i] * e, states[s] + b[d // hold, i] * e
             series.append(q)
-        found[i] = torch.stack(series).reshape(time, ratio).mean(dim=1)
+        found[i] = torch.stack(series)
         down = int(downstream[i])
         if down >= 0:
             above = arriving.get(down)

@@ -36,6 +36,11 @@ class StagedState:
     routing: Any
 
 
+def routing_of(prepared: Any) -> Any:
+    """What the engine behind a hillslope response made of parameters, or the engine where there is none."""
+    return prepared.routing if isinstance(prepared, StagedPrepared) else prepared
+
+
 class StagedEngine:
     """An engine whose runoff passes a hillslope response first.
 

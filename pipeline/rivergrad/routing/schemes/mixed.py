@@ -100,6 +100,13 @@ class WithLakes(Scheme):
             output_delay=found.output_delay,
         )
 
+    def faster(self, parameters: Parameters, factor: Tensor, step: float) -> dict[str, Tensor] | None:
+        """Of channels; a lake's residence time does not depend on flow."""
+        found = self.channel.faster(_channels(self.channel, parameters), factor, step)
+        if found is None:
+            return None
+        return {**found, RESIDENCE_TIME: parameters[RESIDENCE_TIME].expand(factor.shape)}
+
     def moments(self, parameters: Parameters, step: float) -> Moments:
         rows, lakes = _lakes(parameters)
         found, own = (
