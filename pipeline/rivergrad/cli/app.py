@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli import apply, check, doctor, estimate, partition, results, route, start, submit
+from rivergrad.cli import apply, check, doctor, estimate, files, partition, results, route, start, submit
 from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, give_up, one_line_for_any, settle_streams
 from rivergrad.watchdog import end_with
 
@@ -31,6 +31,8 @@ app.command("partition")(partition.partition)
 app.command("validate")(check.validate)
 app.command("schema")(check.schema)
 app.command("export")(results.export)
+app.command("inspect")(files.inspect)
+app.command("import")(files.import_files)
 app.command("apply")(apply.apply)
 app.command("report")(results.report)
 app.command("status")(results.status)

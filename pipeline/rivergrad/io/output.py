@@ -45,6 +45,12 @@ def _is_parameters(path: Path) -> bool:
         return str(data.attrs.get("title")) == TITLE
 
 
+def _is_network(path: Path) -> bool:
+    """A store of a network, which nothing else writes; a table may be anybody's."""
+    found = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    return bool(str(found["attributes"]["format"]).startswith("rivergrad network"))
+
+
 def _is_partition(path: Path) -> bool:
     found = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
     return bool(found["attributes"]["format"] == "rivergrad partition")
@@ -58,6 +64,8 @@ def _is_state(path: Path) -> bool:
 DISCHARGE = Kind("discharge", _holds("discharge"), dear=True)
 RUNOFF = Kind("runoff", _holds("runoff"), dear=True)
 PARAMETERS = Kind("parameters", _is_parameters)
+NETWORK = Kind("a network", _is_network)
+OBSERVATIONS = Kind("observations", _holds("discharge"))
 PARTITION = Kind("a partition", _is_partition)
 STATE = Kind("a state", _is_state)
 
