@@ -19,14 +19,27 @@ def status(run: RunPath) -> None:
         typer.echo(line)
 
 
-def report(run: RunPath) -> None:
+class MapFormat(StrEnum):
+    """What the maps of a report are drawn as."""
+
+    png = "png"
+    pdf = "pdf"
+    svg = "svg"
+
+
+def report(
+    run: RunPath,
+    maps: Annotated[
+        MapFormat, typer.Option("--maps", help="Format of the pictures in maps/; PNG is always there.")
+    ] = MapFormat.png,
+) -> None:
     """Draw the maps and write report.html of a run again."""
     from rivergrad.run.status import require_run
 
     require_run(run)
     from rivergrad.report import write_report
 
-    typer.echo(write_report(run))
+    typer.echo(write_report(run, maps.value))
 
 
 def export(

@@ -30,6 +30,19 @@ class Frame(Protocol):
     note: str
     shape: float
 
+    @property
+    def window(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Limits in x and in y of the whole drawing."""
+
+    def outlines(self) -> list[Float]:
+        """Coasts, rings (points, 2)."""
+
+    def graticule(self) -> list[Float]:
+        """Meridians and parallels, lines (points, 2)."""
+
+    def relief(self, theme: Theme, across: int) -> Float | None:
+        """Hill shading over the whole drawing, (rows, across, 4) from the foot up; None where there is none."""
+
     def prepare(self, axes: Axes, theme: Theme) -> None:
         """Draw what lies under the rivers, and set limits, aspect and ticks."""
 

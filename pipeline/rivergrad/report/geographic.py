@@ -68,6 +68,38 @@ class GeographicFrame:
         """Where gauges at these reach positions are marked, (len(reach), 2)."""
         return self._xy[reach]
 
+    @property
+    def window(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Limits in x and in y."""
+        return self._x_limits, self._y_limits
+
+    def outlines(self) -> list[Float]:
+        """The coasts of the real world on the map, rings (points, 2); none for other worlds."""
+        if not self._land:
+            return []
+        shifts = (0.0,) if self.world else (-360.0, 0.0, 360.0)
+        rings = [self._project(ring[:, 1], ring[:, 0] + shift) for ring in land_rings() for shift in shifts]
+        (x0, x1), (y0, y1) = self._x_limits, self._y_limits
+        wide, high = x1 - x0, y1 - y0
+        return [
+            ring for ring in rings
+            if ring[:, 0].max() > x0 - wide and ring[:, 0].min() < x1 + wide
+            and ring[:, 1].max() > y0 - high and ring[:, 1].min() < y1 + high
+        ]  # fmt: skip
+
+    def graticule(self) -> list[Float]:
+        """Meridians and parallels on a map of the world, lines (points, 2)."""
+        if not self.world:
+            return []
+        along = np.linspace(-1.0, 1.0, 91)
+        meridians = [equal_earth(90.0 * along, np.full_like(along, lon)) for lon in range(-180, 181, 30)]
+        parallels = [equal_earth(np.full_like(along, lat), 180.0 * along) for lat in range(-60, 61, 30)]
+        return [*meridians, *parallels]
+
+    def relief(self, theme: Theme, across: int = PIXELS) -> Float | None:
+        """Light hill shading over the whole map, (rows, across, 4) from the south; None without a relief."""
+        return None if self._terrain is None else self._relief(theme, self._terrain, across)
+
     def prepare(self, axes: Axes, theme: Theme) -> None:
         """Draw sea, land and graticule, and set limits, aspect and ticks."""
         axes.set_xlim(*self._x_limits)
@@ -120,18 +152,22 @@ class GeographicFrame:
 
     def _draw_land(self, axes: Axes, theme: Theme) -> None:
         vertices, codes = [], []
-        for ring in land_rings():
-            for shift in (0.0,) if self.world else (-360.0, 0.0, 360.0):
-                points = self._project(ring[:, 1], ring[:, 0] + shift)
-                vertices.append(points)
-                codes.append(
-                    np.r_[Outline.MOVETO, np.full(len(points) - 2, Outline.LINETO), Outline.CLOSEPOLY]
-                )
-        outline = Outline(np.concatenate(vertices), np.concatenate(codes))
-        axes.add_patch(PathPatch(outline, facecolor=theme.land, edgecolor="none", zorder=0.5))
+        for points in self.outlines():
+            vertices.append(points)
+            codes.append(np.r_[Outline.MOVETO, np.full(len(points) - 2, Outline.LINETO), Outline.CLOSEPOLY])
+        if vertices:
+            outline = Outline(np.concatenate(vertices), np.concatenate(codes))
+            axes.add_patch(PathPatch(outline, facecolor=theme.land, edgecolor="none", zorder=0.5))
 
     def _draw_relief(self, axes: Axes, theme: Theme, terrain: Terrain) -> None:
-        """Light hill shading, as an image: every pixel takes the cell of the terrain that it lies in."""
+        (x0, x1), (y0, y1) = self._x_limits, self._y_limits
+        axes.imshow(
+            self._relief(theme, terrain, PIXELS), extent=(x0, x1, y0, y1), origin="lower", aspect=self._stretch,
+            interpolation="antialiased", zorder=0.5,
+        )  # fmt: skip
+
+    def _relief(self, theme: Theme, terrain: Terrain, across: int) -> Float:
+        """Every pixel takes the cell of the terrain that it lies in."""
         base, dark = np.array(to_rgb(theme.land)), np.array(to_rgb(theme.uninformed))
         depth = np.clip(1.3 * _shadow(terrain), -0.2, 0.6)[..., None]
         cells = np.concatenate([base + (dark - base) * depth, terrain.land[..., None]], axis=-1).clip(
@@ -139,27 +175,19 @@ class GeographicFrame:
         )
 
         (x0, x1), (y0, y1) = self._x_limits, self._y_limits
-        rows = round(PIXELS / self.shape)
+        rows = round(across / self.shape)
         x, y = np.meshgrid(
-            x0 + (x1 - x0) * (np.arange(PIXELS) + 0.5) / PIXELS,
+            x0 + (x1 - x0) * (np.arange(across) + 0.5) / across,
             y0 + (y1 - y0) * (np.arange(rows) + 0.5) / rows,
         )
         lat, lon = equal_earth_inverse(x, y) if self.world else (y, x)
         row, column = _nearest(terrain.lat, lat), _nearest_around(terrain.lon, lon)
         pixels = cells[row, column]
         pixels[~np.isfinite(lon), 3] = 0.0
-        axes.imshow(
-            pixels, extent=(x0, x1, y0, y1), origin="lower", aspect=self._stretch,
-            interpolation="antialiased", zorder=0.5,
-        )  # fmt: skip
+        return np.asarray(pixels)
 
     def _draw_graticule(self, axes: Axes, theme: Theme) -> None:
-        along = np.linspace(-1.0, 1.0, 91)
-        for lon in range(-180, 181, 30):
-            line = equal_earth(90.0 * along, np.full_like(along, lon))
-            axes.plot(line[:, 0], line[:, 1], color=theme.graticule, linewidth=0.5, zorder=0.6)
-        for lat in range(-60, 61, 30):
-            line = equal_earth(np.full_like(along, lat), 180.0 * along)
+        for line in self.graticule():
             axes.plot(line[:, 0], line[:, 1], color=theme.graticule, linewidth=0.5, zorder=0.6)
 
 

@@ -2,101 +2,114 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from rivergrad.report.scores import METHOD_WORDS, score_table
+from rivergrad.report.interactive.document import Batch, Documents
+from rivergrad.report.interactive.gauges import moved_table, screening_table
+from rivergrad.report.interactive.scripts import policy, scripts, style
+from rivergrad.report.panels import Page
+from rivergrad.report.scores import METHOD_WORDS, estimate_first, score_table
+from rivergrad.report.shot import Shot
 from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
-from rivergrad.report.uncertainty import Truth, limits
-from rivergrad.rundir.reading import RunData, methods_of
+from rivergrad.report.uncertainty import HARDLY, hardly_told, limits
+from rivergrad.rundir.reading import RunData
 from rivergrad.rundir.verdict import verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True)
-class Shot:
-    """A picture for the page: PNG bytes for a light and a dark page, words for those who cannot see it."""
+def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), files: Sequence[str] = ()) -> str:
+    """The report as HTML.
 
-    light_png: bytes
-    dark_png: bytes
-    alt: str
-    caption: str = ""
-
-    @property
-    def light(self) -> str:
-        """The light picture in base64."""
-        return base64.b64encode(self.light_png).decode("ascii")
-
-    @property
-    def dark(self) -> str:
-        """The dark picture in base64."""
-        return base64.b64encode(self.dark_png).decode("ascii")
-
-    @property
-    def width(self) -> int:
-        """Pixels, from the PNG's header; the page keeps the place free before the picture is decoded."""
-        return int.from_bytes(self.light_png[16:20], "big")
-
-    @property
-    def height(self) -> int:
-        """Pixels, from the PNG's header."""
-        return int.from_bytes(self.light_png[20:24], "big")
-
-
-def render_page(
-    run: RunData,
-    *,
-    celerity: Shot,
-    uncertainty: Sequence[Shot],
-    skill: Sequence[Shot],
-    skill_in_pairs: bool,
-    hydrographs: Sequence[Shot],
-    further: Sequence[Shot] = (),
-    training: Sequence[Shot],
-    truth: Truth | None,
-) -> str:
-    """The report as HTML. `truth` is given for twin worlds, whose last training shots show it."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    Args:
+        page: the run.
+        found: what the page's script is given.
+        further: pictures of panels that have no place of their own.
+        files: names in the run directory that the page links to.
+    """
+    run, truth = page.run, page.truth
     medians = medians_of(run)
-    folds = fold_tables(run)
-    return environment.get_template("report.html.j2").render(
+    return _environment().get_template("report.html.j2").render(
         name=run.name,
         subtitle=_subtitle(run.info),
         verdict=verdict(run.metrics, run.folds),
         figures=key_figures(run),
         methods=[
             {"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]}
-            for method in methods_of(run.metrics)
+            for method in estimate_first(page.methods)
         ],
         nse=score_table(run.metrics, "nse", lambda split, name: interval(medians, split, name)),
         kge=score_table(run.metrics, "kge", lambda split, name: interval(medians, split, name)),
-        ranges=any("nse_estimate_interval" in found for found in medians.values()),
+        ranges=any("nse_estimate_interval" in one for one in medians.values()),
         further=further_lines(run),
         further_words=list(FURTHER_WORDS.values()),
-        folds=folds,
+        folds=fold_tables(run),
         fold_count=0 if run.folds is None else int(run.folds["fold"].nunique()),
         fold_group=_fold_group(run.summary),
-        uncertainty=uncertainty,
         limits=limits(run),
-        celerity=celerity,
-        skill=skill,
-        skill_in_pairs=skill_in_pairs,
-        hydrographs=hydrographs,
+        caption=celerity_caption(page),
+        kind=page.kind,
+        shape=page.frame.shape,
+        gauges=found.gauges,
+        pages=[batch.name for batch in found.batches],
         more=further,
-        training=training,
+        courses=[name for name in ("loss", "validation_nse") if run.history[name].notna().any()],
         truth=None if truth is None else truth.words(),
+        covered=[] if truth is None else truth.covered,
+        screened=screening_table(run.folder),
+        moved=moved_table(run.folder),
+        files=files,
         config=run.config,
         provenance=_provenance(run.info),
+        documents=found,
+        **_frame_of_page(),
+    )  # fmt: skip
+
+
+def render_batch(run: RunData, batch: Batch) -> str:
+    """A further page of hydrographs as HTML."""
+    return _environment().get_template("hydrographs.html.j2").render(
+        name=run.name, documents=batch, back="../report.html", **_frame_of_page()
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+
+
+def _frame_of_page() -> dict[str, Any]:
+    """Scripts, style and policy, as they stand in the page."""
+    return {
+        "policy": Markup(policy()),
+        "style": Markup(style()),
+        "scripts": [Markup(script.text) for script in scripts()],
+    }
+
+
+def celerity_caption(page: Page) -> str:
+    """What the map shows, in words."""
+    run = page.run
+    by = "upstream area" if "upstream_area_m2" in run.network.attributes else "the number of reaches upstream"
+    text = f"Lines widen with {by}. "
+    grey = int(np.count_nonzero(~run.informed))
+    if grey:
+        text += f"The {grey:,} reaches in grey are upstream of no training gauge: they follow what all reaches share. "
+    pale = int(np.count_nonzero(hardly_told(run)))
+    if pale:
+        text += (
+            f"The {pale:,} pale ones are upstream of one, but the observations say hardly more about them than was "
+            f"assumed (identifiability below {HARDLY:g}). "
+        )
+    return text + page.frame.note
 
 
 def _fold_group(summary: Mapping[str, Any]) -> str:

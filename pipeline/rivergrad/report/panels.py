@@ -26,12 +26,11 @@ from rivergrad.report.charts import history_panels, hydrograph_panel, truth_pane
 from rivergrad.report.frame import Frame
 from rivergrad.report.geographic import GeographicFrame
 from rivergrad.report.maps import celerity_panel, skill_panel
-from rivergrad.report.page import Shot
 from rivergrad.report.schematic import SchematicFrame
 from rivergrad.report.scores import GaugeScores, chosen_gauges, gauge_scores
-from rivergrad.report.style import DARK, LIGHT, Panel, picture
+from rivergrad.report.shot import Shot
+from rivergrad.report.style import Panel
 from rivergrad.report.uncertainty import (
-    HARDLY,
     Truth,
     coverage_panel,
     hardly_told,
@@ -39,7 +38,7 @@ from rivergrad.report.uncertainty import (
     truth_of,
     uncertainty_panel,
 )
-from rivergrad.rundir.reading import RunData
+from rivergrad.rundir.reading import RunData, methods_of
 
 GENERATED = "generated"  # run.json summary["world"] of a run on a world made from a seed
 MAP_WIDTH, WORLD_WIDTH, HALF_MAP_WIDTH = 9.0, 12.0, 5.8  # inches
@@ -81,6 +80,11 @@ class Page:
         return truth_of(self.run)
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The baselines and the estimate, from the least to the most that was learnt."""
+        return methods_of(self.run.metrics)
+
+    @property
     def wide(self) -> bool:
         """Whether maps take the whole width of the page, one below the other, as those of the world do."""
         return self.frame.shape > WORLD_SHAPE
@@ -91,7 +95,7 @@ class Page:
         return "schematic of the network" if self.frame.schematic else "map"
 
     def shot(self, panel: Panel, size: tuple[float, float] = CHART, *, alt: str, caption: str = "") -> Shot:
-        """A picture, drawn twice: for a light and for a dark page.
+        """A picture; where the page shows it, it is drawn for a light and for a dark page.
 
         Args:
             panel: function `(axes, theme)` that draws on Matplotlib axes. `theme` gives colours as text: `ink` (lines
@@ -103,7 +107,7 @@ class Page:
         Returns:
             The picture, for the list that the panel returns.
         """
-        return Shot(picture(panel, LIGHT, size), picture(panel, DARK, size), alt, caption)
+        return Shot(panel, size, alt, caption)
 
     def map_shot(self, panel: Panel, text: str) -> Shot:
         """A picture of a map of half the page's width, or of all of it where maps are wide."""
@@ -135,7 +139,6 @@ def celerity(page: Page) -> Sequence[Shot]:
         panel,
         _map_size(page.frame, WORLD_WIDTH if page.wide else MAP_WIDTH),
         alt=f"A {page.kind} with the estimated celerity of every reach in metres per second.",
-        caption=_celerity_caption(run, page.frame),
     )
     return [shot]
 
@@ -166,8 +169,8 @@ def uncertainty(page: Page) -> Sequence[Shot]:
     return [
         page.map_shot(
             panel,
-            "The true celerity lies with 90 % probability between the estimate divided and multiplied by this "
-            "factor: 1.2 is about ±20 %, 2 is from half to double. Where a reach is pale, that is what was assumed "
+            "The nominal 90 % interval goes from the estimate divided by this factor to the estimate times it: "
+            "1.2 is about ±20 %, 2 is from half to double. Where a reach is pale, that is what was assumed "
             "beforehand. Where celerity comes near its bounds the factor is small, too, and promises too much.",
         )
     ]
@@ -248,21 +251,6 @@ def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) 
         (nse, f"NSE of the estimate at each gauge in {when}; values below 0 have the colour of 0."),
         (change, f"NSE of the estimate minus that of the best uniform celerity, in {when}: {better}."),
     ]
-
-
-def _celerity_caption(run: RunData, frame: Frame) -> str:
-    by = "upstream area" if "upstream_area_m2" in run.network.attributes else "the number of reaches upstream"
-    grey = int(np.count_nonzero(~run.informed))
-    text = f"Lines widen with {by}. "
-    if grey:
-        text += f"The {grey:,} reaches in grey are upstream of no training gauge: they follow what all reaches share. "
-    pale = int(np.count_nonzero(hardly_told(run)))
-    if pale:
-        text += (
-            f"The {pale:,} pale ones are upstream of one, but the observations say hardly more about them than was "
-            f"assumed (identifiability below {HARDLY:g}). "
-        )
-    return text + frame.note
 
 
 def _map_size(frame: Frame, width: float) -> tuple[float, float]:

@@ -71,11 +71,29 @@ class SchematicFrame:
         """Where gauges at these reach positions are marked, (len(reach), 2); NaN in basins not drawn."""
         return self._middle[reach]
 
+    @property
+    def window(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Limits in x and in y."""
+        margin = 1.0 + 0.02 * self._width
+        return (-margin, self._width + margin), (-0.03 * self._height, 1.04 * self._height)
+
+    def outlines(self) -> list[Float]:
+        """A schematic has no coasts."""
+        return []
+
+    def graticule(self) -> list[Float]:
+        """A schematic has no meridians."""
+        return []
+
+    def relief(self, theme: Theme, across: int = 0) -> Float | None:
+        """A schematic has no relief."""
+        return None
+
     def prepare(self, axes: Axes, theme: Theme) -> None:
         """Set limits, the one axis that means something, and say that this is a schematic."""
-        margin = 1.0 + 0.02 * self._width
-        axes.set_xlim(-margin, self._width + margin)
-        axes.set_ylim(-0.03 * self._height, 1.04 * self._height)
+        x, y = self.window
+        axes.set_xlim(*x)
+        axes.set_ylim(*y)
         axes.set_xticks([])
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -173,8 +191,4 @@ def tree_positions(downstream: Int, order: Int, top: Float, foot: Float, shown: 
 
 def _distance(downstream: Int, order: Int, length: Float) -> Float:
     """Distance from the upper end of every reach to its outlet, in the unit of `length`."""
-    top = length.copy()
-    for i in order[::-1].tolist():
-        if downstream[i] >= 0:
-            top[i] += top[downstream[i]]
-    return top
+    return graph.sum_below(downstream, order, length)

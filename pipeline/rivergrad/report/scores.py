@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,11 @@ METHOD_WORDS = {
 DEFAULT_SHOWN = 6
 
 
+def estimate_first(methods: Sequence[str]) -> tuple[str, ...]:
+    """Methods as columns: the estimate, then the baselines from the most to the least that was learnt."""
+    return tuple(reversed(methods))
+
+
 @dataclass(frozen=True)
 class Cell:
     """One median in the table: its text, whether it is the best of its row, and the ends of its interval."""
@@ -54,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A split in the table: its name and meaning, the number of gauges, and a cell for each of its methods."""
+    """A split in the table: its name and meaning, the number of gauges, and its cells, the estimate first."""
 
     name: str
     meaning: str
@@ -75,12 +80,13 @@ def score_table(
         part = part[np.isfinite(part[score].to_numpy(dtype=np.float64))]
         if part.empty:
             continue
-        medians = [float(part[score_column(score, method)].median()) for method in methods_of(metrics)]
+        methods = estimate_first(methods_of(metrics))
+        medians = [float(part[score_column(score, method)].median()) for method in methods]
         texts = [number(value) for value in medians]
         best = number(float(np.nanmax(medians)))
         name, meaning = SPLIT_WORDS[split]
         cells = [Cell(text, text == best) for text in texts]
-        cells[-1] = replace(cells[-1], range=ranges(split, f"{score}_estimate"))
+        cells[0] = replace(cells[0], range=ranges(split, f"{score}_estimate"))
         rows.append(Row(name, meaning, len(part), tuple(cells)))
     return rows
 

@@ -23,7 +23,14 @@ DPI = 130
 NO_METADATA: dict[str, Any] = {"Software": None}
 """Without the software's name and version the bytes depend on nothing but the run."""
 
+METADATA: dict[str, dict[str, Any]] = {
+    "png": NO_METADATA,
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
+
 RC: dict[Any, Any] = {
+    "svg.hashsalt": "rivergrad",  # else the names of clipping paths differ from time to time
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
     "font.size": 9.5,
@@ -62,6 +69,11 @@ class Theme:
     observed: str
     estimate: str
     uniform: str
+    default: str
+    unrouted: str
+    lumped: str
+    two_step: str
+    mark: str
     river_range: tuple[float, float]
 
     def river_colours(self) -> Colormap:
@@ -76,6 +88,13 @@ class Theme:
         """The sequential, perceptually uniform colours of how sure something is: what is not fades into the page."""
         colours = _part_of("plasma", *self.river_range)
         return colours.reversed() if self.name == "light" else colours
+
+    def series_colours(self) -> dict[str, str]:
+        """The colour of each line of a hydrograph, by what it shows."""
+        return {
+            "observed": self.observed, "estimate": self.estimate, "uniform": self.uniform, "default": self.default,
+            "unrouted": self.unrouted, "lumped": self.lumped, "two_step": self.two_step,
+        }  # fmt: skip
 
     def change_colours(self) -> Colormap:
         """The diverging colours of a change: brown is worse, blue-green is better."""
@@ -94,6 +113,11 @@ LIGHT = Theme(
     observed="#1c2630",
     estimate="#0b72c4",
     uniform="#d9771f",
+    default="#19553b",
+    unrouted="#fd2b80",
+    lumped="#6f7436",
+    two_step="#523179",
+    mark="#c4005f",
     river_range=(0.0, 0.93),
 )
 
@@ -109,8 +133,22 @@ DARK = Theme(
     observed="#e6ecf2",
     estimate="#4fb0ff",
     uniform="#f2a24a",
+    default="#61f28a",
+    unrouted="#e65ca6",
+    lumped="#e1d905",
+    two_step="#6b5cb8",
+    mark="#ff6fae",
     river_range=(0.22, 1.0),
 )
+
+DASHES = {
+    "uniform": "dashed",
+    "default": "dotdash",
+    "unrouted": "dotted",
+    "lumped": "dashdot",
+    "two_step": "dashed",
+}
+"""How lines of the page's charts are broken, so that no two are told apart by their colour alone."""
 
 Panel = Callable[[Axes, Theme], None]
 """Something that draws itself into one pair of axes."""
@@ -121,8 +159,8 @@ def _part_of(name: str, low: float, high: float) -> Colormap:
     return LinearSegmentedColormap.from_list(f"{name}_{low}_{high}", [tuple(colour) for colour in colours])
 
 
-def picture(panel: Panel, theme: Theme, size: tuple[float, float]) -> bytes:
-    """Draw a panel of `size` (inches) and return the PNG; the same panel gives the same bytes."""
+def picture(panel: Panel, theme: Theme, size: tuple[float, float], kind: str = "png") -> bytes:
+    """Draw a panel of `size` (inches) as `png`, `pdf` or `svg`; the same panel gives the same bytes."""
     colours: dict[Any, Any] = {
         "text.color": theme.ink,
         "axes.labelcolor": theme.ink,
@@ -145,7 +183,7 @@ def picture(panel: Panel, theme: Theme, size: tuple[float, float]) -> bytes:
         engine.set(w_pad=0.1, h_pad=0.1)
         panel(figure.add_subplot(), theme)
         target = io.BytesIO()
-        figure.savefig(target, format="png", dpi=DPI, metadata=NO_METADATA)
+        figure.savefig(target, format=kind, dpi=DPI, metadata=METADATA[kind])
     return target.getvalue()
 
 

@@ -22,6 +22,8 @@ METRICS, HISTORY, GAUGES, SCREENING = "metrics.csv", "history.csv", "gauges.csv"
 HYDROGRAPHS, DISCHARGE = "hydrographs.nc", "discharge.nc"
 WEIGHTS, WEIGHTS_DESCRIBED, RUNOFF = "runoff_model.safetensors", "runoff_model.json", "runoff.zarr"
 REPORT, MAPS, LOG, WORKERS, DASK_REPORT = "report.html", "maps", "log.txt", "workers", "dask-report.html"
+GAUGE_PAGES = "report-gauges"
+"""Further pages of hydrographs, of runs with more gauges than one page holds."""
 CHECKPOINTS, WORLD, TWIN = "checkpoints", "world", "twin"
 FOLDS, FOLDS_TABLE, FOLDS_LOCK = "folds", "folds.csv", ".folds.lock"
 RECORD = "written.jsonl"
@@ -132,6 +134,9 @@ _GENERATED = {
     "land.npz": Item("relief", _begins(b"PK")),
 }
 _PANEL = re.compile(r"panel-\w+\.png")
+_VECTOR = re.compile(r"[\w-]+\.(pdf|svg)")
+_GAUGE_PAGE = re.compile(r"\d{4,}\.html")
+_PAGE = _begins(b"<!doctype html", b"<!DOCTYPE html")
 _PICTURES = ("celerity", "skill", "hydrographs", "identifiability", "uncertainty", "coverage")
 
 ITEMS: dict[str, Item] = {
@@ -155,7 +160,8 @@ ITEMS: dict[str, Item] = {
     FOLDS_TABLE: Item("scores of folds", _of_table("fold", "gauge", "reach_id")),
     FOLDS: Item("folds", folder=True),
     FOLDS_LOCK: Item("lock", lambda path: path.stat().st_size == 0, grows=True),
-    REPORT: Item("report", _begins(b"<!doctype html", b"<!DOCTYPE html")),
+    REPORT: Item("report", _PAGE),
+    GAUGE_PAGES: Item("further hydrographs", folder=True),
     MAPS: Item("maps", folder=True, inside={f"{name}.png": Item("map", _PNG) for name in _PICTURES}),
     LOG: Item("log", _of_log, state=True, grows=True),
     WORKERS: Item("logs of workers", folder=True),
@@ -186,6 +192,10 @@ def item_of(name: str) -> Item | None:
         return item_of(below.partition("/")[2]) if "/" in below else Item("fold", folder=True)
     if first == MAPS and _PANEL.fullmatch(below):
         return Item("panel of the user's own", _PNG)
+    if first == MAPS and _VECTOR.fullmatch(below):
+        return Item("map", _begins(b"%PDF", b"<?xml"))
+    if first == GAUGE_PAGES:
+        return Item("further hydrographs", _PAGE) if _GAUGE_PAGE.fullmatch(below) else None
     return None if item.inside is None else item.inside.get(below)
 
 
