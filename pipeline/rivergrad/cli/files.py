@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rivergrad.cli.options import OutletWords, outlet_words
+
+if TYPE_CHECKING:
+    from rivergrad.io.observed.gather import ArchiveOptions
 
 
 class Role(StrEnum):
@@ -17,6 +20,15 @@ class Role(StrEnum):
     network = "network"
     runoff = "runoff"
     observations = "observations"
+
+
+class Stamp(StrEnum):
+    """What times label."""
+
+    auto = "auto"
+    start = "start"
+    middle = "middle"
+    end = "end"
 
 
 Files = Annotated[
@@ -50,9 +62,7 @@ def import_files(
         list[str] | None,
         typer.Option("--variable", help="The variable of runoff; several are summed.", show_default=False),
     ] = None,
-    stamp: Annotated[
-        str, typer.Option("--stamp", help="What times label: auto, start, middle or end.")
-    ] = "auto",
+    stamp: Annotated[Stamp, typer.Option("--stamp", help="What times label.")] = Stamp.auto,
     weights: Annotated[
         list[Path] | None,
         typer.Option("--weights", help="A table of weights of runoff.", show_default=False),
@@ -99,7 +109,7 @@ def import_files(
         options = {
             "variable": variable or None,
             "format": format,
-            "stamp": stamp,
+            "stamp": stamp.value,
             "weights": tuple(weights or ()),
         }
         said = importing.import_runoff(paths, rivers, output, **options)
@@ -111,12 +121,9 @@ def import_files(
     typer.echo(output)
 
 
-def _archive(stations: Path | None, utc_offset: str | None, stamp: str):  # type: ignore[no-untyped-def]
+def _archive(stations: Path | None, utc_offset: str | None, stamp: Stamp) -> ArchiveOptions:
     from rivergrad.clocks import offset_of
-    from rivergrad.errors import InputError
     from rivergrad.io.observed.gather import ArchiveOptions
 
-    if stamp not in ("auto", "start", "middle", "end"):
-        raise InputError(f"--stamp {stamp}: expected auto, start, middle or end")
     said = utc_offset if utc_offset in (None, "file") else offset_of(utc_offset, "--utc-offset")
-    return ArchiveOptions(stations, utc_offset=said, stamp=stamp)
+    return ArchiveOptions(stations, utc_offset=said, stamp=stamp.value)

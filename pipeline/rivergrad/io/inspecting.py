@@ -126,7 +126,7 @@ def _told(path: Path) -> tuple[Found, str] | None:
     head = head_of(path)
     role = _role_by_names({name.lower() for name in head.columns}, path)
     if plain is not None and role in plain.format.reads:
-        canonical = role in CANONICAL and head.has(*CANONICAL[role])  # type: ignore[index]
+        canonical = role in CANONICAL and head.has(*CANONICAL[role])
         if special is None or canonical:
             return plain, role
     if special is not None:
@@ -138,8 +138,8 @@ def _auxiliary(path: Path) -> Inspection | None:
     """A table of stations or of weights, which belongs to files of series; None where it is neither."""
     columns = {name.lower() for name in head_of(path).columns}
     if columns & _WEIGHTS:
-        facts = (f"a table of weights: {ids_text(head_of(path).columns)}",)
-        return Inspection(path, "runoff", "weights", "by its columns", facts, (), None, {}, "weights")
+        said = f"a table of weights: {ids_text(head_of(path).columns)}"
+        return Inspection(path, "runoff", "weights", "by its columns", (said,), (), None, {}, "weights")
     if path.is_dir():
         return None
     try:
