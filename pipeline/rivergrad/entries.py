@@ -351,5 +351,11 @@ BUILT_IN: tuple[Entry, ...] = (
     Entry("field", "travel_time", "Travel time of a wave to the outlet.", f"{_FIELDS}:travel_time"),
     Entry("field", "residence_time", "The residence time of lakes.", f"{_FIELDS}:residence_time"),
     Entry("field", "k", "The storage constant of Muskingum.", f"{_FIELDS}:k"),
+    Entry(
+        "field",
+        "hillslope_delay",
+        "The delay of runoff on hillslopes, with its interval.",
+        "rivergrad.report.hillslope:delay",
+    ),
 )
 """Rivergrad's own parts of every kind, as they are listed."""

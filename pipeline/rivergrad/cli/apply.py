@@ -259,11 +259,13 @@ def _route(
     """Write the discharge of every reach by the run's scheme, routing step and engine."""
     from rivergrad.io import DischargeWriter
     from rivergrad.pieces.direct import simulate
+    from rivergrad.routing.hillslope import NAMES
     from rivergrad.routing.outside import outside, watched
     from rivergrad.run.progress import track
     from rivergrad.run.routing import routing_of
 
     parameters = {name: values[name] for name in scheme.parameter_names}
+    delays = {name: values[name] for name in NAMES if name in values}
     beyond = outside(scheme, parameters, config.time.routing_step, rivers.reach_id)
     with (
         DischargeWriter(path, rivers.reach_id, attributes=provenance) as writer,
@@ -272,7 +274,7 @@ def _route(
         simulate(
             network=rivers,
             runoff=source,
-            parameters=parameters,
+            parameters={**parameters, **delays},
             how=replace(routing_of(config, scheme), device=_device(config)),
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )

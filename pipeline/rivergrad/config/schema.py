@@ -190,6 +190,23 @@ class Workflow(Section):
         return self
 
     @model_validator(mode="after")
+    def _hillslope_to_estimate(self) -> Self:
+        section, given = self.parameters.hillslope, self.scheme.hillslope
+        if section is None:
+            return self
+        if given is None or given.name == "none":
+            raise InputError(
+                "found parameters.hillslope without scheme.hillslope; expected scheme.hillslope.name linear_storage, "
+                "nash or gamma with it"
+            )
+        if "delay" in given.model_fields_set and not section.bounds[0] < given.delay < section.bounds[1]:
+            raise InputError(
+                f"found scheme.hillslope.delay {format_duration(given.delay)} outside parameters.hillslope.bounds "
+                f"{format_duration(section.bounds[0])}..{format_duration(section.bounds[1])}; expected it within"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_share_held_out(self) -> Self:
         if self.world is not None and self.world.spec.holdout_fraction != self.gauges.holdout:
             raise InputError(

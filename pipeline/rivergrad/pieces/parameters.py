@@ -23,7 +23,8 @@ class Given:
             same celerity and spreading everywhere; `estimate`: shared coefficients with the piece's deviations;
             `table`: the scheme's parameters of each reach.
         shared: (coefficient,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
-        celerity: m/s, spreading: the scheme's, for `uniform`.
+        celerity: m/s, spreading: the scheme's, for `uniform`; delay: on hillslopes, s, where it is estimated (a given
+            one stays; None lets runoff enter as it is).
         table: (reach,) of the piece by the name of the parameter, SI, for `table`.
         runoff: (weight,) of the runoff model; None takes runoff as it is given.
         volume: take the estimated volume error out of the runoff, by `shared`.
@@ -34,6 +35,7 @@ class Given:
     shared: NDArray[np.float64] | None = None
     celerity: float = 0.0
     spreading: float | None = None
+    delay: float | None = None
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
@@ -46,7 +48,12 @@ def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[st
     fit = piece.fit
     coefficients = piece.stage.layout.coefficients(shared)
     found = fit.setup.model.parameters(coefficients, free, fit.features, fit.length, fit.region)
-    return _with_lakes(piece, found, free[0])
+    found = _with_lakes(piece, found, free[0])
+    slope = fit.setup.hillslope
+    if slope is None:
+        return found
+    assert fit.slope_features is not None
+    return {**found, **slope.parameters(coefficients, fit.slope_features, fit.slope_region)}
 
 
 def _with_lakes(piece: ResidentPiece, parameters: dict[str, Tensor], deviation: Tensor) -> dict[str, Tensor]:
@@ -73,11 +80,20 @@ def _resolve(piece: ResidentPiece, given: Given) -> tuple[Scheme, dict[str, Tens
         length = piece.fit.length
         celerity = torch.full_like(length, given.celerity)
         spreading = None if given.spreading is None else torch.full_like(celerity, given.spreading)
-        found = scheme.from_celerity(celerity, spreading, length)
-        return scheme, _with_lakes(piece, found, torch.zeros_like(length))
+        found = _with_lakes(
+            piece, scheme.from_celerity(celerity, spreading, length), torch.zeros_like(length)
+        )
+        return scheme, {**found, **_uniform_delay(piece, given.delay)}
     assert given.shared is not None
     free = piece.fit.best if given.best else piece.fit.free
     return scheme, parameters_at(piece, piece.put(given.shared), free)
+
+
+def _uniform_delay(piece: ResidentPiece, delay: float | None) -> dict[str, Tensor]:
+    slope = piece.fit.setup.hillslope
+    if slope is None or (delay is None and slope.estimated):
+        return {}
+    return slope.uniform(slope.delay if delay is None else delay, piece.fit.length)
 
 
 def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.loss import GaugeStatistics, LossSpec
+from rivergrad.model.hillslope import HillslopeModel
 from rivergrad.model.lakes import Lakes
 from rivergrad.model.layout import Layout
 from rivergrad.model.parametermodel import ParameterModel
@@ -100,6 +101,8 @@ class FitSetup:
         runoff: the runoff model, if runoff is learned.
         lakes: of the piece's reaches; None where all are channels.
         ties: which neighbours are tied where deviations are smoothed along the river; None for all.
+        hillslope: the model of the delay on hillslopes, where there is one; hillslope_features: (reach, feature) and
+            hillslope_region: (reach,) of its trend and classes.
     """
 
     model: ParameterModel
@@ -119,3 +122,6 @@ class FitSetup:
     runoff: RunoffSetup | None = None
     lakes: Lakes | None = None
     ties: Ties | None = None
+    hillslope: HillslopeModel | None = None
+    hillslope_features: NDArray[np.float64] | None = None
+    hillslope_region: NDArray[np.int64] | None = None

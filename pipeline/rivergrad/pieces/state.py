@@ -52,6 +52,7 @@ class FitState:
         setup: what it was made of; `features` to `outlets` are its arrays on the device and do not change.
         inlets, outlets: local reaches at the cuts.
         learned: the runoff model, where runoff is learned.
+        slope_features, slope_region: of the delay on hillslopes, where there is one.
         free: (n_free, reach) present deviations; best: the best so far; adam: their optimiser.
         gradient: (n_free, reach) of the last step.
     """
@@ -67,6 +68,8 @@ class FitState:
     inlets: Tensor
     outlets: Tensor
     learned: PieceRunoffModel | None
+    slope_features: Tensor | None
+    slope_region: Tensor | None
     free: Tensor
     best: Tensor
     adam: Adam[Tensor]
@@ -224,6 +227,8 @@ def prepare_fit(piece: ResidentPiece, fit: FitSetup) -> None:
         inlets=piece.put(setup.piece.inlets),
         outlets=piece.put(setup.piece.outlets),
         learned=learned,
+        slope_features=None if fit.hillslope_features is None else piece.put(fit.hillslope_features),
+        slope_region=None if fit.hillslope_region is None else piece.put(fit.hillslope_region),
         free=free,
         best=free,
         adam=Adam.at_rest(free),

@@ -13,6 +13,7 @@ from rivergrad.io.readers import FactoredRunoff
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.direct import simulate
+from rivergrad.routing.hillslope import NAMES
 from rivergrad.routing.outside import Outside, effective, outside, watched
 from rivergrad.run.evaluation import estimated
 from rivergrad.run.problem import Problem
@@ -81,7 +82,11 @@ def write_every_discharge(
         simulate(
             network=inputs.network,
             runoff=runoff,
-            parameters={name: values[name] for name in work.choice.model.scheme.parameter_names},
+            parameters={
+                name: values[name]
+                for name in (*work.choice.model.scheme.parameter_names, *NAMES)
+                if name in values
+            },
             how=routing_of(config, work.choice.model.scheme),
             cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rivergrad.routing.outside import Outside
 from rivergrad.run.discharge import within_range, write_every_discharge
-from rivergrad.run.evaluation import compared, kept_uniform
+from rivergrad.run.evaluation import compared, kept_start, kept_uniform
 from rivergrad.run.fit import FitResult, fit
 from rivergrad.run.problem import Problem
 from rivergrad.run.runoffmodel import save_runoff_model, write_learned_runoff
@@ -92,7 +92,11 @@ def _fit_routing(problem: Problem, timer: Timer, console: Console) -> tuple[floa
         f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False, soft_wrap=True
     )
     timer.note("uniform")
-    start = problem.start(uniform)
+    celerity, delay = kept_start(problem, problem.run_dir, uniform)
+    if delay is not None:
+        text = f"with a delay on hillslopes: {celerity:.3f} m/s and {delay / 86400:.3g} days"
+        console.print(text, highlight=False, soft_wrap=True)
+    start = problem.start(celerity, delay)
     result = fit(
         problem,
         Training(problem.config.estimate),

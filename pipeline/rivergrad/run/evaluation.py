@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,14 @@ from rivergrad.run.baselines import best_uniform
 from rivergrad.run.case import Case
 from rivergrad.run.problem import Problem
 from rivergrad.rundir.checkpoint import has_checkpoints
-from rivergrad.rundir.identity import read_baselines, write_baselines
+from rivergrad.rundir.identity import read_baselines, read_start, write_baselines
+
+log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
+
+DELAYS = 7
+"""Delays that the start of a fit is looked for among."""
 
 
 def record_discharge(problem: Problem, given: Given) -> Float:
@@ -26,15 +32,18 @@ def record_discharge(problem: Problem, given: Given) -> Float:
     return problem.pieces.discharge(given, 0, problem.case.periods.steps)
 
 
-def uniform_given(problem: Problem, celerity: float, base: Float | None = None) -> Given:
+def uniform_given(
+    problem: Problem, celerity: float, base: Float | None = None, delay: float | None = None
+) -> Given:
     """The same celerity (m/s) everywhere, and the spreading that the estimate starts from.
 
     Args:
         problem: with the parameter model.
         celerity: m/s.
         base: (weight,) of the runoff model, where no runoff is given.
+        delay: on hillslopes, s, where it is estimated; None lets runoff enter as it is.
     """
-    return Given("uniform", celerity=celerity, spreading=problem.choice.spreading, runoff=base)
+    return Given("uniform", celerity=celerity, spreading=problem.choice.spreading, delay=delay, runoff=base)
 
 
 def estimated(
@@ -90,6 +99,47 @@ def find_uniform(problem: Problem, base: Float | None = None) -> float:
         problem.config.parameters.celerity.bounds,
         problem.config.estimate.uniform_grid,
     )
+
+
+def find_delayed(problem: Problem, base: Float | None = None) -> tuple[float, float]:
+    """The single celerity (m/s) with the single delay on hillslopes (s) that are best together: where a fit starts.
+
+    A celerity is found for each of a few delays, even in the logarithm.
+    """
+    assert problem.hillslope is not None
+    bounds = problem.hillslope.model.bounds
+    assert bounds is not None
+    grid, found = max(6, problem.config.estimate.uniform_grid // 2), []
+    for delay in np.geomspace(bounds.lower * 1.02, bounds.upper * 0.98, DELAYS):
+        losses: dict[float, float] = {}
+
+        def loss(celerity: float, delay: float = float(delay), losses: dict[float, float] = losses) -> float:
+            losses[celerity] = median_loss(problem, uniform_given(problem, celerity, base, delay))
+            return losses[celerity]
+
+        celerity = best_uniform(loss, problem.config.parameters.celerity.bounds, grid)
+        log.info("uniform delay %.3g days: celerity %.3f m/s", delay / 86400, celerity)
+        found.append((losses[celerity], celerity, float(delay)))
+    _, celerity, delay = min(found)
+    return celerity, delay
+
+
+def kept_start(
+    problem: Problem, run_dir: Path, uniform: float, base: Float | None = None
+) -> tuple[float, float | None]:
+    """Celerity (m/s) and delay on hillslopes (s) that a fit starts from, the same in a resumed run.
+
+    `uniform` is the best uniform celerity, which is the start where no delay is estimated.
+    """
+    if problem.hillslope is None or not problem.hillslope.model.estimated:
+        return uniform, None
+    identity = problem.case.inputs.identity
+    known = read_start(run_dir, identity) if has_checkpoints(run_dir) else None
+    if known is not None:
+        return known
+    start = find_delayed(problem, base)
+    write_baselines(run_dir, uniform, identity, start)
+    return start
 
 
 def kept_uniform(problem: Problem, run_dir: Path, base: Float | None = None) -> float:

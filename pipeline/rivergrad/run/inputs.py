@@ -44,6 +44,7 @@ from rivergrad.model.features import log_features
 from rivergrad.pieces.direct import simulate
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.run.givennetwork import network_of, with_lengths
+from rivergrad.run.hillslope import given_delay
 from rivergrad.run.known import identity_of, in_order_of, require_same
 from rivergrad.run.routing import routing_of
 from rivergrad.run.true_runoff import true_runoff
@@ -326,7 +327,8 @@ def _true_discharge(
     simulate(
         network=network,
         runoff=runoff,
-        parameters={name: value.numpy() for name, value in values.items()},
+        parameters={name: value.numpy() for name, value in values.items()}
+        | given_delay(config, network.n_reaches),
         how=replace(routing_of(config, scheme), engine="auto", dtype="float64"),
         sink=lambda start, discharge: chunks.append(discharge),
         targets=reaches,

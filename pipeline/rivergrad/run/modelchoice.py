@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,7 @@ def prior_about(
     network: RiverNetwork,
     about: Coefficients[Float],
     volume_sd: float,
+    hillslope_sd: Mapping[str, float],
 ) -> Prior:
     """The Gaussian prior of all coefficients of a workflow.
 
@@ -100,10 +102,11 @@ def prior_about(
         network: the river network.
         about: the mean, where the fit starts, with the layout of all coefficients.
         volume_sd: standard deviation of the logarithm of the volume error, where that is estimated.
+        hillslope_sd: of the coefficients of the delay on hillslopes, by segment, where that is estimated.
     """
     given = None if section.deviation_sd == "auto" else float(section.deviation_sd)
     tau = deviation_sd(choice.model, about, choice.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
-    sd = {VOLUME: volume_sd, RUNOFF: 1.0}
+    sd = {VOLUME: volume_sd, RUNOFF: 1.0, **hillslope_sd}
     own = None if choice.lakes is None else choice.lakes.own_sd()
     return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order, own)

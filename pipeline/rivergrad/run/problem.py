@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rivercut.partition import Partition
 from rivergrad.cluster.executor import Executor
 from rivergrad.cluster.placement import Needs
 from rivergrad.config.schema import Workflow
 from rivergrad.inference.loss import LossSpec
-from rivergrad.model.layout import RUNOFF, Coefficients, Layout
+from rivergrad.model.layout import HILLSLOPE, RUNOFF, Coefficients, Layout
 from rivergrad.model.prior import Prior
 from rivergrad.model.smoothing import ties_of
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
@@ -30,6 +30,7 @@ from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
+from rivergrad.run.hillslope import HillslopeChoice, choose_hillslope, response_of
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.lakes import lakes_of_inputs
 from rivergrad.run.learnedrunoff import LearnedRunoff, make_learned
@@ -82,6 +83,7 @@ class Problem:
         config: the workflow.
         case: observations, periods and weights.
         choice: the parameter model with its features and classes.
+        hillslope: the stage before routing, where there is one.
         learned: the runoff model, where runoff is learned; its weights are among the shared coefficients.
         volume: the volume error of the runoff, where it is estimated; increment_area: (reach,) that each lies in.
         pieces: the pieces, ready for estimation.
@@ -92,6 +94,7 @@ class Problem:
     config: Workflow
     case: Case
     choice: ModelChoice
+    hillslope: HillslopeChoice | None
     learned: LearnedRunoff | None
     volume: VolumeModel | None
     increment_area: NDArray[np.int64] | None
@@ -105,7 +108,7 @@ class Problem:
     @cached_property
     def layout(self) -> Layout:
         """All shared coefficients."""
-        return layout_of(self.choice, self.volume, self.learned)
+        return layout_of(self.choice, self.hillslope, self.volume, self.learned)
 
     @property
     def sweep(self) -> Sweep:
@@ -117,18 +120,26 @@ class Problem:
         """Reaches of the network."""
         return self.case.inputs.network.n_reaches
 
-    def start(self, celerity: float) -> Coefficients[Float]:
-        """Coefficients at which every reach has a celerity (m/s), and runoff is as given or as the model starts."""
+    def start(self, celerity: float, delay: float | None = None) -> Coefficients[Float]:
+        """Coefficients at which every reach has a celerity (m/s), and runoff is as given or as the model starts.
+
+        `delay` (s) is that on hillslopes, where it is estimated; by default as the workflow gives it.
+        """
         start = self.choice.model.start(celerity, self.choice.spreading, self.config.seed)
         others = self.layout.without(*start.layout.names)
-        weights = {} if self.learned is None else {RUNOFF: self.learned.start}
-        return start.join(others.coefficients(others.fill(weights)))
+        known: dict[str, ArrayLike] = {} if self.learned is None else {RUNOFF: self.learned.start}
+        if self.hillslope is not None:
+            known |= self.hillslope.model.start(delay)
+        return start.join(others.coefficients(others.fill(known)))
 
     def prior(self, about: Coefficients[Float]) -> Prior:
         """The Gaussian prior of all coefficients about some point, whose layout it takes."""
         volume_sd = 1.0 if self.volume is None else self.volume.sd
         network = self.case.inputs.network
-        return prior_about(self.config.parameters, self.choice, network, about, volume_sd)
+        slope_sd: dict[str, float] = {}
+        if self.hillslope is not None and HILLSLOPE in about:
+            slope_sd = self.hillslope.model.prior_sd(float(about[HILLSLOPE]))
+        return prior_about(self.config.parameters, self.choice, network, about, volume_sd, slope_sd)
 
     def least_squares(self, layout: Layout) -> tuple[LeastSquares, Float]:
         """The training record as a least-squares problem.
@@ -162,10 +173,16 @@ class Problem:
         return found
 
 
-def layout_of(choice: ModelChoice, volume: VolumeModel | None, learned: LearnedRunoff | None) -> Layout:
-    """The shared coefficients: those of the parameter model, of the volume error, of the runoff model."""
+def layout_of(
+    choice: ModelChoice,
+    hillslope: HillslopeChoice | None,
+    volume: VolumeModel | None,
+    learned: LearnedRunoff | None,
+) -> Layout:
+    """The shared coefficients: of the parameter model, the delay on hillslopes, the volume error, the runoff model."""
     found = choice.model.layout
-    for more in (volume, learned):
+    slope = None if hillslope is None else hillslope.model
+    for more in (slope, volume, learned):
         found = found if more is None else found.join(more.layout)
     return found
 
@@ -193,6 +210,7 @@ def make_problem(
         InputError: whatever of the input cannot be estimated from.
     """
     choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs))
+    slope = choose_hillslope(config, inputs.network)
     learned = make_learned(config, inputs, periods.fit[1])
     pieces = make_pieces(inputs.network, cut)
     placed = _place(config, inputs, periods, choice, learned, pieces, executor, engine)
@@ -205,7 +223,7 @@ def make_problem(
     case = make_case(screened, periods, loss, config.gauges.validation, config.seed)
     volume, area = _volume(config, case)
     problem = Problem(
-        config, case, choice, learned, volume, area, placed, unrouted, cut, executor, engine, run_dir
+        config, case, choice, slope, learned, volume, area, placed, unrouted, cut, executor, engine, run_dir
     )
     placed.sweep.prepare_fit(_fit_setups(problem, pieces))
     return problem
@@ -245,6 +263,7 @@ def _place(
                 memory=compute.memory_budget,
                 engine=engine,
                 grid=grid,
+                hillslope=response_of(config),
             )
         )
     first, last = periods.fit
@@ -304,6 +323,7 @@ def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
     error = None if error is None else error.astype(np.float32)
     observed = case.record.astype(np.float32)
     regions, area, learned = choice.regions, problem.increment_area, problem.learned
+    slope = problem.hillslope
     return [
         FitSetup(
             model=choice.model,
@@ -323,6 +343,9 @@ def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
             runoff=None if learned is None else learned.setup(piece.reaches),
             lakes=None if choice.lakes is None else choice.lakes.select(piece.reaches),
             ties=None if choice.lakes is None else ties_of(piece, pieces, choice.lakes.apart),
+            hillslope=None if slope is None else slope.model,
+            hillslope_features=None if slope is None else slope.values[piece.reaches],
+            hillslope_region=None if slope is None or slope.regions is None else slope.regions[piece.reaches],
         )
         for piece, at in zip(pieces, problem.pieces.columns, strict=True)
     ]

@@ -15,6 +15,7 @@ from rivergrad.gauges.peaks import peak_timing_error
 from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.gauges.sizes import has_area, river_size, scores_by_size
 from rivergrad.io import write_parameters_store
+from rivergrad.io.hillslope import ATTRIBUTE
 from rivergrad.io.parameters import ALWAYS_FINITE, refuse_not_finite
 from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.givennetwork import NOMINAL, has_nominal_lengths
@@ -242,6 +243,12 @@ def verdict_of(run_dir: Path) -> str:
     return verdict(read_metrics(run_dir / METRICS), read_folds(folds) if folds.exists() else None)
 
 
+def _hillslope_of(config: Workflow) -> dict[str, str]:
+    """What says in parameters.zarr that its delays belong to a hillslope response, and to which."""
+    section = config.scheme.hillslope
+    return {} if section is None or section.name == "none" else {ATTRIBUTE: section.name}
+
+
 def write_parameter_map(
     config: Workflow,
     run_dir: Path,
@@ -287,6 +294,7 @@ def write_parameter_map(
             "workflow": config.name,
             "scheme": config.scheme.name,
             "convention": config.scheme.convention,
+            **_hillslope_of(config),
             "seed": config.seed,
             "rivergrad_version": info["versions"]["rivergrad"],
             "git": str(info["git"]),

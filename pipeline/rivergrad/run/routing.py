@@ -5,9 +5,17 @@ from __future__ import annotations
 from rivergrad.config.schema import Workflow
 from rivergrad.pieces.direct import Routing
 from rivergrad.routing.schemes import Scheme
+from rivergrad.run.hillslope import response_of
 
 
 def routing_of(config: Workflow, scheme: Scheme) -> Routing:
-    """Routing by a scheme, with the routing step, engine and arithmetic of a workflow."""
+    """Routing by a scheme, with the routing step, hillslope, engine and arithmetic of a workflow."""
     compute = config.compute
-    return Routing(scheme, config.time.routing_step, compute.engine, compute.device, compute.dtype)
+    return Routing(
+        scheme,
+        config.time.routing_step,
+        compute.engine,
+        compute.device,
+        compute.dtype,
+        response_of(config),
+    )

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad import registry
 from rivergrad.config.load import load_workflow
+from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.run.hillslope import described, make_hillslope_model
 from rivergrad.run.modelchoice import make_choice_model
 from rivergrad.run.problem import Problem
 from rivergrad.run.status import read_json
@@ -35,6 +37,7 @@ def describe_model(work: Problem, shared: Coefficients[Float]) -> dict[str, Any]
         "hidden": model.hidden,
         "regions": model.n_regions,
         "shared": shared.part(model.layout).values.tolist(),
+        "hillslope": described(work.hillslope, shared),
     }
 
 
@@ -97,13 +100,32 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
         InputError: a run that is not done, a model that knows only the reaches it was fitted on, a network without
             lengths or without an attribute.
     """
-    described = fitted_model(run_dir)
+    described_model = fitted_model(run_dir)
     if network.length is None:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
-    features = Features.from_list(described["features"])
+    features = Features.from_list(described_model["features"])
     model, _ = make_choice_model(load_workflow(run_dir / "config.yaml"), len(features.each), 0)
-    shared = model.layout.coefficients(np.array(described["shared"]))
-    return model_parameters(model, features, shared, network)
+    shared = model.layout.coefficients(np.array(described_model["shared"]))
+    found = model_parameters(model, features, shared, network)
+    return {**found, **_delays(load_workflow(run_dir / "config.yaml"), described_model, network)}
+
+
+def _delays(config: Workflow, fitted: dict[str, Any], network: RiverNetwork) -> dict[str, Float]:
+    """Parameters of the hillslope stage for another network's reaches, (reach,) each."""
+    stage = fitted.get("hillslope")
+    if stage is None:
+        return {}
+    if stage.get("regions"):
+        raise InputError(
+            "found a hillslope delay by classes of reaches, which another network does not have; expected one without "
+            "parameters.hillslope.regions"
+        )
+    features = Features.from_list(stage.get("features", []))
+    model = make_hillslope_model(config, len(features.each), 0)
+    assert model is not None
+    shared = model.layout.coefficients(torch.tensor(stage.get("shared", []), dtype=torch.float64))
+    by = torch.from_numpy(features.apply(network.attributes, network.n_reaches))
+    return {name: value.numpy() for name, value in model.parameters(shared, by).items()}
 
 
 def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:

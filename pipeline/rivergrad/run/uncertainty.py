@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from rivergrad.config.sections import EstimateSection
 from rivergrad.inference.gaussnewton import gauss_newton_step, newton_direction
 from rivergrad.inference.noise import measure
+from rivergrad.inference.nuisance import Beside
 from rivergrad.inference.posterior import Posterior, with_nuisance
 from rivergrad.inference.timing import DELAY_SD, Delayed
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.lakes import Lakes
-from rivergrad.model.layout import DELAY, Coefficients
+from rivergrad.model.layout import DELAY, HILLSLOPE, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.routing.schemes import RESIDENCE_TIME
+from rivergrad.run.delayinterval import delay_columns, of_delay
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, posterior, regressors, retuned
 from rivergrad.run.fit import FitResult
@@ -109,12 +111,16 @@ def _of_reaches(
     prior = _prior(work, settings, problem, weight, residual, result, free)
     assert prior.tree is not None
     more: dict[str, float] = {}
+    delays: dict[str, Float] = {}
     about = None
     if learned_from is None:
         with _bar() as show:
             found = posterior(
                 work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
             )
+        slope = of_delay(work, problem, weight, prior, shared, found)
+        if slope is not None:
+            found, delays, more = slope
     else:
         found, about, more = _beside_learned(
             work, settings, problem, weight, prior, shared, free, learned_from
@@ -122,6 +128,7 @@ def _of_reaches(
         work.sweep.place(free)
     told = found.identifiability
     columns = _columns(work, shared, free, np.sqrt(found.variance), about)
+    columns |= delays
     columns["identifiability"] = told[0]
     if work.choice.model.spreading is not None:
         columns["identifiability_spreading"] = told[1]
@@ -305,7 +312,8 @@ def _of_shared(
     """The uncertainty of a model without deviations, from the dense covariance of its coefficients."""
     model = work.choice.model
     n, layout = model.layout.size, shared.layout
-    own = np.flatnonzero(layout.mask(*model.layout.names))
+    slope = work.hillslope.model.layout.names if work.hillslope is not None else ()
+    own = np.flatnonzero(layout.mask(*model.layout.names, *slope))
     nothing = np.zeros((model.n_free, work.case.inputs.network.n_reaches))
     columns: dict[str, Float] = {}
     if n > MOST_REGRESSORS:
@@ -317,14 +325,24 @@ def _of_shared(
         return Uncertainty(columns, {})
     rows = [problem.information(np.eye(layout.size)[k], nothing)[0][own] for k in own]
     information = (np.array(rows) + np.array(rows).T) / 2
+    every: Float = np.linalg.inv(information + np.diag(1 / prior.sd[own] ** 2)).astype(np.float64)
     sd = prior.sd_of(model.layout)
-    covariance = np.linalg.inv(information + np.diag(1 / sd**2))
+    mine = np.flatnonzero(layout.mask(*model.layout.names)[own])
+    covariance = every[np.ix_(mine, mine)]
     by = regressors(work, shared)
     variance = np.einsum("frp,pq,frq->fr", by, covariance, by, optimize=True)
     before = np.einsum("frp,p->fr", by**2, sd**2)
     columns = _columns(work, shared, nothing, np.sqrt(variance))
     columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
-    return Uncertainty(columns, {"products": float(n)})
+    more: dict[str, float] = {}
+    if work.hillslope is not None and HILLSLOPE in layout:
+        theirs = np.flatnonzero(layout.mask(*slope)[own])
+        root = np.sqrt(np.diag(every))
+        correlation = every[np.ix_(mine, theirs)] / np.outer(root[mine], root[theirs])
+        known = Beside(every[np.ix_(theirs, theirs)], correlation)
+        delays, more = delay_columns(work, shared, known, prior.sd[own][theirs])
+        columns |= delays
+    return Uncertainty(columns, {"products": float(len(own)), **more})
 
 
 def _middle(work: Problem, shared: Coefficients[Float]) -> float:

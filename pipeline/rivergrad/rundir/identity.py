@@ -162,10 +162,30 @@ def read_identity(run_dir: Path) -> Identity | None:
     return None if found is None else identity_from(found)
 
 
-def write_baselines(run_dir: Path, uniform_celerity: float, identity: Identity | None) -> None:
-    """Write baselines.json: the best uniform celerity (m/s), and what it is of."""
+def write_baselines(
+    run_dir: Path,
+    uniform_celerity: float,
+    identity: Identity | None,
+    start: tuple[float, float] | None = None,
+) -> None:
+    """Write baselines.json: the best uniform celerity (m/s), and what it is of.
+
+    `start` are the uniform celerity (m/s) and delay on hillslopes (s) that a fit with such a delay starts from.
+    """
     of = None if identity is None else _mark(identity)
-    write_json(run_dir / BASELINES, seal({"uniform_celerity": uniform_celerity, "of": of}))
+    found: dict[str, Any] = {"uniform_celerity": uniform_celerity, "of": of}
+    if start is not None:
+        found["start"] = list(start)
+    write_json(run_dir / BASELINES, seal(found))
+
+
+def read_start(run_dir: Path, identity: Identity | None) -> tuple[float, float] | None:
+    """Celerity (m/s) and delay (s) that a fit started from; None where they have to be found again."""
+    found = unsealed(run_dir / BASELINES)
+    if found is None or (identity is not None and found.get("of") not in (None, _mark(identity))):
+        return None
+    start = found.get("start")
+    return None if start is None else (float(start[0]), float(start[1]))
 
 
 def read_baselines(run_dir: Path, identity: Identity | None) -> float | None:

@@ -15,13 +15,14 @@ from rivergrad.config.sections.inputs import (
 )
 from rivergrad.config.sections.parameters import (
     CeleritySection,
+    HillslopeDelaySection,
     NuisanceSection,
     ParameterSection,
     ParametersSection,
     SpreadingSection,
 )
 from rivergrad.config.sections.report import ReportSection
-from rivergrad.config.sections.routing import SchemeSection, TimeSection
+from rivergrad.config.sections.routing import HillslopeSection, SchemeSection, TimeSection
 
 __all__ = [
     "SCRATCH",
@@ -29,6 +30,8 @@ __all__ = [
     "ComputeSection",
     "EstimateSection",
     "GaugesSection",
+    "HillslopeDelaySection",
+    "HillslopeSection",
     "NetworkSection",
     "NuisanceSection",
     "ObservationsSection",

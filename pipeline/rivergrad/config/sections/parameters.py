@@ -17,6 +17,7 @@ from rivergrad.config.fields import (
     Switch,
 )
 from rivergrad.config.sections.base import Section
+from rivergrad.config.sections.routing import MOST_DELAY
 from rivergrad.errors import InputError
 
 
@@ -97,6 +98,37 @@ class NuisanceSection(Section):
     )
 
 
+class HillslopeDelaySection(Section):
+    """The mean delay of runoff on its way to the reach, estimated with the celerities."""
+
+    bounds: tuple[PositiveDuration, PositiveDuration] = Field(
+        default=(0.1 * 86400.0, 30 * 86400.0), description="The least and greatest delay."
+    )
+    trend: tuple[str, ...] = Field(
+        default=(),
+        description="Reach attributes whose logarithm enters the logarithm of the delay, such as upstream_area_m2 or "
+        "slope; by default it is the same for all reaches.",
+    )
+    regions: str | None = Field(
+        default=None,
+        description="An integer reach attribute, or basin, each class of which has a delay of its own.",
+    )
+    sd: PositiveNumber = Field(
+        default=1.0,
+        description="Prior standard deviation of ln(delay), about the best uniform delay.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.bounds[0] < self.bounds[1] <= MOST_DELAY:
+            low, high = (bound / 86400 for bound in self.bounds)
+            raise InputError(
+                f"found bounds of {low:g} and {high:g} days; expected a lower and a greater one, "
+                f"up to {MOST_DELAY / 86400:g}"
+            )
+        return self
+
+
 class ParametersSection(Section):
     """What is estimated, and what keeps it from fitting noise."""
 
@@ -138,6 +170,10 @@ class ParametersSection(Section):
     )
     residence_time: ResidenceTimeSection = Field(
         default_factory=ResidenceTimeSection, description="The residence time of lakes, s."
+    )
+    hillslope: HillslopeDelaySection | None = Field(
+        default=None,
+        description="The delay of scheme.hillslope, estimated with the celerities; by default it stays as given.",
     )
     nuisance: NuisanceSection | None = Field(
         default=None,

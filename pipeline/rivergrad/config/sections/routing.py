@@ -13,6 +13,7 @@ from rivergrad.config.fields import (
     Options,
     Period,
     PositiveDuration,
+    PositiveNumber,
     Switch,
     listed,
 )
@@ -20,6 +21,45 @@ from rivergrad.config.sections.base import Section, days
 from rivergrad.errors import InputError
 
 DAY = timedelta(days=1)
+MOST_DELAY = 3650 * 86400.0
+"""The longest delay of a hillslope response, s (as `rivergrad.routing.hillslope` has it)."""
+
+
+class HillslopeSection(Section):
+    """What runoff passes before it enters a reach, at the forcing step."""
+
+    name: Literal["none", "linear_storage", "nash", "gamma"] = Field(
+        default="linear_storage", description="none, linear_storage, nash (storages in series) or gamma."
+    )
+    delay: Duration = Field(
+        default=86400.0,
+        description="Its mean delay, the same for all reaches; where parameters.hillslope estimates it, one that every "
+        "reach may have before anything is known.",
+    )
+    shape: PositiveNumber | None = Field(
+        default=None,
+        description="The number of storages of nash (1 to 12, 2 by default), or the shape of gamma (1 to 100, 2.5 by "
+        "default).",
+    )
+
+    @model_validator(mode="after")
+    def _admissible(self) -> Self:
+        if self.delay > MOST_DELAY:
+            raise InputError(
+                f"found a delay of {self.delay / 86400:g} days; expected 0 to {MOST_DELAY / 86400:g}"
+            )
+        limits = {"nash": (1, 12), "gamma": (1, 100)}.get(self.name)
+        if self.shape is None:
+            return self
+        if limits is None:
+            raise InputError(f"found shape with {self.name}; expected none, or nash or gamma with it")
+        whole = self.name == "gamma" or self.shape == round(self.shape)
+        if not (limits[0] <= self.shape <= limits[1] and whole):
+            what = "a whole number of storages" if self.name == "nash" else "a number"
+            raise InputError(
+                f"found shape {self.shape:g} with {self.name}; expected {what}, {limits[0]} to {limits[1]}"
+            )
+        return self
 
 
 class SchemeSection(Section):
@@ -45,6 +85,12 @@ class SchemeSection(Section):
         default=False,
         description="Lower x of muskingum at reaches whose response would be negative: 2kx above the routing step, or "
         "2k(1-x) below it.",
+    )
+
+    hillslope: HillslopeSection | None = Field(
+        default=None,
+        description="What runoff passes before it enters a reach; by default nothing. parameters.hillslope estimates "
+        "its delay.",
     )
 
     @model_validator(mode="after")
