@@ -32,6 +32,21 @@ def test_solves(seed: int, n: int) -> None:
     assert np.linalg.norm(matrix @ found - right) <= 1e-9 * np.linalg.norm(right)
 
 
+def test_goes_on_from_a_solution_that_is_nearly_right() -> None:
+    rng = np.random.default_rng(3)
+    matrix, right = positive(rng, 40), rng.standard_normal(40)
+    exact = np.linalg.solve(matrix, right)
+    near = exact + 1e-3 * rng.standard_normal(40)
+    cold, many, _ = solve(lambda v: matrix @ v, right, 1e-4, 200)
+    warm, few, rest = solve(lambda v: matrix @ v, right, 1e-4, 200, near)
+    assert few < many
+    assert rest <= 1e-4
+    assert np.linalg.norm(matrix @ warm - right) <= 1.01e-4 * np.linalg.norm(right)
+    same, products, _ = solve(lambda v: matrix @ v, right, 1e-4, 200, exact)
+    assert products == 1
+    np.testing.assert_array_equal(same, exact)
+
+
 @pytest.mark.parametrize("distinct", [1, 2, 5])
 def test_takes_as_many_products_as_there_are_different_eigenvalues(distinct: int) -> None:
     rng = np.random.default_rng(1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from linear_rivers import LinearRiver, forests, random_forest
 
 from rivergrad.errors import InputError
-from rivergrad.inference.posterior import Posterior, gauge_posterior
+from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior
 
 checked = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
@@ -79,6 +79,21 @@ def test_exact_and_low_rank_against_the_joint_inverse(
     found = laplace(river, 60, checks=0)
     check_dense(found, river, 1e-8)
     assert np.isnan(found.left_out) == bool(gauges)
+
+
+@pytest.mark.parametrize("factors", [(1.7, 1.7), (0.6, 1.9)])
+@pytest.mark.parametrize("kappa", [0.0, 0.7])
+def test_another_scale_of_the_prior_needs_no_products(factors: tuple[float, float], kappa: float) -> None:
+    before = some_river(5, kappa=kappa, strength=0.5)
+    after = replace(before, prior=before.prior.with_tau(before.prior.tau * factors))
+    found = laplace(before, 60, checks=2)
+    moved = at_scale(found, after.prior, after.regressors, after.b_sd, after.basin)
+    check_dense(moved, after, 1e-7)
+    few = laplace(before, 3, checks=2)
+    rough = at_scale(few, after.prior, after.regressors, after.b_sd, after.basin)
+    assert (rough.conditional_variance >= moved.conditional_variance * (1 - 1e-7)).all()  # never too small
+    assert rough.left_out == pytest.approx(few.left_out * max(factors) ** 2)
+    assert rough.calls == few.calls
 
 
 def test_weights_may_be_a_matrix() -> None:

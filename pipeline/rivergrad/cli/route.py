@@ -330,7 +330,7 @@ def route(
     job = _job(chosen, convention.value, picked, source, step, response)
     before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
-        writer = stack.enter_context(_writer(output, rivers, report))
+        writer = stack.enter_context(_writer(output, rivers, report, len(source.time)))
         for note in notes:  # now that all is read and checked, and can be written
             typer.echo(note, err=True)
         progress = stack.enter_context(track(len(source.time), "route"))
@@ -391,11 +391,13 @@ def _length(source: RunoffReader) -> Any:
     return np.timedelta64(round(source.step * 1e9), "ns")
 
 
-def _writer(output: Path, rivers: RiverNetwork, report: Reported) -> DischargeWriter:
+def _writer(output: Path, rivers: RiverNetwork, report: Reported, steps: int) -> DischargeWriter:
     from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES, DischargeWriter
+    from rivergrad.pieces.direct import file_chunk
 
     attributes = DISCHARGE_ATTRIBUTES if report is Reported.mean else END_ATTRIBUTES
-    return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes)
+    chunk = file_chunk(rivers.n_reaches, steps)
+    return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes, time_chunk=chunk)
 
 
 def _law(

@@ -18,9 +18,13 @@ Float = NDArray[np.float64]
 
 
 def solve(
-    product: Callable[[Float], Float], right: Float, tolerance: float, most: int
+    product: Callable[[Float], Float],
+    right: Float,
+    tolerance: float,
+    most: int,
+    start: Float | None = None,
 ) -> tuple[Float, int, float]:
-    """Solve A x = right, starting from zero; A is symmetric positive definite.
+    """Solve A x = right; A is symmetric positive definite.
 
     If A is not positive along a direction (because of rounding or inexact products), the iteration stops there and
     returns the present x.
@@ -30,6 +34,8 @@ def solve(
         right: (n,) right-hand side.
         tolerance: the relative residual |A x − right| / |right| at which the iteration stops.
         most: the largest number of products.
+        start: (n,) where to start, such as the solution for an A that is nearly the same; zero by default. It costs a
+            product.
 
     Returns:
         x (n,), the number of products, and the relative residual.
@@ -38,10 +44,15 @@ def solve(
     size = float(np.linalg.norm(right))
     if size == 0.0:
         return x, 0, 0.0
-    rest, direction = right.copy(), right.copy()
+    rest, spent = right.copy(), 0
+    if start is not None and most > 1:
+        x, rest, spent = start.copy(), right - product(start), 1
+    direction = rest.copy()
     square = float(rest @ rest)
-    earlier = [rest / size]
-    for k in range(1, most + 1):
+    if square**0.5 <= tolerance * size:
+        return x, spent, square**0.5 / size
+    earlier = [rest / square**0.5]
+    for k in range(spent + 1, most + 1):
         image = product(direction)
         curvature = float(direction @ image)
         if not curvature > 0.0:

@@ -79,6 +79,7 @@ def newton_direction(
     weighted: Float,
     tolerance: float,
     most: int,
+    start: tuple[Float, Float] | None = None,
 ) -> tuple[tuple[Float, Float], float, int]:
     """The direction to the most probable point if discharge were linear.
 
@@ -90,6 +91,7 @@ def newton_direction(
         weighted: (window, time, gauge) weights times residuals (simulated − observed).
         tolerance: relative residual at which the conjugate gradients stop.
         most: the largest number of products.
+        start: a direction (shared coefficients, deviations) that is nearly it; zero by default.
 
     Returns:
         The direction (shared coefficients, deviations), the slope of the objective along it, the number of products.
@@ -102,7 +104,8 @@ def newton_direction(
         there = problem.information(*prior.from_white(vector))
         return vector + prior.to_white(*there)
 
-    found, products, _ = solve(product, -gradient, tolerance, most)
+    begin = None if start is None else prior.whitened(*start)
+    found, products, _ = solve(product, -gradient, tolerance, most, begin)
     return prior.from_white(found), float(gradient @ found), products
 
 

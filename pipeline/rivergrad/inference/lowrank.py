@@ -8,7 +8,7 @@ Source: Hutchinson (1990), doi:10.1080/03610919008812866 (trace by random signs)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -186,6 +186,30 @@ class LowRank:
         rows = np.ascontiguousarray(coefficients.reshape(count, *self.values.shape))
         out = _combine(self.vectors, self.groups.pointer, rows)
         return out.reshape(*coefficients.shape[:-2], self.groups.slot.size)
+
+    def rescaled(self, by: Float) -> LowRank:
+        """D U diag(λ) Uᵀ D, where D multiplies the numbers of field f by `by[f]` (F,), in its own eigenvectors.
+
+        What was left out is at most as much as before, times the largest factor squared.
+        """
+        most = float(by.max()) ** 2
+        values, vectors = self.values * most, self.vectors
+        if not (by == by[0]).all():
+            values, vectors = self._turned(by)
+        return replace(
+            self,
+            values=values,
+            vectors=vectors,
+            left_out=self.left_out * most,
+            left_out_variance=self.left_out_variance * most**2,
+        )
+
+    def _turned(self, by: Float) -> tuple[Float, Float]:
+        factor = self.groups.pack(np.broadcast_to(by[:, None], self.groups.shape))
+        columns = self.vectors * factor[:, None]
+        for k in range(columns.shape[1]):
+            columns[:, k] *= self.groups.spread(np.sqrt(self.values[:, k]))
+        return eigen_columns(columns, self.groups, (self.values > 0).sum(axis=1))
 
     def apply(self, packed: Float) -> Float:
         """U diag(λ) Uᵀ v."""

@@ -167,6 +167,22 @@ def gauge_posterior(
     return assemble(basis, prior, columns, sd, group)
 
 
+def at_scale(
+    found: Posterior, prior: TreePrior, regressors: Float | None, b_sd: ArrayLike, basin: ArrayLike
+) -> Posterior:
+    """The posterior under a prior whose deviations have another scale, without products.
+
+    Cᵀ F C depends on the scale by a factor on each field, and the linearisation not at all. So the directions that were
+    found serve again. A scale that is much larger would have asked for more of them.
+
+    Args:
+        found: under another scale; prior: with the new one; regressors, b_sd, basin: see `gauge_posterior`.
+    """
+    columns, sd = _shared(regressors, b_sd, prior)
+    basis = found.basis.rescaled(prior.tau / found.prior.tau)
+    return assemble(basis, prior, columns, sd, _checked_groups(basin, prior))
+
+
 def _checked_groups(basin: ArrayLike, prior: TreePrior) -> Int:
     group = np.asarray(basin, np.int64)
     if group.shape != prior.downstream.shape:

@@ -95,7 +95,7 @@ class DischargeWriter:
         self._dtype = np.dtype(dtype)
         self._variable = variable
         self._variable_attributes = dict(variable_attributes)
-        self._chunks = (time_chunk, max(1, min(len(self._reach_id), _REACH_CHUNK)))
+        self._chunks = (time_chunk, even_chunk(len(self._reach_id)))
         self._stack = ExitStack()
         self._last: np.datetime64 | None = None
         self._count = 0
@@ -217,6 +217,11 @@ class DischargeWriter:
             if self._is_zarr:
                 consolidate(self._temporary)
         return None
+
+
+def even_chunk(n: int) -> int:
+    """Reaches of a chunk: chunks of about the same size, so that the last is not padded by as much as it holds."""
+    return max(1, -(-n // max(1, -(-n // _REACH_CHUNK))))
 
 
 def refuse_not_finite(

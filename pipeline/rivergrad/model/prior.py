@@ -75,6 +75,11 @@ class Prior:
             first if self.tree is None else np.concatenate([first, self.tree.colour_transposed(free).ravel()])
         )
 
+    def whitened(self, shared: Float, free: Float) -> Float:
+        """A direction in those coordinates: the inverse of `from_white`."""
+        first = shared / self.sd
+        return first if self.tree is None else np.concatenate([first, self.tree.whiten(free).ravel()])
+
     def from_white(self, vector: Float) -> tuple[Float, Float]:
         """A direction from those coordinates."""
         n = self.mean.size

@@ -134,6 +134,11 @@ def chunk_of(n_columns: int, steps: int) -> int:
     return max(1, min(steps, whole))
 
 
+def file_chunk(n_columns: int, steps: int) -> int:
+    """Steps of a chunk of a file that discharge of so many columns is written to: each is written at once."""
+    return min(EVEN, chunk_of(n_columns, steps))
+
+
 def _is_for_here(how: Routing) -> bool:
     plain = Routing(how.scheme, how.routing_step, how.engine, how.device, how.dtype)
     return how == plain and how.device == "cpu" and choose_engine(how.engine, how.scheme)[0] == "recurrence"

@@ -42,10 +42,15 @@ class Outside:
 
     def look(self, discharge: NDArray[Any], reach_id: NDArray[np.int64]) -> None:
         """Take discharge (time, reach) into account, of these reaches; NaN is passed over."""
-        if discharge.size == 0 or np.isnan(discharge).all():
+        if discharge.size == 0:
             return
-        column = int(np.nanargmin(np.nanmin(discharge, axis=0)))
-        least = float(np.nanmin(discharge[:, column]))
+        low = discharge.min(axis=0)
+        if np.isnan(low).any():
+            if np.isnan(discharge).all():
+                return
+            low = np.fmin.reduce(discharge, axis=0)
+        column = int(np.nanargmin(low))
+        least = float(low[column])
         if self.least is None or least < self.least:
             self.least, self._at = least, int(reach_id[column])
             self._scale = float(np.nanmax(np.abs(discharge[:, column])))

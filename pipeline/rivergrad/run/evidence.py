@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rivergrad.inference.evidence import update_tau
 from rivergrad.inference.gaugewise import NEGLIGIBLE, gauge_stems
-from rivergrad.inference.posterior import Posterior, gauge_posterior
+from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior
 from rivergrad.inference.timing import TangentProblem
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.prior import Prior
@@ -33,6 +33,10 @@ LEAST_DIRECTIONS = 16
 """The least number of directions kept for a basin, however little memory there is."""
 SEEN_BEFORE = 10.0
 """The initial scale of the fit counts as this many observed deviations: few gauges determine the scale poorly."""
+
+
+SCALE_HELD = 2.0
+"""A posterior serves priors whose scale is within this factor of that which it was found with."""
 
 
 def regressors(work: Problem, shared: Coefficients[Float]) -> Float:
@@ -132,6 +136,27 @@ def posterior(
     )
 
 
+def again(
+    work: Problem, found: Posterior | None, prior: Prior, shared: Coefficients[Float]
+) -> Posterior | None:
+    """A posterior of the same linearisation and weights under a prior of another scale.
+
+    Args:
+        found: the posterior under an earlier prior, if there is one.
+
+    Returns:
+        None where there is none, or where the scale has moved too far for its directions.
+    """
+    if found is None:
+        return None
+    assert prior.tree is not None
+    moved = prior.tree.tau / found.prior.tau
+    if max(moved.max(), (1 / moved).max()) > SCALE_HELD:
+        return None
+    each, sd = shared_part(work, prior, shared)
+    return at_scale(found, prior.tree, each, sd, np.asarray(work.case.inputs.network.basin))
+
+
 def _breadth(work: Problem, reaches: NDArray[np.int64]) -> tuple[int, int]:
     """The number of levels of the gauges' stems, and the largest number of stems in one level of one basin."""
     network = work.case.inputs.network
@@ -164,9 +189,18 @@ def retuned(
     Returns:
         The prior with the new scale.
     """
-    assert before.tree is not None
     products = max(2, round(EVIDENCE_SHARE * work.config.uncertainty.products))
-    found = posterior(work, problem, weight, before, shared, products)
+    return updated(before, posterior(work, problem, weight, before, shared, products), free, first)
+
+
+def updated(before: Prior, found: Posterior, free: Float, first: Float) -> Prior:
+    """The prior with the scale that the evidence gives.
+
+    Args:
+        before: the prior before the update; found: the posterior under it.
+        free, first: see `retuned`.
+    """
+    assert before.tree is not None
     told = np.maximum(found.effective, 0.0)
     tau = update_tau(free, found, before.tree, most=1.5)
     tau = np.sqrt((told * tau**2 + SEEN_BEFORE * first**2) / (told + SEEN_BEFORE))

@@ -25,7 +25,7 @@ from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.delayinterval import delay_columns, of_delay
 from rivergrad.run.ensemble import spread_of_members
-from rivergrad.run.evidence import MOST_REGRESSORS, posterior, regressors, retuned
+from rivergrad.run.evidence import MOST_REGRESSORS, again, posterior, regressors, updated
 from rivergrad.run.fit import FitResult
 from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
@@ -107,17 +107,15 @@ def _of_reaches(
     free: Float,
     learned_from: Float | None,
 ) -> Uncertainty:
-    section, shared = work.config.uncertainty, result.shared
-    prior = _prior(work, settings, problem, weight, residual, result, free)
+    shared = result.shared
+    prior, earlier = _prior(work, settings, problem, weight, residual, result, free)
     assert prior.tree is not None
     more: dict[str, float] = {}
     delays: dict[str, Float] = {}
     about = None
     if learned_from is None:
-        with _bar() as show:
-            found = posterior(
-                work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
-            )
+        held = again(work, earlier, prior, shared)
+        found = held if held is not None else _with_checks(work, problem, weight, prior, shared)
         slope = of_delay(work, problem, weight, prior, shared, found)
         if slope is not None:
             found, delays, more = slope
@@ -146,6 +144,17 @@ def _of_reaches(
             **more,
         },
     )
+
+
+def _with_checks(
+    work: Problem, problem: LeastSquares, weight: Float, prior: Prior, shared: Coefficients[Float]
+) -> Posterior:
+    """The posterior, and what it left out, with a bar of its products."""
+    section = work.config.uncertainty
+    with _bar() as show:
+        return posterior(
+            work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
+        )
 
 
 def _beside_learned(
@@ -219,7 +228,7 @@ def _of_members(
     free: Float,
 ) -> Uncertainty:
     """The uncertainty from the spread of an ensemble."""
-    prior = _prior(work, settings, problem, weight, residual, result, free)
+    prior, _ = _prior(work, settings, problem, weight, residual, result, free)
     with _bar() as show:
         found = spread_of_members(
             work, settings.inner, problem, weight, residual, prior, result.shared, free, show
@@ -266,11 +275,15 @@ def _prior(
     residual: Float,
     result: FitResult,
     free: Float,
-) -> Prior:
-    """The prior of the fit. If the fit used a penalty instead, the prior at the scale that maximises the evidence."""
+) -> tuple[Prior, Posterior | None]:
+    """The prior of the fit. If the fit used a penalty instead, the prior at the scale that maximises the evidence.
+
+    Returns:
+        The prior; and a posterior with checks, under a prior of perhaps another scale, if one was needed.
+    """
     follows = work.config.parameters.deviation_sd == "auto" and not settings.least_squares
     if result.prior.tree is None or not follows:
-        return result.prior
+        return result.prior, None
     return _measured(work, settings.inner, problem, weight, residual, result, free)
 
 
@@ -282,15 +295,19 @@ def _measured(
     residual: Float,
     result: FitResult,
     free: Float,
-) -> Prior:
+) -> tuple[Prior, Posterior | None]:
     """The prior at the scale that the evidence gives (MacKay's update, `uncertainty.rounds` times).
 
     The update needs the most probable deviations under this prior. The estimate was found with a penalty and may lie
-    far from them where no gauge constrains a reach, so one Gauss-Newton step finds them first.
+    far from them where no gauge constrains a reach, so one Gauss-Newton step finds them first. Linearisation and weights
+    stay the same from round to round: each starts from the step of the round before, and the posterior of one serves the
+    next as long as the scale moves little.
     """
     prior = result.prior
     assert prior.tree is not None
     first = np.array(prior.tree.tau)
+    found: Posterior | None = None
+    along: tuple[Float, Float] | None = None
     for _ in range(work.config.uncertainty.rounds):
         problem.weigh(weight)
         along, _, _ = newton_direction(
@@ -301,9 +318,13 @@ def _measured(
             weight * residual,
             TOLERANCE,
             inner,
+            along,
         )
-        prior = retuned(work, problem, weight, prior, result.shared, free + along[1], first)
-    return prior
+        here = again(work, found, prior, result.shared)
+        if here is None:
+            here = found = _with_checks(work, problem, weight, prior, result.shared)
+        prior = updated(prior, here, free + along[1], first)
+    return prior, found
 
 
 def _of_shared(
