@@ -37,7 +37,7 @@ def test_goes_on_from_a_solution_that_is_nearly_right() -> None:
     matrix, right = positive(rng, 40), rng.standard_normal(40)
     exact = np.linalg.solve(matrix, right)
     near = exact + 1e-3 * rng.standard_normal(40)
-    cold, many, _ = solve(lambda v: matrix @ v, right, 1e-4, 200)
+    _, many, _ = solve(lambda v: matrix @ v, right, 1e-4, 200)
     warm, few, rest = solve(lambda v: matrix @ v, right, 1e-4, 200, near)
     assert few < many
     assert rest <= 1e-4

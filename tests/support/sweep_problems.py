@@ -177,6 +177,7 @@ def prepare(
     loss: LossSpec = MIXED,
     smoothing: float = 0.2,
     device: str = "cpu",
+    room: int | None = None,
 ) -> Estimate:
     """Set a problem up under a partition."""
     pieces = make_pieces(one.network, cut)
@@ -201,6 +202,7 @@ def prepare(
                 device=device,
                 engine=engine,
                 grid=grid,
+                room=room,
             )
         )
     sweep = Sweep(executor, setups)
@@ -241,9 +243,10 @@ def ask(
     engine: str = "auto",
     smoothing: float = 0.2,
     device: str = "cpu",
+    room: int | None = None,
 ) -> Answer:
     """Loss and gradients of one step, and discharge at the gauges, under a partition."""
-    made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing, device=device)
+    made = prepare(one, cut, executor, dtype, engine, smoothing=smoothing, device=device, room=room)
     sweep = made.sweep
     loss, shared, free = sweep.gradient(one.shared, one.windows, one.network.n_reaches)
     weights = one.layout.coefficients(one.shared).get(RUNOFF)

@@ -29,11 +29,12 @@ def forward_group(
     group: int,
     shared: NDArray[np.float64],
     windows: Sequence[Window],
+    ahead: Sequence[Window] = (),
 ) -> tuple[None, list[Series]]:
     """Route the windows of the next group and keep the graph; group 0 begins a step. See `step.forward`."""
     if group == 0:
         piece.grouped = GroupedStep()
-    routed = route_windows(piece, shared, windows, inflows)
+    routed = route_windows(piece, shared, windows, inflows, ahead)
     piece.grouped.groups.append(routed)
     return None, routed.leaving()
 

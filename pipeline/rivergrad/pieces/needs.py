@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rivergrad.cluster.placement import Needs
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.pieces.setup import PieceSetup
+from rivergrad.pieces.streamed import BLOCK, is_streamed, record_bytes
 
 KEPT_VALUES = {"recurrence": 2, "closure": 9}
 """Of a reach and step of a window, runoff included, what an engine keeps for the gradient (measured, with float32 and
@@ -44,8 +45,11 @@ def piece_needs(
         errors: whether the observations have errors of their own.
     """
     n, size, columns = setup.piece.reaches.size, setup.value_bytes, setup.columns
-    runoff = 0 if setup.read is None else setup.steps * columns * size
     count, length = stepped
+    runoff = 0 if setup.read is None else record_bytes(setup)
+    if runoff and is_streamed(setup):  # what stays, and what this step and the next need
+        assert setup.room is not None
+        runoff = max(setup.room, 2 * count * (length + 2 * BLOCK) * columns * size)
     values = KEPT_VALUES.get(setup.engine, KEPT_VALUES["closure"])
     kept = count * length * max(n, columns) * size * values
     if (

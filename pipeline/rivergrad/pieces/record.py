@@ -39,6 +39,8 @@ def route_record(
     size = chunk_steps(piece.setup)
     for a in range(start, stop, size):
         b = min(a + size, stop)
+        if piece.runoff is not None:
+            piece.runoff.ahead([(a, b), (b, min(b + size, stop))])
         q, out, state = piece.engine.apply(
             prepared,
             runoff_of_record(piece, given, a, b, stop)[None],

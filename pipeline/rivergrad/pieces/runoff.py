@@ -14,13 +14,12 @@ from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.setup import Window
 from rivergrad.pieces.state import ResidentPiece
+from rivergrad.pieces.streamed import Runoff, open_record
 
 
 def load(piece: ResidentPiece) -> None:
-    """Read the runoff of the whole record and keep it."""
-    if piece.setup.read is not None:
-        values = piece.setup.read(0, piece.setup.steps)
-        piece.runoff = torch.from_numpy(values).to(piece.engine.device, piece.dtype)
+    """Read the runoff of the whole record, and keep it as far as there is room."""
+    piece.runoff = open_record(piece.setup, piece.dtype, piece.device)
 
 
 def runoff_of_windows(
@@ -41,19 +40,31 @@ def runoff_of_windows(
         runoff = _learned_windows(piece, fit.learned, shared, windows).to(dtype)
     else:
         assert piece.runoff is not None
-        runoff = torch.stack([piece.runoff[a:c] for a, _, c in windows]).to(dtype)
+        runoff = _stacked(piece.runoff, windows).to(dtype)
     if fit.setup.volume is None:
         return runoff
     return runoff * torch.stack([_volume_factor(piece, shared, a, c) for a, _, c in windows]).to(runoff)
+
+
+def _stacked(runoff: Runoff, windows: Sequence[Window]) -> Tensor:
+    """(window, time, reach or cell)."""
+    if len(windows) == 1:
+        return runoff.take(windows[0][0], windows[0][2])[None]
+    return torch.stack([runoff.take(a, c) for a, _, c in windows])
+
+
+def _whole(piece: ResidentPiece) -> Tensor | None:
+    """The given runoff that a runoff model corrects; None where there is none."""
+    return None if piece.runoff is None else piece.runoff.whole()
 
 
 def _learned_windows(
     piece: ResidentPiece, model: PieceRunoffModel, shared: Tensor, windows: Sequence[Window]
 ) -> Tensor:
     if piece.stage.weights is not None:
-        record = model.record(piece.stage.weights, piece.setup.steps, piece.runoff)
+        record = model.record(piece.stage.weights, piece.setup.steps, _whole(piece))
         return torch.stack([record[a:c] for a, _, c in windows])
-    given = None if piece.runoff is None else torch.stack([piece.runoff[a:c] for a, _, c in windows])
+    given = None if piece.runoff is None else _stacked(piece.runoff, windows)
     return model.windows(piece.stage.layout.view(shared, RUNOFF), windows, given)
 
 
@@ -69,15 +80,14 @@ def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, 
     """Runoff of steps start..stop, (time, reach or cell) m³/s, for a forward run that ends at step `last`."""
     if given.runoff is not None:
         assert piece.fit.learned is not None
-        return piece.fit.learned.record(given.runoff, last, piece.runoff)[start:stop]
+        return piece.fit.learned.record(given.runoff, last, _whole(piece))[start:stop]
     if given.volume:
         assert given.shared is not None
         assert piece.runoff is not None
-        return piece.runoff[start:stop] * _volume_factor(piece, piece.put(given.shared), start, stop).to(
-            piece.runoff
-        )
+        runoff = piece.runoff.take(start, stop)
+        return runoff * _volume_factor(piece, piece.put(given.shared), start, stop).to(runoff)
     if piece.runoff is not None:
-        return piece.runoff[start:stop]
+        return piece.runoff.take(start, stop)
     assert piece.setup.read is not None
     return torch.from_numpy(piece.setup.read(start, stop)).to(piece.engine.device, piece.dtype)
 
@@ -87,4 +97,4 @@ def learned_runoff(
 ) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
     """The learned runoff of the record at given weights (weight,): `runoff`, (time, reach) m³/s."""
     assert piece.fit.learned is not None
-    return {"runoff": piece.fit.learned.record(weights, piece.setup.steps, piece.runoff).cpu().numpy()}
+    return {"runoff": piece.fit.learned.record(weights, piece.setup.steps, _whole(piece)).cpu().numpy()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from rivergrad.routing.pieces import Piece
 from rivergrad.routing.reported import MEAN, Report
 from rivergrad.routing.schemes import Scheme
 
-ReadRunoff = Callable[[int, int], NDArray[np.float64]]
+ReadRunoff = Callable[[int, int], NDArray[Any]]
 """(start, stop) -> runoff (time, reach of the piece) m³/s, or (time, cell) with a grid; runs on the worker."""
 Window = tuple[int, int, int]
 """Forcing steps of the record: the first of the warm-up, the first that counts, and the end (exclusive)."""
@@ -48,6 +49,7 @@ class PieceSetup:
         dtype, device: of the routing.
         threads: number of threads of this worker.
         memory: approximate bytes for what is kept for the gradient and for one chunk of time.
+        room: bytes of runoff that stay in memory on a CPU; a longer record is read again as it is needed. None for all.
     """
 
     piece: Piece
@@ -61,6 +63,7 @@ class PieceSetup:
     device: str = "cpu"
     threads: int = 1
     memory: int = 2_000_000_000
+    room: int | None = None
     engine: str = "auto"
     grid: GridWeights | None = None
     hillslope: Hillslope | None = None

@@ -122,10 +122,10 @@ def simulate(
             "a whole number of them"
         )
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
-    if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
-        chunk_steps = chunk_of(network.n_reaches, steps)
     # an end is picked from the series at the routing step
     values = network.n_reaches * (1 if how.report == "mean" else step_ratio(runoff.step, how.routing_step))
+    if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
+        chunk_steps = chunk_of(values, steps)
     size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, values)))
     size = -(-size // hold) * hold
     here = replace(how, engine=engine, rounds=rounds if law else None)

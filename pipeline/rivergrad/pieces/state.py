@@ -21,6 +21,7 @@ from rivergrad.model.layout import EMPTY, Layout
 from rivergrad.pieces.graph import RoutedWindows
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
+from rivergrad.pieces.streamed import Runoff
 from rivergrad.routing import Prepared, RouterState, choose_engine, make_engine
 from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.engines import Engine
@@ -133,7 +134,7 @@ class ResidentPiece:
         concurrent: it has whole basins while others of the network are cut: on a GPU its steps run concurrently with
             those of the pieces that wait for each other.
         engine: routes in the set-up's precision; double: the same in float64, made when it is first needed.
-        runoff: (time, reach or cell) m³/s of the whole record, once it is read.
+        runoff: (time, reach or cell) m³/s of the record, once it is read; see `rivergrad.pieces.streamed`.
         fit: what estimation keeps, once it is prepared; stage: what is trained at present.
         chunk: parameters and state of a record that is routed chunk by chunk.
         pending, grouped: the step under way; linearised: for products with the Jacobian.
@@ -143,7 +144,7 @@ class ResidentPiece:
     setup: PieceSetup
     concurrent: bool
     engine: Engine
-    runoff: Tensor | None = None
+    runoff: Runoff | None = None
     fit: FitState = field(init=False)
     stage: Stage = Stage()
     chunk: tuple[Prepared, RouterState | None] | None = None

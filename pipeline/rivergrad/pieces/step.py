@@ -20,6 +20,7 @@ from rivergrad.pieces.runoff import runoff_of_windows
 from rivergrad.pieces.series import Series, side_by_side
 from rivergrad.pieces.setup import Window
 from rivergrad.pieces.state import PendingStep, ResidentPiece
+from rivergrad.pieces.streamed import spans_of
 
 Float = NDArray[np.float64]
 After = Literal["move", "hold", "tell"]
@@ -33,6 +34,7 @@ def forward(
     shared: Float,
     windows: Sequence[Window],
     neighbours: Neighbours | None,
+    ahead: Sequence[Window] = (),
 ) -> tuple[None, list[Series]]:
     """Route some windows of the record and keep the graph for `backward`.
 
@@ -41,11 +43,12 @@ def forward(
         shared: (coefficient,) coefficients.
         windows: all of the same lengths.
         neighbours: deviations across the cuts, where they are smoothed along the river.
+        ahead: windows that are routed next, whose runoff may be read meanwhile.
 
     Returns:
         Nothing, and the series of each outlet (window, routing step).
     """
-    routed = route_windows(piece, shared, windows, inflows)
+    routed = route_windows(piece, shared, windows, inflows, ahead)
     loss, elsewhere = piece_loss(piece, routed.discharge, windows, routed.free, neighbours)
     piece.pending = PendingStep(routed, loss, elsewhere)
     return None, routed.leaving()
@@ -79,20 +82,27 @@ def forward_and_backward(
     shared: Float,
     windows: Sequence[Window],
     neighbours: Neighbours | None,
+    ahead: Sequence[Window] = (),
 ) -> tuple[dict[str, Any], list[Series]]:
     """`forward` and `backward` in one, for a piece without outlets."""
     with _stream_of_its_own(piece):
-        forward(piece, inflows, shared=shared, windows=windows, neighbours=neighbours)
+        forward(piece, inflows, shared=shared, windows=windows, neighbours=neighbours, ahead=ahead)
         return backward(piece, (), after=after, rate=rate)
 
 
 def route_windows(
-    piece: ResidentPiece, shared: Float, windows: Sequence[Window], inflows: Sequence[Series]
+    piece: ResidentPiece,
+    shared: Float,
+    windows: Sequence[Window],
+    inflows: Sequence[Series],
+    ahead: Sequence[Window] = (),
 ) -> RoutedWindows:
     """Route some windows and keep the graph; arguments as for `forward`."""
     leaf = piece.put(shared).requires_grad_()
     free = piece.fit.free.clone().requires_grad_()
     runoff = runoff_of_windows(piece, leaf, windows, piece.dtype)
+    if piece.runoff is not None:
+        piece.runoff.ahead(spans_of(ahead))
     inflow = torch.zeros(0)
     if piece.setup.piece.sources:
         inflow = side_by_side(inflows, piece.engine.device, piece.dtype).requires_grad_()

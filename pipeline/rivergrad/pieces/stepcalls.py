@@ -38,6 +38,7 @@ class StepRequest:
         after: what to do with the deviations once their gradient is known.
         rate: learning rate; None for that of the set-up.
         neighbours: by piece, the deviations across its cuts; None if not yet known.
+        ahead: windows of the step that follows, whose runoff may be read meanwhile.
     """
 
     shared: NDArray[np.float64]
@@ -45,6 +46,7 @@ class StepRequest:
     after: After
     rate: float | None
     neighbours: Sequence[Neighbours | None]
+    ahead: Sequence[Window] = ()
 
 
 def step_calls(placed: PlacedPieces, request: StepRequest) -> list[Call]:
@@ -65,7 +67,13 @@ def _at_once(placed: PlacedPieces, request: StepRequest) -> list[Call]:
         p = piece.number
         takes = tuple((("forward", source), outlet) for source, outlet in piece.sources)
         if piece.outlets.size:
-            function = partial(forward, shared=request.shared, windows=request.windows, neighbours=neighbours)
+            function = partial(
+                forward,
+                shared=request.shared,
+                windows=request.windows,
+                neighbours=neighbours,
+                ahead=request.ahead,
+            )
             calls.append(Call(("forward", p), p, function, takes, linked=True, wanted=False))
         else:
             turned[p] = ("both", p)
@@ -92,6 +100,7 @@ def _both(
         shared=request.shared,
         windows=request.windows,
         neighbours=neighbours,
+        ahead=request.ahead,
     )
 
 
@@ -112,7 +121,8 @@ def _in_groups(placed: PlacedPieces, request: StepRequest, groups: list[list[Win
     forward: list[Call] = []
     backward: list[Call] = []
     for g, windows in enumerate(groups):
-        there = partial(forward_group, group=g, shared=request.shared, windows=windows)
+        follows = groups[g + 1] if g + 1 < count else request.ahead
+        there = partial(forward_group, group=g, shared=request.shared, windows=windows, ahead=follows)
         back = partial(backward_group, group=g)
         for piece in placed.pieces:
             if not piece.whole:

@@ -79,6 +79,7 @@ class Sweep:
         windows: Sequence[Window],
         after: After = "move",
         rate: float | None = None,
+        ahead: Sequence[Window] = (),
     ) -> dict[str, Any]:
         """Route some windows, take the gradient of the loss back, and move the deviations.
 
@@ -87,12 +88,13 @@ class Sweep:
             windows: of the record, all of the same lengths.
             after: what to do with the deviations once their gradient is known.
             rate: learning rate of the deviations; that of the set-up by default.
+            ahead: windows of the step that follows: runoff that is not in memory is read meanwhile.
 
         Returns:
             `loss`, `shared` (its gradient) and `square` (sum of squares of the deviations' gradient), over all pieces;
             with `tell` also `free`, the deviations' gradients (n_free, reach) by piece.
         """
-        request = StepRequest(shared, list(windows), after, rate, self._neighbours)
+        request = StepRequest(shared, list(windows), after, rate, self._neighbours, list(ahead))
         total = Total(ADDED, len(self.placed.pieces))
         answer = self.placed.do(step_calls(self.placed, request), total)
         rest = self.placed.in_order(answer.results)

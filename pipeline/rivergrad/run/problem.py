@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +44,9 @@ Float = NDArray[np.float64]
 
 KEPT_BYTES = 48
 """Of a reach and step of a window that is kept for products with the Jacobian, in double precision, about."""
+
+RUNOFF_SHARE = 1 / 4
+"""Of `compute.memory_budget`, what runoff takes on CPUs; what does not fit is read again as steps need it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +269,8 @@ def _place(
                 hillslope=response_of(config),
             )
         )
+    if learned is None:
+        setups = _with_room(setups, max(1, compute.workers) * compute.memory_budget)
     first, last = periods.fit
     length = min(max(1, round(config.estimate.window / inputs.runoff.step)), last - first)
     width = max(max(piece.reaches.size for piece in pieces), 1)
@@ -278,6 +283,12 @@ def _place(
         _needs(config, setup, choice, periods.warmup + length, windows, forcings, errors) for setup in setups
     ]
     return GaugedPieces(Sweep(executor, setups, needs), columns, order, windows)
+
+
+def _with_room(setups: Sequence[PieceSetup], memory: int) -> list[PieceSetup]:
+    """Set-ups in which runoff takes `RUNOFF_SHARE` of the memory of all workers, each piece as much as it is large."""
+    columns = max(1, sum(setup.columns for setup in setups))
+    return [replace(setup, room=int(RUNOFF_SHARE * memory * setup.columns / columns)) for setup in setups]
 
 
 def _needs(

@@ -299,8 +299,8 @@ def _measured(
     """The prior at the scale that the evidence gives (MacKay's update, `uncertainty.rounds` times).
 
     The update needs the most probable deviations under this prior. The estimate was found with a penalty and may lie
-    far from them where no gauge constrains a reach, so one Gauss-Newton step finds them first. Linearisation and weights
-    stay the same from round to round: each starts from the step of the round before, and the posterior of one serves the
+    far from them where no gauge constrains a reach, so one Gauss-Newton step finds them first. Linearisation and
+    weights stay the same from round to round: each starts from the step before, and the posterior of one serves the
     next as long as the scale moves little.
     """
     prior = result.prior

@@ -140,7 +140,8 @@ class ComputeSection(Section):
     memory_budget: Size = Field(
         default=2_000_000_000,
         description="About how much memory a worker spends on what it keeps for the gradient and on a chunk of "
-        "time, such as 2GB; with less it computes more of it again, in smaller chunks.",
+        "time, such as 2GB; with less it computes more of it again, in smaller chunks. On CPUs a quarter of it holds "
+        "runoff: of a longer record, the windows of a step are read while the step before computes.",
     )
     interface: str = Field(
         default=LOOPBACK,

@@ -35,6 +35,7 @@ class AdamOptimiser:
             task.windows(number),
             after="move" if task.clip is None else "hold",
             rate=rate * task.deviations,
+            ahead=task.windows(number + 1),
         )
         value, slope = task.penalty(self.shared)
         loss = float(found["loss"]) + value
