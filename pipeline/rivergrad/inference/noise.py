@@ -84,10 +84,19 @@ def measure(residual: Float, discharge: Float, present: NDArray[np.bool_], sprea
 
 
 def _joined(series: Float, present: NDArray[np.bool_]) -> Float:
-    """All windows on one time axis, (time, gauge), with a NaN between them: a window does not continue the last one."""
-    apart = np.full((series.shape[0], 1, series.shape[2]), np.nan)
-    joined = np.concatenate([np.where(present, series, np.nan), apart], axis=1)
-    return joined.reshape(-1, series.shape[2])
+    """All windows on one time axis, (time, gauge), with a NaN between them: a window does not continue the last one.
+
+    Observations may be several steps apart, always as many. Then those are the steps of this axis, so that values
+    follow each other.
+    """
+    apart = np.full((1, series.shape[2]), np.nan)
+    kept = np.where(present, series, np.nan)
+    rows: list[Float] = []
+    for window in kept:
+        at = np.flatnonzero((~np.isnan(window)).any(axis=1))
+        stride = int(np.gcd.reduce(np.diff(at))) if at.size > 1 else 1
+        rows += [window[at[0] % stride :: stride] if stride > 1 else window, apart]
+    return np.concatenate(rows)
 
 
 def _growing(residual: Float, discharge: Float, present: NDArray[np.bool_], sigma: Float) -> Float:

@@ -111,9 +111,9 @@ def _absorbed(found: Estimated) -> Iterator[str]:
     inputs = found.inputs
     if found.hillslope or not inputs.runoff_is_given:
         return
-    steps, at = slice(found.start, None), np.flatnonzero(found.trains)
+    steps, at = inputs.compared(found.start, inputs.runoff.time.size), np.flatnonzero(found.trains)
     unrouted = found.discharge["unrouted"][steps][:, at]
-    step, network = inputs.runoff.step, inputs.network
+    step, network = inputs.runoff.step * inputs.report.every, inputs.network
     delay = storage_delays(inputs.observed[steps][:, at], unrouted) * step
     distance = mean_distance(network, _weights(inputs))[inputs.observations.reach[at]]
     rest = unexplained_delay(delay, distance, found.seed)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
+from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES
 from rivergrad.io.readers import FactoredRunoff
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
@@ -78,7 +79,11 @@ def write_every_discharge(
         assert work.volume is not None
         assert work.increment_area is not None
         runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, shared[VOLUME], work.increment_area))
-    with DischargeWriter(work.run_dir / DISCHARGE, inputs.network.reach_id) as writer:
+    ends = inputs.report.kind == "end"
+    times = inputs.runoff.time + ends * np.timedelta64(round(inputs.runoff.step * 1e9), "ns")
+    of = END_ATTRIBUTES if ends else DISCHARGE_ATTRIBUTES
+    path = work.run_dir / DISCHARGE
+    with DischargeWriter(path, inputs.network.reach_id, variable_attributes=of) as writer:
         simulate(
             network=inputs.network,
             runoff=runoff,
@@ -91,5 +96,5 @@ def write_every_discharge(
             cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),
             executor=work.executor,
-            sink=watched(writer.along(inputs.runoff.time), beyond, inputs.network.reach_id),
+            sink=watched(writer.along(times), beyond, inputs.network.reach_id),
         )

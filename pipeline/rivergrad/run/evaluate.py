@@ -42,7 +42,9 @@ def _evaluate_alone(run_dir: Path) -> Path:
         raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
     settle(config)
     inputs = prepare_inputs(config, run_dir)
-    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    periods = periods_of(
+        config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path, inputs.report.every
+    )
     engine = engine_of(config, inputs.network)
     note_workers(config, run_dir)
     with open_executor(config.compute.cluster(run_dir)) as executor:

@@ -28,7 +28,6 @@ from rivergrad.io import (
     atomic_path,
     open_forcings,
     open_runoff,
-    overlap,
     read_network,
     read_observations,
     read_parameters,
@@ -43,9 +42,11 @@ from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.model.features import log_features
 from rivergrad.pieces.direct import simulate
 from rivergrad.routing import schemes, step_ratio
+from rivergrad.routing.reported import MEAN, Report
 from rivergrad.run.givennetwork import network_of, with_lengths
 from rivergrad.run.hillslope import given_delay
 from rivergrad.run.known import identity_of, in_order_of, require_same
+from rivergrad.run.observed import OnSteps, on_steps, stamp_of
 from rivergrad.run.routing import routing_of
 from rivergrad.run.true_runoff import true_runoff
 from rivergrad.rundir.contents import GAUGES, TWIN, WORLD
@@ -81,6 +82,7 @@ class Inputs:
     placement: how every gauge of the file got its reach, those that were dropped as well.
     forcings: of a runoff model, where there are any; runoff_is_given: whether `runoff` is one.
     identity: what the run was begun with.
+    on_steps: where observations lie among the steps of the runoff; None where each step may have one.
     """
 
     network: RiverNetwork
@@ -95,6 +97,16 @@ class Inputs:
     forcings: ForcingSource | None = None
     runoff_is_given: bool = True
     identity: Identity | None = None
+    on_steps: OnSteps | None = None
+
+    @property
+    def report(self) -> Report:
+        """The discharge that observations are compared with."""
+        return MEAN if self.on_steps is None else self.on_steps.report
+
+    def compared(self, start: int, stop: int) -> slice:
+        """The steps of start..stop that may have observations."""
+        return slice(start, stop) if self.on_steps is None else self.on_steps.compared(start, stop)
 
 
 def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
@@ -146,7 +158,7 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
                 variable=config.observations.variable,
                 placement=PlacementSettings(**dict(config.gauges.placement)),
                 negative=config.gauges.negative,
-                stamp=config.observations.stamp,
+                stamp=stamp_of(config.observations),
                 format=config.observations.format,
                 like=None if first is None else Steps(first.time[0], first.step),
                 stations=config.observations.stations,
@@ -176,6 +188,8 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
             f"all {held.size} gauges are held out; expected at least one to train on", key="gauges"
         )
     ratio = step_ratio(runoff.step, config.time.routing_step)
+    kind = "mean" if config.observations is None else config.observations.kind
+    placed = on_steps(runoff, observations, kind)
     identity = identity_of(config, run_dir, network, runoff, observations)
     require_same(config, run_dir, identity, network)
     if observations.placement is not None:
@@ -186,17 +200,16 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         network=network,
         runoff=runoff,
         observations=observations,
-        observed=_aligned(runoff, observations, observations.discharge),
+        observed=placed.aligned(observations.discharge),
         held_out=held,
         true_celerity=None if truth is None else read_parameters(truth, ["celerity"], network)["celerity"],
-        observed_error=None
-        if observations.error is None
-        else _aligned(runoff, observations, observations.error),
+        observed_error=None if observations.error is None else placed.aligned(observations.error),
         weight=observations.weight,
         placement=observations.placement,
         forcings=forcings,
         runoff_is_given=given,
         identity=identity,
+        on_steps=placed,
     )
 
 
@@ -258,21 +271,6 @@ def _tell_placement(placement: Placement) -> None:
         if row.reason:
             level = logging.INFO if row.status == "matched" else logging.WARNING
             log.log(level, "gauge %s %s: %s", row.gauge, row.status, row.reason)
-
-
-def _aligned(
-    runoff: RunoffSource, observations: Observations, values: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """What belongs to the observations, (time, gauge), on the runoff's time axis."""
-    common = overlap(
-        runoff.time,
-        observations.time,
-        what_a=f"runoff {runoff.path}",
-        what_b=f"observations {observations.path}",
-    )
-    aligned = np.full((runoff.time.size, observations.gauge.size), np.nan)
-    aligned[common.a] = values[common.b]
-    return aligned
 
 
 def named_holdout(config: Workflow, gauge: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -42,13 +42,17 @@ def _steps(
     return first, last
 
 
-def periods_of(config: Workflow, time: NDArray[np.datetime64], step: float, path: object) -> Periods:
+def periods_of(
+    config: Workflow, time: NDArray[np.datetime64], step: float, path: object, every: int = 1
+) -> Periods:
     """The periods of a workflow on a record's time axis.
+
+    Where observations are means over `every` steps, the first of them has to lie after the warm-up.
 
     Raises:
         InputError: a period outside the record, or nothing left of it after the warm-up.
     """
-    warmup = int(np.ceil(config.time.warmup / step))
+    warmup = max(int(np.ceil(config.time.warmup / step)), every - 1)
     fit = _steps(time, config.time.fit_period, "train", path)
     validation = _steps(time, config.time.validation_period, "validation", path)
     if config.gauges.validation:  # gauges decide when to stop, over the same days

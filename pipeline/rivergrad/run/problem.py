@@ -267,6 +267,7 @@ def _place(
                 engine=engine,
                 grid=grid,
                 hillslope=response_of(config),
+                report=inputs.report,
             )
         )
     if learned is None:

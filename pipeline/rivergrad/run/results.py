@@ -65,14 +65,14 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
         at = np.flatnonzero(gauges)
         if period is None or not at.size:
             continue
-        steps = slice(max(period[0], periods.warmup), period[1])
+        steps = inputs.compared(max(period[0], periods.warmup), period[1])
         observed = inputs.observed[steps][:, at]
         count = (~np.isnan(observed)).sum(axis=0)
         scores = {
             score_column(score, method): values
             for method in methods_in(discharge)
             for score, values in _scores(
-                discharge[method][steps][:, at], observed, inputs.runoff.step
+                discharge[method][steps][:, at], observed, inputs.runoff.step * inputs.report.every
             ).items()
             if score in ("nse", "kge")
             or method == "estimate"
@@ -226,14 +226,22 @@ def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def write_series(run_dir: Path, inputs: Inputs, discharge: Mapping[str, Float]) -> None:
-    """Write hydrographs.nc: observed and computed discharge at all gauges."""
+    """Write hydrographs.nc: observed and computed discharge at all gauges, over the intervals of observations.
+
+    Times are the starts of intervals; of snapshots, which are at their ends, they are the snapshots' own.
+    """
+    steps = inputs.compared(0, inputs.runoff.time.size)
+    length = np.timedelta64(round(inputs.runoff.step * 1e9), "ns")
+    late = length if inputs.report.kind == "end" else -(inputs.report.every - 1) * length
     write_hydrographs(
         run_dir / HYDROGRAPHS,
-        time=inputs.runoff.time,
+        time=inputs.runoff.time[steps] + late,
         gauge=inputs.observations.gauge,
         reach_id=inputs.network.reach_id[inputs.observations.reach],
         held_out=inputs.held_out,
-        discharge={"observed": inputs.observed, **discharge},
+        discharge={
+            name: values[steps] for name, values in {"observed": inputs.observed, **discharge}.items()
+        },
     )
 
 

@@ -9,7 +9,7 @@ from rivergrad.run.hillslope import response_of
 
 
 def routing_of(config: Workflow, scheme: Scheme) -> Routing:
-    """Routing by a scheme, with the routing step, hillslope, engine and arithmetic of a workflow."""
+    """Routing by a scheme, with the routing step, hillslope, engine and arithmetic of a workflow, reported as observed."""
     compute = config.compute
     return Routing(
         scheme,
@@ -18,4 +18,5 @@ def routing_of(config: Workflow, scheme: Scheme) -> Routing:
         compute.device,
         compute.dtype,
         response_of(config),
+        "mean" if config.observations is None else config.observations.kind,
     )

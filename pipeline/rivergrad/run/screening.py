@@ -45,18 +45,22 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
         InputError: no training gauge is left.
     """
     section = config.gauges.screening
-    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    periods = periods_of(
+        config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path, inputs.report.every
+    )
     needed = values_needed(periods.fit[1] - periods.fit[0])
     if section.enabled and not inputs.runoff_is_given:
         log.info(
             "screening compares discharge with given runoff; none is given, so only unusable gauges are found"
         )
     if not section.enabled or not inputs.runoff_is_given:
-        found = unusable(inputs.observed[slice(*periods.fit)], needed=needed, judged=~inputs.held_out)
-        _write_screening(run_dir, inputs, found, periods.fit[0])
+        found = unusable(
+            inputs.observed[inputs.compared(*periods.fit)], needed=needed, judged=~inputs.held_out
+        )
+        _write_screening(run_dir, inputs, found, periods.fit)
         return inputs
-    window = slice(*periods.train)
-    steps = np.arange(*periods.train)
+    window = inputs.compared(*periods.train)
+    steps = np.arange(inputs.runoff.time.size)[window]
     in_fit, in_validation = (
         (steps >= first) & (steps < last) for first, last in (periods.fit, periods.validation)
     )
@@ -66,12 +70,12 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
         observed,
         unrouted[window],
         ScreeningSettings(**{name: value for name, value in section if name != "enabled"}),
-        step=inputs.runoff.step,
+        step=inputs.runoff.step * inputs.report.every,
         needed=needed,
         fit=in_fit,
         judged=~inputs.held_out,
     )
-    _write_screening(run_dir, inputs, result.findings, periods.train[0])
+    _write_screening(run_dir, inputs, result.findings, periods.train)
     if not (result.keep & ~inputs.held_out).any():
         one = next(one for one in result.findings if one.action == DROPPED)
         raise InputError(
@@ -91,8 +95,11 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
     )
 
 
-def _write_screening(run_dir: Path, inputs: Inputs, findings: Sequence[Finding], first: int) -> None:
-    """Steps of the findings are counted from step `first` of the record."""
+def _write_screening(
+    run_dir: Path, inputs: Inputs, findings: Sequence[Finding], period: tuple[int, int]
+) -> None:
+    """Steps of the findings are counted among those of a period that may have observations."""
+    time = inputs.runoff.time[inputs.compared(*period)]
     names = inputs.observations.gauge
     ids = inputs.network.reach_id[inputs.observations.reach]
     rows = [
@@ -102,9 +109,7 @@ def _write_screening(run_dir: Path, inputs: Inputs, findings: Sequence[Finding],
             "what": one.what,
             "found": one.found,
             "expected": one.expected,
-            "start": ""
-            if one.start < 0
-            else np.datetime_as_string(inputs.runoff.time[first + one.start], "s"),
+            "start": "" if one.start < 0 else np.datetime_as_string(time[one.start], "s"),
             "action": one.action,
         }
         for one in findings

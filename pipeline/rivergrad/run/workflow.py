@@ -245,7 +245,9 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     with remarks_shown():
         inputs = prepare_inputs(config, run_dir)
     timer.note("inputs")
-    periods = periods_of(config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path)
+    periods = periods_of(
+        config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path, inputs.report.every
+    )
     if config.compute.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "found cuda, but no CUDA device is there; expected one, or cpu", key="compute.device"

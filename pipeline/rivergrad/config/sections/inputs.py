@@ -207,6 +207,11 @@ class ObservationsSection(Section):
         description="What the times label: the start, middle or end of their step; auto takes the file's word, and "
         "the start where it says nothing.",
     )
+    kind: Literal["mean", "end"] = Field(
+        default="mean",
+        description="What values are: means over their interval, or snapshots at its end (with their times, or stamp). "
+        "Intervals may be several steps of the runoff.",
+    )
     stations: FilePath | None = Field(
         default=None,
         description="A table of stations by gauge: any of reach_id, lat and lon, area_km2 and utc_offset.",
