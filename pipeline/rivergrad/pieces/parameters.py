@@ -112,7 +112,8 @@ def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDA
     if fit.setup.lakes is None:
         return found
     apart = fit.setup.lakes.apart  # they have a residence time, and no celerity
+    of_channels = {"celerity", "diffusivity", *model.scheme.parameter_names} - {RESIDENCE_TIME}
     return {
-        name: value if name == RESIDENCE_TIME else np.where(apart, np.nan, value)
+        name: np.where(apart, np.nan, value) if name in of_channels else value
         for name, value in found.items()
     }

@@ -9,7 +9,7 @@ from rivergrad.run.hillslope import response_of
 
 
 def routing_of(config: Workflow, scheme: Scheme) -> Routing:
-    """Routing by a scheme, with the routing step, hillslope, engine and arithmetic of a workflow, reported as observed."""
+    """Routing by a scheme, with a workflow's routing step, hillslope, engine, arithmetic and kind of discharge."""
     compute = config.compute
     return Routing(
         scheme,
