@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rivercut import graph
+from rivercut import graph, tables
 from rivercut.errors import InputError, ids_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -174,6 +177,35 @@ class RiverNetwork:
             return cls(ids, downstream, length, dict(attributes or {}))  # type: ignore[arg-type]
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_dataframe(cls, table: pd.DataFrame, *, outlet_values: Sequence[int] = (-1,)) -> Self:
+        """A network from a pandas table (or GeoDataFrame).
+
+        Args:
+            table: columns `reach_id` (or as index), `downstream_id`, `length_m` (m, may be missing); further columns
+                are attributes in SI.
+            outlet_values: the downstream ids that mean "none".
+
+        Raises:
+            InputError: as `from_ids`; and for columns that are missing or hold no numbers.
+
+        Example:
+            >>> import pandas as pd, rivergrad as rg
+            >>> table = pd.DataFrame({"reach_id": [1, 2], "downstream_id": [2, -1], "length_m": [9e3, 7e3]})
+            >>> rg.RiverNetwork.from_dataframe(table)
+            RiverNetwork(2 reaches in 1 basins)
+        """
+        ids, down, length, attributes = tables.columns_of(table)
+        return cls.from_ids(ids, down, length, attributes, outlet_values=outlet_values, source="table")
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table by `reach_id`: `downstream_id` (-1 at an outlet), `length_m` (m) and attributes."""
+        return tables.table_of(self)
+
+    def to_geodataframe(self) -> Any:
+        """The same with lines from reach to reach (WGS 84), as a GeoDataFrame; needs lat, lon and `rivergrad[geo]`."""
+        return tables.geotable_of(self)
 
     @property
     def n_reaches(self) -> int:

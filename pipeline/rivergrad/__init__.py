@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     )
     from rivergrad.io import write_network_table as write_network
     from rivergrad.registry import register
-    from rivergrad.routing import GridWeights, Router, route
+    from rivergrad.routed import route
+    from rivergrad.routing import GridWeights, Router
     from rivergrad.run.workflow import run_workflow
     from rivergrad.rundir.opened import open_run
 
@@ -59,7 +60,7 @@ _PUBLIC = {
     "read_observations": "rivergrad.io",
     "read_parameters": "rivergrad.io",
     "register": "rivergrad.registry",
-    "route": "rivergrad.routing",
+    "route": "rivergrad.routed",
     "run_workflow": "rivergrad.run.workflow",
     "scores": "rivergrad.api",
     "simulate": "rivergrad.api",

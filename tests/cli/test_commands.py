@@ -112,7 +112,6 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "Missing command."),
         (("rnu",), "No such command 'rnu'."),
         (("run",), "Missing argument 'W.yaml'."),
         (("run", DEMO, "--sett", "a=b"), "No such option: --sett"),

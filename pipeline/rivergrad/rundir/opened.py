@@ -16,6 +16,7 @@ from rivergrad.documents import read_document
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import open_dataset
 from rivergrad.rundir.contents import CONFIG, HYDROGRAPHS, INFO, METRICS, NETWORK, PARAMETERS
+from rivergrad.rundir.plots import Plots
 from rivergrad.rundir.reading import read_metrics, read_parameter_map
 
 
@@ -61,6 +62,11 @@ class Run:
         path = self._there(HYDROGRAPHS)
         with open_dataset(path) as dataset:
             return xr.decode_cf(dataset.load())
+
+    @property
+    def plot(self) -> Plots:
+        """Quick pictures: `map(column)`, `hydrograph(gauge)`, `skill()`."""
+        return Plots(self)
 
     def _there(self, name: str) -> Path:
         path = self.folder / name
