@@ -21,6 +21,7 @@ NAMES = [name for name in dir(rg) if not name.startswith("_")]
 PARTS = (
     "rivergrad.routing.schemes",
     "rivergrad.runoff",
+    "rivergrad.report.fields",
     "rivergrad.report.panels",
     "rivergrad.inference.loss",
 )

@@ -40,9 +40,7 @@ class Plots:
             known = ", ".join(map(str, parameters.columns))
             raise InputError(f"found no column {column}; expected one of {known}", where=self._run.folder)
         if not {"lat", "lon"} <= set(network.attributes):
-            raise InputError(
-                "the network has no lat and lon; expected a position for each reach", where=self._run.folder
-            )
+            raise InputError("the network has no lat and lon; expected positions", where=self._run.folder)
         values = parameters[column].to_numpy(np.float64)
         here = np.stack([network.attributes["lon"], network.attributes["lat"]], axis=1).astype(np.float64)
         down = network.downstream
@@ -80,7 +78,7 @@ class Plots:
         return axes
 
     def skill(self, *, score: str = "nse", axes: Any = None) -> Any:
-        """The share of gauges at or below each score, of the estimate and of its baselines, where it was tested hardest."""
+        """The share of gauges at or below each score (`nse`, `kge`) for every method, where it was tested hardest."""
         from rivergrad.rundir.reading import SPLITS, methods_of, score_column
 
         table = self._run.metrics
