@@ -1,7 +1,7 @@
-"""Exports read and routed by the packages that they are for: river-route and DiffRoute.
+"""Exports read and routed by the packages that they are for: river-route, RAPID 2 and DiffRoute.
 
-river-route is asked in an interpreter of its own, as it needs Python 3.12; of DiffRoute the reader and the kernel are
-taken from its folder, as its convolution wants a GPU:
+river-route and RAPID 2 are asked in an interpreter of their own, as they need Python 3.12; of DiffRoute the reader and
+the kernel are taken from its folder, as its convolution wants a GPU:
 
     python benchmarks/exports/foreign_readers.py --river-route /path/to/python3.12 --diffroute /path/to/diffroute
 
@@ -34,6 +34,15 @@ RIVER_ROUTE = """
 import sys, river_route as rr
 rr.RapidMuskingum(params_file=sys.argv[1], qlateral_files=[sys.argv[2]], discharge_files=[sys.argv[3]],
                   dt_routing=3600, log=False).route()
+"""
+RAPID2 = """
+import sys, numpy as np
+from rapid2.core.run import run
+from rapid2.prep.coldinit import coldinit
+folder, qext, out = sys.argv[1:4]
+coldinit(qext, out + ".q0.nc")
+files = [folder + "/" + one + ".parquet" for one in ("con", "kpr", "xpr", "bas")]
+run(out + ".q0.nc", qext, *files, np.int32(3600), out, out + ".qf.nc")
 """
 DIFFROUTE = """
 import sys, types, pathlib, importlib.util, numpy as np, pandas as pd, torch
@@ -87,6 +96,38 @@ def relative(theirs: np.ndarray, ours: np.ndarray) -> float:
     return float(np.linalg.norm(theirs - ours) / np.linalg.norm(ours))
 
 
+def _rapid2(
+    folder: Path, network: RiverNetwork, runoff: np.ndarray, expected: np.ndarray, python: Path
+) -> tuple[str, str, float]:
+    """RAPID 2 of the same interpreter, on its own files."""
+    export_run(folder / "run", folder / "r2", name="rapid2")
+    order = network.order
+    zeros = np.zeros(REACHES)
+    begins = np.arange(DAYS, dtype=np.int32) * 86400
+    seconds = {
+        "units": "seconds since 1970-01-01 00:00:00 +00:00",
+        "calendar": "gregorian",
+        "bounds": "time_bnds",
+    }
+    file = xr.Dataset(
+        {
+            "Qext": (("time", "rivid"), runoff[:, order].astype(np.float32), {"units": "m3 s-1"}),
+            "time_bnds": (("time", "nv"), np.stack([begins, begins + 86400], axis=1).astype(np.int32)),
+            "lon": ("rivid", zeros),
+            "lat": ("rivid", zeros),
+            "crs": ((), np.int32(0)),
+        },
+        {"time": ("time", begins, seconds), "rivid": ("rivid", network.reach_id[order].astype(np.int32))},
+    )
+    none = {name: {"_FillValue": None} for name in ("lon", "lat", "Qext")}
+    file.to_netcdf(folder / "qext.nc", engine="netcdf4", encoding=none)
+    words = [str(folder / one) for one in ("r2", "qext.nc", "r2out.nc")]
+    subprocess.run([str(python), "-c", RAPID2, *words], check=True)
+    with xr.open_dataset(folder / "r2out.nc", decode_times=False) as found:
+        theirs = found["Qout"].sel(rivid=network.reach_id).transpose("time", "rivid").to_numpy()
+    return "RAPID 2.0.0b5", "its routing, float32 in its files", relative(theirs, expected)
+
+
 def main() -> None:
     """Carry it out and write results.csv."""
     parser = argparse.ArgumentParser()
@@ -130,6 +171,7 @@ def main() -> None:
             # RAPID gives the discharge before each step, river-route that after it
             expected = daily(hourly("rapid")[1:])
             rows.append(("river-route 2.1.1", "RapidMuskingum, float32", relative(theirs, expected)))
+            rows.append(_rapid2(folder, network, runoff, daily(hourly("rapid")[:-1]), given.river_route))
         if given.diffroute is not None:
             import pandas as pd
 
@@ -139,7 +181,9 @@ def main() -> None:
             subprocess.run([sys.executable, "-c", DIFFROUTE, *words, str(given.diffroute)], check=True)
             theirs = pd.read_parquet(folder / "o.parquet")[network.reach_id.astype(str)].to_numpy()
             expected = daily(hourly("standard")[:-1])
-            rows.append(("DiffRoute 0.1.0", "its reader and its kernel of Muskingum", relative(theirs, expected)))
+            rows.append(
+                ("DiffRoute 0.1.0", "its reader and its kernel of Muskingum", relative(theirs, expected))
+            )
     out = Path(__file__).with_name("results.csv")
     with out.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
