@@ -22,6 +22,7 @@ from rivergrad.pieces.runoff import runoff_of_windows
 from rivergrad.pieces.series import Series, apart, side_by_side
 from rivergrad.pieces.setup import Window
 from rivergrad.pieces.state import Linearised, ResidentPiece
+from rivergrad.routing.flow.engine import flow_engine_of, flow_given
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -47,7 +48,9 @@ def linearise(
     if piece.setup.piece.sources:
         inflow.requires_grad_()
     discharge, outflow = _route(piece, windows, leaf, free, inflow)
-    piece.linearised = Linearised(list(windows), RoutedWindows(discharge, outflow, inflow, leaf, free))
+    flow = flow_engine_of(piece.double_engine())
+    routed = RoutedWindows(discharge, outflow, inflow, leaf, free)
+    piece.linearised = Linearised(list(windows), routed, None if flow is None else flow.held)
     return discharge.detach().cpu().numpy(), apart(outflow)
 
 
@@ -68,13 +71,14 @@ def jvp(
     """
     here = _linearised(piece)
     routed = here.routed
-    moved, outflow = _route(
-        piece,
-        here.windows,
-        routed.shared + step * torch.from_numpy(shared).to(routed.shared),
-        routed.free + step * torch.from_numpy(free).to(routed.free),
-        _inflow(piece, inflows),
-    )
+    with flow_given(piece.double_engine(), here.held):  # as the adjoint takes it
+        moved, outflow = _route(
+            piece,
+            here.windows,
+            routed.shared + step * torch.from_numpy(shared).to(routed.shared),
+            routed.free + step * torch.from_numpy(free).to(routed.free),
+            _inflow(piece, inflows),
+        )
     here.image = (moved - routed.discharge) / step
     return None, apart(outflow)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rivergrad.pieces.state import ResidentPiece
 from rivergrad.routing import Prepared
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.routing.schemes import RESIDENCE_TIME, PureLag, Scheme
 
 
@@ -49,6 +50,10 @@ def parameters_at(piece: ResidentPiece, shared: Tensor, free: Tensor) -> dict[st
     coefficients = piece.stage.layout.coefficients(shared)
     found = fit.setup.model.parameters(coefficients, free, fit.features, fit.length, fit.region)
     found = _with_lakes(piece, found, free[0])
+    law = fit.setup.flow
+    if law is not None and fit.reference_flow is not None:
+        exponent = law.value(coefficients, fit.length, fit.region)
+        found = {**found, EXPONENT: exponent, REFERENCE: fit.reference_flow}
     slope = fit.setup.hillslope
     if slope is None:
         return found

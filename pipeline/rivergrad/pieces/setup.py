@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.loss import GaugeStatistics, LossSpec
+from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.hillslope import HillslopeModel
 from rivergrad.model.lakes import Lakes
 from rivergrad.model.layout import Layout
@@ -102,6 +103,7 @@ class FitSetup:
         area: (reach,) index of each reach's increment area in `volume`, −1 for none.
         smoothing: weight of the penalty on differences along the river, divided in the same way.
         runoff: the runoff model, if runoff is learned.
+        flow: how celerity depends on flow; None where it does not. reference_flow: (reach,) Q₀, m³/s.
         lakes: of the piece's reaches; None where all are channels.
         ties: which neighbours are tied where deviations are smoothed along the river; None for all.
         hillslope: the model of the delay on hillslopes, where there is one; hillslope_features: (reach, feature) and
@@ -123,6 +125,8 @@ class FitSetup:
     area: NDArray[np.int64] | None = None
     smoothing: float = 0.0
     runoff: RunoffSetup | None = None
+    flow: FlowLaw | None = None
+    reference_flow: NDArray[np.float64] | None = None
     lakes: Lakes | None = None
     ties: Ties | None = None
     hillslope: HillslopeModel | None = None

@@ -68,6 +68,7 @@ class FitState:
     area: Tensor | None
     inlets: Tensor
     outlets: Tensor
+    reference_flow: Tensor | None
     learned: PieceRunoffModel | None
     slope_features: Tensor | None
     slope_region: Tensor | None
@@ -116,11 +117,13 @@ class Linearised:
 
     Attributes:
         windows: of the record; routed: the same, routed in double precision, with the graph.
+        held: discharge that the rounds took as given, where celerity depends on flow (see `FlowRouted`).
         image: (window, time, target) J v of the last `tangent`; weight: of discharge, alike.
     """
 
     windows: list[Window]
     routed: RoutedWindows
+    held: Tensor | None = None
     image: Tensor | None = None
     weight: Tensor | None = None
 
@@ -227,6 +230,7 @@ def prepare_fit(piece: ResidentPiece, fit: FitSetup) -> None:
         area=None if fit.area is None else piece.put(fit.area),
         inlets=piece.put(setup.piece.inlets),
         outlets=piece.put(setup.piece.outlets),
+        reference_flow=None if fit.reference_flow is None else piece.put(fit.reference_flow),
         learned=learned,
         slope_features=None if fit.hillslope_features is None else piece.put(fit.hillslope_features),
         slope_region=None if fit.hillslope_region is None else piece.put(fit.hillslope_region),

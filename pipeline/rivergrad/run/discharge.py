@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from rivergrad.io.readers import FactoredRunoff
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.direct import simulate
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.routing.hillslope import NAMES
 from rivergrad.routing.outside import Outside, effective, outside, watched
 from rivergrad.run.evaluation import estimated
+from rivergrad.run.flowlaw import rounds_of
 from rivergrad.run.problem import Problem
 from rivergrad.run.routing import routing_of
 from rivergrad.rundir.contents import DISCHARGE, RUNOFF
@@ -83,16 +85,13 @@ def write_every_discharge(
     times = inputs.runoff.time + ends * np.timedelta64(round(inputs.runoff.step * 1e9), "ns")
     of = END_ATTRIBUTES if ends else DISCHARGE_ATTRIBUTES
     path = work.run_dir / DISCHARGE
+    names = (*work.choice.model.scheme.parameter_names, *NAMES, EXPONENT, REFERENCE)
     with DischargeWriter(path, inputs.network.reach_id, variable_attributes=of) as writer:
         simulate(
             network=inputs.network,
             runoff=runoff,
-            parameters={
-                name: values[name]
-                for name in (*work.choice.model.scheme.parameter_names, *NAMES)
-                if name in values
-            },
-            how=routing_of(config, work.choice.model.scheme),
+            parameters={name: values[name] for name in names if name in values},
+            how=replace(routing_of(config, work.choice.model.scheme), rounds=rounds_of(config)),
             cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),
             executor=work.executor,

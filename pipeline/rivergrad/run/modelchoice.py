@@ -13,8 +13,9 @@ from rivergrad import registry
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ParametersSection
 from rivergrad.model.features import Features
+from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.lakes import Lakes, without_lakes
-from rivergrad.model.layout import RUNOFF, VOLUME, Coefficients
+from rivergrad.model.layout import FLOW, RUNOFF, VOLUME, Coefficients
 from rivergrad.model.making import make_model, try_model
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.prior import Prior, deviation_sd, make_prior
@@ -64,15 +65,23 @@ def make_choice_model(
     )
 
 
-def choose_model(config: Workflow, network: RiverNetwork, lakes: Lakes | None = None) -> ModelChoice:
+def choose_model(
+    config: Workflow,
+    network: RiverNetwork,
+    lakes: Lakes | None = None,
+    more: Mapping[str, Float] | None = None,
+) -> ModelChoice:
     """The parameter model of a workflow, for a network.
+
+    Args:
+        more: further attributes (reach,), by name, that the trend may have.
 
     Raises:
         InputError: the network lacks an attribute, classes are not whole numbers, or a model of the user's own does
             not do what a parameter model does.
     """
     section = config.parameters
-    attributes = without_lakes(network.attributes, lakes)
+    attributes = without_lakes({**(more or {}), **network.attributes}, lakes)
     features = Features.of(attributes, section.trend)
     regions = None if section.regions is None else reach_classes(network, section.regions)
     n_regions = 0 if regions is None else int(regions.max(initial=-1)) + 1
@@ -93,6 +102,7 @@ def prior_about(
     about: Coefficients[Float],
     volume_sd: float,
     hillslope_sd: Mapping[str, float],
+    flow: FlowLaw | None = None,
 ) -> Prior:
     """The Gaussian prior of all coefficients of a workflow.
 
@@ -103,10 +113,12 @@ def prior_about(
         about: the mean, where the fit starts, with the layout of all coefficients.
         volume_sd: standard deviation of the logarithm of the volume error, where that is estimated.
         hillslope_sd: of the coefficients of the delay on hillslopes, by segment, where that is estimated.
+        flow: how celerity depends on flow.
     """
     given = None if section.deviation_sd == "auto" else float(section.deviation_sd)
     tau = deviation_sd(choice.model, about, choice.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
-    sd = {VOLUME: volume_sd, RUNOFF: 1.0, **hillslope_sd}
+    flow_sd = 1.0 if flow is None else flow.free_sd
+    sd = {VOLUME: volume_sd, RUNOFF: 1.0, FLOW: flow_sd, **hillslope_sd}
     own = None if choice.lakes is None else choice.lakes.own_sd()
     return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order, own)

@@ -17,7 +17,7 @@ from rivergrad.cluster.executor import Executor
 from rivergrad.cluster.placement import Needs
 from rivergrad.config.schema import Workflow
 from rivergrad.inference.loss import LossSpec
-from rivergrad.model.layout import HILLSLOPE, RUNOFF, Coefficients, Layout
+from rivergrad.model.layout import FLOW, HILLSLOPE, RUNOFF, Coefficients, Layout
 from rivergrad.model.prior import Prior
 from rivergrad.model.smoothing import ties_of
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
@@ -30,6 +30,7 @@ from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
+from rivergrad.run.flowlaw import MEAN_FLOW, FlowOfReaches, flow_of, mean_flow_of, rounds_of
 from rivergrad.run.hillslope import HillslopeChoice, choose_hillslope, response_of
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.lakes import lakes_of_inputs
@@ -89,6 +90,7 @@ class Problem:
         hillslope: the stage before routing, where there is one.
         learned: the runoff model, where runoff is learned; its weights are among the shared coefficients.
         volume: the volume error of the runoff, where it is estimated; increment_area: (reach,) that each lies in.
+        flow: how celerity depends on flow; None where it does not.
         pieces: the pieces, ready for estimation.
         unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN where none is given.
         cut, executor, engine, run_dir: partition, workers, name of the engine (not `auto`), and the run directory.
@@ -101,6 +103,7 @@ class Problem:
     learned: LearnedRunoff | None
     volume: VolumeModel | None
     increment_area: NDArray[np.int64] | None
+    flow: FlowOfReaches | None
     pieces: GaugedPieces
     unrouted: Float
     cut: Partition
@@ -111,7 +114,7 @@ class Problem:
     @cached_property
     def layout(self) -> Layout:
         """All shared coefficients."""
-        return layout_of(self.choice, self.hillslope, self.volume, self.learned)
+        return layout_of(self.choice, self.hillslope, self.volume, self.flow, self.learned)
 
     @property
     def sweep(self) -> Sweep:
@@ -133,6 +136,8 @@ class Problem:
         known: dict[str, ArrayLike] = {} if self.learned is None else {RUNOFF: self.learned.start}
         if self.hillslope is not None:
             known |= self.hillslope.model.start(delay)
+        if self.flow is not None:
+            known[FLOW] = self.flow.law.start
         return start.join(others.coefficients(others.fill(known)))
 
     def prior(self, about: Coefficients[Float]) -> Prior:
@@ -142,7 +147,8 @@ class Problem:
         slope_sd: dict[str, float] = {}
         if self.hillslope is not None and HILLSLOPE in about:
             slope_sd = self.hillslope.model.prior_sd(float(about[HILLSLOPE]))
-        return prior_about(self.config.parameters, self.choice, network, about, volume_sd, slope_sd)
+        law = None if self.flow is None else self.flow.law
+        return prior_about(self.config.parameters, self.choice, network, about, volume_sd, slope_sd, law)
 
     def least_squares(self, layout: Layout) -> tuple[LeastSquares, Float]:
         """The training record as a least-squares problem.
@@ -180,12 +186,14 @@ def layout_of(
     choice: ModelChoice,
     hillslope: HillslopeChoice | None,
     volume: VolumeModel | None,
+    flow: FlowOfReaches | None,
     learned: LearnedRunoff | None,
 ) -> Layout:
-    """The shared coefficients: of the parameter model, the delay on hillslopes, the volume error, the runoff model."""
+    """The shared coefficients: of the parameter model, hillslopes, volume error, celerity by flow, runoff model."""
     found = choice.model.layout
     slope = None if hillslope is None else hillslope.model
-    for more in (slope, volume, learned):
+    law = None if flow is None else flow.law
+    for more in (slope, volume, law, learned):
         found = found if more is None else found.join(more.layout)
     return found
 
@@ -212,7 +220,10 @@ def make_problem(
     Raises:
         InputError: whatever of the input cannot be estimated from.
     """
-    choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs))
+    reference = mean_flow_of(config, inputs, periods)
+    more = {} if reference is None else {MEAN_FLOW: reference}
+    choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs), more)
+    flow = flow_of(config, reference, choice.regions)
     slope = choose_hillslope(config, inputs.network)
     learned = make_learned(config, inputs, periods.fit[1])
     pieces = make_pieces(inputs.network, cut)
@@ -226,7 +237,20 @@ def make_problem(
     case = make_case(screened, periods, loss, config.gauges.validation, config.seed)
     volume, area = _volume(config, case)
     problem = Problem(
-        config, case, choice, slope, learned, volume, area, placed, unrouted, cut, executor, engine, run_dir
+        config,
+        case,
+        choice,
+        slope,
+        learned,
+        volume,
+        area,
+        flow,
+        placed,
+        unrouted,
+        cut,
+        executor,
+        engine,
+        run_dir,
     )
     placed.sweep.prepare_fit(_fit_setups(problem, pieces))
     return problem
@@ -268,6 +292,7 @@ def _place(
                 grid=grid,
                 hillslope=response_of(config),
                 report=inputs.report,
+                rounds=rounds_of(config),
             )
         )
     if learned is None:
@@ -353,6 +378,8 @@ def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
             area=None if area is None else area[piece.reaches],
             smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
             runoff=None if learned is None else learned.setup(piece.reaches),
+            flow=None if problem.flow is None else problem.flow.law,
+            reference_flow=None if problem.flow is None else problem.flow.reference[piece.reaches],
             lakes=None if choice.lakes is None else choice.lakes.select(piece.reaches),
             ties=None if choice.lakes is None else ties_of(piece, pieces, choice.lakes.apart),
             hillslope=None if slope is None else slope.model,

@@ -14,6 +14,7 @@ from rivergrad.config.fields import (
     ParameterModelName,
     PositiveDuration,
     PositiveNumber,
+    SmallCount,
     Switch,
 )
 from rivergrad.config.sections.base import Section
@@ -72,6 +73,43 @@ class ResidenceTimeSection(Section):
         default="auto",
         description="Prior standard deviation of ln(residence time); auto: 1 from a volume, 1.5 from an area, else 2.",
     )
+
+
+class FlowExponentSection(Section):
+    """The exponent m of celerity by flow, c = c0 (Q/Q0)^m; Q0 is mean runoff added up along the river.
+
+    The prior is about what Manning's equation (0.4 in wide channels) and hydraulic geometry (0.34, Leopold & Maddock
+    1953) say.
+    """
+
+    prior: PositiveNumber = Field(default=0.3, description="The mean of the prior, and where the fit starts.")
+    sd: PositiveNumber = Field(default=0.1, description="The standard deviation of the prior.")
+    bounds: Bounds = Field(default=(0.0, 0.8), description="The least and greatest exponent, within 0 to 1.")
+    estimate: Literal["shared", "regional", "none"] = Field(
+        default="shared",
+        description="One exponent for all reaches, one a class (parameters.regions), or the prior as it is.",
+    )
+    rounds: SmallCount = Field(
+        default=3, description="Rounds of routing after the linear one, in training and afterwards."
+    )
+    gradient_rounds: SmallCount = Field(
+        default=1,
+        description="Of the last rounds, how many the gradient goes through; rounds + 1 is all of it.",
+    )
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        low, high = self.bounds
+        if not 0 <= low < self.prior < high <= 1:
+            raise InputError(
+                f"found prior {self.prior:g} with bounds [{low:g}, {high:g}]; expected 0 <= lower < prior < upper <= 1"
+            )
+        if self.gradient_rounds > self.rounds + 1:
+            raise InputError(
+                f"found gradient_rounds {self.gradient_rounds} with {self.rounds} rounds; expected at most "
+                f"{self.rounds + 1}"
+            )
+        return self
 
 
 class NuisanceSection(Section):
@@ -175,6 +213,9 @@ class ParametersSection(Section):
         default=None,
         description="The delay of scheme.hillslope, estimated with the celerities; by default it stays as given.",
     )
+    flow_exponent: FlowExponentSection | None = Field(
+        default=None, description="How celerity depends on flow; by default it does not."
+    )
     nuisance: NuisanceSection | None = Field(
         default=None,
         description="Volume error of the runoff, estimated with the parameters; by default runoff is taken as it is.",
@@ -193,6 +234,11 @@ class ParametersSection(Section):
             )
         if self.hidden and not self.trend:
             raise InputError("found hidden without trend; expected names of reach attributes in it")
+        flow = self.flow_exponent
+        if flow is not None and flow.estimate == "regional" and self.regions is None:
+            raise InputError(
+                "found flow_exponent.estimate regional without regions; expected regions, or shared"
+            )
         regions = model.facts.get("regions")
         if (regions == "must" and self.regions is None) or (regions == "none" and self.regions is not None):
             found = f"{self.model} without regions" if self.regions is None else f"{self.model} with regions"

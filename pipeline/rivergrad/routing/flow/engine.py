@@ -8,6 +8,8 @@ over time is that of every round, (batch, round × number).
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +75,10 @@ class FlowEngine:
         plain: the engine of the wanted reaches.
         rounds: how many, and over what intervals coefficients are constant.
 
+    Attributes:
+        held: see `FlowRouted`, of the last call with gradients.
+        given: what calls take as `held`, see `route`; None routes all rounds.
+
     Raises:
         InputError: a scheme or a device without a sweep with coefficients by forcing step.
     """
@@ -88,6 +94,8 @@ class FlowEngine:
             plain if np.array_equal(plain.targets, everything) else replace(plain, targets=everything)
         )
         self._calls = 0
+        self.held: Tensor | None = None
+        self.given: Tensor | None = None
         self._last, self._between = VaryingEngine(plain), VaryingEngine(self._every)
 
     def prepare(
@@ -118,7 +126,9 @@ class FlowEngine:
             return self.plain.apply(prepared, runoff, inflow, state)
         self._calls += 1
         # parameters move slowly while they are estimated: the 1st, 2nd, 4th, 8th … call are enough
-        found = self.route(prepared, runoff, inflow, state, measure=not self._calls & (self._calls - 1))
+        measure = self.given is None and not self._calls & (self._calls - 1)
+        found = self.route(prepared, runoff, inflow, state, self.given, measure)
+        self.held = found.held if torch.is_grad_enabled() else None
         say_change(found.change, self.rounds)
         return found.discharge, found.outflow, found.state
 
@@ -203,6 +213,27 @@ def make_flow_engine(plain: Any, rounds: Rounds) -> FlowEngine:
     if not isinstance(plain, RecurrenceEngine):
         raise InputError(CLOSURE)
     return FlowEngine(plain, rounds)
+
+
+def flow_engine_of(engine: Any) -> FlowEngine | None:
+    """The engine of rounds behind stages and reports; None where there is none."""
+    while engine is not None and not isinstance(engine, FlowEngine):
+        engine = getattr(engine, "engine", None)
+    return engine
+
+
+@contextmanager
+def flow_given(engine: Any, held: Tensor | None) -> Iterator[None]:
+    """Route only the rounds that a gradient goes through, from discharge as it was held."""
+    flow = flow_engine_of(engine)
+    if flow is None:
+        yield
+        return
+    flow.given = held
+    try:
+        yield
+    finally:
+        flow.given = None
 
 
 def say_change(change: float | None, rounds: Rounds) -> None:

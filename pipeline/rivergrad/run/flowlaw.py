@@ -1,0 +1,83 @@
+"""What a workflow says of celerity by flow: the law, the mean flow of every reach, and the feature made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivergrad.config.schema import Workflow
+from rivergrad.errors import InputError
+from rivergrad.model.bounds import Bounded
+from rivergrad.model.flowlaw import FlowLaw
+from rivergrad.pieces.meanflow import mean_flow
+from rivergrad.routing.flow import Rounds
+from rivergrad.run.inputs import Inputs
+from rivergrad.run.periods import Periods
+
+Float = NDArray[np.float64]
+
+MEAN_FLOW = "mean_flow"
+"""The feature that every workflow with runoff has: mean runoff of the training period, added up along the river."""
+
+
+@dataclass(frozen=True, eq=False)
+class FlowOfReaches:
+    """The law of a workflow.
+
+    Attributes:
+        law: the exponent; rounds: how it is computed.
+        reference: (reach,) Q₀, m³/s.
+    """
+
+    law: FlowLaw
+    rounds: Rounds
+    reference: Float
+
+
+def rounds_of(config: Workflow) -> Rounds | None:
+    """How a celerity that depends on flow is computed; None where it does not depend on it."""
+    section = config.parameters.flow_exponent
+    if section is None:
+        return None
+    return Rounds(section.rounds, gradient_rounds=section.gradient_rounds)
+
+
+def mean_flow_of(config: Workflow, inputs: Inputs, periods: Periods) -> Float | None:
+    """(reach,) mean flow of the training period, where the workflow needs it.
+
+    Raises:
+        InputError: runoff is learned, so that there is no mean of it.
+    """
+    section = config.parameters
+    own = MEAN_FLOW in section.trend and MEAN_FLOW not in inputs.network.attributes
+    if section.flow_exponent is None and not own:
+        return None
+    if not inputs.runoff_is_given:
+        key = "parameters.trend" if own else "parameters.flow_exponent"
+        raise InputError("found no runoff to take the mean flow of; expected runoff that is given", key=key)
+    return mean_flow(inputs.network, inputs.runoff, *periods.fit)
+
+
+def flow_of(
+    config: Workflow, reference: Float | None, regions: NDArray[np.int64] | None
+) -> FlowOfReaches | None:
+    """The law of a workflow; None where celerity does not depend on flow.
+
+    Args:
+        reference: see `mean_flow_of`; regions: (reach,) class of each reach, where there are classes.
+    """
+    section, rounds = config.parameters.flow_exponent, rounds_of(config)
+    if section is None or rounds is None:
+        return None
+    assert reference is not None
+    classes = 0 if regions is None or section.estimate != "regional" else int(regions.max()) + 1
+    law = FlowLaw(
+        Bounded(*section.bounds, logarithmic=False),
+        section.prior,
+        section.sd,
+        section.estimate != "none",
+        classes,
+    )
+    return FlowOfReaches(law, rounds, reference)
