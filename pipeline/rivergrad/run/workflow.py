@@ -24,6 +24,7 @@ from rivergrad.cluster.mainguard import require_guard
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path
+from rivergrad.io.lines import copy_lines
 from rivergrad.routing.schemes.mixed import WithLakes
 from rivergrad.run.cautions import Estimated, cautions
 from rivergrad.run.claim import alone_in, one_after_the_other
@@ -55,6 +56,7 @@ from rivergrad.rundir.contents import (
     FOLDS,
     FOLDS_LOCK,
     INFO,
+    LINES,
     LOG,
     NETWORK,
     PARTITION,
@@ -254,7 +256,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         )
     engine = engine_of(config, inputs.network)
     cut = cut_network(config, inputs)
-    _write_partition(run_dir, inputs, cut)
+    _write_partition(config, run_dir, inputs, cut)
     info["summary"] = _facts(config, inputs, cut, engine)
     console.print(
         f"{config.name}: {_sizes(info['summary'], inputs, cut)}, {periods.steps:,} steps; engine {engine}",
@@ -307,12 +309,22 @@ def _estimated(found: Estimate, informed: NDArray[np.bool_]) -> Estimated:
     )
 
 
-def _write_partition(run_dir: Path, inputs: Inputs, cut: Partition) -> None:
-    """Write network.zarr and partition.zarr, unless both are there."""
+def _write_partition(config: Workflow, run_dir: Path, inputs: Inputs, cut: Partition) -> None:
+    """Write network.zarr, partition.zarr and the lines of reaches, unless the former two are there."""
     if (run_dir / PARTITION).exists() and (run_dir / NETWORK).exists():
         return
     with atomic_path(run_dir / NETWORK) as temporary:
         write_network(inputs.network, temporary)
+    section = config.network
+    if section is not None:
+        copy_lines(
+            run_dir / LINES,
+            section.path,
+            inputs.network.reach_id,
+            format=section.format,
+            layer=section.layer,
+            columns=dict(section.columns),
+        )
     with atomic_path(run_dir / PARTITION) as temporary:
         write_partition(cut, temporary)
 

@@ -18,6 +18,7 @@ from rivergrad.files import open_file, text_of
 
 CONFIG, INFO, BASELINES, INPUTS = "config.yaml", "run.json", "baselines.json", "inputs.json"
 NETWORK, PARTITION, PARAMETERS = "network.zarr", "partition.zarr", "parameters.zarr"
+LINES = "reaches.parquet"
 METRICS, HISTORY, GAUGES, SCREENING = "metrics.csv", "history.csv", "gauges.csv", "screening.csv"
 HYDROGRAPHS, DISCHARGE = "hydrographs.nc", "discharge.nc"
 WEIGHTS, WEIGHTS_DESCRIBED, RUNOFF = "runoff_model.safetensors", "runoff_model.json", "runoff.zarr"
@@ -146,6 +147,7 @@ ITEMS: dict[str, Item] = {
     CONFIG: Item("workflow", _of_yaml, state=True),
     INFO: Item("about the run", _of_json("name", "status"), state=True),
     NETWORK: Item("network", _of_store("rivergrad network")),
+    LINES: Item("lines of reaches", _PARQUET),
     PARTITION: Item("partition", _of_store("rivergrad partition")),
     PARAMETERS: Item("parameters", _of_store("rivergrad")),
     METRICS: Item("scores", _of_table("gauge", "reach_id", "split")),
