@@ -348,6 +348,7 @@ BUILT_IN: tuple[Entry, ...] = (
     Entry("field", "celerity", "The estimated celerity, with its interval.", f"{_FIELDS}:celerity"),
     Entry("field", "interval", "How wide the interval of the celerity is.", f"{_FIELDS}:interval_width"),
     Entry("field", "identifiability", "How much the observations told.", f"{_FIELDS}:identifiability"),
+    Entry("field", "gauge_value", "What a gauge at each reach would tell.", f"{_FIELDS}:gauge_value"),
     Entry("field", "travel_time", "Travel time of a wave to the outlet.", f"{_FIELDS}:travel_time"),
     Entry("field", "residence_time", "The residence time of lakes.", f"{_FIELDS}:residence_time"),
     Entry("field", "k", "The storage constant of Muskingum.", f"{_FIELDS}:k"),

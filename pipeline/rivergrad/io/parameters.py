@@ -63,6 +63,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "informed": ("1", "upstream of a training gauge"),
     "celerity_log_sd": ("1", "posterior standard deviation of the logarithm of celerity"),
     "identifiability": ("1", "1 - posterior over prior variance of celerity"),
+    "gauge_value": ("1", "share of the posterior variance of ln celerity that a gauge there would take away"),
     "hillslope_delay": ("s", "mean delay of runoff on its way to the reach"),
     "hillslope_shape": ("1", "shape of the hillslope response"),
     "identifiability_spreading": ("1", "1 - posterior over prior variance of spreading"),

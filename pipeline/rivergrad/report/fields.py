@@ -121,6 +121,18 @@ def identifiability(page: Page) -> Field | None:
     )  # fmt: skip
 
 
+def gauge_value(page: Page) -> Field | None:
+    """What a gauge at each reach would tell."""
+    found = page.run.parameters.get("gauge_value")
+    if found is None or not (found > 0).any():
+        return None
+    return Field(
+        "gauge_value", "Value of a new gauge", 100 * found, "%", sureness=True,
+        note="The share of the uncertainty of all celerities (the sum of their variances) that one more gauge at this "
+        "reach would take away.",
+    )  # fmt: skip
+
+
 def travel_time(page: Page) -> Field | None:
     """The travel time of a flood wave from a reach to its outlet."""
     own = reach_time(page)

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rivergrad.config.sections import EstimateSection
+from rivergrad.gauges.sizes import river_size
 from rivergrad.inference.gaussnewton import gauss_newton_step, newton_direction
+from rivergrad.inference.newgauge import delay_noise, draws_for, new_gauges
 from rivergrad.inference.noise import measure
 from rivergrad.inference.nuisance import Beside
 from rivergrad.inference.posterior import Posterior, with_nuisance
@@ -49,10 +52,12 @@ class Uncertainty:
     Attributes:
         columns: (reach,) arrays for parameters.zarr, by name.
         summary: numbers for run.json, by name.
+        posterior: of the deviations, where there is one.
     """
 
     columns: dict[str, Float]
-    summary: dict[str, float]
+    summary: dict[str, Any]
+    posterior: Posterior | None = None
 
 
 def estimate_uncertainty(
@@ -91,6 +96,8 @@ def estimate_uncertainty(
             found = _of_reaches(
                 work, settings, problem, weight, residual, result, free, observed if learned else None
             )
+            told = delay_noise(weight, discharge, work.case.inputs.runoff.step)[work.case.trains > 0]
+            found = _with_new_gauges(work, found, result, free, float(np.median(told)))
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
@@ -143,6 +150,46 @@ def _of_reaches(
             "products": float(found.calls),
             **more,
         },
+        found,
+    )
+
+
+def _with_new_gauges(
+    work: Problem, found: Uncertainty, result: FitResult, free: Float, noise: float
+) -> Uncertainty:
+    """The same with `gauge_value`, what a gauge at each reach would bring, and the best `new_gauges` by reach id.
+
+    Args:
+        work: with network and parameter model.
+        found: with its posterior; result, free: the estimate.
+        noise: standard deviation with which a gauge tells a delay, s.
+    """
+    network = work.case.inputs.network
+    if found.posterior is None or network.length is None or not np.isfinite(noise):
+        return found
+    bounded, latent = work.choice.model.celerity, work.latent(result.shared, free)[0]
+    celerity = bounded.value(torch.from_numpy(latent)).numpy()
+    rng = np.random.default_rng([work.config.seed, 406])
+    draws = found.posterior.sample(rng, draws_for(network.n_reaches), shared=True)[:, 0]
+    apart = np.zeros(network.n_reaches, bool) if work.choice.lakes is None else work.choice.lakes.apart
+    more = new_gauges(
+        draws * np.where(apart, 0.0, _slope(bounded, latent) / celerity),
+        np.where(apart, 0.0, network.length / celerity),
+        river_size(network),
+        network.downstream,
+        network.order,
+        network.basin,
+        noise,
+        rng,
+    )
+    best = [
+        {"reach_id": int(network.reach_id[at]), "gain": float(gain)}
+        for at, gain in zip(more.best, more.gain, strict=True)
+    ]
+    return replace(
+        found,
+        columns=found.columns | {"gauge_value": more.value},
+        summary=found.summary | {"new_gauges": best},
     )
 
 

@@ -1,0 +1,134 @@
+"""Where one more gauge would take away most uncertainty.
+
+A gauge tells how late the water upstream is: τ = Σ (L_j / c_j) s_j over the reaches j upstream, where s_j is the share
+of its water that passes through j. So it observes one combination of ln c, dτ = −Σ (L_j / c_j) s_j d ln c_j, with a
+noise that the present gauges show. Where ln c has the posterior covariance Σ and a is that combination, one more gauge
+takes |Σ a|² / (aᵀ Σ a + σ²) off the sum of the variances. Draws from the posterior stand for Σ, so that all reaches are
+looked at with a few sums down the network.
+
+Source: expected reduction of posterior variance as a criterion of design (A-optimality): Chaloner & Verdinelli (1995),
+doi:10.1214/ss/1177009939.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rivercut import graph
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+DRAWS, LEAST_DRAWS = 200, 16
+NUMBERS = 1 << 25
+"""Numbers that all draws have together at most, unless `LEAST_DRAWS` have more."""
+LEAST_BASIN = 5
+"""Reaches of a basin in which a gauge is looked for; in smaller ones it would tell of those few only."""
+
+
+@dataclass(frozen=True, eq=False)
+class NewGauges:
+    """What one more gauge would bring.
+
+    Attributes:
+        value: (reach,) share of the sum of posterior variances of ln c that a gauge there takes away, 0 to 1.
+        best: positions of the best reaches, each chosen after the gauges before it are there.
+        gain: of each of them, the share that it takes away besides those before it.
+    """
+
+    value: Float
+    best: Int
+    gain: Float
+
+
+def draws_for(n: int) -> int:
+    """How many draws of n reaches fit."""
+    return int(np.clip(NUMBERS // max(n, 1), LEAST_DRAWS, DRAWS))
+
+
+def delay_noise(weight: Float, discharge: Float, step: float) -> Float:
+    """The standard deviation with which each gauge tells a delay, s: 1 / √Σ w (dQ/dt)².
+
+    Args:
+        weight: (window, time, gauge) one over the noise's variance, 0 where nothing was observed.
+        discharge: (window, time, gauge) m³/s.
+        step: forcing step, s.
+
+    Returns:
+        (gauge,); infinite at a gauge that tells nothing.
+    """
+    slope = np.gradient(discharge, step, axis=1) if discharge.shape[1] > 1 else np.zeros_like(discharge)
+    told = (weight * slope**2).sum(axis=(0, 1))
+    return np.where(told > 0, 1 / np.sqrt(np.where(told > 0, told, 1.0)), np.inf)
+
+
+def new_gauges(
+    draws: Float,
+    travel: Float,
+    flow: Float,
+    downstream: Int,
+    order: Int,
+    basin: Int,
+    noise: float,
+    rng: np.random.Generator,
+    count: int = 10,
+) -> NewGauges:
+    """Look for the reaches where a gauge would take away most of the variance of ln c.
+
+    Args:
+        draws: (draw, reach) of ln c about its mean, from the posterior.
+        travel: (reach,) travel time L / c, s.
+        flow: (reach,) mean flow, or another measure of the water that passes through, above 0.
+        downstream, order, basin: of the network.
+        noise: standard deviation with which a gauge tells a delay, s.
+        rng: for the noise of gauges that are taken to be there.
+        count: how many to choose.
+    """
+    n = draws.shape[1]
+    total = float(draws.var(axis=0).sum())
+    value = np.zeros(n)
+    members = np.argsort(basin, kind="stable")
+    starts = np.flatnonzero(np.diff(basin[members], prepend=-1))
+    groups = [one for one in np.split(members, starts[1:]) if one.size >= LEAST_BASIN] if n else []
+    delays = graph.accumulate(downstream, order, np.ascontiguousarray((draws * travel * flow).T)).T / flow
+    for group in groups:
+        value[group] = _reductions(draws[:, group], delays[:, group], noise)
+    best, gain = [], []
+    left, later = draws.copy(), value.copy()
+    where = {int(basin[group[0]]): group for group in groups}
+    for _ in range(min(count, n)):
+        at = int(np.argmax(later))
+        if not later[at] > 0:
+            break
+        best.append(at)
+        gain.append(later[at])
+        group = where[int(basin[at])]
+        seen = delays[:, at] + noise * rng.standard_normal(len(draws))
+        there = left[:, group]
+        about = there - there.mean(axis=0)
+        slope = about.T @ (delays[:, at] - delays[:, at].mean()) / (len(draws) - 1)
+        left[:, group] = there - np.outer(seen, slope / (delays[:, at].var(ddof=1) + noise**2))
+        inside = np.zeros(n)
+        mine = np.zeros((len(draws), n))
+        mine[:, group] = left[:, group] * travel[group] * flow[group]
+        delays[:, group] = (graph.accumulate(downstream, order, np.ascontiguousarray(mine.T)).T / flow)[
+            :, group
+        ]
+        inside[group] = _reductions(left[:, group], delays[:, group], noise)
+        later[group] = inside[group]
+    share = 1 / total if total > 0 else 0.0
+    return NewGauges(np.clip(value * share, 0.0, 1.0), np.array(best, np.int64), np.array(gain) * share)
+
+
+def _reductions(draws: Float, delays: Float, noise: float) -> Float:
+    """(reach,) what a gauge at each reach takes off the sum of variances; draws' own correlations are taken off."""
+    count = len(draws)
+    z, t = draws - draws.mean(axis=0), delays - delays.mean(axis=0)
+    spread = t.var(axis=0, ddof=1)
+    shared = np.einsum("sg,sg->g", t, (z @ z.T) @ t) / (count - 1) ** 2  # Σ_j cov(z_j, τ_g)²
+    by_chance = z.var(axis=0, ddof=1).sum() * spread / (count - 1)
+    found = np.maximum(shared - by_chance, 0.0) / (spread + noise**2)
+    return np.where(spread > 0, found, 0.0)
