@@ -6,6 +6,7 @@ Formats tell their files from others by a `Head`. It is made once for a file and
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ def head_of(path: str | Path) -> Head:
         state = path.stat()
     except (OSError, ValueError):
         return Head(path, "unknown")
+    if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):  # a pipe would block for ever
+        return Head(path, "unknown")
     return _head(str(path), state.st_mtime_ns, state.st_size)
 
 
@@ -84,7 +87,7 @@ def _head(name: str, changed: int, size: int) -> Head:
             return Head(path, "folder", names=tuple(sorted(os.listdir(path))))
         return _by_kind(path)
     except Exception:  # of whatever is wrong with a file its reader says more than a guess could
-        return Head(path, "unknown", text="" if path.is_dir() else _text(path))
+        return Head(path, "unknown", text=_text_of_any(path))
 
 
 def _is_store(path: Path) -> bool:
@@ -119,6 +122,13 @@ def _text(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return file.read(TEXT_BYTES).decode("utf-8", "replace")
+
+
+def _text_of_any(path: Path) -> str:
+    try:
+        return "" if path.is_dir() else _text(path)
+    except OSError:
+        return ""
 
 
 def _vector(path: Path) -> Head:

@@ -13,17 +13,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 from xarray.core import indexing
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import Paths, expanded, is_pattern
 from rivergrad.io.calendars import CALENDARS, calendar_of, standard_times
-from rivergrad.io.datasets import TIME_NAMES, missing, numbers_of, open_dataset, reading
+from rivergrad.io.classic import require_whole
+from rivergrad.io.datasets import TIME_NAMES, kind_of, missing, numbers_of, open_dataset, reading
 from rivergrad.io.missing import LIMITS, without_absent
 from rivergrad.io.times import EPOCH, TimeArray, decode_time, text
+from rivergrad.watchdog import opening
 
 Int = NDArray[np.int64]
 
@@ -107,6 +111,9 @@ def joined(paths: Sequence[Path], names: Sequence[str], *, dim: str | None = Non
     found: list[tuple[TimeArray, Int, Path, int]] = []
     time, plain = "", len(paths) == 1 and len(names) < 2
     for path in paths:
+        if time and (quick := _quick_time(path, time)) is not None:
+            found.append((*_times(quick, path, time), path, int(quick.size)))
+            continue
         with open_dataset(path) as dataset:
             name = _time_of(dataset)
             if name is None:
@@ -126,6 +133,23 @@ def joined(paths: Sequence[Path], names: Sequence[str], *, dim: str | None = Non
             time = time or name
             found.append((*_times(variable, path, name), path, int(variable.size)))
     return _in_order(found, tuple(names) if len(names) > 1 else (), time)
+
+
+def _quick_time(path: Path, name: str) -> xr.Variable | None:
+    """The numbers of a time variable in NetCDF, without a look at all else: a record may have thousands of files."""
+    if kind_of(path) != "netcdf":
+        return None
+    with reading(path, "NetCDF"):
+        require_whole(path)
+        with opening(path), NETCDF4_PYTHON_LOCK, netCDF4.Dataset(str(path)) as file:
+            stored = file.variables.get(name)
+            if stored is None or stored.dtype == str or stored.dtype.kind not in "iuf" or stored.ndim > 1:
+                return None
+            stored.set_auto_maskandscale(False)
+            attributes = {
+                one: stored.getncattr(one) for one in ("units", "calendar") if one in stored.ncattrs()
+            }
+            return xr.Variable(("step",), np.atleast_1d(np.asarray(stored[...])), attributes)
 
 
 def _in_order(found: list[tuple[TimeArray, Int, Path, int]], sums: tuple[str, ...], time: str) -> Joined:
@@ -150,8 +174,6 @@ def together(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def _is_dataset(path: Path) -> bool:
-    from rivergrad.io.datasets import kind_of
-
     return kind_of(path) in ("netcdf", "zarr")
 
 

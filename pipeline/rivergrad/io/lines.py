@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.formats import detect
-from rivergrad.io.frames import Frame, column_of
+from rivergrad.io.frames import Frame, column_of, read_frame
 from rivergrad.io.heads import require_extra
 from rivergrad.io.networks.assemble import Options, Schema
 from rivergrad.io.tables import id_column
@@ -66,15 +66,19 @@ def read_lines(
     """
     path = Path(path)
     found = detect(path, "network", format)
-    if found is None or not isinstance(found.format, HasLines):
+    if found is None:
         return None
     options = Options.of(layer=layer, columns=columns)
-    frame = found.format.frame(path, options)
+    if found.name == "parquet":
+        frame, names = read_frame(path, geometry=True), ["reach_id"]
+    elif isinstance(found.format, HasLines):
+        frame = found.format.frame(path, options)
+        names = [one for one, _ in found.format.schema.columns["reach_id"]]
+    else:
+        return None
     if frame.geometry is None or frame.crs is None:
         return None
-    name = options.columns.get("reach_id") or column_of(
-        frame, *(one for one, _ in found.format.schema.columns["reach_id"])
-    )
+    name = options.columns.get("reach_id") or column_of(frame, *names)
     if name is None:
         return None
     return Lines(id_column(frame.table, name, path), frame.geometry, frame.crs)

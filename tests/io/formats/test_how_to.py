@@ -156,7 +156,7 @@ def merit() -> tuple[np.ndarray, np.ndarray]:
 
 
 def nwm() -> tuple[np.ndarray, np.ndarray]:
-    depth = flood(72) / 20
+    depth = flood(48) / 20
     runoff = depth * 1e-3 * AREA / 3600.0
     flow = discharge(runoff, "2021-08-23", 3600.0, "15min")
     gages = np.full(N, " " * 15, "S15")
@@ -174,7 +174,7 @@ def nwm() -> tuple[np.ndarray, np.ndarray]:
     Path("chrtout").mkdir()
     back = np.arange(N)[::-1]
     packed = {"dtype": "int32", "scale_factor": 1e-5, "add_offset": 0.0, "_FillValue": -999900000}
-    for hour in range(72):
+    for hour in range(48):
         stamp = pd.Timestamp("2021-08-23") + pd.Timedelta(hours=hour + 1)  # of the hour before
         xr.Dataset(
             {
@@ -186,7 +186,7 @@ def nwm() -> tuple[np.ndarray, np.ndarray]:
             },
             attrs={"TITLE": "OUTPUT FROM WRF-Hydro v5.3.0"},
         ).to_netcdf(f"chrtout/{stamp:%Y%m%d%H%M}.CHRTOUT_DOMAIN1")
-    time = pd.date_range("2021-08-23", periods=72, freq="h")
+    time = pd.date_range("2021-08-23", periods=48, freq="h")
     for name, reach in GAUGED.items():
         usgs(name, flow[:, reach - 101], time, "%Y-%m-%d %H:%M", "", True)
     return runoff, flow
@@ -225,11 +225,11 @@ SHORT = {
     "estimate.window": "20d",
 }
 SHORT_NWM = {
-    "time.train": "[2021-08-23, 2021-08-24]",
-    "time.validation": "[2021-08-25, 2021-08-25]",
+    "time.train": "[2021-08-23, 2021-08-23]",
+    "time.validation": "[2021-08-24, 2021-08-24]",
     "time.test": "null",
-    "time.warmup": "1d",
-    "estimate.window": "1d",
+    "time.warmup": "6h",
+    "estimate.window": "12h",
 }
 """The pages name years; the files here hold days."""
 

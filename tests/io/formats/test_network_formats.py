@@ -360,3 +360,34 @@ def test_exit_2_and_one_line(
         main()
     assert ended.value.code == 2
     assert len([line for line in capsys.readouterr().err.splitlines() if line.strip()]) <= 2
+
+
+def test_lines_are_kept(tmp_path: Path) -> None:
+    import geopandas
+
+    from rivergrad.io.lines import copy_lines
+
+    path = tiny.FORMATS["tdx"](tmp_path, tiny.IDS, tiny.DOWN)
+    assert copy_lines(tmp_path / "reaches.parquet", path, np.array([30, 99, 10]))
+    found = geopandas.read_parquet(tmp_path / "reaches.parquet")
+    assert found["reach_id"].tolist() == [30, 99, 10]
+    assert found.crs == "EPSG:4326"
+    assert found.geometry.isna().tolist() == [False, True, False]
+    assert found.geometry.iloc[0].coords[0] == (8.0, 50.0)
+    # rivergrad's own table with lines, and one without
+    own = found.dropna().assign(downstream_id=-1, length_m=1e3)
+    own.to_parquet(tmp_path / "own.parquet")
+    assert rg.read_network(tmp_path / "own.parquet").n_reaches == 2
+    assert copy_lines(tmp_path / "again.parquet", tmp_path / "own.parquet", np.array([10]))
+    assert not copy_lines(
+        tmp_path / "none.parquet", tiny.FORMATS["nwm"](tmp_path, tiny.IDS, tiny.DOWN), np.array([10])
+    )
+
+
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "n.nc")
+    refused(tmp_path / "n.nc", "pipe")
+    with pytest.raises(rg.InputError, match="pipe"):
+        rg.open_runoff(tmp_path / "n.nc", rg.RiverNetwork.from_ids([1], [-1]))
