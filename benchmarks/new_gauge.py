@@ -3,7 +3,7 @@
     python benchmarks/new_gauge.py [--draws 10] [--reaches 80] [--gauges 6] [--output new_gauge.csv]
 
 Each draw is a network with hidden celerities and a few gauges. It is estimated, then again with a gauge more: at the
-reach that the first run names first (`summary.uncertainty.new_gauges`), and at a reach drawn from those without a gauge.
+reach that the first run names first (`summary.uncertainty.new_gauges`), and at one drawn from those without a gauge.
 The mean posterior variance of ln celerity is compared. Wanted: the named gauge ahead in at least 9 of 10 draws.
 """
 
