@@ -74,6 +74,7 @@ class Mutation:
         command: arguments of `rivergrad`, run in the folder.
         expect: what is right.
         writes: what the command may make in the folder, and nothing else.
+        changes: what it may change or replace of what was there: a name, or a folder and all below it.
         where: it runs in this process, in a fork of it that can be killed, or in a process of its own.
         limit: seconds after which it counts as hanging.
     """
@@ -83,6 +84,7 @@ class Mutation:
     command: Sequence[str]
     expect: Expect
     writes: tuple[str, ...] = ("q.nc",)
+    changes: tuple[str, ...] = ()
     where: Literal["here", "fork", "process"] = "here"
     limit: float = 90.0
     environment: dict[str, str] = field(default_factory=dict)

@@ -82,7 +82,9 @@ def judge(mutation: Mutation, folder: Path, before: dict[str, str], outcome: Out
     if found := _LIBRARY_WARNING.search(outcome.stderr):
         return f"a warning of a library: {found.group(0)[:200]}"
     after = snapshot(folder)
-    if problem := _harm(before, after, mutation.writes if outcome.code == 0 else ()):
+    kept = {name: what for name, what in before.items() if not _is_below(name, mutation.changes)}
+    writes = (*mutation.writes, *mutation.changes) if outcome.code == 0 else mutation.changes
+    if problem := _harm(kept, after, writes):
         return problem
     if outcome.code == 2:
         return _refusal_problem(mutation, outcome)
@@ -146,6 +148,10 @@ def snapshot(folder: Path) -> dict[str, str]:
     return found
 
 
+def _is_below(name: str, folders: tuple[str, ...]) -> bool:
+    return any(name == one or name.startswith(f"{one}/") for one in folders)
+
+
 def _harm(before: dict[str, str], after: dict[str, str], writes: tuple[str, ...]) -> str | None:
     """What a command changed or left that it may not."""
     for name, what in before.items():
@@ -153,7 +159,7 @@ def _harm(before: dict[str, str], after: dict[str, str], writes: tuple[str, ...]
             return f"{name} is gone"
         if after[name] != what:
             return f"{name} was changed"
-    left = [name for name in after if name not in before and Path(name).parts[0] not in writes]
+    left = [name for name in after if name not in before and not _is_below(name, writes)]
     return f"left behind: {', '.join(left[:3])}" if left else None
 
 
