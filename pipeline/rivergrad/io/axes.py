@@ -20,7 +20,7 @@ from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import numbers_of
 from rivergrad.io.gridded import LATITUDES, LONGITUDES
 from rivergrad.io.missing import without_absent
-from rivergrad.io.units import is_temperature, parse_unit
+from rivergrad.io.units import is_temperature, parse_unit, refuse_turned
 
 Float = NDArray[np.float64]
 ROTATED = "rotated_latitude_longitude"
@@ -154,6 +154,7 @@ def role_of(attributes: Mapping[str, Any], name: str, path: Path) -> Role | None
     if standard in _STANDARD:
         said[f"standard_name '{standard}'"] = _STANDARD[standard]
     unit = str(attributes.get("units", "")).strip()
+    refuse_turned(unit, str(path), name)
     plain = re.sub(r"[\s_\-]", "", unit).lower()
     parsed = parse_unit(unit) if unit else None
     if plain in _UNITS:

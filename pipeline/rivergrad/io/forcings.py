@@ -42,6 +42,13 @@ CHUNKS = (512, 1024)
 ABSOLUTE_ZERO = -273.15
 MOST_NEGATIVE_RAIN = 1.0
 """mm per step below 0 that interpolation leaves behind where there was no rain."""
+MOST_WATER = 3000.0
+"""mm of rain or evaporation per step, or per day where steps are longer: more has never been measured in a day, so that
+9999 and the like mean that there is no value."""
+LEAST_WATER = -100.0
+"""The same of what has either sign: no dew is as much."""
+MOST_WARMTH = 100.0
+"""degC: no air or soil is as warm, so that 9999 and the like mean that there is no value."""
 EXAMPLES = "mm/day, kg m-2 s-1, degC, K or W m-2"
 
 
@@ -52,6 +59,7 @@ class ForcingVariable(FileSource):
     Attributes:
         column: (n,) each reach's place in the file.
         lowest: the least value there can be, in the file's unit; expected: how a message says so.
+        nines_above: from here on 9999 and the like mean that there is no value.
         short: whether −99 means that there is no value: not of radiation, nor of anything in an unknown unit.
     """
 
@@ -59,6 +67,7 @@ class ForcingVariable(FileSource):
     factor: float
     offset: float
     lowest: float = -np.inf
+    nines_above: float = np.inf
     expected: str = ""
     short: bool = False
 
@@ -75,6 +84,7 @@ class ForcingVariable(FileSource):
             start,
             stop,
             lowest=self.lowest,
+            nines_above=self.nines_above,
             short=self.short,
             expected=self.expected,
         )
@@ -216,7 +226,7 @@ def _open_variable(
     axis = read_axis(dataset, array, dim, path)
     unit = unit_of(array.attrs, str(path), name, EXAMPLES)
     factor, offset = forcing_unit(unit, axis.step, str(path), name)
-    lowest, expected, short = _range(array, unit, factor, offset)
+    lowest, nines_above, expected, short = _range(array, unit, factor, offset, axis.step)
     variable = ForcingVariable(
         path=path.absolute(),
         variable=name,
@@ -228,6 +238,7 @@ def _open_variable(
         factor=factor,
         offset=offset,
         lowest=lowest,
+        nines_above=nines_above,
         expected=expected,
         short=short,
     )
@@ -253,18 +264,24 @@ def _of_the_same_times(found: list[ForcingVariable], path: Path) -> tuple[Forcin
     return same
 
 
-def _range(array: xr.DataArray, unit: str, factor: float, offset: float) -> tuple[float, str, bool]:
-    """The least value, how to say so, and whether −99 means that there is none (see `ForcingVariable`)."""
+def _range(
+    array: xr.DataArray, unit: str, factor: float, offset: float, step: float
+) -> tuple[float, float, str, bool]:
+    """What there can be of a variable, as `ForcingVariable` has it: `lowest`, `nines_above`, `expected`, `short`."""
     if is_temperature(unit):
         # -99 °F is a cold day
-        return (ABSOLUTE_ZERO - offset) / factor, "a temperature above absolute zero", factor == 1.0
+        lowest, most = ((end - offset) / factor for end in (ABSOLUTE_ZERO, MOST_WARMTH))
+        return lowest, most, "a temperature above absolute zero", factor == 1.0
     if not is_depth(unit):
-        return -np.inf, "", False
+        return -np.inf, np.inf, "", False
+    most = MOST_WATER * max(1.0, step / 86400.0) / factor
     named = f"{array.name} {array.attrs.get('standard_name', '')}".lower()
     if not re.search(r"precip|rain|snowfall|\b(pr|tp|prcp|ppt)\b", named):
-        return -np.inf, "", True  # evaporation has either sign
+        least = LEAST_WATER * max(1.0, step / 86400.0)
+        return least / factor, most, f"{least:g} mm per step or more", True  # of either sign
     return (
         -MOST_NEGATIVE_RAIN / factor,
+        most,
         f"0 or more ({MOST_NEGATIVE_RAIN:g} mm per step less is rounding)",
         True,
     )

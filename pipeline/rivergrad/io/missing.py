@@ -58,6 +58,7 @@ _NINES = np.array(
     np.float32,
 )
 _SHORT = np.array([-(100.0 - 10.0**-d) for d in range(4)], np.float32)
+_HIGH = np.array([9999.0, 9999.9, 9999.99, 99999.0, 99999.9, 999999.0, 32766.0, 32767.0, 65535.0], np.float32)
 _LEAST_ROUND = 0.99 * ROUND
 
 
@@ -108,6 +109,7 @@ def refuse_bad(
     source: str,
     *,
     lowest: Float | float = -np.inf,
+    nines_above: float = np.inf,
     short: bool = True,
     expected: str = "0 or more",
 ) -> None:
@@ -118,6 +120,7 @@ def refuse_bad(
         reach_id: (reach,); time: (time,) for the message.
         source: what opens the message: file and variable.
         lowest: () or (reach,) the least value that is let pass.
+        nines_above: from here on 9999 and its relatives, and the greatest integers of 2 bytes, mean that there is none.
         short: see `absent`.
         expected: what is said to be expected of values below `lowest`.
 
@@ -126,12 +129,13 @@ def refuse_bad(
     """
     if not values.size:
         return
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         least, most = values.min(), values.max()
-        if least >= np.max(lowest) and least > -99.0 and most < _LEAST_ROUND:
+        if least >= np.max(lowest) and least > -99.0 and most < min(_LEAST_ROUND, nines_above):
             return
         mask = absent(values, short=short)
         none = _is_round(values) if mask is None else mask | _is_round(values)
+        none |= (values > nines_above) & np.isin(values.astype(np.float32), _HIGH)
         infinite = np.isinf(values)
         below = (values < lowest) & ~none & ~infinite
     for_any = none | infinite | below

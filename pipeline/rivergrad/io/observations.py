@@ -37,7 +37,7 @@ from rivergrad.io.placement import NONE, GaugeSites, PlacementSettings
 from rivergrad.io.series import read_series
 from rivergrad.io.settle import ERROR, Negative, Observations, RawObservations, settle, sites_of
 from rivergrad.io.stamps import SHARE, FileAxis, Stamp, read_axis, starts_of, time_dim, time_method
-from rivergrad.io.units import discharge_factor, si_factor, unit_of
+from rivergrad.io.units import discharge_factor, refuse_turned, si_factor, unit_of
 
 __all__ = ["Negative", "Observations", "read_observations"]
 
@@ -231,6 +231,9 @@ def _from_dataset(
 def _dataset_sites(dataset: xr.Dataset, dim: str, path: Path, placed: bool) -> GaugeSites:
     reach_name = _along(dataset, REACH_NAMES, dim)
     lat_name, lon_name = _along(dataset, LATITUDES, dim), _along(dataset, LONGITUDES, dim)
+    for name in (lat_name, lon_name):
+        if name is not None:
+            refuse_turned(str(dataset[name].attrs.get("units", "")), str(path), name)
     located = lat_name is not None and lon_name is not None
     gauge_name = _along(dataset, GAUGE_NAMES, dim) or reach_name
     if reach_name is None and not located and not placed:

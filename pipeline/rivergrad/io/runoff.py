@@ -390,6 +390,7 @@ def read_columns(
     stop: int,
     *,
     lowest: Float | float = -np.inf,
+    nines_above: float = np.inf,
     short: bool = True,
     expected: str = "0 or more",
     nan_is_zero: bool = False,
@@ -398,8 +399,7 @@ def read_columns(
 
     Args:
         source: the file; column: each reach's place in it; reach_positions, start, stop: see `RunoffSource.read`.
-        lowest: () or (n,) the least value that is let pass; short: see `rivergrad.io.missing.absent`; expected: said
-            of values below `lowest`.
+        lowest: () or (n,) the least value that is let pass; nines_above, short, expected: see `refuse_bad`.
         nan_is_zero: whether NaN, and nothing else, means 0.
 
     Raises:
@@ -428,6 +428,7 @@ def read_columns(
         source.time[start:stop],
         source.source,
         lowest=least,
+        nines_above=nines_above,
         short=short,
         expected=expected,
     )

@@ -24,6 +24,7 @@ TIME_ATTRIBUTES = {
     "calendar": "proleptic_gregorian",
 }
 _UNDERSCORE = re.compile(r"(\d)_(\d)")
+_WEEKS = re.compile(r"^\s*weeks?\s+since\s+", re.IGNORECASE)
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 SNAP = 1e-3
 """Share of a step by which stamps may be off the regular axis: what arithmetic in floating point leaves."""
@@ -180,7 +181,11 @@ def decode_time(variable: xr.Variable, source: str, name: str) -> TimeArray:
         calendar = str(variable.attrs.get("calendar", "standard")).strip().lower()
         if calendar not in _CALENDARS:
             raise InputError(f"{source}: '{name}' is in the calendar '{calendar}'; expected the standard one")
-        variable = xr.Variable(variable.dims, values, {**variable.attrs, "calendar": calendar})
+        attributes = {**variable.attrs, "calendar": calendar}
+        if _WEEKS.match(units):  # UDUNITS knows weeks, and xarray does not
+            values = values.astype(np.float64) * 7.0
+            attributes["units"] = _WEEKS.sub("days since ", units)
+        variable = xr.Variable(variable.dims, values, attributes)
         try:
             with warnings.catch_warnings():
                 # xarray warns where it falls back to cftime; such dates are refused below

@@ -168,6 +168,15 @@ def is_depth_of_a_step(text: str) -> bool:
     return parsed is not None and parsed[1] in _KINDS and _KINDS[parsed[1]][0] == "depth"
 
 
+def refuse_turned(unit: str, source: str, variable: str) -> None:
+    """Raise an InputError for degrees that count to the south or west: signs would be read the wrong way round."""
+    if re.fullmatch(r"degrees?(s|south|w|west)", re.sub(r"[\s_\-]", "", unit).lower()):
+        raise InputError(
+            f"{source}: '{variable}' has the units '{unit}'; expected degrees_north or degrees_east, negative "
+            "in the south and west"
+        )
+
+
 TEMPERATURES = {
     **dict.fromkeys(("degc", "celsius", "deg_c", "°c", "degrees_celsius", "degree_celsius"), (1.0, 0.0)),
     **dict.fromkeys(("k", "kelvin", "degk"), (1.0, -273.15)),

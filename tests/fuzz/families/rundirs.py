@@ -159,10 +159,9 @@ def _one(file: str, damage: str, name: str) -> Mutation:
         prepare,
         COMMANDS[name],
         _expect(name),
-        writes=("a.csv",),
+        writes=("a.csv", "run/checkpoints"),
         changes=tuple(f"run/{one}" for one in WRITTEN),
-        where="fork",
-        limit=60.0,
+        where="process" if name == "report" else "fork",
     )
 
 
