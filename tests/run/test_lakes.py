@@ -121,6 +121,34 @@ def test_the_run_is_routed_again_as_it_was(twin: Path) -> None:
     assert "2 lakes are linear storages of their residence_time; 1 reaches pass water through" in done.output
 
 
+def test_a_forecast_goes_on_from_a_run(twin: Path) -> None:
+    """`report.state`: routing a day more from it is the end of the longer record; with snapshots or not."""
+    from typer.testing import CliRunner
+
+    from rivergrad.cli import app
+
+    done = run(twin, "kept", report={"state": True, "discharge": True}, estimate={"steps": 1})
+    network = rg.read_network(twin / "n.csv")
+    last = np.datetime64("2001-01-01", "ns") + np.timedelta64(STEPS, "D")
+    rng = np.random.default_rng(5)
+    more = rng.exponential(1.0, (2, N))
+    before = rg.open_runoff(twin / "r.nc", network).read(None, 0, STEPS)
+    rg.write_runoff(twin / "more.nc", network.reach_id, last + np.arange(2) * np.timedelta64(1, "D"), more)
+    values = {name: done.parameters[name].to_numpy() for name in ("k", "x", "residence_time")}
+    time = np.datetime64("2001-01-01", "ns") + np.arange(STEPS + 2) * np.timedelta64(1, "D")
+    rg.write_runoff(twin / "all.nc", network.reach_id, time, np.concatenate([before, more]))
+    whole = rg.simulate(network, rg.open_runoff(twin / "all.nc", network), values, routing_step="12h")
+    words = ["route", "--network", twin / "n.csv", "--runoff", twin / "more.nc", "--scheme", "muskingum"]
+    words += ["--routing-step", "12h", "--parameters", twin / "kept", "--output", twin / "q2.nc"]
+    words += ["--state-in", twin / "kept" / "state.nc"]
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    assert found.exit_code == 0, found.output
+    import xarray as xr
+
+    with xr.open_dataset(twin / "q2.nc") as data:
+        np.testing.assert_allclose(data["discharge"].transpose("time", "reach"), whole[-2:], rtol=1e-5)
+
+
 def test_a_lake_without_an_outlet_ends_in_a_line(twin: Path) -> None:
     table = pd.read_csv(twin / "n.csv")
     table.loc[N - 1, "lake_volume_m3"] = 1e6

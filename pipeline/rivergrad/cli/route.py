@@ -370,13 +370,9 @@ def _job(
     scheme: Any, convention: str, engine: str, source: RunoffReader, step: float, hillslope: Any
 ) -> Callable[[datetime64], Routed]:
     """What a state at some time belongs to."""
-    from rivergrad.io.state import Routed
+    from rivergrad.io.state import routed_at
 
-    name = scheme.name if convention == "standard" else f"{scheme.name} ({convention})"
-    names = scheme.parameter_names
-    if hillslope is not None:
-        name, names = f"{name} behind hillslope {hillslope.name}", (*names, *hillslope.parameter_names)
-    return lambda time: Routed(name, names, engine, source.step, step, time)
+    return lambda time: routed_at(time, scheme, convention, engine, (source.step, step), hillslope)
 
 
 def _end(source: RunoffReader) -> datetime64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,29 @@ class Routed:
     forcing_step: float
     routing_step: float
     time: np.datetime64
+
+
+def routed_at(
+    time: np.datetime64,
+    scheme: Any,
+    convention: str,
+    engine: str,
+    steps: tuple[float, float],
+    hillslope: Any = None,
+) -> Routed:
+    """What a state belongs to.
+
+    Args:
+        time: of the state.
+        scheme: the scheme; convention: `standard` or `rapid`; hillslope: the response before it, or None.
+        engine: that routes.
+        steps: of forcing and of routing, s.
+    """
+    name = scheme.name if convention == "standard" else f"{scheme.name} ({convention})"
+    names = scheme.parameter_names
+    if hillslope is not None:
+        name, names = f"{name} behind hillslope {hillslope.name}", (*names, *hillslope.parameter_names)
+    return Routed(name, names, engine, *steps, time)
 
 
 def write_state(path: str | Path, network: RiverNetwork, arrays: Arrays, routed: Routed) -> None:

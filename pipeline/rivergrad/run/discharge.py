@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
 from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES
 from rivergrad.io.readers import FactoredRunoff
+from rivergrad.io.state import routed_at, write_state
 from rivergrad.model.layout import VOLUME, Coefficients
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.direct import simulate
 from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.routing.hillslope import NAMES
-from rivergrad.routing.outside import Outside, effective, outside, watched
+from rivergrad.routing.outside import Outside, Sink, effective, outside, watched
 from rivergrad.run.evaluation import estimated
 from rivergrad.run.flowlaw import rounds_of
+from rivergrad.run.hillslope import response_of
+from rivergrad.run.inputs import Inputs
 from rivergrad.run.problem import Problem
 from rivergrad.run.routing import routing_of
-from rivergrad.rundir.contents import DISCHARGE, RUNOFF
+from rivergrad.rundir.contents import DISCHARGE, RUNOFF, STATE
 
 Float = NDArray[np.float64]
 
@@ -65,7 +69,9 @@ def within_range(work: Problem, values: dict[str, Float]) -> tuple[dict[str, Flo
 def write_every_discharge(
     work: Problem, shared: Coefficients[Float], values: dict[str, Float], beyond: Outside | None = None
 ) -> None:
-    """Write discharge.nc: every reach, from the runoff that the estimate takes (given, corrected or learned).
+    """Write discharge.nc of every reach and state.nc, as wanted.
+
+    Runoff is what the estimate takes: given, corrected or learned.
 
     Args:
         work: whose workers route; what they hold is replaced.
@@ -81,19 +87,38 @@ def write_every_discharge(
         assert work.volume is not None
         assert work.increment_area is not None
         runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, shared[VOLUME], work.increment_area))
-    ends = inputs.report.kind == "end"
-    times = inputs.runoff.time + ends * np.timedelta64(round(inputs.runoff.step * 1e9), "ns")
-    of = END_ATTRIBUTES if ends else DISCHARGE_ATTRIBUTES
-    path = work.run_dir / DISCHARGE
-    names = (*work.choice.model.scheme.parameter_names, *NAMES, EXPONENT, REFERENCE)
-    with DischargeWriter(path, inputs.network.reach_id, variable_attributes=of) as writer:
-        simulate(
-            network=inputs.network,
+    network, scheme = inputs.network, work.choice.model.scheme
+    names = (*scheme.parameter_names, *NAMES, EXPONENT, REFERENCE)
+    with ExitStack() as stack:
+        after = simulate(
+            network=network,
             runoff=runoff,
             parameters={name: values[name] for name in names if name in values},
-            how=replace(routing_of(config, work.choice.model.scheme), rounds=rounds_of(config)),
+            how=replace(routing_of(config, scheme), rounds=rounds_of(config)),
             cut=work.cut,
             cluster=config.compute.cluster(work.run_dir),
             executor=work.executor,
-            sink=watched(writer.along(times), beyond, inputs.network.reach_id),
+            sink=watched(_sink(work, stack), beyond, network.reach_id),
+            keep=config.report.state,
         )
+        if after is not None:
+            end = inputs.runoff.time[-1] + _length(inputs)
+            steps, response = (inputs.runoff.step, config.time.routing_step), response_of(config)
+            belongs = routed_at(end, scheme, config.scheme.convention, work.engine, steps, response)
+            write_state(work.run_dir / STATE, network, after, belongs)
+
+
+def _sink(work: Problem, stack: ExitStack) -> Sink:
+    """What writes discharge.nc, where it is wanted."""
+    inputs = work.case.inputs
+    if not work.config.report.discharge:
+        return lambda start, discharge: None
+    ends = inputs.report.kind == "end"
+    of = END_ATTRIBUTES if ends else DISCHARGE_ATTRIBUTES
+    path = work.run_dir / DISCHARGE
+    writer = stack.enter_context(DischargeWriter(path, inputs.network.reach_id, variable_attributes=of))
+    return writer.along(inputs.runoff.time + ends * _length(inputs))
+
+
+def _length(inputs: Inputs) -> np.timedelta64:
+    return np.timedelta64(round(inputs.runoff.step * 1e9), "ns")

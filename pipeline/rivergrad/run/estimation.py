@@ -78,7 +78,7 @@ def estimate(problem: Problem, timer: Timer, console: Console) -> Estimate:
         timer.note("runoff")
     sure = _uncertainty(problem, result, staged)
     timer.note("uncertainty")
-    if problem.config.report.discharge:
+    if problem.config.report.discharge or problem.config.report.state:
         write_every_discharge(problem, result.shared, values, outside)
         timer.note("discharge")
     stages = None if staged is None else staged.stages

@@ -94,7 +94,7 @@ def write_learned_runoff(run_dir: Path, work: Problem, shared: Coefficients[Floa
     It is also what the discharge of every reach is routed from, where `report.discharge` asks for that.
     """
     section, inputs = work.config.runoff, work.case.inputs
-    if section is None or not (section.write or work.config.report.discharge):
+    if section is None or not (section.write or work.config.report.discharge or work.config.report.state):
         return
     runoff = work.sweep.runoff(shared[RUNOFF_WEIGHTS], inputs.network.n_reaches)
     with DischargeWriter(

@@ -20,7 +20,7 @@ CONFIG, INFO, BASELINES, INPUTS = "config.yaml", "run.json", "baselines.json", "
 NETWORK, PARTITION, PARAMETERS = "network.zarr", "partition.zarr", "parameters.zarr"
 LINES = "reaches.parquet"
 METRICS, HISTORY, GAUGES, SCREENING = "metrics.csv", "history.csv", "gauges.csv", "screening.csv"
-HYDROGRAPHS, DISCHARGE = "hydrographs.nc", "discharge.nc"
+HYDROGRAPHS, DISCHARGE, STATE = "hydrographs.nc", "discharge.nc", "state.nc"
 WEIGHTS, WEIGHTS_DESCRIBED, RUNOFF = "runoff_model.safetensors", "runoff_model.json", "runoff.zarr"
 REPORT, MAPS, LOG, WORKERS, DASK_REPORT = "report.html", "maps", "log.txt", "workers", "dask-report.html"
 GAUGE_PAGES = "report-gauges"
@@ -154,6 +154,7 @@ ITEMS: dict[str, Item] = {
     HISTORY: Item("history", _of_table(*HISTORY_COLUMNS), state=True),
     HYDROGRAPHS: Item("hydrographs", _HDF5),
     DISCHARGE: Item("discharge", _HDF5),
+    STATE: Item("state", _HDF5),
     RUNOFF: Item("learned runoff", _of_store("rivergrad")),
     WEIGHTS: Item("weights"),
     WEIGHTS_DESCRIBED: Item("weights", _of_json("model", "scaling")),

@@ -22,6 +22,10 @@ class ReportSection(Section):
     discharge: Switch = Field(
         default=False, description="Whether the estimate's discharge of every reach is written too (large)."
     )
+    state: Switch = Field(
+        default=False,
+        description="Whether the state at the end of the record is written, for route --state-in to go on from.",
+    )
     panels: tuple[str, ...] = Field(
         default=(),
         description="Panels of your own for the report: registered names, or import paths package.module:Object.",

@@ -7,6 +7,9 @@ import numpy as np
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.exporters.base import Estimate, Float
 
+SHORTEST = 1.0
+"""k (s) of a reach that water passes through: others take no 0."""
+
 
 def muskingum_of(estimate: Estimate) -> tuple[Float, Float, list[str]]:
     """k (n,) in s, x (n,), and sentences about how they were made.
@@ -25,7 +28,7 @@ def muskingum_of(estimate: Estimate) -> tuple[Float, Float, list[str]]:
         k, x = _from_celerity(estimate, told)
     lake = estimate.attribute("residence_time")
     if lake is not None and (is_lake := np.isfinite(lake)).any():
-        k, x = np.where(is_lake, lake, k), np.where(is_lake, 0.0, x)
+        k, x = np.where(is_lake, np.maximum(lake, SHORTEST), k), np.where(is_lake, 0.0, x)
         told.append(
             f"{int(is_lake.sum())} lakes have their residence time for k, and x = 0: the same linear storage"
         )
