@@ -123,7 +123,7 @@ def test_a_run_is_routed_again_with_its_hillslope(river: River, done: Path, tmp_
     with xr.open_dataset(output) as data:
         found = data["discharge"].sel(reach=ids).transpose("reach", "time").values
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    code, said = call("export", done, "--format", "csv", "--output", tmp_path / "p.csv")
+    code, said = call("export", done, "--as", "csv", "--output", tmp_path / "p.csv")
     assert code == 0, said
     assert "hillslope_delay" in (tmp_path / "p.csv").read_text().splitlines()[0]
 

@@ -43,13 +43,16 @@ class Hillslope(ABC):
         """What `apply` takes, differentiable in the parameters; `forcing_step` Δ in s."""
 
     @abstractmethod
-    def apply(self, prepared: Any, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def apply(
+        self, prepared: Any, runoff: Tensor, state: Tensor | None = None, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The response to some forcing steps.
 
         Args:
             prepared: from `prepare`.
             runoff: (batch, time, reach) m³/s, float32 or float64.
             state: (batch, number, reach) float64, of an earlier call; None starts from rest.
+            room: like the runoff, for the result; where no gradient is wanted.
 
         Returns:
             (batch, time, reach) m³/s in the precision of the runoff, and the state after.

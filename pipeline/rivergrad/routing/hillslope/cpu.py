@@ -20,9 +20,14 @@ SMALL = 1_000_000
 """Numbers below which a second thread costs more than it saves."""
 
 
-def respond(numbers: Coefficients, runoff: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """The response (batch, time, reach) to runoff, and the state (batch, storage, reach) after."""
-    out, after = torch.empty_like(runoff), state.detach().clone(memory_format=torch.contiguous_format)
+def respond(
+    numbers: Coefficients, runoff: Tensor, state: Tensor, room: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The response (batch, time, reach) to runoff, in `room` if given, and the state (batch, storage, reach) after."""
+    out, after = (
+        torch.empty_like(runoff) if room is None else room,
+        state.detach().clone(memory_format=torch.contiguous_format),
+    )
     own = [numbers.keep.numpy(), numbers.out.numpy()]
     for b in range(runoff.shape[0]):
         arrays = runoff.detach()[b].numpy(), after[b].numpy(), out[b].numpy()

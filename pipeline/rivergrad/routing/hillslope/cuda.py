@@ -30,9 +30,14 @@ def definitions(dtype: torch.dtype, count: int) -> dict[str, str]:
     return {"real": "float" if dtype == torch.float32 else "double", "COUNT": str(count)}
 
 
-def respond(numbers: Coefficients, runoff: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """The response (batch, time, reach) to runoff, and the state (batch, storage, reach) after."""
-    out, after = torch.empty_like(runoff), state.detach().clone(memory_format=torch.contiguous_format)
+def respond(
+    numbers: Coefficients, runoff: Tensor, state: Tensor, room: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The response (batch, time, reach) to runoff, in `room` if given, and the state (batch, storage, reach) after."""
+    out, after = (
+        torch.empty_like(runoff) if room is None else room,
+        state.detach().clone(memory_format=torch.contiguous_format),
+    )
     _launch("respond", runoff, numbers, (numbers.keep, numbers.out, runoff, after, out))
     return out, after
 

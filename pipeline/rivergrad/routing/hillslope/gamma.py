@@ -116,7 +116,9 @@ class Gamma(Hillslope):
         found = self.complete(parameters)
         return taps(found[DELAY].to(torch.float64) / forcing_step, found[SHAPE].to(torch.float64))
 
-    def apply(self, prepared: Tensor, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def apply(
+        self, prepared: Tensor, runoff: Tensor, state: Tensor | None = None, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         rows = prepared.shape[0] - 1
         past = torch.cat([fitted(state, runoff.shape[0], rows, runoff), runoff.to(torch.float64)], dim=1)
         out: Tensor = _Convolve.apply(prepared, past)

@@ -60,6 +60,7 @@ class StagedEngine:
         self.ratio: int = engine.ratio
         self.dtype: torch.dtype = engine.dtype
         self.device: torch.device = engine.device
+        self._room: Tensor | None = None
         self._columns = None if grid is None else grid.n_cells
         self._to_reaches = None if grid is None else _matrix(grid, self.dtype, self.device)
 
@@ -88,11 +89,19 @@ class StagedEngine:
         if prepared.response is not None:
             if state is not None and before is None:
                 raise InputError("state: expected that of a hillslope response, found one without")
-            runoff, after = self.hillslope.apply(prepared.response, runoff, before)
+            runoff, after = self.hillslope.apply(prepared.response, runoff, before, self._room_for(runoff))
         discharge, outflow, routed = self.engine.apply(
             prepared.routing, runoff, inflow, None if state is None else state.routing
         )
         return discharge, outflow, StagedState(after, routed)
+
+    def _room_for(self, runoff: Tensor) -> Tensor | None:
+        """Memory for delayed runoff, kept from chunk to chunk: to get new pages takes longer than the response."""
+        if torch.is_grad_enabled() or self.device.type != "cpu":
+            return None
+        if self._room is None or self._room.shape != runoff.shape:
+            self._room = torch.empty(runoff.shape, dtype=runoff.dtype)
+        return self._room
 
     def _of_reaches(self, runoff: Tensor) -> Tensor:
         if self._to_reaches is None:

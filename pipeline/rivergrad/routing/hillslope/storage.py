@@ -96,12 +96,18 @@ class LinearStorage(Hillslope):
         delay, n = parameters[DELAY].to(torch.float64), self.storages(parameters)
         return Cascade(delay / (n * forcing_step), n.to(delay.device))
 
-    def apply(self, prepared: Cascade, runoff: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def apply(
+        self, prepared: Cascade, runoff: Tensor, state: Tensor | None = None, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         batch, _, reaches = runoff.shape
         count = int(prepared.n.max()) if reaches else 1
         before = fitted(state, batch, count, runoff).flip(
             1
         )  # the last storages, which not all reaches have, first
+        if room is not None and not torch.is_grad_enabled():
+            numbers, runoff = coefficients(prepared.a, prepared.n), runoff.contiguous()
+            out, after = _backend(runoff).respond(numbers, runoff, before.contiguous(), room)
+            return out, after.flip(1)
         out, after = _Respond.apply(prepared.a, prepared.n, runoff, before, torch.is_grad_enabled())
         return out, after.flip(1)
 
