@@ -291,6 +291,15 @@ def test_d8_and_ldd_are_told_by_their_codes(tmp_path: Path) -> None:
     assert large.n_reaches < 7
 
 
+def test_an_inland_sink_is_a_pit_unless_it_is_no_data(tmp_path: Path) -> None:
+    codes = [[1, 1, 255], [247, 64, 64]]
+    sink = rg.read_network(tiny.raster(tmp_path / "sink.tif", codes))
+    assert sink.reach_id.tolist() == [1, 2, 3, 5, 6]
+    assert sink.reach_id[sink.outlets].tolist() == [3]
+    none = rg.read_network(tiny.raster(tmp_path / "none.tif", codes, nodata=255))
+    assert none.reach_id.tolist() == [1, 2, 5, 6]
+
+
 def test_bad_rasters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(
         tiny.raster(tmp_path / "loop.tif", [[1, 16, 0]]), "cells drain in a loop|can't be read as directions"

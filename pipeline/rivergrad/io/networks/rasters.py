@@ -19,8 +19,10 @@ from rivergrad.io.networks.cells import Raster, network_of_cells
 
 D8 = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 LDD = tuple(range(1, 10))
-NONE = {"d8": (247, 255), "ldd": (0, 255)}
+NONE = {"d8": (247,), "ldd": (0, 255)}
 """Codes that mean that there is no direction, whether the file declares them or not."""
+SINK = {"d8": (255,), "ldd": ()}
+"""Codes of a pit besides the usual one: of an inland sink in HydroSHEDS and MERIT Hydro."""
 _LOOK = 256
 
 
@@ -46,7 +48,7 @@ class DirectionRaster:
             found = np.unique(_some(path))
         except InputError:
             return "its name is that of a raster" if self.kind == "d8" else None
-        inside = found[~np.isin(found, NONE[self.kind])]
+        inside = found[~np.isin(found, (*NONE[self.kind], *SINK[self.kind]))]
         if not inside.size or not np.isin(inside, self.codes).all():
             return None
         if self.kind == "ldd" and np.isin(inside, D8).all():
@@ -68,21 +70,42 @@ class DirectionRaster:
             warnings.simplefilter("ignore")
             with rasterio.open(path) as file:
                 values = file.read(1)
-                transform, nodata = file.transform, file.nodata
-                latlon = file.crs is None or file.crs.is_geographic
-                metres = latlon or file.crs.linear_units in ("metre", "meter", "m")
-        if not metres:
-            raise InputError(f"{path}: is in {file.crs.linear_units}; expected degrees or metres")
+                transform, nodata, crs, bounds = file.transform, file.nodata, file.crs, file.bounds
+        latlon = _in_degrees(crs, bounds, path)
         none = np.isin(values, NONE[self.kind])
         if nodata is not None and nodata not in self.codes:
             none |= values == nodata
-        strange = np.unique(values[~none & ~np.isin(values, self.codes)])
+        if values.dtype == np.int8:  # MERIT Hydro: -9 is 247, and -1 is 255
+            values = values.astype(np.uint8)
+            none |= np.isin(values, NONE[self.kind])
+        strange = np.unique(values[~none & ~np.isin(values, (*self.codes, *SINK[self.kind]))])
         if strange.size:
             raise InputError(
                 f"{path}: holds {ids_text(strange)}; expected directions of {self.kind.upper()}, {ids_text(self.codes)}"
             )
-        directions = np.where(none, 247 if self.kind == "d8" else 255, values).astype(np.uint8)
+        sinks = np.isin(values, SINK[self.kind]) & ~none
+        directions = np.where(sinks, 0, values)
+        directions = np.where(none, 247 if self.kind == "d8" else 255, directions).astype(np.uint8)
         return Raster(path, directions, self.kind, transform, bool(latlon), {})
+
+
+def _in_degrees(crs: Any, bounds: Any, path: Path) -> bool:
+    """Whether coordinates are degrees, and not metres.
+
+    Raises:
+        InputError: neither of them, or no word about it and numbers that are no degrees.
+    """
+    if crs is None:
+        if max(abs(bounds.left), abs(bounds.right)) <= 360 and max(abs(bounds.top), abs(bounds.bottom)) <= 90:
+            return True
+        raise InputError(
+            f"{path}: has no reference system and no degrees; expected one, in degrees or metres"
+        )
+    if crs.is_geographic:
+        return True
+    if crs.linear_units not in ("metre", "meter", "m"):
+        raise InputError(f"{path}: is in {crs.linear_units}; expected degrees or metres")
+    return False
 
 
 def _some(path: Path) -> NDArray[Any]:
@@ -106,5 +129,13 @@ _CELLS = (
     "Lengths are over the ground, areas those of cells.",
     "A cell is a reach, unless channel_area says from which area on.",
 )
-D8_RASTER = DirectionRaster("d8", D8, ("0 is a pit; 247 and 255 are the sea, declared or not.", *_CELLS))
+D8_RASTER = DirectionRaster(
+    "d8",
+    D8,
+    (
+        "0 is a pit, and so is 255 (an inland sink) unless it is declared as no data.",
+        "247 is the sea, declared or not.",
+        *_CELLS,
+    ),
+)
 LDD_RASTER = DirectionRaster("ldd", LDD, ("5 is a pit; 255 has no direction.", *_CELLS))
