@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -50,8 +51,15 @@ RUNOFF_ATTRIBUTES = {
 }
 REACH_ATTRIBUTES = {"long_name": "reach id"}
 _CONVENTIONS = {"Conventions": "CF-1.11", "source": "rivergrad"}
+BOUNDS = "time_bnds"
 _REACH_CHUNK = 1 << 14
 _TIME_CHUNK = 128
+
+
+def provenance_of(title: str) -> dict[str, str]:
+    """Global attributes that CF asks for; without a date, as the same content gives the same bytes."""
+    history = f"written by rivergrad {version('rivergrad')}"
+    return {"title": title, "history": history, "license": "that of the sources"}
 
 
 class DischargeWriter:
@@ -91,13 +99,15 @@ class DischargeWriter:
             raise InputError(f"{self.path}: expected a name that ends in .nc or .zarr")
         self._is_zarr = kind == "zarr"
         self._reach_id = np.asarray(reach_id, dtype=np.int64)
-        self._attributes = {**_CONVENTIONS, **(attributes or {})}
+        title = f"{variable.capitalize()} of river reaches"
+        self._attributes = {**_CONVENTIONS, **provenance_of(title), **(attributes or {})}
         self._dtype = np.dtype(dtype)
         self._variable = variable
         self._variable_attributes = dict(variable_attributes)
         self._chunks = (time_chunk, even_chunk(len(self._reach_id)))
         self._stack = ExitStack()
         self._last: np.datetime64 | None = None
+        self._written: list[NDArray[np.int64]] = []
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -133,6 +143,7 @@ class DischargeWriter:
         group = zarr.open_group(
             str(temporary), mode="w", zarr_format=3, attributes=plain_attributes(self._attributes)
         )
+        self._group = group
         ids = create_zarr_array(
             group, "reach", ("reach",), np.dtype(np.int64), REACH_ATTRIBUTES, shape=(count,)
         )
@@ -196,15 +207,17 @@ class DischargeWriter:
             values = values.astype(self._dtype, copy=False)
         refuse_not_finite(values, self._reach_id, time, f"{self.path}: {self._variable}")
         start, stop = self._count, self._count + len(time)
+        encoded = encode_time(time)
         if self._is_zarr:
             self._time.resize((stop,))
             self._values.resize((stop, len(self._reach_id)))
-            self._time[start:stop] = encode_time(time)
+            self._time[start:stop] = encoded
             self._values[start:stop] = values
         else:
             with NETCDF4_PYTHON_LOCK:
-                self._time[start:stop] = encode_time(time)
+                self._time[start:stop] = encoded
                 self._values[start:stop] = values
+        self._written.append(encoded)
         self._last, self._count = time[-1], stop
 
     def __exit__(
@@ -214,9 +227,31 @@ class DischargeWriter:
             stack.push(self._stack.pop_all().__exit__)
             if error is not None:
                 return stack.__exit__(kind, error, traceback)
+            self._write_bounds()
             if self._is_zarr:
                 consolidate(self._temporary)
         return None
+
+    def _write_bounds(self) -> None:
+        """Bounds of the steps that values are means of; none where one time or an irregular axis tells no step."""
+        starts = np.concatenate([*self._written, np.empty(0, np.int64)])
+        steps = np.diff(starts)
+        if "time: mean" not in str(self._variable_attributes.get("cell_methods")) or not steps.size:
+            return
+        if (steps != steps[0]).any():
+            return
+        bounds = np.stack([starts, starts + steps[0]], axis=1)
+        if self._is_zarr:
+            stored = create_zarr_array(
+                self._group, BOUNDS, ("time", "nv"), np.dtype(np.int64), {}, shape=bounds.shape
+            )
+            stored[...] = bounds
+            self._time.attrs["bounds"] = BOUNDS
+            return
+        with NETCDF4_PYTHON_LOCK:
+            self._file.createDimension("nv", 2)
+            create_netcdf_variable(self._file, BOUNDS, ("time", "nv"), np.dtype(np.int64), {})[...] = bounds
+            self._time.setncattr("bounds", BOUNDS)
 
 
 def even_chunk(n: int) -> int:
@@ -349,5 +384,10 @@ def write_observations(
             "reach_id": Variable(("gauge",), ids, REACH_ATTRIBUTES),
             "discharge": Variable(("time", "gauge"), values, DISCHARGE_ATTRIBUTES),
         },
-        {**_CONVENTIONS, "featureType": "timeSeries", **(attributes or {})},
+        {
+            **_CONVENTIONS,
+            **provenance_of("Observed discharge at gauges"),
+            "featureType": "timeSeries",
+            **(attributes or {}),
+        },
     )
