@@ -479,7 +479,8 @@ def test_netcdf_passes_the_compliance_checker(run: Path, tmp_path: Path) -> None
     pytest.importorskip("compliance_checker")
     time = np.datetime64("2001-01-01", "ns") + np.arange(3) * np.timedelta64(1, "D")
     export_run(run, tmp_path / "p.nc", name="netcdf")
-    write_discharge(tmp_path / "q.nc", IDS, time, np.ones((3, 5)))
+    # ids in order: `reach` is a coordinate variable, which CF wants to rise (or fall)
+    write_discharge(tmp_path / "q.nc", np.sort(IDS), time, np.ones((3, 5)))
     write_observations(tmp_path / "g.nc", ["A", "B"], [10, 20], time, np.ones((3, 2)))
     with xr.open_dataset(tmp_path / "q.nc", decode_times=False) as file:
         assert file["time"].attrs["bounds"] == "time_bnds"
