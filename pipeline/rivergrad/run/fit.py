@@ -21,7 +21,7 @@ from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evaluation import estimated, validation_score
 from rivergrad.run.evidence import retuned
 from rivergrad.run.optimisers import MovesPrior, Optimiser, Squares, Task
-from rivergrad.run.overhead import Overhead
+from rivergrad.run.overhead import Aside, Overhead
 from rivergrad.run.periods import Periods
 from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
@@ -97,8 +97,14 @@ def learning_rate(settings: EstimateSection, step: int) -> float:
     return settings.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
 
 
-def make_optimiser(work: Problem, training: Training, start: Coefficients[Float], prior: Prior) -> Optimiser:
-    """The optimiser that the workflow asks for."""
+def make_optimiser(
+    work: Problem,
+    training: Training,
+    start: Coefficients[Float],
+    prior: Prior,
+    aside: Aside | None = None,
+) -> Optimiser:
+    """The optimiser that the workflow asks for; `aside` counts the evidence's own work."""
     settings, periods = training.settings, work.case.periods
     length = max(1, round(settings.window / work.case.inputs.runoff.step))
 
@@ -126,11 +132,11 @@ def make_optimiser(work: Problem, training: Training, start: Coefficients[Float]
         prior=prior,
     )
     if settings.least_squares:
-        task = replace(task, make_squares=partial(_squares, work, start.layout, prior))
+        task = replace(task, make_squares=partial(_squares, work, start.layout, prior, aside or Aside()))
     return make(task)
 
 
-def _squares(work: Problem, layout: Layout, prior: Prior) -> Squares:
+def _squares(work: Problem, layout: Layout, prior: Prior, aside: Aside) -> Squares:
     """The training record as a least-squares problem, for coefficients of a layout."""
     problem, observed = work.least_squares(layout)
     follows = work.config.parameters.deviation_sd == "auto" and work.choice.model.deviates
@@ -140,7 +146,7 @@ def _squares(work: Problem, layout: Layout, prior: Prior) -> Squares:
         trains=work.case.trains * np.count_nonzero(work.case.trains),
         spread=np.sqrt(work.case.statistics.variance.numpy()),
         error=work.least_squares_error(problem),
-        retune=partial(_retuned, work, problem, prior) if follows else None,
+        retune=partial(_retuned, work, problem, prior, aside) if follows else None,
         free=work.sweep.collect(work.case.inputs.network.n_reaches)["free"],
     )
 
@@ -149,6 +155,7 @@ def _retuned(
     work: Problem,
     problem: LeastSquares,
     first: Prior,
+    aside: Aside,
     weight: Float,
     before: Prior,
     shared: Float,
@@ -156,7 +163,8 @@ def _retuned(
 ) -> Prior:
     assert first.tree is not None
     at = first.layout.coefficients(shared)
-    return retuned(work, problem, weight, before, at, free, np.array(first.tree.tau))
+    with aside.work(lambda: work.sweep.seconds):
+        return retuned(work, problem, weight, before, at, free, np.array(first.tree.tau))
 
 
 def fit(
@@ -185,7 +193,8 @@ def fit(
         InputError: a checkpoint belongs to other input or has other shapes.
     """
     settings, sweep, n_reaches = training.settings, work.sweep, work.n_reaches
-    optimiser = make_optimiser(work, training, start, prior)
+    aside = Aside()
+    optimiser = make_optimiser(work, training, start, prior, aside)
     best = start.values.copy()
     numbers = {"score": -np.inf, "best_step": 0.0, "stale": 0.0, "stopped": 0.0, "restarts": 0.0}
     history: list[dict[str, float]] = []
@@ -248,7 +257,7 @@ def fit(
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
     with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
         while done < settings.steps and not numbers["stopped"]:
-            with overhead.step(lambda: sweep.seconds):
+            with overhead.step(lambda: sweep.seconds + aside.seconds):
                 loss = optimiser.step(done)
             done += 1
             row = {

@@ -10,6 +10,20 @@ from typing import Any
 
 
 @dataclass
+class Aside:
+    """Seconds of work on the client that is no orchestration: the algebra of the evidence."""
+
+    seconds: float = 0.0
+
+    @contextmanager
+    def work(self, busy: Callable[[], float]) -> Iterator[None]:
+        """Count what happens inside, but for the pieces' own work, which `busy` tells."""
+        began, before = time.perf_counter(), busy()
+        yield
+        self.seconds += max(0.0, time.perf_counter() - began - (busy() - before))
+
+
+@dataclass
 class Overhead:
     """Steps, seconds of the clock, and seconds that they would take if nothing cost time but work on pieces.
 
