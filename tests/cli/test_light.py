@@ -24,8 +24,9 @@ print([name for name in ("torch", "matplotlib", "distributed") if name in sys.mo
 def test_it_does_not_import_torch(command: str, tmp_path: Path) -> None:
     (tmp_path / "network.csv").write_text("reach_id,downstream_id,length_m\n1,-1,1000\n")
     workflow = tmp_path / "w.yaml"
+    table = str(tmp_path / "network.csv")
     workflow.write_text(
-        "name: light\nnetwork: {path: network.csv}\nrunoff: {path: network.csv}\ntwin: {gauge_fraction: 0.5}\n"
+        f"name: light\nnetwork: {{path: {table}}}\nrunoff: {{path: {table}}}\ntwin: {{gauge_fraction: 0.5}}\n"
         "scheme: {name: muskingum}\ntime: {routing_step: 1h, train: [2000-01-01, 2001-12-31]}\n"
     )
     run = tmp_path / "run"

@@ -122,12 +122,12 @@ def test_a_bad_value_behind_the_first_chunk_and_a_sink_that_fails_are_told(tmp_p
 
 
 def test_chunks_fit_memory_kernel_and_file() -> None:
-    assert chunk_of(67_420, 3652) == 128
-    assert chunk_of(67_420, 100) == 100
+    assert chunk_of(67_420, 3652) == 64
+    assert chunk_of(67_420, 50) == 50
     assert chunk_of(1_000_000, 400) == 32
     assert chunk_of(6_840_000, 400) == 32
     assert chunk_of(10, 5000) == 5000
-    assert chunk_of(150_000, 400) == 64
+    assert chunk_of(20_000, 4000) == 384
 
 
 def test_a_route_on_a_cpu_does_not_import_torch(tmp_path: Path) -> None:

@@ -132,28 +132,42 @@ def _take(
     values: Any, column: Any, area: Any, factor: float, least: float, most: float, into: Any
 ) -> bool:  # pragma: no cover - compiled
     """Columns of values, times factor and area, to `into`; whether all of them are from `least` to `most`."""
-    plain = factor == 1.0 and area.size == 0
+    whole = column.size == values.shape[1]
+    by_column = np.ones(values.shape[1] if whole and area.size else 0)
+    if by_column.size:
+        for i in range(column.size):
+            by_column[column[i]] = area[i]
+    scaled = np.empty(values.shape[1] if whole else column.size, values.dtype)
     for t in range(values.shape[0]):
-        bad = 0
         row, to = values[t], into[t]
-        if plain:
+        # loops over neighbouring numbers are vectorised: all columns first, where all are wanted, and then their order
+        if not whole:
             for i in range(column.size):
-                value = row[column[i]]
-                bad += not (value >= least and value <= most)
-                to[i] = value
-        elif area.size == 0:
-            for i in range(column.size):
-                value = row[column[i]]
-                bad += not (value >= least and value <= most)
-                to[i] = np.float64(value) * factor
-        else:
-            for i in range(column.size):
-                value = row[column[i]]
-                bad += not (value >= least and value <= most)
-                to[i] = np.float64(value) * factor * area[i]
+                scaled[i] = row[column[i]]
+            row = scaled
+        bad = 0
+        for i in range(row.size):
+            bad += not (row[i] >= least and row[i] <= most)
         if bad:
             return False
+        _scale(row, factor, by_column if whole else area, scaled)
+        if whole:
+            for i in range(column.size):
+                to[i] = scaled[column[i]]
+        else:
+            to[:] = scaled
     return True
+
+
+@njit(cache=True, nogil=True)
+def _scale(row: Any, factor: float, area: Any, to: Any) -> None:  # pragma: no cover - compiled
+    """In double precision, rounded once, as `read` does."""
+    if area.size > 0:
+        for i in range(row.size):
+            to[i] = np.float64(row[i]) * factor * area[i]
+    else:
+        for i in range(row.size):
+            to[i] = np.float64(row[i]) * factor
 
 
 @njit(cache=True, nogil=True)

@@ -21,6 +21,7 @@ from rivercut.partition import Partition, partition
 from rivergrad.io.ahead import Behind, ahead
 from rivergrad.io.readers import RunoffReader
 from rivergrad.pieces.pieceread import piece_runoff
+from rivergrad.routing.allocator import keep_pages
 from rivergrad.routing.arrays import filter_of, given_to
 from rivergrad.routing.choice import choose_engine
 from rivergrad.routing.flow.names import EXPONENT
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 Sink = Callable[[int, NDArray[Any]], None]
 
-CHUNK_BYTES = 40_000_000
-"""Bytes of runoff that are read at once, about: some of them, and as many of discharge, are in memory."""
+CHUNK_BYTES = 32 << 20
+"""Bytes of runoff that are read at once, at most (but see `FEWEST`): a few such arrays, and as many of discharge, are
+in memory. The C library gives pages of larger ones back after each use, see `keep_pages`."""
 EVEN = 128
 """Steps of a chunk are a multiple of this where so many fit: of the chunks of a file, and of the sweep's tiles."""
 FEWEST = 32
@@ -154,6 +156,7 @@ def _route(
     chunk_steps: int | None,
     threads: int,
 ) -> None:
+    keep_pages()
     ratio = step_ratio(runoff.step, how.routing_step)
     how.scheme.check(given_to(how.scheme, parameters), network.reach_id)
     (piece,) = make_pieces(network, partition(network, 1))
