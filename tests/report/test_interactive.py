@@ -132,7 +132,7 @@ def test_gauges_without_room_are_in_a_folder_beside(tmp_path: Path, monkeypatch:
     names = set(read_run(folder).hydrographs.gauge)
     page = Page(read_run(folder))
     found = documents(page, fields_of(page, ()), room=9000)
-    records = unpacked(found.data)["gauges"]
+    records = unpacked(found.gauges)["gauges"]
     here = {one["name"] for one in records if "at" in one["series"]}  # type: ignore[attr-defined]
     there = [one["name"] for batch in found.batches for one in json.loads(batch.about)["records"]]
     assert here | set(there) == names
@@ -152,12 +152,18 @@ def test_smaller_rivers_become_cells_and_larger_ones_stay_lines(page: Page) -> N
     cells, values = found["cell"], found["celerity.cell"]
     assert cells.size == values.size <= others.size  # type: ignore[attr-defined]
     assert (np.diff(cells) > 0).all()  # type: ignore[call-overload]
-    # with all reaches in cells of their own the cells hold their celerity
+    # a cell has the geometric mean of its reaches, in steps of the colour scale
     about = json.loads(documents(page, fields_of(page, ()), most_lines=60).about)
     celerity = next(one for one in about["fields"] if one["name"] == "celerity")
-    back = np.sort(celerity["low"] * (celerity["high"] / celerity["low"]) ** (values / 65534))  # type: ignore[operator]
-    if cells.size == others.size:  # type: ignore[attr-defined]
-        np.testing.assert_allclose(back, np.sort(page.run.celerity[others]), rtol=1e-3)
+    down, across = about["cells"]
+    xy = reaches.View.of(page).to(page.frame.points(others))
+    of = (xy[:, 1] / 1000.0 * down).astype(int) * across + (xy[:, 0] / about["map"]["width"] * across).astype(
+        int
+    )
+    for cell, value in list(zip(cells.tolist(), values.tolist(), strict=True))[:20]:  # type: ignore[attr-defined]
+        mean = np.exp(np.log(page.run.celerity[others[of == cell]]).mean())
+        share = np.log(mean / celerity["min"]) / np.log(celerity["max"] / celerity["min"])
+        assert value == pytest.approx(254 * np.clip(share, 0, 1), abs=1.1)
 
 
 def test_reasons_name_volume_timing_and_the_main_cause() -> None:
@@ -198,7 +204,7 @@ def test_screened_and_moved_gauges_are_on_the_page(tmp_path: Path) -> None:
     assert "9 equal &lt;values&gt;" in report
     assert "Gauges on another reach than the one given" in report
     page = Page(read_run(folder))
-    records = unpacked(documents(page, fields_of(page, ())).data)["gauges"]
+    records = unpacked(documents(page, fields_of(page, ())).gauges)["gauges"]
     (one,) = [record for record in records if record["name"] == "0007"]  # type: ignore[attr-defined]
     assert one["screened"]
     assert "Screening: flat line: 9 equal <values>; expected fewer (dropped)." in one["why"]

@@ -24,6 +24,7 @@ Bool = NDArray[np.bool_]
 TRAIN_MARKER, HELD_OUT_MARKER = "o", "D"
 FADE = 0.72  # of a colour, towards grey, where the observations hardly tell anything
 LETTER, HANDLE, MARGIN = 0.072, 0.45, 0.5  # inches: of a legend's letter, of its line, beside the legend
+MOST_DRAWN = 150_000  # lines of a picture, the widest ones: more are finer than its pixels
 MAX_IN_PATH = 4000  # lines: longer paths overflow the rasteriser
 
 
@@ -219,7 +220,7 @@ def _draw_rivers(
 ) -> None:
     """Draw the chosen reaches (n,), the large ones last; `colour` is one for all or (n, 4)."""
     lines = np.flatnonzero(chosen[frame.line_reach])
-    lines = lines[np.argsort(width[frame.line_reach[lines]], kind="stable")]
+    lines = lines[np.argsort(width[frame.line_reach[lines]], kind="stable")][-MOST_DRAWN:]
     if isinstance(colour, str):
         _draw_in_one_colour(axes, frame.lines[lines], width[frame.line_reach[lines]], colour, zorder)
     else:

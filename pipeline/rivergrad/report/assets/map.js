@@ -304,9 +304,8 @@ RG.RiverMap = class {
     const context = picture.getContext("2d"), pixels = context.createImageData(across, down);
     const values = data[`${field.name}.cell`];
     data.cell.forEach((cell, i) => {
-      const value = this.value(values[i]);
-      if (Number.isNaN(value)) return;
-      const share = RG.scaled(value, field), place = field.backwards ? 1 - share : share;
+      if (values[i] === 255) return;
+      const share = values[i] / 254, place = field.backwards ? 1 - share : share;
       const colour = colours[Math.min(RG.COLOURS - 1, Math.floor(place * RG.COLOURS))];
       pixels.data.set([...colour, 255], 4 * cell);
     });

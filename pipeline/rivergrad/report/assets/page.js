@@ -299,7 +299,8 @@ RG.start = async () => {
   const find = (id) => document.getElementById(id);
   const texts = find("series").textContent.trim().split("\n");
   if (about.kind === "hydrographs") { RG.batch(about, texts); return; }
-  const data = await RG.unpack(find("data").textContent.trim());
+  const [map, own] = await Promise.all(["data", "gauge-data"].map((id) => RG.unpack(find(id).textContent.trim())));
+  const data = { ...map, ...own };
   const page = RG.page = new RG.Page(data, about);
   page.texts = texts;
   const { methods } = about.gauges, scored = data.gauges.filter((one) => one.nse !== null);

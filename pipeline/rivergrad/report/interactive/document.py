@@ -17,6 +17,7 @@ from rivergrad.report.fields import Field
 from rivergrad.report.interactive.gauges import about_gauges, gauge_records
 from rivergrad.report.interactive.packing import Pack, to_json
 from rivergrad.report.interactive.reaches import View, add_fields, add_reaches, cells_shape, drawn_reaches
+from rivergrad.report.interactive.scripts import scripts
 from rivergrad.report.interactive.series import (
     ROOM,
     batches,
@@ -34,6 +35,8 @@ from rivergrad.rundir.verdict import METHOD_NAMES
 COLOURS = 48
 """Colours of a scale on the page."""
 RELIEF_ACROSS = 900  # pixels of the relief under the map
+MOST, LEAST = 13_500_000, 500_000
+"""Characters of the page but for its text, and of hydrographs where the map has taken almost all of them."""
 MOST_TRUTH = 4000  # points of the chart of estimate against truth
 
 
@@ -54,7 +57,8 @@ class Documents:
     data: str
     series: str
     batches: tuple[Batch, ...]
-    gauges: int
+    gauges: str
+    count: int
 
 
 def documents(
@@ -77,12 +81,17 @@ def documents(
     records = gauge_records(page, drawn, view)
     about["gauges"] = about_gauges(page, records)
     about |= common(page)
+    data = pack.text()
+    relief = sum(len(text) for text in (about["relief"] or {}).values())
+    scripted = sum(len(script.text) for script in scripts())
+    room = max(min(room, MOST - len(data) - relief - scripted), LEAST) if room == ROOM else room
     texts, further = _add_series(page, records, room)
-    pack.add_document("gauges", records)
+    gauges = Pack()
+    gauges.add_document("gauges", records)
     about["courses"] = _courses(page)
     about["truth"] = _truth(page)
     about["first"] = _first(records)
-    return Documents(to_json(about), pack.text(), "\n".join(texts), tuple(further), len(records))
+    return Documents(to_json(about), data, "\n".join(texts), tuple(further), gauges.text(), len(records))
 
 
 def common(page: Page) -> dict[str, Any]:

@@ -114,9 +114,13 @@ def reasons(row: Mapping[str, Any]) -> list[str]:
                      "than observed.")  # fmt: skip
     uniform = _number(row.get("nse_uniform"))
     if uniform is not None:
-        gain = nse - uniform
-        how = "better than" if gain > 0 else "behind" if gain < 0 else "equal to"
-        found.append(f"Against the best uniform celerity: {how} it by {abs(gain):.3f} in NSE.")
+        gain = round(nse - uniform, 3)
+        how = (
+            f"{'better than' if gain > 0 else 'behind'} it by {abs(gain):.3f} in NSE"
+            if gain
+            else "equal to it in NSE"
+        )
+        found.append(f"Against the best uniform celerity: {how}.")
     return found
 
 

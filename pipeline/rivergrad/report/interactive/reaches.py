@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rivercut import graph
 from rivergrad.report.fields import Field, reach_time
-from rivergrad.report.interactive.packing import Pack, quantised
+from rivergrad.report.interactive.packing import STEPS, Pack, quantised
 from rivergrad.report.maps import change_limit, line_widths, log_scale
 from rivergrad.report.panels import Page
 from rivergrad.report.uncertainty import QUANTILE_95, hardly_told
@@ -22,7 +22,7 @@ Bool = NDArray[np.bool_]
 
 MOST_LINES = 90_000
 """Reaches that a browser draws as lines without a wait; of more, the smaller ones become cells."""
-CELLS_ACROSS = 1400
+CELLS_ACROSS = 1000
 """Cells across the map where reaches are shown as cells."""
 HEIGHT = 1000.0
 """Units of the page's map from north to south; coordinates are float32."""
@@ -140,9 +140,10 @@ def add_fields(
             if values is not None:
                 pack.add(f"{one.name}.{name}", quantised(values[drawn.reach], low, high, scale["log"]))
         if cells is not None:
-            pack.add(
-                f"{one.name}.cell", quantised(cells.mean(one.value, scale["log"]), low, high, scale["log"])
-            )
+            mean = cells.mean(one.value, scale["log"])
+            share = quantised(mean, scale["min"], scale["max"], scale["log"]) / STEPS
+            step = np.where(np.isfinite(mean), np.rint(254 * share), 255)
+            pack.add(f"{one.name}.cell", step.astype(np.uint8))
         found.append(
             {
                 "name": one.name, "title": one.title, "unit": one.unit, "note": one.note, "low": low, "high": high,
@@ -156,7 +157,7 @@ def add_fields(
 
 def cells_shape(view: View) -> tuple[int, int]:
     """Cells down and across."""
-    across = min(CELLS_ACROSS, max(1, round(CELLS_ACROSS * view.width / (2 * HEIGHT))))
+    across = CELLS_ACROSS
     return max(1, round(across * HEIGHT / view.width)), across
 
 
