@@ -4,7 +4,8 @@
 
 Each RUN is a finished run directory; it is copied first. `--made` makes the directory of a run with so many reaches
 on a grid, with made-up parameters, 60 gauges and two years of days: 6,840,000 is a planet. Opens the page in headless
-Chromium (playwright, `chromium` on PATH) and appends a row to report_page.csv. Needs 6 GB for 6.84 million reaches.
+Chromium (playwright, `chromium` on PATH) and appends a row to report_page.csv. `…_fps` are frames a second; `…_cpu_ms`
+is computing for a frame by all threads of the browser, whatever else runs. 6.84 million reaches need 6 GB.
 """
 
 from __future__ import annotations
@@ -74,6 +75,14 @@ def made_run(folder: Path, reaches: int) -> Path:
     return dummy_run(folder, network, gauges=60, uncertainty=True, world="real")
 
 
+def spent() -> float:
+    """Seconds of computing by all processes below this one, the browser's."""
+    import psutil
+
+    times = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    return sum(one.user + one.system for one in times)
+
+
 def measured(folder: Path) -> dict[str, Any]:
     """Seconds of the report, its size, and what a browser makes of it."""
     from playwright.sync_api import sync_playwright
@@ -99,7 +108,9 @@ def measured(folder: Path) -> dict[str, Any]:
             )
             page.wait_for_timeout(1500)
             for kind in ("pan", "zoom"):
+                before = spent()
                 rates[f"{kind}_{name}_fps"] = round(page.evaluate(MOVE, kind), 1)
+                rates[f"{kind}_{name}_cpu_ms"] = round(1000 * (spent() - before) / 120, 1)
         lines = page.evaluate("RG.page.about.map.drawn")
         reaches = page.evaluate("RG.page.about.map.reaches")
         browser.close()
@@ -117,11 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--made", type=int)
+    parser.add_argument("--keep", type=Path, help="where the made run stays")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folders = [shutil.copytree(run, Path(temporary) / run.name) for run in given.runs]
         if given.made:
-            folders.append(made_run(Path(temporary) / "made", given.made))
+            folders.append(made_run(given.keep or Path(temporary) / "made", given.made))
         for folder in folders:
             row = measured(folder) | {
                 "load": round(os.getloadavg()[0], 1), "cores": os.cpu_count(),
