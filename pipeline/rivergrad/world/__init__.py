@@ -1,6 +1,7 @@
 """An embedded world: a planet with rivers, weather and gauges, generated from a seed and nothing else."""
 
 from rivergrad.world.gauges import Gauges, observe, place_gauges
+from rivergrad.world.nonlinear import Channels, rectangular, route_nonlinear, with_errors
 from rivergrad.world.planet import World, generate_network
 from rivergrad.world.runoff import generate_runoff
 from rivergrad.world.runoff_error import RunoffFactor, draw_runoff_factor, given_runoff
@@ -8,6 +9,7 @@ from rivergrad.world.spec import WorldSpec
 from rivergrad.world.weather import Weather, generate_weather
 
 __all__ = [
+    "Channels",
     "Gauges",
     "RunoffFactor",
     "Weather",
@@ -20,4 +22,7 @@ __all__ = [
     "given_runoff",
     "observe",
     "place_gauges",
+    "rectangular",
+    "route_nonlinear",
+    "with_errors",
 ]

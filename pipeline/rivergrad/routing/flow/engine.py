@@ -105,13 +105,14 @@ class FlowEngine:
         if EXPONENT not in parameters:
             return self.plain.prepare(parameters, horizon, scheme)
         own = {name: value for name, value in parameters.items() if name not in (EXPONENT, REFERENCE)}
-        on_device = {name: value.to(self.device, torch.float64) for name, value in own.items()}
+        # the law is made of as many numbers as the runoff has in an interval: in the precision of the routing
+        on_device = {name: value.to(self.device, self.dtype) for name, value in own.items()}
         return FlowPrepared(
             linear=self.plain.prepare(own, horizon, scheme),
             scheme=self.plain.scheme if scheme is None else scheme,
             parameters=on_device,
-            exponent=parameters[EXPONENT].to(self.device, torch.float64),
-            reference=parameters[REFERENCE].to(self.device, torch.float64),
+            exponent=parameters[EXPONENT].to(self.device, self.dtype),
+            reference=parameters[REFERENCE].to(self.device, self.dtype),
         )
 
     def apply(
