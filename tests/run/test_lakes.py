@@ -158,3 +158,34 @@ def test_a_lake_without_an_outlet_ends_in_a_line(twin: Path) -> None:
         run(twin, "terminal", network=network)
     found = run(twin, "end", network=network, scheme={"lakes": "terminal"}, estimate={"steps": 1}).parameters
     assert found.loc[24, "residence_time"] > 0
+
+
+def test_another_network_has_lakes_of_its_own(twin: Path) -> None:
+    """`apply`: at their prior residence times, of which a file of parameters makes lakes again."""
+    from typer.testing import CliRunner
+
+    from rivergrad.cli import app
+
+    law = run(
+        twin, "law", parameters={"model": "attributes", "trend": ["slope"]}, estimate={"steps": 1}
+    ).parameters
+    assert (law.loc[LAKES, "identifiability"] == 0).all()  # it has no deviations: lakes stay at their prior
+    assert (law.loc[LAKES, "residence_time_log_sd"] == 1.0).all()
+    other = pd.read_csv(twin / "n.csv").assign(lake_volume_m3=np.nan, is_lake=0)
+    other.loc[3, "is_lake"] = 1
+    other.to_csv(twin / "other.csv", index=False)
+
+    def call(*words: object) -> None:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+
+    call("apply", twin / "law", "--network", twin / "other.csv", "--output", twin / "p.csv")
+    found = pd.read_csv(twin / "p.csv").set_index("reach_id")
+    assert found.loc[4, "residence_time"] == pytest.approx(456 * DAY)
+    assert np.isnan(found.loc[4, "celerity"])
+    assert found.loc[11, "residence_time"] == 0.0
+    assert found["k"].isna().sum() == 2
+    call(
+        "route", "--network", twin / "other.csv", "--runoff", twin / "r.nc", "--scheme", "muskingum",
+        "--parameters", twin / "p.csv", "--output", twin / "q3.nc",
+    )  # fmt: skip

@@ -95,8 +95,9 @@ def apply(
 
     from rivergrad.io import read_network, write_parameters
     from rivergrad.io.parameters import refuse_not_finite
-    from rivergrad.routing import schemes
     from rivergrad.routing.outside import effective
+    from rivergrad.routing.schemes import RESIDENCE_TIME
+    from rivergrad.run.lakes import scheme_for
     from rivergrad.run.transfer import FAR, fitted_model, leaves_deviations, strange_reaches, transferred
     from rivergrad.rundir.record import versions
 
@@ -106,8 +107,8 @@ def apply(
         values = transferred(run, rivers)
     except InputError as error:
         raise error.at(network) from None
-    refuse_not_finite(values, rivers.reach_id, output, tuple(values))
-    scheme = schemes.of(config.scheme)
+    refuse_not_finite(values, rivers.reach_id, output, tuple(set(values) - {RESIDENCE_TIME}))
+    scheme = scheme_for(config, rivers)
     values = effective(scheme, values, config.time.routing_step)
     trend = " and ".join(feature["name"] for feature in model["features"])
     said = f"celerity by {trend}" if trend else "the same celerity for all reaches"
@@ -275,7 +276,7 @@ def _route(
             network=rivers,
             runoff=source,
             parameters={**parameters, **delays},
-            how=replace(routing_of(config, scheme), device=_device(config)),
+            how=replace(routing_of(config, scheme), device=_device(config), report="mean"),
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )
     if beyond is not None and beyond.is_negative:

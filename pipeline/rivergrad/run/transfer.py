@@ -17,7 +17,9 @@ from rivergrad.errors import InputError
 from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.hillslope import described, make_hillslope_model
+from rivergrad.run.lakes import make_lakes
 from rivergrad.run.modelchoice import make_choice_model
 from rivergrad.run.problem import Problem
 from rivergrad.run.status import read_json
@@ -106,8 +108,18 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
     features = Features.from_list(described_model["features"])
     model, _ = make_choice_model(load_workflow(run_dir / "config.yaml"), len(features.each), 0)
     shared = model.layout.coefficients(np.array(described_model["shared"]))
-    found = model_parameters(model, features, shared, network)
-    return {**found, **_delays(load_workflow(run_dir / "config.yaml"), described_model, network)}
+    config = load_workflow(run_dir / "config.yaml")
+    found = _among_lakes(config, model_parameters(model, features, shared, network), network)
+    return {**found, **_delays(config, described_model, network)}
+
+
+def _among_lakes(config: Workflow, found: dict[str, Float], network: RiverNetwork) -> dict[str, Float]:
+    """Parameters with the prior residence times of another network's lakes, which have no celerity."""
+    lakes = make_lakes(config, network)
+    if lakes is None:
+        return found
+    channels = {name: np.where(lakes.apart, np.nan, value) for name, value in found.items()}
+    return {**channels, RESIDENCE_TIME: lakes.time}
 
 
 def _delays(config: Workflow, fitted: dict[str, Any], network: RiverNetwork) -> dict[str, Float]:

@@ -285,6 +285,10 @@ def _of_members(
         prior.tree is not None
     ):  # the shared coefficients are nearly known: compare with the prior of deviations
         before = np.sqrt(prior.tree.variance())
+    if work.choice.lakes is not None and prior.tree is None:  # lakes have nothing but their prior
+        own = work.choice.lakes.own_sd()
+        found.sd[0], before[0] = (np.where(np.isnan(own), one[0], own) for one in (found.sd, before))
+        found.sd[1:, ~np.isnan(own)] = before[1:, ~np.isnan(own)] = 1.0
     columns = _columns(work, result.shared, free, found.sd)
     sure = np.clip(1 - (found.sd / before) ** 2, 0.0, 1.0)
     columns["identifiability"] = sure[0]
@@ -400,6 +404,9 @@ def _of_shared(
     by = regressors(work, shared)
     variance = np.einsum("frp,pq,frq->fr", by, covariance, by, optimize=True)
     before = np.einsum("frp,p->fr", by**2, sd**2)
+    if work.choice.lakes is not None:  # which have nothing but their prior here
+        apart = np.square(work.choice.lakes.own_sd())
+        variance[0], before[0] = (np.where(np.isnan(apart), one[0], apart) for one in (variance, before))
     columns = _columns(work, shared, nothing, np.sqrt(variance))
     columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
     more: dict[str, float] = {}
