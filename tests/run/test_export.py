@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -454,24 +455,31 @@ class TestOutputs:
             export_run(run, tmp_path / "o.gpkg")
 
 
-def test_lines_of_the_network_are_kept(run: Path, network: RiverNetwork, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_lines_of_the_run_or_of_its_network_are_taken(
+    kept: bool, run: Path, network: RiverNetwork, tmp_path: Path
+) -> None:
     geopandas = pytest.importorskip("geopandas")
     from shapely.geometry import LineString
-
-    from rivergrad.io.exporters.geometry import lines_of
 
     below = np.where(network.downstream >= 0, network.reach_id[network.downstream], 0)
     lines = [LineString([(lon, lat), (lon + 1, lat)]) for lon, lat in zip(LON, LAT, strict=True)]
     frame = geopandas.GeoDataFrame(
         {"COMID": IDS, "NextDownID": below, "lengthkm": 1.0}, geometry=lines, crs=4326
     )
-    frame.iloc[::-1].to_file(tmp_path / "rivers.gpkg", driver="GPKG")
-    found = lines_of(tmp_path / "rivers.gpkg", network)
-    assert found is not None
-    shapely = pytest.importorskip("shapely")
-    assert [shapely.from_wkb(one).equals(line) for one, line in zip(found[0], lines, strict=True)] == [
-        True
-    ] * 5
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    if kept:
+        frame.rename(columns={"COMID": "reach_id"})[["reach_id", "geometry"]].to_parquet(
+            copy / "reaches.parquet"
+        )
+    else:
+        frame.iloc[::-1].to_file(tmp_path / "rivers.gpkg", driver="GPKG")
+        (copy / "config.yaml").write_text(f"network: {{path: {tmp_path / 'rivers.gpkg'}}}\n")
+    export_run(copy, tmp_path / "o.gpkg")
+    back = geopandas.read_file(tmp_path / "o.gpkg")
+    assert back["reach_id"].tolist() == IDS.tolist()
+    assert [one.equals(line) for one, line in zip(back.geometry, lines, strict=True)] == [True] * 5
 
 
 def test_netcdf_passes_the_compliance_checker(run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -22,13 +23,15 @@ from rivergrad.io import atomic_path
 from rivergrad.io.datasets import find_ids, find_variable, match_ids, open_dataset, reading
 from rivergrad.io.exporters.arrays import Netcdf
 from rivergrad.io.exporters.base import Estimate, Exporter, exporter_for
-from rivergrad.io.exporters.geometry import lines_of
 from rivergrad.io.exporters.owned import MARK, is_export, sidecar_of
 from rivergrad.io.exporters.tables import Csv, Parquet
-from rivergrad.io.networks.assemble import Options
+from rivergrad.io.heads import require_extra
+from rivergrad.io.lines import Lines, read_lines
 from rivergrad.io.output import in_the_way, is_ours_to_replace, require_no_store_around
-from rivergrad.rundir.contents import CONFIG, HYDROGRAPHS, INFO, NETWORK, PARAMETERS, run_around
+from rivergrad.rundir.contents import CONFIG, HYDROGRAPHS, INFO, LINES, NETWORK, PARAMETERS, run_around
 from rivergrad.rundir.reading import read_hydrographs, read_parameter_map
+
+log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 DISCHARGE = "discharge.nc"
@@ -102,7 +105,7 @@ def estimate_of(
         kinds = {str(one): array.dtype for one, array in dataset.variables.items()}
     typed = {one: array.astype(kinds[one]) if one in kinds else array for one, array in values.items()}
     config = read_document(run_dir / CONFIG) if (run_dir / CONFIG).is_file() else {}
-    geometry = _lines(config, network) if lines else None
+    geometry = _lines(run_dir, config, network) if lines else None
     rate, source = _flow(run_dir, network, flow)
     return Estimate(
         network,
@@ -151,12 +154,32 @@ def _claim(output: Path, exporter: Exporter, inputs: Mapping[str, Path | None]) 
         )
 
 
-def _lines(config: Mapping[str, Any], network: RiverNetwork) -> tuple[list[bytes | None], str] | None:
-    section = config.get("network")
-    if not isinstance(section, Mapping) or not isinstance(section.get("path"), str):
+def _lines(
+    run_dir: Path, config: Mapping[str, Any], network: RiverNetwork
+) -> tuple[list[bytes | None], str] | None:
+    """WKB of every reach (None where it has no line), and the reference system: the run's own, else its network's."""
+    lines = read_lines(run_dir / LINES) if (run_dir / LINES).is_file() else _lines_of_network(config)
+    if lines is None:
         return None
-    options = Options.of((), section.get("layer"), section.get("columns"), section.get("units"))
-    return lines_of(Path(section["path"]), network, str(section.get("format", "auto")), options)
+    shapely = require_extra("shapely", "geo", run_dir)
+    shapes = dict(zip(lines.reach_id.tolist(), lines.geometry, strict=True))
+    chosen = np.array([shapes.get(reach) for reach in network.reach_id.tolist()], dtype=object)
+    if all(one is None for one in chosen):
+        return None
+    return [None if one is None else bytes(one) for one in shapely.to_wkb(chosen)], str(lines.crs)
+
+
+def _lines_of_network(config: Mapping[str, Any]) -> Lines | None:
+    section = config.get("network")
+    path = section.get("path") if isinstance(section, Mapping) else None
+    if not isinstance(section, Mapping) or not isinstance(path, str) or not Path(path).exists():
+        return None
+    format = str(section.get("format", "auto"))
+    try:
+        return read_lines(path, format, layer=section.get("layer"), columns=section.get("columns"))
+    except InputError as error:
+        log.warning("%s: its lines are not taken: %s", path, error)
+        return None
 
 
 def _flow(run_dir: Path, network: RiverNetwork, flow: str | None) -> tuple[Float | None, str]:
