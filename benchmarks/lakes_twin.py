@@ -27,7 +27,6 @@ from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.config.load import load_workflow
 from rivergrad.run.workflow import run_workflow
-from rivergrad.rundir.record import write_rows
 from rivergrad.world.planet import generate_network
 from rivergrad.world.runoff import generate_runoff
 from rivergrad.world.spec import WorldSpec
@@ -160,8 +159,7 @@ def main() -> None:
             run = run_workflow(load_workflow(workflow(folder, lakes)), report=False, show_scores=False)
             rows.append({"seed": seed, "reaches": asked.reaches, "lakes_as": lakes, **measured(truth, run)})
             print(rows[-1], flush=True)
-    names = tuple(dict.fromkeys(name for row in rows for name in row))
-    write_rows(asked.output, rows, names)
+    pd.DataFrame(rows).to_csv(asked.output, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
