@@ -203,8 +203,8 @@ def register(
     A workflow that others run names the import path instead, `package.module:Object`, which needs no registration.
 
     Args:
-        kind: `scheme`, `loss`, `optimiser`, `parameter_model`, `runoff_model`, `format`, `cluster`,
-            `panel` or `field`.
+        kind: `scheme`, `loss`, `optimiser`, `parameter_model`, `runoff_model`, `format`, `exporter`,
+            `cluster`, `panel` or `field`.
         name: letters, digits and underscores; none of rivergrad's own names.
         object: the part; without it, `register` is a decorator.
         summary: one sentence; by default the first line of the docstring.

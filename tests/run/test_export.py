@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import rivergrad as rg
 from rivercut.network import RiverNetwork
 from rivercut.store import write_network as write_store
+from rivergrad import registry
 from rivergrad.cli.app import app
 from rivergrad.errors import InputError
 from rivergrad.io import write_discharge, write_observations, write_parameters_store
@@ -446,6 +447,31 @@ class TestOutputs:
         np.testing.assert_allclose(x, [0.4, 0.35, 0.0, 0.425, 0.0])
         assert any("1 lakes have their residence time" in one for one in told)
         assert any("x is set to 0 at 1 reaches" in one for one in told)
+
+    def test_what_the_models_do_not_have_is_said(self, run: Path, network: RiverNetwork) -> None:
+        from rivergrad.io.exporters.muskingum import muskingum_of
+
+        values = {"k": np.full(5, 3e4), "x": np.full(5, 0.1)}
+        assert muskingum_of(Estimate(network, values, {}))[2] == []
+        more = {"hillslope_delay": np.full(5, 7200.0), "flow_exponent": np.full(5, 0.2)}
+        told = muskingum_of(Estimate(network, {**values, **more}, {}))[2]
+        assert any("delays runoff on hillslopes, by 2 h" in one for one in told)
+        assert any("celerity depends on flow" in one for one in told)
+
+    def test_an_exporter_of_ones_own(self, run: Path, tmp_path: Path) -> None:
+        class Ids:
+            endings, folder, like, extra = (".ids",), False, False, None
+
+            def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
+                output.write_text(" ".join(map(str, estimate.network.reach_id)))
+                return ["as asked"]
+
+        with registry.forgetting():
+            rg.register("exporter", "ids", Ids)
+            assert export_run(run, tmp_path / "o.ids", name="ids") == ["as asked"]
+            assert (tmp_path / "o.ids").read_text() == "30 10 50 20 40"
+            with pytest.raises(InputError, match="expected an exporter"):
+                rg.register("exporter", "none", object())
 
     def test_a_missing_extra_names_what_installs_it(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

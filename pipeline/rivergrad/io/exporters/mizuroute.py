@@ -20,6 +20,7 @@ from rivergrad.io.exporters.hydraulics import (
     wide_manning_n,
     width_of,
 )
+from rivergrad.io.exporters.muskingum import not_held
 from rivergrad.io.exporters.netcdflike import add_history, copied, ids_in, put, values_in
 
 N_ATTRIBUTES = {"long_name": "Manning's roughness, by rivergrad's celerity", "units": "s m-1/3"}
@@ -47,7 +48,7 @@ class MizuRoute:
         slope = np.maximum(slope_of(estimate), LEAST_SLOPE)
         celerity = celerity_of(estimate)
         rough = wide_manning_n(celerity, flow_of(estimate), width, slope)
-        sentences = [_irf(whole), *said(rough, estimate.flow_source, source)]
+        sentences = [_irf(whole), *not_held(estimate), *said(rough, estimate.flow_source, source)]
         attributes = {
             "Conventions": "CF-1.6",
             "comment": ". ".join(sentences),
@@ -119,7 +120,7 @@ def _like(estimate: Estimate, output: Path, like: Path, whole: tuple[float, floa
     slope = np.maximum(slope_of(estimate)[at] if slope is None else slope, LEAST_SLOPE)
     celerity = celerity_of(estimate)[at]
     rough = wide_manning_n(celerity, flow_of(estimate)[at], width, slope)
-    sentences = [_irf(whole), *said(rough, estimate.flow_source, source)]
+    sentences = [_irf(whole), *not_held(estimate), *said(rough, estimate.flow_source, source)]
     with copied(like, output) as file:
         put(file, "man_n", dim, rough.n, known, N_ATTRIBUTES)
         if "width" not in file.variables and "Width" not in file.variables:

@@ -21,7 +21,7 @@ def muskingum_of(estimate: Estimate) -> tuple[Float, Float, list[str]]:
         InputError: the run has neither k and x nor celerity with lengths.
     """
     values = estimate.values
-    told: list[str] = []
+    told = not_held(estimate)
     if "k" in values and "x" in values:
         k, x = (np.asarray(values[name], np.float64) for name in ("k", "x"))
     else:
@@ -39,6 +39,24 @@ def muskingum_of(estimate: Estimate) -> tuple[Float, Float, list[str]]:
             "estimate of every reach"
         )
     return k, x, told
+
+
+def not_held(estimate: Estimate) -> list[str]:
+    """Sentences about what the run has and the models that are exported to do not."""
+    told = []
+    delay = estimate.attribute("hillslope_delay")
+    if delay is not None and (delay > 0).any():
+        hours = float(np.median(delay[delay > 0])) / 3600
+        told.append(
+            f"the run delays runoff on hillslopes, by {hours:.3g} h in the median: the export lacks it, the model "
+            "needs runoff that is delayed already"
+        )
+    exponent = estimate.attribute("flow_exponent")
+    if exponent is not None and (np.nan_to_num(exponent) != 0).any():
+        told.append(
+            "the run's celerity depends on flow: the export has the celerity at the reference flow of each reach"
+        )
+    return told
 
 
 def _from_celerity(estimate: Estimate, told: list[str]) -> tuple[Float, Float]:
