@@ -537,6 +537,18 @@ class TestClocks:
         assert str(found.time[0])[:16] == "2001-01-01T05:00"
         assert found.discharge[:, 0].tolist() == [1.0, 2.0, 3.0]
 
+    def test_days_against_hourly_runoff_move_whole(self, tmp_path: Path, stations: Path) -> None:
+        hours = Steps(np.datetime64("2001-01-01", "ns"), 3600.0)
+        found = read(self.file(tmp_path), stations, utc_offset="-5h", like=hours)
+        assert (str(found.time[0])[:16], found.step) == ("2001-01-01T05:00", 86400.0)
+        assert found.discharge[:, 0].tolist() == [10.0, 20.0, 40.0, 80.0]
+        # two clocks have one axis of days: there the mean of two local days is taken
+        (tmp_path / "y.csv").write_text((tmp_path / "x.csv").read_text())
+        stations.write_text("gauge,reach_id,utc_offset\nx,7,-5\ny,7,-6\n")
+        both = read([tmp_path / "x.csv", tmp_path / "y.csv"], stations, like=hours)
+        second = both.discharge[both.time == np.datetime64("2001-01-02")][0]
+        np.testing.assert_allclose(second, [(5 * 10 + 19 * 20) / 24, (6 * 10 + 18 * 20) / 24])
+
     def test_the_table_goes_before_by_gauge(self, tmp_path: Path, stations: Path) -> None:
         self.file(tmp_path)
         (tmp_path / "y.csv").write_text((tmp_path / "x.csv").read_text())

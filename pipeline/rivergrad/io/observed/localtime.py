@@ -4,7 +4,8 @@ The rule. `utc_offset` is what the gauge's clock is ahead of UTC, −5 h in New 
 step that starts at L is of the time from L − offset on. Where that start lies on the steps of the runoff, the stamp
 moves and the value stays. Where it does not, a step of the runoff takes the mean of the two local steps that it
 covers, by how long it covers each: with −5 h, the UTC day has 19 hours of the local day of its date and 5 of the one
-before. It keeps the volume. Where one of the two is missing, there is no value.
+before. It keeps the volume. Where one of the two is missing, there is no value. Days against hourly runoff move whole
+where all gauges have the same clock: they then begin at 05 UTC.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def to_utc(
     first = int(time[0].astype(np.int64))
     grid = like.start if like is not None and like.nanoseconds == width else first
     starts = first - np.round(offset * 1e9).astype(np.int64)
+    if like is not None and width % like.nanoseconds == 0 and _together(starts, width, like):
+        grid = int(starts[0])
     late = (grid - starts) % width  # from the start of a local step to that of the UTC step within it
     late = np.where((late < SNAP * width) | (late > (1 - SNAP) * width), 0, late)
     begin = np.where(late == 0, grid + (starts - grid + width // 2) // width * width, starts + late)
@@ -66,6 +69,12 @@ def to_utc(
         moved[name] = out
     axis = origin + np.arange(count, dtype=np.int64) * width
     return Moved(axis.astype("datetime64[ns]"), moved, late != 0)
+
+
+def _together(starts: NDArray[np.int64], width: int, like: Steps) -> bool:
+    """Whether local steps begin with steps of the runoff, and all at one time of the day."""
+    on_steps = ((starts - like.start) % like.nanoseconds == 0).all()
+    return bool(on_steps and ((starts - starts[0]) % width == 0).all())
 
 
 def said(path: Path, offsets: Float, mixed: NDArray[np.bool_]) -> str:
