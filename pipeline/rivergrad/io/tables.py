@@ -46,9 +46,9 @@ def read_table(
             schema = file.schema_arrow
             refuse_many(len(schema.names), path)
             _refuse_twice(schema.names, path)
-            require(schema.names, needs, path)
             # geometries (bytes) and other nested columns are never wanted, and may be most of the file
             names = [field.name for field in schema if not _is_bytes(str(field.type))]
+            require(names, needs, path)
             return file.read(columns=names, use_pandas_metadata=True).to_pandas()
     if kind == "csv":
         with reading(path, "CSV"):
