@@ -225,3 +225,39 @@ def test_lakes_are_within_the_range_of_a_scheme() -> None:
     }
     assert scheme.outside(p, 3600.0).tolist() == [True, False]
     assert "at 1 (up to" in scheme.remedy(p, 3600.0)
+
+
+@pytest.mark.parametrize("name", ["muskingum", "rapid", "hayami", "nash_cascade"])
+def test_fused_kernels_take_lakes(name: str) -> None:
+    """Interpreted on a CPU, compiled where there is a GPU: forward and all gradients, in float32."""
+    pytest.importorskip("triton", reason="there is no Triton for this platform")
+    c = finite(with_lakes(name, ratio=2, time=8, n=24))
+    runoff, p = c.leaves(torch.float32)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    one = c.engine(torch.float32, fused=True, device=torch.device(device))
+    out = one.apply(one.prepare(p, 8), runoff[None])[0][0].cpu()
+    own = c.leaves()
+    expected = c.reference(*own)
+    assert off(out, expected, c.runoff) <= SINGLE
+    mine, theirs = gradients(out, runoff, p), gradients(expected, *own)
+    assert off(mine["runoff"], theirs["runoff"]) <= SINGLE
+    scaled = [
+        torch.cat([g[k] * torch.nan_to_num(v) for k, v in c.parameters.items()]) for g in (mine, theirs)
+    ]
+    assert off(*scaled) <= SINGLE
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", ONE_SECTION)
+def test_sweeps_on_a_gpu_take_lakes(name: str) -> None:
+    for dtype, allowed in ((torch.float64, EXACT), (torch.float32, SINGLE)):
+        c = finite(with_lakes(name))
+        runoff, p = c.leaves(dtype)
+        out = in_chunks(
+            c.engine(dtype, device=torch.device("cuda"), **RECURRENCE), p, runoff.cuda(), [7]
+        ).cpu()
+        assert off(out, c.reference(), c.runoff) <= allowed
+        own = c.leaves()
+        mine, theirs = gradients(out, runoff, p), gradients(c.reference(*own), *own)
+        assert off(mine["runoff"], theirs["runoff"]) <= allowed
