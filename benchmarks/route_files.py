@@ -187,6 +187,7 @@ def check(folder: Path, files: Files, python: str) -> float:
     write_runoff(hourly, files.reach_id, hours, HOUR, held=24)
     run(theirs(python, files, daily, out))
     peer = discharge(out, "Q")
+    out.unlink()
     run(ours(files, hourly, out))
     ours_hourly = np.maximum(discharge(out, "discharge"), 0)[1:]
     by_day = ours_hourly.reshape(CHECKED_DAYS, 24, -1).mean(axis=1)
