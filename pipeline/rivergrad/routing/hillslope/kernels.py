@@ -47,6 +47,19 @@ def _one(row: Array, to: Array, y: Array, p: Array, w: Array) -> None:  # pragma
 
 
 @njit(cache=True, nogil=True)
+def _double(
+    row: Array, to: Array, y: Array, z: Array, p: Array, q: Array, w: Array, v: Array
+) -> None:  # pragma: no cover - compiled
+    """Two storages, y before z."""
+    for i in range(y.size):
+        now = np.float64(row[i])
+        gap, gap_z = y[i] - now, z[i] - now
+        to[i] = now + w[i] * gap + v[i] * gap_z
+        y[i] = now + p[i] * gap
+        z[i] = now + p[i] * gap_z + q[i] * gap
+
+
+@njit(cache=True, nogil=True)
 def _back(row: Array, to: Array, y: Array, p: Array, w: Array) -> None:  # pragma: no cover - compiled
     for i in range(y.size):
         g = np.float64(row[i])
@@ -109,6 +122,10 @@ def respond(
         r = np.empty(size)
         total = np.empty(size)
         for t in range(runoff.shape[0]):
+            if count == 2:
+                row, to = runoff[t, low : low + size], after[t, low : low + size]
+                _double(row, to, y[0], y[1], p[0], p[1], w[0], w[1])
+                continue
             for i in range(size):
                 r[i] = runoff[t, low + i]
                 total[i] = r[i]
