@@ -98,10 +98,17 @@ def text_of(path: Path) -> str:
 
     Raises:
         OSError: as `open_file`.
-        UnicodeDecodeError: it is no text.
+        InputError: it is no text.
     """
     with open_file(path) as file:
-        return file.read().decode("utf-8")
+        data = file.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: holds bytes that are no text in UTF-8, first at position {error.start}; "
+            "expected it as it was written"
+        ) from None
 
 
 def _mode_of(path: Path, what: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rivergrad.errors import InputError
-from rivergrad.run.status import read_status
+from rivergrad.run.status import _read_history, read_status
 
 
 def make_run(folder: Path, history: str = "", config: str = "estimate:\n  steps: 100\n", **info: Any) -> Path:
@@ -92,3 +92,13 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(InputError, match=r"run\.json: found a list; expected an object"):
         read_status(tmp_path)
+
+
+def test_a_history_of_other_bytes_is_told(tmp_path: Path) -> None:
+    """As for any text that a run directory holds: a line with the file, not a decoder's."""
+    (tmp_path / "run.json").write_text('{"name": "a", "status": "running"}')
+    (tmp_path / "history.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(
+        InputError, match=r"history\.csv: holds bytes that are no text in UTF-8, first at position 128"
+    ):
+        _read_history(tmp_path / "history.csv")
