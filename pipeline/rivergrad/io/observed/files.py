@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import Paths, expanded, is_pattern, require_readable
-from rivergrad.io.formats import detect
+from rivergrad.io.formats import CANONICAL, detect
+from rivergrad.io.heads import head_of
 from rivergrad.io.observed.record import GaugeFormat
 
 log = logging.getLogger("rivergrad")
@@ -29,6 +30,16 @@ def gauge_format(path: Path, name: str = "auto") -> GaugeFormat | None:
     """
     found = detect(path, "observations", name)
     return found.format if found is not None and isinstance(found.format, GaugeFormat) else None
+
+
+def formats_of(files: Iterable[Path], name: str = "auto") -> Iterator[tuple[Path, GaugeFormat | None]]:
+    """Each file with its format. The format of the file before is asked first: archives are of one."""
+    last: GaugeFormat | None = None
+    for file in files:
+        own = head_of(file).has(*CANONICAL["observations"])
+        if last is None or own or last.guess(file) is None:
+            last = gauge_format(file, name)
+        yield file, last
 
 
 def is_many(paths: Paths) -> bool:
@@ -69,10 +80,12 @@ def _is_plain_folder(path: Path) -> bool:
 
 
 def _in_folder(folder: Path, format: str) -> list[Path]:
-    for files in (sorted(folder.iterdir()), sorted(_below(folder))):
-        of_format = [one for one in files if one.is_file() and _is_of(one, format)]
+    for found in (folder.iterdir(), _below(folder)):
+        files = sorted(one for one in found if one.is_file())
+        told = formats_of(files, format)
+        of_format = [file for file, made in told if made is not None and made.guess(file) is not None]
         if of_format:
-            left = [one.name for one in files if one.is_file() and one not in set(of_format)]
+            left = [one.name for one in files if one not in set(of_format)]
             if left:
                 log.info("%s: left %d files that hold no series (%s)", folder, len(left), ids_text(left))
             return of_format
@@ -89,8 +102,3 @@ def _below(folder: Path) -> Iterable[Path]:
                 f"{folder}: has more than {_MOST} files below it; expected a folder of observations"
             )
         yield path
-
-
-def _is_of(path: Path, format: str) -> bool:
-    made = gauge_format(path, format)
-    return made is not None and made.guess(path) is not None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import Paths
 from rivergrad.io.layout import Steps, lay_out
-from rivergrad.io.observed.files import files_of, gauge_format
+from rivergrad.io.observed.files import files_of, formats_of
 from rivergrad.io.observed.localtime import said, to_utc
 from rivergrad.io.observed.quality import Quality
 from rivergrad.io.observed.record import Record
@@ -82,8 +82,7 @@ def records_of(paths: Paths, format: str = "auto") -> tuple[list[Record], set[st
     files = files_of(paths, format)
     records: list[Record] = []
     tables = set()
-    for file in files:
-        made = gauge_format(file, format)
+    for file, made in formats_of(files, format):
         if made is None:
             raise InputError(
                 f"{file}: is of no format of observations that is known for many files at once; expected one that "
