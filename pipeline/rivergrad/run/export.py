@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
@@ -225,8 +224,7 @@ def _mean_discharge(path: Path, network: RiverNetwork) -> Float:
         )
         at = match_ids(network.reach_id, ids, path, "discharge")
         with reading(path, "NetCDF or Zarr"):
-            mean: xr.DataArray = array.mean("time")
-            return np.asarray(mean.values, np.float64)[at]
+            return np.asarray(array.mean("time").values, np.float64)[at]
 
 
 def _provenance(
