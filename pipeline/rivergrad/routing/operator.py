@@ -406,6 +406,7 @@ def route(
     targets: ArrayLike | None = ...,
     window: int | None = ...,
     hillslope: str | Hillslope = ...,
+    report: Kind = ...,
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[False] = ...,
     dtype: torch.dtype | None = ...,
@@ -429,6 +430,7 @@ def route(
     targets: ArrayLike | None = ...,
     window: int | None = ...,
     hillslope: str | Hillslope = ...,
+    report: Kind = ...,
     state: RouterState | EnsembleState | None = ...,
     return_state: Literal[True],
     dtype: torch.dtype | None = ...,
@@ -451,6 +453,7 @@ def route(
     targets: ArrayLike | None = None,
     window: int | None = None,
     hillslope: str | Hillslope = "none",
+    report: Kind = "mean",
     state: RouterState | EnsembleState | None = None,
     return_state: bool = False,
     dtype: torch.dtype | None = None,
@@ -465,7 +468,7 @@ def route(
         runoff: (..., time, reach) mean lateral inflow of each forcing step, m³/s.
         parameters: the scheme's, each (reach,), or (..., reach) for an ensemble; SI. With `residence_time` (s, NaN at
             channels), reaches that have one are lakes: linear storages.
-        scheme, forcing_step, routing_step, convention, engine, targets, window, hillslope: see `Router`.
+        scheme, forcing_step, routing_step, convention, engine, targets, window, hillslope, report: see `Router`.
         state: what an earlier call with `return_state=True` returned.
         return_state: return (discharge, state).
         dtype: float32 or float64; that of the runoff by default, float32 for one of less precision.
@@ -492,6 +495,7 @@ def route(
         targets=targets,
         window=window,
         hillslope=hillslope,
+        report=report,
         dtype=dtype or (runoff.dtype if runoff.dtype in DTYPES else torch.float32),
         device=runoff.device,
         rounds=rounds,
