@@ -61,7 +61,7 @@ def test_agrees_with_the_reference_on_a_gpu(case: str, engine: str) -> None:
 
     def value(device: str, dtype: torch.dtype, by: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         leaves = {name: one.detach().clone().to(device).requires_grad_() for name, one in given.items()}
-        rain = runoff.to(device, dtype).requires_grad_()
+        rain = runoff.detach().clone().to(device, dtype).requires_grad_()
         found = route(network, rain, leaves, engine=by, hillslope=hillslope, report=report, **STEPS)
         weight = torch.linspace(0.5, 1.5, found.numel(), dtype=torch.float64).reshape(found.shape).to(device)
         (found.double() * weight).sum().backward()
