@@ -167,7 +167,7 @@ def main() -> None:
             loss = (errors.mean(dim=0) / spread).mean() + law.penalty() / (len(gauges) * 60)
             loss.backward()
             optimiser.step()
-        return float(loss), time.perf_counter() - start
+        return float(loss.detach()), time.perf_counter() - start
 
     def scored(discharge: Float) -> Float:
         return nse(discharge[QUIET + WARM :], observed[QUIET + WARM :])
