@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
+from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 
-if TYPE_CHECKING:
-    from rivergrad.rundir.opened import Run
+
+class Run(Protocol):
+    """What is drawn of a run; `rivergrad.rundir.opened.Run` is one."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def network(self) -> RiverNetwork: ...
+    @property
+    def parameters(self) -> pd.DataFrame: ...
+    @property
+    def metrics(self) -> pd.DataFrame: ...
+    @property
+    def hydrographs(self) -> xr.Dataset: ...
 
 
 class Plots:
