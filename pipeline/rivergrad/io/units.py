@@ -170,7 +170,8 @@ def is_depth_of_a_step(text: str) -> bool:
 
 def refuse_turned(unit: str, source: str, variable: str) -> None:
     """Raise an InputError for degrees that count to the south or west: signs would be read the wrong way round."""
-    if re.fullmatch(r"degrees?(s|south|w|west)", re.sub(r"[\s_\-]", "", unit).lower()):
+    # plain degrees, as JULES has them, count to no side
+    if re.fullmatch(r"degrees?([\s_\-]*(south|west|w)|[\s_\-]+s)|degreess", unit.strip().lower()):
         raise InputError(
             f"{source}: '{variable}' has the units '{unit}'; expected degrees_north or degrees_east, negative "
             "in the south and west"
