@@ -57,7 +57,9 @@ def test_tutorial(
     assert {"identifiability.png", "uncertainty.png"} <= {
         path.name for path in Path("runs/basin/maps").iterdir()
     }
-    assert "year at 2 gauges" in Path("runs/basin/report.html").read_text(encoding="utf-8")
+    page = Path("runs/basin/report.html").read_text(encoding="utf-8")
+    assert "Choose a heading to sort, a name for the hydrograph." in page
+    assert Path("runs/basin/maps/hydrographs.png").is_file()
 
     # gauges came without reach ids: each is on the reach that it is named after
     gauges = pd.read_csv("runs/basin/gauges.csv")

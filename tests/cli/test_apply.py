@@ -119,7 +119,7 @@ def test_apply_of_a_uniform_model_needs_no_attributes(run: Path, tmp_path: Path)
 def test_apply_says_where_it_may_not_hold(run: Path, tmp_path: Path) -> None:
     """The slopes it was fitted on have a standard deviation of a factor of 2 about 0.004."""
     Path("n.csv").write_text(
-        "reach_id,downstream_id,length_m,slope\n1,-1,9,0.031\n2,1,9,0.033\n3,1,9,0.00051\n4,1,9,0.00049\n5,1,9,\n"
+        "reach_id,downstream_id,length_m,slope\n1,-1,9e3,0.031\n2,1,9e3,0.033\n3,1,9e3,0.00051\n4,1,9e3,0.00049\n5,1,9e3,\n"
     )
     result = call("apply", run, "--network", "n.csv", "--output", "p.csv")
     assert result.exit_code == 0, result.stderr
@@ -158,7 +158,7 @@ def test_apply_refuses_models_that_do_not_travel(
         ({"--network": "nix.csv"}, NETWORK, "nix.csv: no such network file"),
         (
             {},
-            "reach_id,downstream_id,length_m\n1,-1,10\n",
+            "reach_id,downstream_id,length_m\n1,-1,1e4\n",
             "n.csv: parameters.trend: the network has no attribute s",
         ),
     ],
