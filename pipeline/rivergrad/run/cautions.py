@@ -121,7 +121,7 @@ def _absorbed(found: Estimated) -> Iterator[str]:
         yield (
             f"Gauges are late by {_days(rest.delay)} (90 % interval {_days(rest.low)} to {_days(rest.high)}) however "
             "short their rivers: water takes that long before it reaches a channel, and the map takes that for slow "
-            "channels. Try a hillslope stage."
+            "channels. Try a hillslope stage (scheme.hillslope, parameters.hillslope)."
         )
 
 

@@ -303,7 +303,7 @@ def _estimated(found: Estimate, informed: NDArray[np.bool_]) -> Estimated:
         bounds=config.parameters.celerity.bounds,
         discharge=found.discharge,
         start=case.periods.warmup,
-        hillslope=False,
+        hillslope=config.scheme.hillslope is not None,
         lakes=isinstance(problem.choice.model.scheme, WithLakes),
         seed=config.seed,
     )
