@@ -65,8 +65,8 @@ def estimated(twin: dict[str, Any], observed: Float, **changes: Any) -> Estimate
         network=twin["network"],
         observations=SimpleNamespace(gauge=np.array([f"G{g}" for g in twin["gauges"]]), reach=twin["gauges"]),
         observed=observed,
-        compared=observed,
-        runoff=SimpleNamespace(step=DAY),
+        compared=slice,
+        runoff=SimpleNamespace(step=DAY, time=np.arange(DAYS)),
         runoff_is_given=True,
     )
     found = Estimated(
