@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import rivergrad as rg
 from rivercut import graph
 from rivergrad.gauges.delays import mean_distance, storage_delays, unexplained_delay
+from rivergrad.routing.reported import Report
 from rivergrad.run.cautions import Estimated, cautions
 
 Float = NDArray[np.float64]
@@ -66,6 +67,7 @@ def estimated(twin: dict[str, Any], observed: Float, **changes: Any) -> Estimate
         observations=SimpleNamespace(gauge=np.array([f"G{g}" for g in twin["gauges"]]), reach=twin["gauges"]),
         observed=observed,
         compared=slice,
+        report=Report(),
         runoff=SimpleNamespace(step=DAY, time=np.arange(DAYS)),
         runoff_is_given=True,
     )
