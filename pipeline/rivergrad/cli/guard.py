@@ -137,12 +137,28 @@ def _keep_traceback() -> str | None:
 
 def settle_streams() -> None:
     """Nothing that is printed fails for its characters, and libraries do not warn beside our own lines."""
+    _open_streams()
     codecs.register_error("rivergrad", _printable_bytes)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="rivergrad" if stream is sys.stdout else "backslashreplace")
     if not sys.warnoptions and os.environ.get(DEBUG_VARIABLE) != "1":
         warnings.simplefilter("ignore")
+
+
+def _open_streams() -> None:
+    """Put /dev/null where standard streams were closed: the next file that is opened would take the place of one, and
+    what libraries print would go into it."""
+    while True:
+        number = os.open(os.devnull, os.O_RDWR)
+        if number > 2:
+            os.close(number)
+            break
+        os.set_inheritable(number, True)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _printable_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -185,6 +201,8 @@ def _is_of_memory(error: Exception) -> bool:
     """Whether memory was short: Python's, NumPy's, that of torch on the host or on a device."""
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ArrowMemoryError"):
         return True
+    if isinstance(error, ImportError):  # of a library that finds no room for its code
+        return any(said in str(error).lower() for said in ("failed to map segment", "cannot allocate memory"))
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
