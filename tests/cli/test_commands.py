@@ -534,7 +534,7 @@ def test_evaluate_report_and_status_of_a_run(tmp_path: Path, monkeypatch: pytest
     shutil.copy(DEMO, tmp_path / "config.yaml")
     seen: list[Path] = []
 
-    def write_report(run: Path) -> Path:
+    def write_report(run: Path, maps: str) -> Path:
         seen.append(run)
         return run / "report.html"
 

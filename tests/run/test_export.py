@@ -522,13 +522,16 @@ def test_netcdf_passes_the_compliance_checker(run: Path, tmp_path: Path) -> None
     names = ("p", "q", "g")
     outputs = [word for one in names for word in ("-o", str(tmp_path / f"{one}.json"))]
     script = Path(sys.executable).with_name("compliance-checker")
-    subprocess.run(
+    done = subprocess.run(
         [str(script), "--test", "cf:1.11", "--criteria", "strict", "--format", "json", *outputs]
         + [str(tmp_path / f"{one}.nc") for one in names],
+        cwd=tmp_path,
         capture_output=True,
+        text=True,
         check=False,
         timeout=120,
     )
+    assert (tmp_path / "p.json").is_file(), (done.returncode, done.stdout[-1500:], done.stderr[-1500:])
     reports = {one: json.loads((tmp_path / f"{one}.json").read_text())["cf:1.11"] for one in names}
     assert {one: report["high_count"] for one, report in reports.items()} == dict.fromkeys(names, 0)
     assert reports["p"]["scored_points"] == reports["p"]["possible_points"]

@@ -38,7 +38,7 @@ class FakeSweep:
         value, slope = self.function(np.concatenate([shared, self.free.ravel()]))
         return value, slope[: self.n_shared], slope[self.n_shared :].reshape(self.free.shape)
 
-    def step(self, shared: Float, windows: Any, after: str, rate: float) -> dict[str, Any]:
+    def step(self, shared: Float, windows: Any, after: str, rate: float, ahead: Any = ()) -> dict[str, Any]:
         value, of_shared, self.slope = self.gradient(shared, windows, self.free.shape[1])
         if after == "move":
             self.advance(rate, 1.0)

@@ -87,7 +87,7 @@ def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: st
         basin=graph.basins(DOWNSTREAM, order), downstream=DOWNSTREAM, order=order, n_reaches=n
     )
     work: Any = SimpleNamespace(
-        choice=SimpleNamespace(model=model, values=features, regions=region),
+        choice=SimpleNamespace(model=model, values=features, regions=region, lakes=None),
         case=SimpleNamespace(
             inputs=SimpleNamespace(network=network, observations=SimpleNamespace(reach=np.array([GAUGE])))
         ),

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from rivergrad import registry
 from rivergrad.cli.options import RunPath
 
 
@@ -55,7 +54,7 @@ def export(
             "--as",
             "--format",
             metavar="F",
-            help=f"What to write: {', '.join(registry.names('exporter'))}; by default what the name's ending says.",
+            help="What to write, such as rapid, geopackage or netcdf; by default what the name's ending says.",
             show_default=False,
         ),
     ] = None,

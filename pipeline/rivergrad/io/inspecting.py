@@ -287,7 +287,7 @@ def _times(count: int, path: Path, axis_of: Callable[[], FileAxis]) -> list[str]
             return ["a single time: give all files of the record, as a list or a pattern"]
         if "calendar" in str(error):
             return [f"{_many(count, 'time')} of a model's calendar, which are taken by their dates"]
-        return [f"{_many(count, 'time')}: {str(error).removeprefix(f'{path}: ')}"]
+        return [f"{_many(count, 'time')}: {error}"]
     said = (
         f"the {axis.at} of the step ({axis.why})" if axis.at is not None else "not stated, taken as the start"
     )

@@ -75,7 +75,13 @@ def choose_hillslope(config: Workflow, network: RiverNetwork) -> HillslopeChoice
         if section is not None and section.regions is not None:
             regions = reach_classes(network, section.regions)
     except InputError as error:
-        raise InputError(str(error).partition(": ")[2] or str(error), key="parameters.hillslope") from None
+        raise InputError(
+            error.what,
+            key="parameters.hillslope",
+            found=error.found,
+            expected=error.expected,
+            advice=error.advice,
+        ) from None
     n_regions = 0 if regions is None else int(regions.max(initial=-1)) + 1
     model = make_hillslope_model(config, len(features.each), n_regions)
     if model is None:

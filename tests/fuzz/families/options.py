@@ -143,7 +143,9 @@ def _partition() -> Iterator[Mutation]:
         ),
     }
     for name, (more, expect) in cases.items():
-        yield Mutation(f"options/partition/{name}", _case, (*base, *more), expect, ("p.zarr",), "fork", 20.0)
+        yield Mutation(
+            f"options/partition/{name}", _case, (*base, *more), expect, ("p.zarr",), (), "fork", 20.0
+        )
 
 
 def _set() -> Iterator[Mutation]:
@@ -189,6 +191,7 @@ def _set() -> Iterator[Mutation]:
             OBSERVATIONS["nc"].write,
             ("validate", "w.yaml", *more),
             expect,
+            (),
             (),
             "fork",
             15.0,
@@ -253,13 +256,20 @@ def _processes() -> Iterator[Mutation]:
         (folder / "w.yaml").write_text("name: \u00e9\u4e2d\n")
 
     yield Mutation(
-        "process/validate/in_the_c_locale", ascii_only, validate, refused("w.yaml"), (), "process",
+        "process/validate/in_the_c_locale", ascii_only, validate, refused("w.yaml"), (), (), "process",
         environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     estimate = ("estimate", "w.yaml")
     answer = Observed(inputs.observed())
     yield Mutation(
-        "process/estimate/right", OBSERVATIONS["nc"].write, estimate, same(answer), ("run",), "process", 60.0
+        "process/estimate/right",
+        OBSERVATIONS["nc"].write,
+        estimate,
+        same(answer),
+        ("run",),
+        (),
+        "process",
+        60.0,
     )
     partition = ("partition", "--network", "n.csv", "--parts", "2", "--output", "p.zarr")
     yield Mutation("process/partition/right", _case, partition, same(Partitioned(2)), ("p.zarr",), "process")

@@ -51,7 +51,7 @@ def _route(
         _case(folder)
         make(folder)
 
-    return Mutation(f"outputs/route/{name}", prepare, command, expect, writes, "fork", 20.0)
+    return Mutation(f"outputs/route/{name}", prepare, command, expect, writes, (), "fork", 20.0)
 
 
 def _nothing(folder: Path) -> None:
