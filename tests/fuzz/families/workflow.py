@@ -302,7 +302,7 @@ def _document(name: str, data: str | bytes, expect: Expect) -> Mutation:
         )
 
     where = "fork" if name.startswith(("bomb", "deep", "own_alias")) else "here"
-    return Mutation(f"workflow/document/{name}", prepare, VALIDATE, expect, (), where, 15.0)  # type: ignore[arg-type]
+    return Mutation(f"workflow/document/{name}", prepare, VALIDATE, expect, (), (), where, 15.0)  # type: ignore[arg-type]
 
 
 # -- what only shows against the files -----------------------------------------------------------------------
@@ -382,4 +382,4 @@ def _meanings() -> Iterator[Mutation]:
 
         heavy = name.endswith("endless") or name == "parts_many"
         where = "fork" if heavy else "here"
-        yield Mutation(f"workflow/meaning/{name}", prepare, ESTIMATE, expect, ("run",), where, 20.0)  # type: ignore[arg-type]
+        yield Mutation(f"workflow/meaning/{name}", prepare, ESTIMATE, expect, ("run",), (), where, 20.0)  # type: ignore[arg-type]
