@@ -246,17 +246,19 @@ def _processes() -> Iterator[Mutation]:
     yield Mutation("process/route/unknown_option", _case, (*route(), "--x"), refused("--x"), where="process")
     validate = ("validate", "w.yaml")
     yield Mutation(
-        "process/validate/right", OBSERVATIONS["nc"].write, validate, same(Nothing()), (), "process"
+        "process/validate/right", OBSERVATIONS["nc"].write, validate, same(Nothing()), (), where="process"
     )
     more = (*validate, "--set", "seed=x")
-    yield Mutation("process/validate/wrong", OBSERVATIONS["nc"].write, more, refused("seed"), (), "process")
+    yield Mutation(
+        "process/validate/wrong", OBSERVATIONS["nc"].write, more, refused("seed"), (), where="process"
+    )
 
     def ascii_only(folder: Path) -> None:
         OBSERVATIONS["nc"].write(folder)
         (folder / "w.yaml").write_text("name: \u00e9\u4e2d\n")
 
     yield Mutation(
-        "process/validate/in_the_c_locale", ascii_only, validate, refused("w.yaml"), (), (), "process",
+        "process/validate/in_the_c_locale", ascii_only, validate, refused("w.yaml"), (), where="process",
         environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     estimate = ("estimate", "w.yaml")
@@ -272,4 +274,6 @@ def _processes() -> Iterator[Mutation]:
         60.0,
     )
     partition = ("partition", "--network", "n.csv", "--parts", "2", "--output", "p.zarr")
-    yield Mutation("process/partition/right", _case, partition, same(Partitioned(2)), ("p.zarr",), "process")
+    yield Mutation(
+        "process/partition/right", _case, partition, same(Partitioned(2)), ("p.zarr",), where="process"
+    )
