@@ -160,10 +160,6 @@ def _faults() -> Iterator[Mutation]:
         "units_year_0": (_time(N, "days since 0000-00-00"), ()),
         "units_13th_month": (_time(N, "days since 2001-13-01"), ()),
         "units_flood": (_time(N, "days since " + "x" * 5000), ()),
-        "noleap": (_time(N, calendar="noleap"), ("noleap",)),
-        "360_day": (_time(N, calendar="360_day"), ("360_day",)),
-        "365_day": (_time(N, calendar="365_day"), ("365_day",)),
-        "julian": (_time(N, calendar="julian"), ("julian",)),
         "calendar_nonsense": (_time(N, calendar="mayan"), ("mayan",)),
         "calendar_number": (_time(N, calendar=5), ("5",)),  # type: ignore[arg-type]
         "year_3000": (_time(N, "days since 3000-01-01"), ("3000|1678",)),
@@ -182,6 +178,14 @@ def _faults() -> Iterator[Mutation]:
             if flavour != "nc" and name in ("inf", "calendar_number", "units_number", "bool_like"):
                 continue
             yield _array(f"fault/{name}", flavour, change, refused(f"r{SUFFIX[flavour]}", *words))
+
+    for name in (
+        "noleap",
+        "365_day",
+        "julian",
+    ):  # whose January and February are those of the standard calendar
+        for flavour in FLAVOURS:
+            yield _array(f"calendar/{name}", flavour, _time(N, calendar=name), same(RIGHT))
 
     def first_only(count: int) -> Callable[[Model], object]:
         def change(model: Model) -> None:
@@ -540,7 +544,7 @@ def _rapid() -> Iterator[Mutation]:
 
     yield mutation("gap", gap, refused("m3_riv", "2001-01-2"))
     yield mutation("twice", _time(np.where(N == 20, 19, N)), refused("m3_riv", "2001-01-20"))
-    yield mutation("noleap", _time(N, calendar="noleap"), refused("m3_riv", "noleap"))
+    yield mutation("noleap", _time(N, calendar="noleap"), right)
     yield mutation("another_step", _time(N * 3, "hours since 2001-01-01"), refused("3 h|10800"))
     yield mutation("another_first", _time(N, "days since 2005-01-01"), either(_moved("2005-01-01"), "m3_riv"))
     yield mutation("nan", _time(np.where(N == 20, np.nan, N)), refused("m3_riv"))
