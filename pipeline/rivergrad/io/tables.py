@@ -124,6 +124,7 @@ def require(table: pd.DataFrame | Sequence[str], names: Sequence[str], path: Pat
 
 def id_column(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     """A column of ids as int64; empty cells and anything that is not an integer are an InputError."""
+    require(table, [name], path)  # a damaged Parquet may name other columns than its schema
     column = table[name]
     empty = column.isna().to_numpy()
     if empty.any():
@@ -151,6 +152,7 @@ def number_column(
     Raises:
         InputError: a text that is no number, dates, or truth values where they are none.
     """
+    require(table, [name], path)
     column = table[name]
     kind = column.dtype.kind
     if kind in "iuf" or (kind == "b" and truth_values):
