@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import io
+import json
 import re
 import shutil
 import sys
@@ -441,3 +442,25 @@ def test_each_picture_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # celerity, identifiability, uncertainty, two of skill, three hydrographs, coverage
     assert len(drawn) == 9
     assert len({id(one) for one in drawn}) == 9
+
+
+def test_cautions_and_scores_by_size_are_on_the_page(mapped: Path, tmp_path: Path) -> None:
+    """As the run wrote them down; a run of before has neither."""
+    copy = tmp_path / "copy"
+    shutil.copytree(mapped, copy)
+    before = write_report(copy).read_text(encoding="utf-8")
+    assert 'class="cautions"' not in before
+    assert "By the size of the river" not in before
+    scores = {f"{score}_{method}": 0.5 for score in ("nse", "kge") for method in METHODS}
+    row = {"name": "largest third", "gauges": 7, "from": 2.5e9, "to": 4e12, **scores}
+    info = json.loads((copy / "run.json").read_text())
+    info["summary"]["cautions"] = ["Few gauges: <3>."]
+    info["summary"]["sizes"] = {
+        "of": "upstream_area_m2",
+        "splits": {"train": {"classes": [row], "by_flow": scores | {"nse_estimate": 0.75}}},
+    }
+    (copy / "run.json").write_text(json.dumps(info))
+    after = write_report(copy).read_text(encoding="utf-8")
+    assert "<li>Few gauges: &lt;3&gt;.</li>" in after
+    assert "2,500 to 4,000,000 km²" in after
+    assert "0.750" in after

@@ -77,6 +77,7 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
     it is there, `k` (s) and `x` from k.csv and x.csv. Reaches that `riv_bas_id.csv` does not name are left out.
     """
     ids, downstream = _connectivity(folder)
+    unique_ids(ids, connect_file(folder) or folder / CONNECT)  # before k and x are of another number
     attributes: dict[str, NDArray[np.float64]] = {}
     for name in ("k", "x"):
         if _beside(folder, name).is_file():

@@ -17,7 +17,14 @@ from rivergrad.report.interactive.scripts import policy, scripts, style
 from rivergrad.report.panels import Page
 from rivergrad.report.scores import METHOD_WORDS, estimate_first, score_table
 from rivergrad.report.shot import Shot
-from rivergrad.report.tables import FURTHER_WORDS, fold_tables, further_lines, interval, medians_of
+from rivergrad.report.tables import (
+    FURTHER_WORDS,
+    fold_tables,
+    further_lines,
+    interval,
+    medians_of,
+    size_table,
+)
 from rivergrad.report.uncertainty import HARDLY, hardly_told, limits
 from rivergrad.rundir.reading import RunData
 from rivergrad.rundir.verdict import verdict
@@ -40,6 +47,7 @@ def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), file
         name=run.name,
         subtitle=_subtitle(run.info),
         verdict=verdict(run.metrics, run.folds),
+        cautions=_cautions(run.summary),
         figures=key_figures(run),
         methods=[
             {"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]}
@@ -48,6 +56,7 @@ def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), file
         nse=score_table(run.metrics, "nse", lambda split, name: interval(medians, split, name)),
         kge=score_table(run.metrics, "kge", lambda split, name: interval(medians, split, name)),
         ranges=any("nse_estimate_interval" in one for one in medians.values()),
+        sizes=size_table(run),
         further=further_lines(run),
         further_words=list(FURTHER_WORDS.values()),
         folds=fold_tables(run),
@@ -71,6 +80,12 @@ def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), file
         documents=found,
         **_frame_of_page(),
     )  # fmt: skip
+
+
+def _cautions(summary: Mapping[str, Any]) -> list[str]:
+    """What the run said before its map is used; older runs said nothing."""
+    found = summary.get("cautions", ())
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def render_batch(run: RunData, batch: Batch) -> str:

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rivergrad.report.scores import SPLIT_WORDS
-from rivergrad.rundir.reading import FURTHER_SCORES, SPLITS, TIMING_SCORES, RunData, score_column
+from rivergrad.report.scores import SPLIT_WORDS, estimate_first
+from rivergrad.rundir.reading import (
+    FURTHER_SCORES,
+    SPLITS,
+    TIMING_SCORES,
+    RunData,
+    methods_of,
+    score_column,
+)
 from rivergrad.rundir.verdict import SPLIT_PLACES, number
 
 FURTHER_WORDS = {
@@ -68,6 +75,52 @@ def further_lines(run: RunData) -> list[Line]:
             cells.append((text, below))
         lines.append(Line(SPLIT_WORDS[split][0], tuple(cells)))
     return lines
+
+
+@dataclass(frozen=True)
+class SizeTable:
+    """Scores by the size of the river: `where` they were taken, and a line a class, estimate first."""
+
+    where: str
+    lines: tuple[Line, ...]
+
+
+def size_table(run: RunData) -> SizeTable | None:
+    """Scores by the size of the river, of the split that was tested hardest; None where a run has none."""
+    sizes = run.summary.get("sizes")
+    if not isinstance(sizes, Mapping):
+        return None
+    splits = sizes.get("splits", {})
+    split = next((name for name in reversed(SPLITS) if splits.get(name, {}).get("classes")), None)
+    if split is None:
+        return None
+    found = splits[split]
+    rows = [(row["name"], str(row["gauges"]), _sizes_text(row, sizes["of"]), row) for row in found["classes"]]
+    if found["by_flow"]:
+        rows.append(("mean by flow", "", "", found["by_flow"]))
+    methods = estimate_first(methods_of(run.metrics))
+    lines = tuple(
+        Line(
+            name,
+            (
+                (gauges, size),
+                *((number(row[f"nse_{method}"]), number(row[f"kge_{method}"])) for method in methods),
+            ),
+        )
+        for name, gauges, size, row in rows
+    )
+    return SizeTable(SPLIT_PLACES[split], lines)
+
+
+def _sizes_text(row: Mapping[str, Any], of: str) -> str:
+    low, high = float(row["from"]), float(row["to"])
+    if of == "upstream_area_m2":
+        return f"{_km2(low)} to {_km2(high)} km²"
+    return f"{low:,.0f} to {high:,.0f} reaches"
+
+
+def _km2(area: float) -> str:
+    return f"{area / 1e6:,.0f}" if area >= 1e8 else f"{area / 1e6:.3g}"
 
 
 def fold_tables(run: RunData) -> list[FoldTable]:

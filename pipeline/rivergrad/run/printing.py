@@ -101,5 +101,5 @@ def _print_sizes(sizes: dict[str, Any], console: Console) -> None:
 def _ends(row: dict[str, Any], of: str) -> str:
     low, high = row["from"], row["to"]
     if of == "upstream_area_m2":
-        return f"{low / 1e6:,.3g} to {high / 1e6:,.3g} km²"
+        return f"{low / 1e6:,.0f} to {high / 1e6:,.0f} km²"
     return f"{low:,.0f} to {high:,.0f} reaches"

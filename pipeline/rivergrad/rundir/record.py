@@ -118,6 +118,11 @@ def log_to(path: Path) -> Iterator[None]:
     if not path.exists() or not path.stat().st_size:
         with atomic_path(path) as temporary:  # by its first line it is known again
             temporary.write_text(f"{_now()} INFO log of rivergrad {version('rivergrad')}\n", encoding="utf-8")
+    elif (
+        path.stat().st_nlink > 1
+    ):  # another name of the file may be the user's: what is added goes into a copy
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(path.read_bytes())
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level

@@ -29,6 +29,7 @@ def mutations() -> Iterator[Mutation]:
         for file in ("n.csv", "n.parquet"):
             yield _route(f"same/{name}", change, same(RIGHT), file)
         yield _partition(f"same/{name}", change, same(Partitioned(2)))
+    yield _route("kilometres", lambda t: t.assign(length_m=5.0), refused("n.csv", "km"), "n.csv")
     yield from _outlets()
     yield from _rapid()
     yield from _stores()
@@ -90,7 +91,7 @@ SAME: dict[str, Change] = {
     "no_attributes": lambda t: t[["reach_id", "downstream_id", "length_m"]],
     "attribute_nan": _at(30, "slope", np.nan),
     "attribute_-9999": _at(30, "slope", -9999.0),
-    "short_lengths": lambda t: t.assign(length_m=0.001),
+    "short_lengths": lambda t: t.assign(length_m=21.0),
     "one_length_0": _at(30, "length_m", 0.0),
     "long_lengths": lambda t: t.assign(length_m=1e6),
     "outlets_apart": lambda t: t.sort_values("downstream_id", ascending=False),
