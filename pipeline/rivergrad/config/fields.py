@@ -235,13 +235,21 @@ def _words(value: Any) -> Any:
 
 
 def _flag_words(value: Any) -> Any:
-    return tuple(str(word) for word in _words(value))
+    words = tuple(str(word) for word in _words(value))
+    if any(len(word) > LONGEST_FLAG for word in words):
+        raise InputError(
+            f"found a word of more than {LONGEST_FLAG} characters; expected quality flags, such as [A]"
+        )
+    return words
 
 
 def listed(kind: str) -> str:
     """The names of a kind of parts, for a description: `pure_lag, linear_storage, ...`."""
     return ", ".join(registry.names(kind))
 
+
+LONGEST_FLAG = 100
+"""Characters of a quality flag."""
 
 MOST, MANY = 10**9, 10**5
 """The most that anything is counted to: what is made of a count is bounded before it is made."""

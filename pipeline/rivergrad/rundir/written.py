@@ -165,6 +165,8 @@ class Written:
         line: dict[str, Any] = {"name": name, "kind": kind}
         if digest is not None:
             line |= {"size": digest.size, "digest": digest.value}
+        if os.path.lexists(self.folder / RECORD) and (self.folder / RECORD).stat().st_nlink > 1:
+            self.rewrite()  # another name of the file may be the user's
         with _named(self.folder / RECORD), (self.folder / RECORD).open("ab") as file:
             file.write(_line(line))
             file.flush()

@@ -159,9 +159,9 @@ def _one(file: str, damage: str, name: str) -> Mutation:
         prepare,
         COMMANDS[name],
         _expect(name),
-        writes=("a.csv", "run/checkpoints"),
+        writes=("a.csv", "a.csv.json", "run/checkpoints"),
         changes=tuple(f"run/{one}" for one in WRITTEN),
-        where="process" if name == "report" else "fork",
+        where="process" if name in ("report", "export") else "fork",  # whose threads a fork lacks,
     )
 
 
