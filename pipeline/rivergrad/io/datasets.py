@@ -170,6 +170,9 @@ def _open_zarr(path: Path) -> xr.Dataset:
     Zarr's own fill value is what an unwritten chunk reads as, 0 by default. Only in format 2 xarray keeps
     `_FillValue` there, and never a 0 of its own accord.
     """
+    from rivergrad.io.wholechunks import refuse_cut_chunks  # here, as it imports zarr
+
+    refuse_cut_chunks()
     if not (path / ".zgroup").is_file():
         try:
             return _open_raw(path, engine="zarr", consolidated=False, chunks=None)
