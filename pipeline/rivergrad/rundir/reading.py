@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rivercut.errors import InputError, ids_text
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
-from rivergrad.files import text_of
-from rivergrad.io.datasets import Variable, integer_ids, write_dataset
+from rivergrad.files import require_readable, text_of
+from rivergrad.io.datasets import Variable, integer_ids, reading, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.gridded import impossible
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
@@ -208,7 +208,7 @@ def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
 
     Returns name -> (n,) float64. Errors: InputError when reach_id is missing or lacks reaches of the network.
     """
-    with xr.open_zarr(path, consolidated=False) as data:
+    with reading(path, "Zarr"), xr.open_zarr(path, consolidated=False) as data:
         if "reach_id" not in data.variables or data["reach_id"].ndim != 1:
             raise InputError(f"{path} has no reach_id: expected one value a reach")
         (dim,) = data["reach_id"].dims
@@ -247,7 +247,7 @@ def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def read_hydrographs(path: Path) -> Hydrographs:
     """Read hydrographs.nc: observed and computed discharge (time, gauge), m³/s."""
-    with xr.open_dataset(path, engine="netcdf4") as data:
+    with reading(path, "NetCDF"), xr.open_dataset(path, engine="netcdf4") as data:
         needed = ("time", "gauge", "reach_id", "held_out", "observed", *METHODS)
         lacking = [name for name in needed if name not in data.variables]
         if lacking:
@@ -267,6 +267,7 @@ def read_hydrographs(path: Path) -> Hydrographs:
 def _require(folder: Path, name: str) -> None:
     if not (folder / name).exists():
         raise InputError(f"{folder / name} is not there: expected the directory of a finished run")
+    require_readable(folder / name)  # a pipe would block for ever
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:
