@@ -204,12 +204,6 @@ def write_network_table(path: str | Path, network: RiverNetwork) -> None:
     path = Path(path)
     if network.length is None:
         raise InputError(f"{path}: a table needs lengths (length_m), and this network has none")
-    downstream = network.downstream
-    columns: dict[str, NDArray[Any]] = {
-        "reach_id": network.reach_id,
-        "downstream_id": np.where(downstream >= 0, network.reach_id[downstream], -1),
-        "length_m": network.length,
-    }
-    for name, values in network.attributes.items():
-        columns[name] = values.astype(np.int8) if values.dtype.kind == "b" else values
-    write_table(path, pd.DataFrame(columns))
+    table = network.to_dataframe().reset_index()
+    truth = table.select_dtypes("bool").columns
+    write_table(path, table.astype(dict.fromkeys(truth, np.int8)))
