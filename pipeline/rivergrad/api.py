@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rivergrad.config.quantities import parse_duration
+from rivergrad.config.quantities import step_seconds
 from rivergrad.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def simulate(
     from rivergrad.pieces.direct import simulate as carry_out
     from rivergrad.routing import schemes
 
-    step = parse_duration(routing_step) if isinstance(routing_step, str) else float(routing_step)
-    if not step > 0:
-        raise InputError(key="routing_step", found=routing_step, expected="a duration longer than 0s")
+    step = step_seconds(routing_step, "routing_step")
     targets = None if reaches is None else network.positions(np.asarray(reaches, np.int64))
     ids = network.reach_id if targets is None else network.reach_id[targets]
     settings: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.config.quantities import parse_duration
+from rivergrad.config.quantities import step_seconds
 from rivergrad.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,8 +99,18 @@ def route(
     from rivergrad.routing import route as route_tensors
     from rivergrad.routing import schemes
 
-    values, step = _runoff_values(runoff, network, forcing_step)
-    tensor = runoff if isinstance(runoff, torch.Tensor) else torch.from_numpy(values)
+    step = None if forcing_step is None else step_seconds(forcing_step, "forcing_step")
+    labelled: Any = None
+    if _is_labelled(runoff):
+        from rivergrad.io.labelled import by_reach, discharge_like, step_of
+
+        step = step_of(runoff, "runoff") if step is None else step
+        labelled = by_reach(runoff, network, "runoff")
+    if step is None:
+        raise InputError("found no forcing_step; expected the runoff's step, such as 1d")
+    tensor = runoff
+    if not isinstance(runoff, torch.Tensor):
+        tensor = torch.from_numpy(_numbers(runoff if labelled is None else labelled.to_numpy(), network))
     of = schemes.get(scheme, options.get("convention", "standard"))
     if (parameters is None) == (celerity is None):
         raise InputError(
@@ -117,19 +127,17 @@ def route(
         given,
         scheme,
         forcing_step=step,
-        routing_step=_seconds(routing_step, "routing_step"),
+        routing_step=step_seconds(routing_step, "routing_step"),
         **options,
     )
     if isinstance(runoff, torch.Tensor):
         return found
     discharge, *state = found if options.get("return_state") else (found,)
     wanted: Any = discharge.detach().numpy()
-    if _is_labelled(runoff):
-        from rivergrad.io.labelled import by_reach, discharge_like
-
+    if labelled is not None:
         targets = options.get("targets")
         ids = network.reach_id if targets is None else network.reach_id[np.asarray(targets)]
-        wanted = discharge_like(by_reach(runoff, network, "runoff")[0], wanted, ids)
+        wanted = discharge_like(labelled, wanted, ids)
     return (wanted, *state) if state else wanted
 
 
@@ -137,45 +145,23 @@ def _is_labelled(values: Any) -> bool:
     return hasattr(values, "dims") and hasattr(values, "coords")
 
 
-def _runoff_values(
-    runoff: Any, network: RiverNetwork, forcing_step: float | str | None
-) -> tuple[NDArray[Any], float]:
-    """Runoff as floats without NaN, and its step in s; a tensor is left to the operator."""
-    import torch
-
-    step = None if forcing_step is None else _seconds(forcing_step, "forcing_step")
-    if _is_labelled(runoff):
-        from rivergrad.io.labelled import by_reach, step_of
-
-        step = step_of(runoff, "runoff") if step is None else step
-        values = by_reach(runoff, network, "runoff")[1]
-    elif isinstance(runoff, torch.Tensor):
-        values = np.empty(0)
-    else:
-        values = np.asarray(runoff)
-    if step is None:
-        raise InputError("found no forcing_step; expected the runoff's step, such as 1d")
+def _numbers(runoff: Any, network: RiverNetwork) -> NDArray[Any]:
+    """Runoff (..., time, reach) as floats without NaN."""
+    values = np.asarray(runoff)
     if values.dtype.kind not in "fiu":
         raise InputError(f"runoff: found {values.dtype}; expected numbers, m³/s")
     values = np.ascontiguousarray(
         values, values.dtype if values.dtype in (np.float32, np.float64) else np.float64
     )
-    if not isinstance(runoff, torch.Tensor) and (values.ndim < 2 or values.shape[-1] != network.n_reaches):
+    if values.ndim < 2 or values.shape[-1] != network.n_reaches:
         raise InputError(f"runoff: found the shape {values.shape}; expected (..., time, {network.n_reaches})")
-    if values.size and not np.isfinite(values).all():
+    if not np.isfinite(values).all():
         at = np.argwhere(~np.isfinite(values))[0]
         raise InputError(
             f"runoff: found {values[tuple(at)]} at step {at[-2]} of reach id {network.reach_id[at[-1]]}; expected "
             "numbers"
         )
-    return values, step
-
-
-def _seconds(step: float | str, key: str) -> float:
-    found = parse_duration(step) if isinstance(step, str) else float(step)
-    if not found > 0:
-        raise InputError(key=key, found=step, expected="a duration longer than 0s")
-    return found
+    return values
 
 
 def _tensor(value: Any, network: RiverNetwork, name: str, device: Any) -> Tensor:
@@ -187,7 +173,7 @@ def _tensor(value: Any, network: RiverNetwork, name: str, device: Any) -> Tensor
     if _is_labelled(value):
         from rivergrad.io.labelled import by_reach
 
-        value = by_reach(value, network, name)[1]
+        value = by_reach(value, network, name).to_numpy()
     array = np.asarray(value, np.float64)
     if array.ndim == 0:
         array = np.full(network.n_reaches, array)

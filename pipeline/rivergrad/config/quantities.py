@@ -38,6 +38,17 @@ def parse_duration(text: str) -> float:
     return float(_parse(text, DURATION_PATTERN, SECONDS, "a duration such as 900s, 15min, 3h or 1d"))
 
 
+def step_seconds(step: float | str, key: str) -> float:
+    """A step as Python takes it, seconds or a duration such as `1h`, in s.
+
+    **Raises:** `InputError` naming the key, unless it is longer than 0 s.
+    """
+    found = parse_duration(step) if isinstance(step, str) else float(step)
+    if not found > 0:
+        raise InputError(key=key, found=step, expected="a duration longer than 0s")
+    return found
+
+
 def format_duration(seconds: float) -> str:
     """The shortest text that `parse_duration` reads back as the same number of seconds."""
     if math.isfinite(seconds) and float(seconds).is_integer():

@@ -16,12 +16,7 @@ from rivergrad.io.datasets import integer_ids
 TIME, REACH = "time", "reach_id"
 
 
-def is_labelled(values: Any) -> bool:
-    """Whether something is a DataArray."""
-    return isinstance(values, xr.DataArray)
-
-
-def by_reach(values: xr.DataArray, network: RiverNetwork, what: str) -> tuple[xr.DataArray, NDArray[Any]]:
+def by_reach(values: xr.DataArray, network: RiverNetwork, what: str) -> xr.DataArray:
     """Values of the network's reaches in its order.
 
     Args:
@@ -30,7 +25,7 @@ def by_reach(values: xr.DataArray, network: RiverNetwork, what: str) -> tuple[xr
         what: opens messages.
 
     Returns:
-        The array with that dimension last and in the network's order; and its values.
+        The array with that dimension last and in the network's order.
 
     Raises:
         InputError: no such coordinate, ids twice, or reaches that are missing.
@@ -50,8 +45,7 @@ def by_reach(values: xr.DataArray, network: RiverNetwork, what: str) -> tuple[xr
         raise InputError(
             f"{what}: has no values of reach ids {ids_text(missing)}; expected all of the network's"
         )
-    ordered = values.isel({dimension: at}).transpose(..., dimension)
-    return ordered, ordered.to_numpy()
+    return values.isel({dimension: at}).transpose(..., dimension)
 
 
 def step_of(values: xr.DataArray, what: str) -> float:
