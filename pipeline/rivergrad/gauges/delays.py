@@ -18,7 +18,6 @@ from rivercut.network import RiverNetwork
 
 Float = NDArray[np.float64]
 
-DAY = 86400.0
 TRIED = np.geomspace(0.25, 64.0, 25)
 """Residence times that are tried, in forcing steps."""
 LEAST_VALUES = 60
@@ -92,12 +91,11 @@ def mean_distance(network: RiverNetwork, runoff: Float) -> Float:
 
 @dataclass(frozen=True)
 class Unexplained:
-    """Delay at distance zero, s, with its 90 % interval, and the median delay of the gauges, s."""
+    """Delay at distance zero, s, with its 90 % interval."""
 
     delay: float
     low: float
     high: float
-    usual: float
 
 
 def unexplained_delay(delay: Float, distance: Float, seed: int) -> Unexplained | None:
@@ -120,7 +118,7 @@ def unexplained_delay(delay: Float, distance: Float, seed: int) -> Unexplained |
     drawn = [rng.integers(0, known.size, known.size) for _ in range(DRAWS)]
     values = [one for at in drawn if np.isfinite(one := _at_zero(y[at], x[at]))]
     low, high = np.percentile(values, [LOW, HIGH])
-    return Unexplained(_at_zero(y, x), float(low), float(high), float(np.median(y)))
+    return Unexplained(_at_zero(y, x), float(low), float(high))
 
 
 def _at_zero(y: Float, x: Float) -> float:

@@ -89,38 +89,81 @@ def new_gauges(
     """
     n = draws.shape[1]
     total = float(draws.var(axis=0).sum())
+    basins = _basins(travel, flow, downstream, order, basin)
     value = np.zeros(n)
-    members = np.argsort(basin, kind="stable")
-    starts = np.flatnonzero(np.diff(basin[members], prepend=-1))
-    groups = [one for one in np.split(members, starts[1:]) if one.size >= LEAST_BASIN] if n else []
-    delays = graph.accumulate(downstream, order, np.ascontiguousarray((draws * travel * flow).T)).T / flow
-    for group in groups:
-        value[group] = _reductions(draws[:, group], delays[:, group], noise)
+    for one in basins.values():
+        value[one.members] = one.reductions(draws[:, one.members], noise)
     best, gain = [], []
-    left, later = draws.copy(), value.copy()
-    where = {int(basin[group[0]]): group for group in groups}
+    left: dict[int, Float] = {}  # draws of the basins that have a new gauge, with all it tells
+    later = value.copy()
     for _ in range(min(count, n)):
         at = int(np.argmax(later))
         if not later[at] > 0:
             break
         best.append(at)
         gain.append(later[at])
-        group = where[int(basin[at])]
-        seen = delays[:, at] + noise * rng.standard_normal(len(draws))
-        there = left[:, group]
-        about = there - there.mean(axis=0)
-        slope = about.T @ (delays[:, at] - delays[:, at].mean()) / (len(draws) - 1)
-        left[:, group] = there - np.outer(seen, slope / (delays[:, at].var(ddof=1) + noise**2))
-        inside = np.zeros(n)
-        mine = np.zeros((len(draws), n))
-        mine[:, group] = left[:, group] * travel[group] * flow[group]
-        delays[:, group] = (graph.accumulate(downstream, order, np.ascontiguousarray(mine.T)).T / flow)[
-            :, group
-        ]
-        inside[group] = _reductions(left[:, group], delays[:, group], noise)
-        later[group] = inside[group]
+        label = int(basin[at])
+        one = basins[label]
+        there = left.get(label, draws[:, one.members])
+        left[label] = one.told(there, int(np.searchsorted(one.members, at)), noise, rng)
+        later[one.members] = one.reductions(left[label], noise)
     share = 1 / total if total > 0 else 0.0
     return NewGauges(np.clip(value * share, 0.0, 1.0), np.array(best, np.int64), np.array(gain) * share)
+
+
+@dataclass(frozen=True, eq=False)
+class _Basin:
+    """A basin by itself.
+
+    Attributes:
+        members: (reach,) its positions in the network, rising.
+        downstream, order: (reach,) as those of a network, by position among the members.
+        travel: (reach,) s; flow: (reach,).
+    """
+
+    members: Int
+    downstream: Int
+    order: Int
+    travel: Float
+    flow: Float
+
+    def delays(self, draws: Float) -> Float:
+        """(draw, reach) how late the water upstream of each reach is, s, by ln c (draw, reach)."""
+        own = np.ascontiguousarray((draws * self.travel * self.flow).T)
+        found: Float = graph.accumulate(self.downstream, self.order, own).T / self.flow
+        return found
+
+    def reductions(self, draws: Float, noise: float) -> Float:
+        """(reach,) what a gauge at each reach takes off the sum of variances."""
+        return _reductions(draws, self.delays(draws), noise)
+
+    def told(self, draws: Float, at: int, noise: float, rng: np.random.Generator) -> Float:
+        """Draws (draw, reach) with what a gauge at one reach tells: each with a noise of its own (Evensen 1994)."""
+        delay = self.delays(draws)[:, at]
+        seen = delay + noise * rng.standard_normal(len(draws))
+        about = draws - draws.mean(axis=0)
+        slope = about.T @ (delay - delay.mean()) / (len(draws) - 1)
+        return draws - np.outer(seen, slope / (delay.var(ddof=1) + noise**2))
+
+
+def _basins(travel: Float, flow: Float, downstream: Int, order: Int, basin: Int) -> dict[int, _Basin]:
+    """The basins that are worth a look, by their number."""
+    by_basin = np.argsort(basin, kind="stable")
+    in_order = order[np.argsort(basin[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(basin[by_basin], prepend=-1))
+    place = np.empty(basin.size, np.int64)
+    found = {}
+    for first, last in zip(starts, np.append(starts[1:], basin.size), strict=True):
+        if last - first < LEAST_BASIN:
+            continue
+        members = by_basin[first:last]
+        place[members] = np.arange(members.size)
+        down = downstream[members]
+        inside = np.where(down >= 0, place[down], -1)
+        found[int(basin[members[0]])] = _Basin(
+            members, inside, place[in_order[first:last]], travel[members], flow[members]
+        )
+    return found
 
 
 def _reductions(draws: Float, delays: Float, noise: float) -> Float:
