@@ -11,10 +11,11 @@ half of one and a failed write leaves what was there.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.storage import LocalStore
 
 from rivercut.errors import InputError
+from rivercut.files import open_file
 from rivercut.halo import Halo
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition
@@ -36,6 +41,53 @@ RECEIVE = ("receive_from", "receive_at", "receive_part")
 SEND = ("send_reach", "send_part")
 BLOCK = ("block_part", "block_downstream", "block_level")
 UNITS = {"length": "m"}
+
+
+class FolderOfFiles(LocalStore):
+    """A store on a disk that reads files only: a pipe in the place of a chunk would block for ever.
+
+    Every reader of Zarr opens its store as one, `FolderOfFiles(path, read_only=True)`.
+    """
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The bytes under a key, None where there is no file; see `LocalStore.get`.
+
+        **Errors**: `OSError` if what is there is neither a file nor a folder, or may not be read.
+        """
+        return await asyncio.to_thread(_bytes_of, self.root / key, prototype, byte_range)
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Several at once; see `get`."""
+        return list(await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges)))
+
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """As `get`, without a thread."""
+        return _bytes_of(self.root / key, prototype, byte_range)
+
+
+def _bytes_of(path: Path, prototype: BufferPrototype | None, part: ByteRequest | None) -> Buffer | None:
+    try:
+        file = open_file(path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None  # an absent chunk
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        start, stop = 0, size
+        if isinstance(part, RangeByteRequest):
+            start, stop = part.start, part.end
+        elif isinstance(part, OffsetByteRequest):
+            start = part.offset
+        elif isinstance(part, SuffixByteRequest):
+            start = max(0, size - part.suffix)
+        file.seek(start)
+        found = file.read(max(0, stop - start))
+    return (prototype or default_buffer_prototype()).buffer.from_bytes(found)
 
 
 def write_network(network: RiverNetwork, path: str | Path) -> None:
@@ -173,7 +225,7 @@ def _store(path: Path, kind: str) -> Iterator[zarr.Group]:
     if not path.exists():
         raise InputError(f"{path}: not found; expected a {kind} store")
     try:
-        group = zarr.open_group(path, mode="r")
+        group = zarr.open_group(FolderOfFiles(path, read_only=True), mode="r")
     except Exception as error:  # zarr raises many kinds here, json and numcodecs among them
         raise InputError(f"{path}: cannot be opened as a zarr store ({type(error).__name__})") from error
     found, version = group.attrs.get("format"), group.attrs.get("version")

@@ -8,9 +8,11 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
+from rivercut.files import open_file
 from rivergrad.errors import InputError, os_error_text, shortened
+
+__all__ = ["Paths", "expanded", "is_pattern", "open_file", "require_readable", "text_of"]
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a pipe (FIFO)"),
@@ -78,19 +80,6 @@ def require_readable(
         if os.path.lexists(path / name):
             require_readable(path / name, file=True)
     return None
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Open a file for reading, if it is one: a pipe under the name of a file would block for ever.
-
-    Raises:
-        OSError: it is not there, may not be read, or is no file.
-    """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    raise OSError(errno.EINVAL, "is no file", str(path))
 
 
 def text_of(path: Path) -> str:

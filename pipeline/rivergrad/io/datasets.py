@@ -151,7 +151,7 @@ def open_dataset(path: Path) -> xr.Dataset:
         return xr.decode_cf(raw, concat_characters=False, decode_times=False, decode_timedelta=False)
 
 
-def _open_raw(path: Path, **options: Any) -> xr.Dataset:
+def _open_raw(path: Any, **options: Any) -> xr.Dataset:
     """As stored: neither masked nor scaled, times as numbers."""
     return xr.open_dataset(
         path,
@@ -170,20 +170,20 @@ def _open_zarr(path: Path) -> xr.Dataset:
     Zarr's own fill value is what an unwritten chunk reads as, 0 by default. Only in format 2 xarray keeps
     `_FillValue` there, and never a 0 of its own accord.
     """
-    from rivergrad.io.wholechunks import refuse_cut_chunks  # here, as it imports zarr
+    from rivergrad.io.wholechunks import store_of  # here, as it imports zarr
 
-    refuse_cut_chunks()
+    files = store_of(path)
     if not (path / ".zgroup").is_file():
         try:
-            return _open_raw(path, engine="zarr", consolidated=False, chunks=None)
+            return _open_raw(files, engine="zarr", consolidated=False, chunks=None)
         except (TypeError, ValueError, struct.error):
             pass  # xarray reads only its own form of an attribute _FillValue, not a plain number
     # xarray's own engine does not hand this option on (2026.9)
     store = xr.backends.ZarrStore.open_group(
-        str(path), mode="r", consolidated=False, use_zarr_fill_value_as_mask=True
+        files, mode="r", consolidated=False, use_zarr_fill_value_as_mask=True
     )
-    raw = _open_raw(path, engine="zarr", store=store, chunks=None)
-    group = zarr.open_group(str(path), mode="r", use_consolidated=False)
+    raw = _open_raw(files, engine="zarr", store=store, chunks=None)
+    group = zarr.open_group(files, mode="r", use_consolidated=False)
     for name, variable in raw.variables.items():
         variable.attrs.pop("_FillValue", None)
         array = group[str(name)]

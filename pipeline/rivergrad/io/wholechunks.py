@@ -1,8 +1,12 @@
-"""Chunks of Zarr stores that were cut off: Blosc reads on behind their end, and what lies there becomes values."""
+"""Zarr stores as they are read here: chunks are files, and whole.
+
+Blosc reads on behind the end of a chunk that was cut off, and what lies there becomes values.
+"""
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numcodecs
@@ -10,6 +14,8 @@ import zarr
 from numcodecs.blosc import Blosc
 from numcodecs.compat import ensure_contiguous_ndarray
 from zarr.codecs.blosc import BloscCodec
+
+from rivercut.store import FolderOfFiles
 
 HEADER = 16
 """Bytes of Blosc's header, the last four of which are the length of the whole chunk."""
@@ -44,7 +50,14 @@ class WholeBloscCodec(BloscCodec):
         return WholeBlosc(**{name: value for name, value in config.items() if name != "id"})
 
 
-def refuse_cut_chunks() -> None:
+def store_of(path: Path) -> FolderOfFiles:
+    """The store in a folder, to be read: files only, whole chunks only."""
+    _refuse_cut_chunks()
+    return FolderOfFiles(path, read_only=True)
+
+
+@cache
+def _refuse_cut_chunks() -> None:
     """Let all stores be read so, in this process."""
     numcodecs.register_codec(WholeBlosc)
     zarr.registry.register_codec("blosc", WholeBloscCodec)

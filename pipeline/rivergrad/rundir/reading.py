@@ -21,6 +21,7 @@ from rivergrad.io.datasets import Variable, integer_ids, reading, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.gridded import impossible
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
+from rivergrad.io.wholechunks import store_of
 from rivergrad.rundir.contents import (
     CONFIG,
     FOLDS_TABLE,
@@ -208,7 +209,7 @@ def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
 
     Returns name -> (n,) float64. Errors: InputError when reach_id is missing or lacks reaches of the network.
     """
-    with reading(path, "Zarr"), xr.open_zarr(path, consolidated=False) as data:
+    with reading(path, "Zarr"), xr.open_zarr(store_of(path), consolidated=False) as data:
         if "reach_id" not in data.variables or data["reach_id"].ndim != 1:
             raise InputError(f"{path} has no reach_id: expected one value a reach")
         (dim,) = data["reach_id"].dims
