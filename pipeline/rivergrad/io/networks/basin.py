@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 
@@ -47,13 +48,7 @@ def subnetwork(network: RiverNetwork, basin: Basin, path: Path) -> RiverNetwork:
 
 def upstream_of(network: RiverNetwork, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(n,) whether a reach is one of those chosen, or drains into one of them."""
-    kept = chosen.copy()
-    below = network.downstream
-    for at in network.order[::-1]:  # downstream before upstream
-        to = below[at]
-        if to >= 0 and kept[to]:
-            kept[at] = True
-    return kept
+    return graph.sum_below(network.downstream, network.order, chosen) > 0
 
 
 def _in_box(network: RiverNetwork, box: Sequence[float], path: Path) -> NDArray[np.bool_]:
