@@ -14,7 +14,7 @@ from rivergrad.errors import InputError
 from rivergrad.files import require_readable, text_of
 from rivergrad.io.heads import head_of
 from rivergrad.io.missing import without_absent
-from rivergrad.io.networks.cells import Raster, network_of_cells
+from rivergrad.io.networks.cells import Raster, network_of_cells, refuse_options
 
 LAYERS = {
     "length_m": "rivlen.bin",
@@ -48,9 +48,7 @@ class CamaFlood:
         self, path: Path, role: str, *, channel_area: float | None = None, **options: Any
     ) -> RiverNetwork:
         """See `Format`."""
-        given = [name for name, one in options.items() if one]
-        if given:
-            raise InputError(f"{path}: is a raster; expected no {', '.join(given)}")
+        refuse_options(path, options)
         folder = path if path.is_dir() else path.parent
         return network_of_cells(_raster(folder), channel_area=channel_area)
 
@@ -76,12 +74,10 @@ def _raster(folder: Path) -> Raster:
 
 def _parameters(path: Path) -> list[float]:
     require_readable(path, file=True)
-    found = []
+    given = [line.split("!!")[0].strip() for line in text_of(path).splitlines()]
     try:
-        for line in text_of(path).splitlines():
-            if line.split("!!")[0].strip():
-                found.append(float(line.split("!!")[0]))
-    except ValueError:  # UnicodeDecodeError is one
+        found = [float(one) for one in given if one]
+    except ValueError:
         raise InputError(
             f"{path}: holds a line that is no number; expected CaMa-Flood's params.txt"
         ) from None

@@ -100,6 +100,13 @@ def network_of_cells(
     return RiverNetwork(cells + 1, place[to], length, attributes)
 
 
+def refuse_options(path: Path, options: Mapping[str, Any]) -> None:
+    """Raise an InputError for options of tables: a raster has neither columns nor layers."""
+    given = [name for name, one in options.items() if one]
+    if given:
+        raise InputError(f"{path}: is a raster; expected no {', '.join(given)}")
+
+
 def _lengths(x: Float, y: Float, below: NDArray[np.int64], size: Float, latlon: bool) -> Float:
     """m from each cell to the one below, centre to centre; the size of the cell at an outlet."""
     to = np.where(below >= 0, below, np.arange(below.size))

@@ -15,7 +15,7 @@ from rivergrad.errors import InputError, ids_text
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
 from rivergrad.io.heads import head_of, require_extra
-from rivergrad.io.networks.cells import Raster, network_of_cells
+from rivergrad.io.networks.cells import Raster, network_of_cells, refuse_options
 
 D8 = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 LDD = tuple(range(1, 10))
@@ -59,7 +59,7 @@ class DirectionRaster:
         self, path: Path, role: str, *, channel_area: float | None = None, **options: Any
     ) -> RiverNetwork:
         """See `Format`."""
-        _refuse_options(path, options)
+        refuse_options(path, options)
         return network_of_cells(self.raster(path), channel_area=channel_area)
 
     def raster(self, path: Path) -> Raster:
@@ -117,12 +117,6 @@ def _some(path: Path) -> NDArray[Any]:
             shape = (min(file.height, _LOOK), min(file.width, _LOOK))
             some: NDArray[Any] = file.read(1, out_shape=shape)
             return some[some != file.nodata] if file.nodata is not None else some
-
-
-def _refuse_options(path: Path, options: dict[str, Any]) -> None:
-    given = [name for name, one in options.items() if one]
-    if given:
-        raise InputError(f"{path}: is a raster; expected no {', '.join(given)}")
 
 
 _CELLS = (

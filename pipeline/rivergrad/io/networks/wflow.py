@@ -16,7 +16,7 @@ from rivergrad.io.datasets import missing, numbers_of, open_dataset
 from rivergrad.io.gridded import regular_axis
 from rivergrad.io.heads import head_of
 from rivergrad.io.missing import without_absent
-from rivergrad.io.networks.cells import Raster, network_of_cells
+from rivergrad.io.networks.cells import Raster, network_of_cells, refuse_options
 
 Float = NDArray[np.float64]
 
@@ -55,9 +55,7 @@ class StaticMaps:
         self, path: Path, role: str, *, channel_area: float | None = None, **options: Any
     ) -> RiverNetwork:
         """See `Format`."""
-        given = [name for name, one in options.items() if one]
-        if given:
-            raise InputError(f"{path}: is a raster; expected no {', '.join(given)}")
+        refuse_options(path, options)
         with open_dataset(path) as dataset:
             raster, channels = _raster(dataset, path)
         if channel_area is not None:
