@@ -258,7 +258,11 @@ def _series(path: Path, names: Sequence[str], what: str) -> tuple[list[str], dic
     if head.kind not in ("netcdf", "zarr"):
         return [f"columns: {ids_text(head.columns)}"], {}
     with open_dataset(path) as dataset:
-        parts = together(dataset) if not any(one in dataset.data_vars for one in names) else ()
+        parts = (
+            together(list(map(str, dataset.data_vars)))
+            if not any(one in dataset.data_vars for one in names)
+            else ()
+        )
         array = dataset[parts[0]] if parts else find_variable(dataset, None, names, path)
         facts = [f"variable {' + '.join(parts) or array.name} ({', '.join(map(str, array.dims))})"]
         facts[0] += f", unit {array.attrs.get('units', 'not stated')}"

@@ -22,6 +22,7 @@ from xarray.core import indexing
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import Paths, expanded, is_pattern
+from rivergrad.io.axes import NAMES
 from rivergrad.io.calendars import CALENDARS, calendar_of, standard_times
 from rivergrad.io.classic import require_whole
 from rivergrad.io.datasets import TIME_NAMES, kind_of, missing, numbers_of, open_dataset, reading
@@ -53,7 +54,7 @@ class Joined:
 
     Attributes:
         paths: in order of time; sums: variables whose sum is read, none for those of the files.
-        time: name of the time variable; times: (T,) s since 1970; steps: (T,) positions in all files' steps.
+        time: name of the time variable; times: (T,) us since 1970; steps: (T,) positions in all files' steps.
         ends: (file,) how many steps there are up to the end of each file.
     """
 
@@ -168,9 +169,9 @@ def _in_order(found: list[tuple[TimeArray, Int, Path, int]], sums: tuple[str, ..
     return Joined(tuple(one[2].absolute() for one in found), sums, time, whole, steps, ends.astype(np.int64))
 
 
-def together(dataset: xr.Dataset) -> tuple[str, ...]:
-    """The surface and subsurface runoff of a model that gives no sum; empty where there are none."""
-    return next((pair for pair in TOGETHER if all(one in dataset.data_vars for one in pair)), ())
+def together(names: Sequence[str]) -> tuple[str, ...]:
+    """Of a file's variables, surface and subsurface runoff of a model that gives no sum; empty where there are none."""
+    return next((pair for pair in TOGETHER if all(one in names for one in pair)), ())
 
 
 def _is_dataset(path: Path) -> bool:
@@ -321,23 +322,20 @@ def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
             variables[name] = kept
         elif name not in variables and dim in kept.dims and kept.ndim == 3 and name not in first.data_vars:
             variables[name] = kept.isel({dim: 0})
-    _of_the_grid(variables, first, whole, dim)
+    _of_the_grid(variables, first, dim)
+    if (whole.times % 1_000_000).any():
+        times, unit = whole.times, EPOCH.replace("seconds", "microseconds")
+    else:
+        times, unit = whole.times // 1_000_000, EPOCH
     variables[dim if dim in TIME_NAMES else "time"] = xr.Variable(
-        (dim,),
-        whole.times if (whole.times % 1_000_000).any() else whole.times // 1_000_000,
-        {
-            "units": EPOCH
-            if not (whole.times % 1_000_000).any()
-            else EPOCH.replace("seconds", "microseconds"),
-            "calendar": "proleptic_gregorian",
-        },
+        (dim,), times, {"units": unit, "calendar": "proleptic_gregorian"}
     )
     made_of = xr.Dataset(variables, attrs=first.attrs)
     made_of.set_close(files.close)
     return made_of
 
 
-def _of_the_grid(variables: dict[str, xr.Variable], first: xr.Dataset, whole: Joined, dim: str) -> None:
+def _of_the_grid(variables: dict[str, xr.Variable], first: xr.Dataset, dim: str) -> None:
     """Latitudes and longitudes that a file writes again for every time are those of its first time."""
     for key, array in first.variables.items():
         name = str(key)
@@ -347,8 +345,6 @@ def _of_the_grid(variables: dict[str, xr.Variable], first: xr.Dataset, whole: Jo
 
 def _is_wanted(array: xr.DataArray, first: xr.Dataset) -> bool:
     """Whether a variable without time is one of a single time: not a coordinate, nor something about ids."""
-    from rivergrad.io.axes import NAMES
-
     name = str(array.name)
     return (
         array.ndim >= 1

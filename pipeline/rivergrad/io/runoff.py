@@ -33,6 +33,7 @@ from rivergrad.io.datasets import (
 )
 from rivergrad.io.formats import other_format
 from rivergrad.io.gridded import check_positions, covers, shares
+from rivergrad.io.heads import head_of
 from rivergrad.io.joined import PLUS, Joined, joined, paths_of, together
 from rivergrad.io.missing import LIMITS, ROUND, absent, as_numbers, refuse_bad, within, without_absent
 from rivergrad.io.rapid import connect_ids, is_rapid_folder, times_by_name
@@ -215,10 +216,8 @@ def named(variable: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _summed(path: Path) -> tuple[str, ...]:
     """The variables of a known model that are runoff only together, where the file has no runoff of its own."""
-    with open_dataset(path) as dataset:
-        if any(one in dataset.data_vars for one in VARIABLES):
-            return ()
-        found = together(dataset)
+    there = head_of(path).columns
+    found = () if any(one in there for one in VARIABLES) else together(there)
     if found:
         log.warning("%s: runoff is %s", path, PLUS.join(found))
     return found

@@ -13,8 +13,9 @@ from rivergrad.errors import InputError, ids_text, shortened
 from rivergrad.files import require_readable, text_of
 from rivergrad.io.datasets import ids_of, integer_ids, kind_of, numbers_of, open_dataset
 from rivergrad.io.frames import column_of, read_frame
+from rivergrad.io.heads import head_of
 from rivergrad.io.missing import without_absent
-from rivergrad.io.networks.mizuroute import HRU, HRU_AREA, HRU_SEGMENT
+from rivergrad.io.networks.mizuroute import HRU, HRU_AREA, HRU_SEGMENT, SEGMENT, TO
 from rivergrad.io.tables import id_column, number_column
 
 Float = NDArray[np.float64]
@@ -197,7 +198,8 @@ def _xesmf(dataset: xr.Dataset, path: Path) -> Table:
 
 def _topology(path: Path) -> Table:
     """mizuRoute's network topology: catchments (HRUs), their areas, and the segments that they drain to."""
-    frame = read_frame(path, dimension_of=_first(path, HRU_SEGMENT))
+    columns = head_of(path).columns
+    frame = read_frame(path, dimension_of=next(one for one in HRU_SEGMENT if one in columns))
     hru, segment, area = (column_of(frame, *names) for names in (HRU, HRU_SEGMENT, HRU_AREA))
     if hru is None or segment is None or area is None:
         raise InputError(f"{path}: lacks ids or areas of HRUs; expected {HRU[1]}, {HRU_SEGMENT[1]} and area")
@@ -215,24 +217,17 @@ def _topology(path: Path) -> Table:
 
 def _segments(path: Path, drained: Int) -> Int:
     """All segments of the topology: one without an HRU has no inflow, and the file says so."""
-    from rivergrad.io.networks.mizuroute import SEGMENT, TO
-
-    frame = read_frame(path, dimension_of=_first(path, TO))
+    columns = head_of(path).columns
+    frame = read_frame(path, dimension_of=next((one for one in TO if one in columns), TO[0]))
     name = column_of(frame, *SEGMENT)
     return drained if name is None else np.union1d(drained, id_column(frame.table, name, path))
 
 
-def _first(path: Path, names: tuple[str, ...]) -> str:
-    with open_dataset(path) as dataset:
-        return next((one for one in names if one in dataset.variables), names[0])
-
-
 def _grid_weights(path: Path) -> Table:
     """Raven's `:GridWeights`: HRU, number of the cell from 0, and share."""
-    lines = _text(path)
     rows: list[list[float]] = []
     inside = False
-    for line in lines:
+    for line in text_of(path).splitlines():
         words = line.split("#")[0].split()
         if not words:
             continue
@@ -257,13 +252,6 @@ def _grid_weights(path: Path) -> Table:
     target = integer_ids(found[:, 0], path, "HRU")
     source = integer_ids(found[:, 1], path, "cell")
     return _checked(Table(path, target, found[:, 2], False, target, source=source, counts=True))
-
-
-def _text(path: Path) -> list[str]:
-    try:
-        return text_of(path).splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text; expected Raven's :GridWeights") from None
 
 
 def _rvh(path: Path) -> Table:
