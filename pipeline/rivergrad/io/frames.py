@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,6 @@ def read_frame(
     layer: str | None = None,
     dimension_of: str | None = None,
     geometry: bool = False,
-    columns: Sequence[str] | None = None,
 ) -> Frame:
     """Read a table of any container.
 
@@ -63,7 +62,6 @@ def read_frame(
         layer: of a file with several; else the only one, or the first with lines.
         dimension_of: of NetCDF, the variable whose dimension is that of the rows; else the longest.
         geometry: whether lines and points are read too, where the file has some.
-        columns: only these, where the container lets some be read alone.
 
     Raises:
         InputError: no such file, layer or variable, or it can't be read.

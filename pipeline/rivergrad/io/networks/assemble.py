@@ -131,10 +131,8 @@ def network_of(frame: Frame, schema: Schema, options: Options) -> RiverNetwork:
     ids = id_column(frame.table, names["reach_id"][0], path)
     ends = replace(
         options.outlets,
-        values=tuple(
-            one for one in (*schema.outlets, *options.outlets.values) if one not in _existing(ids, one)
-        ),
-        outside=options.outlets.outside,
+        # a value that is the id of a reach means that reach
+        values=tuple(one for one in (*schema.outlets, *options.outlets.values) if not (ids == one).any()),
     )
     below = downstream_ids(frame.table.rename(columns={names["downstream_id"][0]: COLUMN}), ids, path, ends)
     if schema.outside:
@@ -151,11 +149,6 @@ def network_of(frame: Frame, schema: Schema, options: Options) -> RiverNetwork:
         raise missing(path, "column", schema.columns["length_m"][0][0], frame.table.columns)
     network = RiverNetwork.from_ids(ids, below, length, values, source=str(path))
     return with_local_area(network)
-
-
-def _existing(ids: Int, value: int) -> tuple[int, ...]:
-    """A sentinel that is the id of a reach is none."""
-    return (value,) if (ids == value).any() else ()
 
 
 def _names(frame: Frame, schema: Schema, options: Options) -> dict[str, tuple[str, str | None]]:

@@ -128,10 +128,7 @@ def _block(path: Path, name: str, *, needed: bool = True) -> tuple[pd.DataFrame,
 
 def _lines_of(path: Path, name: str) -> Iterator[list[str]]:
     require_readable(path, file=True)
-    try:
-        lines = text_of(path).splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text; expected Raven's .rvh") from None
+    lines = text_of(path).splitlines()
     inside = False
     for line in lines:
         words = line.split("#")[0].replace(",", " ").split()

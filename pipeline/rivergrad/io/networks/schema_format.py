@@ -29,7 +29,6 @@ class TableFormat:
         containers: kinds of files (see `Head`) that it comes in.
         prepare: what is done to the table before columns are taken.
         dimension_of: see `read_frame`; geometry: whether positions come from lines.
-        lengths: see `rivergrad.io.plausible`: whether lengths of a few metres are usual here.
     """
 
     title: str
