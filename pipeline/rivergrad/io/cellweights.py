@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.axes import Grid
-from rivergrad.io.datasets import REACH_NAMES, ids_of, integer_ids
+from rivergrad.io.datasets import REACH_NAMES, ids_of, integer_ids, places_of
 from rivergrad.io.weighttables import Table, read_weights
 
 log = logging.getLogger("rivergrad")
@@ -109,8 +109,7 @@ def reach_weights(
             "areas of catchments by reach (mizuRoute's topology or Raven's .rvh)"
         )
     catchments = np.unique(last.source)
-    slot = np.minimum(np.searchsorted(catchments, first.target), catchments.size - 1)
-    mine = catchments[slot] == first.target
+    slot, mine = places_of(first.target, catchments)
     lacking = np.setdiff1d(last.source[known], first.every_target)
     if lacking.size and absent == "error":
         raise InputError(
@@ -134,16 +133,13 @@ def _matrix(row: Int, column: Int, value: Float, shape: tuple[int, int]) -> scip
 
 def _reaches(table: Table, network: RiverNetwork) -> tuple[Int, NDArray[np.bool_]]:
     """(m,) position of each row's reach, and whether the network has it."""
-    order = np.argsort(network.reach_id, kind="stable")
-    ranked = network.reach_id[order]
-    slot = np.minimum(np.searchsorted(ranked, table.target), ranked.size - 1)
-    known = ranked[slot] == table.target
+    at, known = places_of(table.target, network.reach_id)
     if not known.any():
         raise InputError(
             f"{table.path}: names none of the reaches of the network (it has {ids_text(table.target[:5])}); "
             "expected its ids, or a second table that leads from these to reaches"
         )
-    return order[slot], known
+    return at, known
 
 
 def _refuse_absent(network: RiverNetwork, named: NDArray[np.bool_], path: Path, absent: str) -> None:
@@ -177,15 +173,13 @@ def _flat(table: Table, cells: Cells) -> Int:
             raise InputError(
                 f"{cells.path}: has no ids of cells or catchments; expected those of {table.path.name}"
             )
-        order = np.argsort(cells.ids, kind="stable")
-        slot = np.minimum(np.searchsorted(cells.ids[order], table.source), count - 1)
-        bad = cells.ids[order][slot] != table.source
-        if bad.any():
+        place, known = places_of(table.source, cells.ids)
+        if not known.all():
             raise InputError(
-                f"{cells.path}: lacks the cells {ids_text(np.unique(table.source[bad]))} of "
+                f"{cells.path}: lacks the cells {ids_text(np.unique(table.source[~known]))} of "
                 f"{table.path.name}; expected all"
             )
-        return order[slot]
+        return place
     assert table.row is not None
     assert table.column is not None
     if len(cells.shape) != 2:

@@ -295,6 +295,27 @@ def numbers_of(array: xr.DataArray, path: Path) -> NDArray[np.float64]:
     return within(as_numbers(values, f"{path}: variable '{array.name}'"), limits_of(array))
 
 
+def places_of(
+    wanted: NDArray[np.int64], available: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Position in `available` of each wanted id, the first where it is there twice; and whether it is there at all."""
+    return _placed(wanted, *_ranked(available))
+
+
+def _ranked(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.argsort(ids, kind="stable")
+    return order.astype(np.int64), ids[order]
+
+
+def _placed(
+    wanted: NDArray[np.int64], order: NDArray[np.int64], ranked: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    if not ranked.size:
+        return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, bool)
+    slot = np.minimum(np.searchsorted(ranked, wanted), ranked.size - 1)
+    return order[slot], ranked[slot] == wanted
+
+
 def match_ids(
     wanted: NDArray[np.int64], available: NDArray[np.int64], path: Path, what: str
 ) -> NDArray[np.int64]:
@@ -303,21 +324,19 @@ def match_ids(
     Raises:
         InputError: ids that are there twice or not at all.
     """
-    order = np.argsort(available, kind="stable")
-    ranked = available[order]
+    order, ranked = _ranked(available)
     twice = ranked[1:][ranked[1:] == ranked[:-1]]
     if twice.size:
         raise InputError(
             f"{path}: reach ids {ids_text(np.unique(twice))} appear more than once in the {what}"
         )
-    slot = np.minimum(np.searchsorted(ranked, wanted), max(len(ranked) - 1, 0))
-    known = ranked[slot] == wanted if len(ranked) else np.zeros(len(wanted), dtype=bool)
+    at, known = _placed(wanted, order, ranked)
     if not known.all():
         raise InputError(
             f"{path}: the {what} lacks the reaches {ids_text(wanted[~known])} of the network; "
             f"expected all of its {len(wanted)}"
         )
-    return order[slot].astype(np.int64)
+    return at
 
 
 def texts(values: Any) -> NDArray[np.str_]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.io.atomic import atomic_path
+from rivergrad.io.datasets import places_of
 from rivergrad.io.formats import detect
 from rivergrad.io.frames import Frame, column_of, read_frame
 from rivergrad.io.heads import require_extra
@@ -96,10 +97,8 @@ def write_lines(path: Path, lines: Lines, reach_id: NDArray[np.int64]) -> None:
         InputError: geopandas is not installed.
     """
     geopandas = require_extra("geopandas", "geo", path)
-    order = np.argsort(lines.reach_id, kind="stable")
-    slot = np.minimum(np.searchsorted(lines.reach_id[order], reach_id), lines.reach_id.size - 1)
-    there = lines.reach_id[order][slot] == reach_id
-    shapes = lines.geometry[order[slot]]
+    at, there = places_of(reach_id, lines.reach_id)
+    shapes = lines.geometry[at]
     shapes[~there] = None
     frame = geopandas.GeoDataFrame({"reach_id": reach_id}, geometry=shapes, crs=lines.crs).to_crs("EPSG:4326")
     with atomic_path(path) as temporary:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
-from rivergrad.io.datasets import find_ids, find_variable, match_ids, numbers_of, open_dataset
+from rivergrad.io.datasets import find_ids, find_variable, match_ids, numbers_of, open_dataset, places_of
 from rivergrad.io.missing import without_absent
 from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
 from rivergrad.io.times import TimeArray, parse_dates
@@ -96,10 +96,7 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
         first = str(table.columns[0])
         known = id_column(table, first, coordinates)
         unique_ids(known, coordinates)
-        order = np.argsort(known)
-        slot = np.minimum(np.searchsorted(known[order], ids), max(len(known) - 1, 0))
-        row = order[slot]
-        found = known[row] == ids
+        row, found = places_of(ids, known)
         for column in table.columns[1:]:
             known_as = _COORDINATE_NAMES.get(str(column).lower())
             if known_as is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
+from rivergrad.io.datasets import places_of
 from rivergrad.io.frames import Frame, column_of, read_frame
 from rivergrad.io.heads import head_of
 from rivergrad.io.missing import absent
@@ -65,10 +66,7 @@ def _hru_areas(frame: Frame, hrus: Frame) -> NDArray[np.float64]:
     values = values if none is None else np.where(none, np.nan, values)
     ids = id_column(frame.table, own, frame.path)
     to = id_column(hrus.table, segment, frame.path)
-    order = np.argsort(ids, kind="stable")
-    slot = np.minimum(np.searchsorted(ids[order], to), len(ids) - 1)
-    at = order[slot]
-    known = ids[at] == to
+    at, known = places_of(to, ids)
     return np.bincount(at[known], weights=values[known], minlength=len(ids)).astype(np.float64)
 
 
