@@ -123,9 +123,9 @@ class RecurrenceEngine(EngineSetup):
         filter_ = self._filter(prepared)
         values = zeros(filter_, batch, self.dtype, self.device) if state is None else state.values
         # the sweeps trust these: they would read what lies beside the arrays
-        _expect("runoff", runoff, (batch, time, self.problem.n_columns))
-        _expect("inflow", inflow, (batch, self.inlets.size, time * self.ratio))
-        _expect("state", values, (batch, filter_.state_size))
+        expect_shape("runoff", runoff, (batch, time, self.problem.n_columns))
+        expect_shape("inflow", inflow, (batch, self.inlets.size, time * self.ratio))
+        expect_shape("state", values, (batch, filter_.state_size))
         jump = prepared.a.new_zeros(0) if prepared.jump is None else prepared.jump
         discharge, outflow, after = _Sweep.apply(
             self,
@@ -216,7 +216,8 @@ class _Sweep(torch.autograd.Function):
         return None, None, None, found.a, found.b, jump, into, found.inflow, found.state
 
 
-def _expect(name: str, found: Tensor, shape: tuple[int, ...]) -> None:
+def expect_shape(name: str, found: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise an InputError for a tensor of another shape."""
     if tuple(found.shape) != shape:
         raise InputError(f"{name}: expected shape {shape}, found {tuple(found.shape)}")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rivergrad.errors import InputError
-from rivergrad.routing.recurrence.engine import RecurrenceEngine, RecurrenceState
+from rivergrad.routing.recurrence.engine import RecurrenceEngine, RecurrenceState, expect_shape
 
 if TYPE_CHECKING:
     from rivergrad.routing.recurrence.cpu.varying import VaryingSweep
@@ -72,15 +72,11 @@ class VaryingEngine:
         values = runoff.new_zeros(batch, size) if state is None else state.values
         intervals = -(-time // given.hold)
         # the sweeps trust these: they would read what lies beside the arrays
-        for name, found, shape in (
-            ("runoff", runoff, (batch, time, engine.problem.n_columns)),
-            ("inflow", inflow, (batch, engine.inlets.size, time * engine.ratio)),
-            ("state", values, (batch, size)),
-            ("coefficients", given.a, (batch, intervals, engine.problem.n_reaches)),
-            ("coefficients", given.b, (batch, intervals, engine.problem.n_reaches)),
-        ):
-            if tuple(found.shape) != shape:
-                raise InputError(f"{name}: expected shape {shape}, found {tuple(found.shape)}")
+        expect_shape("runoff", runoff, (batch, time, engine.problem.n_columns))
+        expect_shape("inflow", inflow, (batch, engine.inlets.size, time * engine.ratio))
+        expect_shape("state", values, (batch, size))
+        for one in (given.a, given.b):
+            expect_shape("coefficients", one, (batch, intervals, engine.problem.n_reaches))
         discharge, outflow, after = _Sweep.apply(
             self,
             given.hold,

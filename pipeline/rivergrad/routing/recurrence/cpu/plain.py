@@ -101,18 +101,7 @@ class PlainSweep:
         batch, time, _ = runoff.shape
         problem = self.problem
         tiles, items = self.schedule(time, batch)
-        # where every lane starts saves the adjoint a pass: worth a number a forcing step, but not several
-        each = self.lanes if tiles.parts.max(initial=1) == 1 else 1
-        saved = Saved(
-            edges=np.empty((batch, self.plan.n_edges * tiles.total), self.dtype),
-            starts=np.empty(
-                (batch, tiles.day.size, problem.n_reaches * filter_.sections * each if keep else 0),
-                self.dtype,
-            ),
-            kept=np.empty(
-                (batch, tiles.day.size, _kept(filter_, tiles, self.lanes) if keep else 0), self.dtype
-            ),
-        )
+        saved = self.room(tiles, batch, filter_.sections, _kept(filter_, tiles, self.lanes), keep)
         record = Record(
             runoff=runoff,
             inflow=inflow,
@@ -130,7 +119,7 @@ class PlainSweep:
             tiles,
             self._model(filter_, tiles),
             record,
-            partial(self._scratch, filter_, tiles, False),
+            partial(self.scratch, filter_.sections, filter_.output_delay, tiles, False),
             problem.ratio,
             keep,
         )
@@ -148,6 +137,22 @@ class PlainSweep:
     def is_worth(self, days: int) -> bool:
         """Whether so many forcing steps, of all members of a batch, are work for a second thread."""
         return self.problem.n_reaches * self.problem.ratio * days >= SMALL
+
+    def room(self, tiles: Tiles, batch: int, sections: int, kept: int, keep: bool) -> Saved:
+        """Where a forward sweep writes what passes between groups and, if `keep`, what the adjoint needs besides.
+
+        Args:
+            kept: numbers of delays for each tile.
+        """
+        # where every lane starts saves the adjoint a pass: worth a number a forcing step, but not several
+        each = self.lanes if tiles.parts.max(initial=1) == 1 else 1
+        starts = self.problem.n_reaches * sections * each
+        count = tiles.day.size
+        return Saved(
+            edges=np.empty((batch, self.plan.n_edges * tiles.total), self.dtype),
+            starts=np.empty((batch, count, starts if keep else 0), self.dtype),
+            kept=np.empty((batch, count, kept if keep else 0), self.dtype),
+        )
 
     def _turn(self, filter_: Filter, state: Array, time: int, to_order: bool) -> None:
         if filter_.delay is not None:
@@ -198,8 +203,8 @@ class PlainSweep:
             lag=filter_.output_delay == 1,
         )
 
-    def _scratch(self, filter_: Filter, tiles: Tiles, adjoint: bool) -> Scratch:
-        """What one thread needs."""
+    def scratch(self, sections: int, output_delay: int, tiles: Tiles, adjoint: bool) -> Scratch:
+        """What one thread needs; arguments as of `Filter`."""
         stride = tiles.stride // self.dtype.itemsize
         most, width = self.plan.most_rows, tiles.most_units * self.lanes
         slots = aligned((self.plan.n_slots + 2) * stride, self.dtype)
@@ -208,9 +213,9 @@ class PlainSweep:
         return Scratch(
             slots=slots,
             rows=aligned(most * width, self.dtype),
-            errors=aligned(most * filter_.sections * stride if adjoint else 0, self.dtype),
+            errors=aligned(most * sections * stride if adjoint else 0, self.dtype),
             gradients=aligned(most * width if adjoint else 0, self.dtype),
-            lasts=aligned(most * width if adjoint and filter_.output_delay else 0, self.dtype),
+            lasts=aligned(most * width if adjoint and output_delay else 0, self.dtype),
             work=aligned(ROWS * self.lanes, self.dtype),
             units=aligned(3 * width, self.dtype),
             line=aligned(line, self.dtype),

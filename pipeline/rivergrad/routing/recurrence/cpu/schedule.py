@@ -51,7 +51,7 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, position: 
 
 
 @intrinsic
-def _take(typing: Any, array: Any) -> Any:
+def take(typing: Any, array: Any) -> Any:
     """array[0]++ for all threads at once; what stood there before."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -74,7 +74,7 @@ def _look(typing: Any, array: Any, position: Any) -> Any:
 
 
 @intrinsic
-def _publish(typing: Any, array: Any, position: Any, value: Any) -> Any:
+def publish(typing: Any, array: Any, position: Any, value: Any) -> Any:
     """array[position] = value, after all that was written before."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -86,7 +86,7 @@ def _publish(typing: Any, array: Any, position: Any, value: Any) -> Any:
 
 
 @bare()
-def _ready(
+def ready(
     done: Index, first: int, group: int, before: int, start: Index, needed: Index
 ) -> bool:  # pragma: no cover - compiled
     """Whether `before` tiles of the group are done and one more of each group it needs."""
@@ -119,18 +119,18 @@ def _compile(sources: int) -> tuple[Any, Any]:
         _ = sources
         groups = plan.stage.size
         while True:
-            at = pending if pending >= 0 else _take(counter)
+            at = pending if pending >= 0 else take(counter)
             pending = -1
             if at >= items.shape[0]:
                 return -1
             group, tile, batch = items[at, 0], items[at, 1], items[at, 2]
             looks = 0
-            while not _ready(done, batch * groups, group, tile, plan.above_start, plan.above):
+            while not ready(done, batch * groups, group, tile, plan.above_start, plan.above):
                 looks += 1
                 if looks > PATIENCE:
                     return at
             forward_item(group, tile, batch, plan, tiles, model, record, scratch, ratio, keep)
-            _publish(done, batch * groups + group, tile + 1)
+            publish(done, batch * groups + group, tile + 1)
 
     @bare(nogil=True, cache=True, no_cpython_wrapper=False)
     def backward(
@@ -152,21 +152,21 @@ def _compile(sources: int) -> tuple[Any, Any]:
         groups = plan.stage.size
         last = tiles.day.size - 1
         while True:
-            at = pending if pending >= 0 else _take(counter)
+            at = pending if pending >= 0 else take(counter)
             pending = -1
             if at >= items.shape[0]:
                 return -1
             turn = items.shape[0] - 1 - at
             group, tile, batch = items[turn, 0], items[turn, 1], items[turn, 2]
             looks = 0
-            while not _ready(done, batch * groups, group, last - tile, plan.below_start, plan.below):
+            while not ready(done, batch * groups, group, last - tile, plan.below_start, plan.below):
                 looks += 1
                 if looks > PATIENCE:
                     return at
             backward_item(
                 group, tile, batch, plan, tiles, model, record, adjoint, scratch, ratio, want_runoff
             )
-            _publish(done, batch * groups + group, last - tile + 1)
+            publish(done, batch * groups + group, last - tile + 1)
 
     return forward, backward
 
@@ -197,23 +197,8 @@ def sweep_forward(
     keep: bool,
 ) -> None:
     """Route all items with some threads, this one among them."""
-    counter, done = _fresh(plan, record.runoff.shape[0])
-    compiled(
-        _forward,
-        "routing",
-        record.runoff.dtype,
-        lambda: (-1, counter, done, items, plan, tiles, model, record, scratch(), ratio, keep),
-    )
-
-    def work() -> None:
-        own, pending = scratch(), -1
-        while True:
-            pending = _forward(pending, counter, done, items, plan, tiles, model, record, own, ratio, keep)
-            if pending < 0:
-                return
-            time.sleep(0)
-
-    _with_threads(work, min(threads, items.shape[0]))
+    given = (items, plan, tiles, model, record)
+    work_off(_forward, "routing", threads, given, lambda: (scratch(),), (ratio, keep))
 
 
 def sweep_backward(
@@ -229,43 +214,42 @@ def sweep_backward(
     want_runoff: bool,
 ) -> None:
     """The adjoint of all items."""
-    counter, done = _fresh(plan, record.runoff.shape[0])
-    compiled(
-        _backward,
-        "gradient of the routing",
-        record.runoff.dtype,
-        lambda: (
-            -1,
-            counter,
-            done,
-            items,
-            plan,
-            tiles,
-            model,
-            record,
-            adjoint,
-            scratch(),
-            ratio,
-            want_runoff,
-        ),
-    )
+    given = (items, plan, tiles, model, record, adjoint)
+    work_off(_backward, "gradient of the routing", threads, given, lambda: (scratch(),), (ratio, want_runoff))
+
+
+def work_off(
+    kernel: Any,
+    does: str,
+    threads: int,
+    given: tuple[Any, ...],
+    scratch: Callable[[], tuple[Any, ...]],
+    options: tuple[Any, ...],
+) -> None:
+    """Have all items done by some threads, this one among them.
+
+    Args:
+        kernel: kernel(pending, counter, done, *given, *scratch, *options), see `_compile`.
+        does: what it does, for `compiled`.
+        threads: at most so many work.
+        given: what all threads share; it begins with items, plan, tiles, model and record.
+        scratch: makes what one thread needs for itself.
+        options: numbers.
+    """
+    items, plan, record = given[0], given[1], given[4]
+    batch, dtype = record.runoff.shape[0], record.runoff.dtype
+    counter, done = np.zeros(1, np.int64), np.zeros(batch * plan.n_groups, np.int64)
+    compiled(kernel, does, dtype, lambda: (-1, counter, done, *given, *scratch(), *options))
 
     def work() -> None:
         own, pending = scratch(), -1
         while True:
-            pending = _backward(
-                pending, counter, done, items, plan, tiles, model, record, adjoint, own, ratio, want_runoff
-            )
+            pending = kernel(pending, counter, done, *given, *own, *options)
             if pending < 0:
                 return
             time.sleep(0)
 
     _with_threads(work, min(threads, items.shape[0]))
-
-
-def _fresh(plan: Plan, batch: int) -> tuple[Index, Index]:
-    """The counter of items taken, and the tiles done of each group."""
-    return np.zeros(1, np.int64), np.zeros(batch * plan.n_groups, np.int64)
 
 
 def _with_threads(work: Callable[[], None], threads: int) -> None:

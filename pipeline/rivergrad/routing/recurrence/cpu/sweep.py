@@ -91,17 +91,6 @@ class CpuSweep(PlainSweep):
         g_runoff = runoff.new_empty(batch, time if want_runoff else 0, n)
         g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
         sums = np.zeros((3, batch, n))
-        empty = np.zeros((batch, 0, 0), self.dtype)
-        record = Record(
-            runoff=as_array(runoff),
-            inflow=as_array(inflow),
-            discharge=empty,
-            outflow=empty,
-            state=np.empty((batch, 0), self.dtype),
-            edges=saved.edges,
-            starts=saved.starts,
-            kept=saved.kept,
-        )
         adjoint = Adjoint(
             discharge=as_array(g_discharge),
             outflow=as_array(g_outflow),
@@ -119,9 +108,9 @@ class CpuSweep(PlainSweep):
             plan,
             tiles,
             model,
-            record,
+            self.recorded(runoff, inflow, saved),
             adjoint,
-            partial(self._scratch, filter_, tiles, True),
+            partial(self.scratch, filter_.sections, filter_.output_delay, tiles, True),
             problem.ratio,
             want_runoff,
         )
@@ -135,6 +124,21 @@ class CpuSweep(PlainSweep):
             runoff=g_runoff if want_runoff else None,
             inflow=g_inflow,
             state=g_before,
+        )
+
+    def recorded(self, runoff: Tensor, inflow: Tensor, saved: Saved) -> Record:
+        """What the adjoint is told of a forward sweep; its results and its state are not asked for again."""
+        batch = runoff.shape[0]
+        empty = np.zeros((batch, 0, 0), self.dtype)
+        return Record(
+            runoff=as_array(runoff),
+            inflow=as_array(inflow),
+            discharge=empty,
+            outflow=empty,
+            state=np.empty((batch, 0), self.dtype),
+            edges=saved.edges,
+            starts=saved.starts,
+            kept=saved.kept,
         )
 
     def threads(self, days: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time as clock
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,11 +13,9 @@ from torch import Tensor
 
 from rivergrad.routing.recurrence.cpu.arrays import Record, Scratch
 from rivergrad.routing.recurrence.cpu.blocks import Plan
-from rivergrad.routing.recurrence.cpu.compiling import compiled
 from rivergrad.routing.recurrence.cpu.lanes import bare
 from rivergrad.routing.recurrence.cpu.plain import Saved, aligned, as_array
-from rivergrad.routing.recurrence.cpu.schedule import _fresh, _publish, _ready, _take, _with_threads, sources
-from rivergrad.routing.recurrence.cpu.sections import ROWS
+from rivergrad.routing.recurrence.cpu.schedule import PATIENCE, publish, ready, sources, take, work_off
 from rivergrad.routing.recurrence.cpu.sweep import CpuSweep
 from rivergrad.routing.recurrence.cpu.tiles import Tiles
 from rivergrad.routing.recurrence.cpu.varying.items import (
@@ -30,8 +27,6 @@ from rivergrad.routing.recurrence.cpu.varying.items import (
 )
 
 Index = NDArray[np.int64]
-PATIENCE = 2000
-"""See `cpu/schedule.py`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +78,7 @@ class VaryingSweep:
         discharge = runoff.new_empty(batch, time, problem.targets.size)
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
-        each = plain.lanes if tiles.parts.max(initial=1) == 1 else 1
-        kept = problem.n_reaches * sections * each if keep else 0
-        saved = Saved(
-            edges=np.empty((batch, plain.plan.n_edges * tiles.total), plain.dtype),
-            starts=np.empty((batch, tiles.day.size, kept), plain.dtype),
-            kept=np.empty((batch, 0, 0), plain.dtype),
-        )
+        saved = plain.room(tiles, batch, sections, 0, keep)
         record = Record(
             runoff=as_array(runoff),
             inflow=as_array(inflow),
@@ -101,17 +90,13 @@ class VaryingSweep:
             kept=saved.kept,
         )
         model = self._model(a, b, hold, sections)
-        threads = plain.threads(time * batch)
-        _sweep_forward(
-            threads,
-            items,
-            plain.plan,
-            tiles,
-            model,
-            record,
+        work_off(
+            _forward,
+            "routing with celerity by flow",
+            plain.threads(time * batch),
+            (items, plain.plan, tiles, model, record),
             partial(self._scratch, sections, tiles, False),
-            problem.ratio,
-            keep,
+            (problem.ratio, keep),
         )
         return discharge, outflow, after, saved if keep else None
 
@@ -137,17 +122,6 @@ class VaryingSweep:
         g_runoff = runoff.new_empty(batch, time if want_runoff else 0, problem.n_reaches)
         g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
         g_a, g_b = torch.zeros_like(a), torch.zeros_like(b)
-        empty = np.zeros((batch, 0, 0), plain.dtype)
-        record = Record(
-            runoff=as_array(runoff),
-            inflow=as_array(inflow),
-            discharge=empty,
-            outflow=empty,
-            state=np.empty((batch, 0), plain.dtype),
-            edges=saved.edges,
-            starts=saved.starts,
-            kept=saved.kept,
-        )
         adjoint = VaryingAdjoint(
             discharge=as_array(g_discharge),
             outflow=as_array(g_outflow),
@@ -159,18 +133,13 @@ class VaryingSweep:
             b=g_b.numpy(),
         )
         model = self._model(a, b, hold, sections)
-        threads = plain.threads(time * batch)
-        _sweep_backward(
-            threads,
-            items,
-            plain.plan,
-            tiles,
-            model,
-            record,
-            adjoint,
+        work_off(
+            _backward,
+            "gradient of the routing with celerity by flow",
+            plain.threads(time * batch),
+            (items, plain.plan, tiles, model, plain.recorded(runoff, inflow, saved), adjoint),
             partial(self._scratch, sections, tiles, True),
-            problem.ratio,
-            want_runoff,
+            (problem.ratio, want_runoff),
         )
         return VaryingGradients(g_a, g_b, g_runoff if want_runoff else None, g_inflow, g_before)
 
@@ -181,33 +150,17 @@ class VaryingSweep:
     def _scratch(self, sections: int, tiles: Tiles, adjoint: bool) -> tuple[Scratch, Coefficients]:
         """What one thread needs."""
         plain = self._plain
-        dtype = plain.dtype
-        stride = tiles.stride // dtype.itemsize
-        most, width = plain.plan.most_rows, tiles.most_units * plain.lanes
-        slots = aligned((plain.plan.n_slots + 2) * stride, dtype)
-        slots[-2 * stride :] = 0
-        none = aligned(0, dtype)
-        scratch = Scratch(
-            slots=slots,
-            rows=aligned(most * width, dtype),
-            errors=aligned(most * sections * stride if adjoint else 0, dtype),
-            gradients=aligned(most * width if adjoint else 0, dtype),
-            lasts=none,
-            work=aligned(ROWS * plain.lanes, dtype),
-            units=none,
-            line=none,
-            late=none,
-            days=np.empty(width, np.int64),
-        )
-        back = most * width if adjoint else 0
+        width = tiles.most_units * plain.lanes
+        size = plain.plan.most_rows * width
+        back = size if adjoint else 0
         own = Coefficients(
-            a=aligned(most * width, dtype),
-            b=aligned(most * width, dtype),
-            into_a=aligned(back, dtype),
-            into_b=aligned(back, dtype),
+            a=aligned(size, plain.dtype),
+            b=aligned(size, plain.dtype),
+            into_a=aligned(back, plain.dtype),
+            into_b=aligned(back, plain.dtype),
             intervals=np.empty(width, np.int64),
         )
-        return scratch, own
+        return plain.scratch(sections, 0, tiles, adjoint), own
 
 
 def _compile(sources: int) -> tuple[Any, Any]:
@@ -232,18 +185,18 @@ def _compile(sources: int) -> tuple[Any, Any]:
         _ = sources
         groups = plan.stage.size
         while True:
-            at = pending if pending >= 0 else _take(counter)
+            at = pending if pending >= 0 else take(counter)
             pending = -1
             if at >= items.shape[0]:
                 return -1
             group, tile, batch = items[at, 0], items[at, 1], items[at, 2]
             looks = 0
-            while not _ready(done, batch * groups, group, tile, plan.above_start, plan.above):
+            while not ready(done, batch * groups, group, tile, plan.above_start, plan.above):
                 looks += 1
                 if looks > PATIENCE:
                     return at
             forward_item(group, tile, batch, plan, tiles, model, record, scratch, own, ratio, keep)
-            _publish(done, batch * groups + group, tile + 1)
+            publish(done, batch * groups + group, tile + 1)
 
     @bare(nogil=True, cache=True, no_cpython_wrapper=False)
     def backward(
@@ -266,85 +219,23 @@ def _compile(sources: int) -> tuple[Any, Any]:
         groups = plan.stage.size
         last = tiles.day.size - 1
         while True:
-            at = pending if pending >= 0 else _take(counter)
+            at = pending if pending >= 0 else take(counter)
             pending = -1
             if at >= items.shape[0]:
                 return -1
             turn = items.shape[0] - 1 - at
             group, tile, batch = items[turn, 0], items[turn, 1], items[turn, 2]
             looks = 0
-            while not _ready(done, batch * groups, group, last - tile, plan.below_start, plan.below):
+            while not ready(done, batch * groups, group, last - tile, plan.below_start, plan.below):
                 looks += 1
                 if looks > PATIENCE:
                     return at
             backward_item(
                 group, tile, batch, plan, tiles, model, record, adjoint, scratch, own, ratio, want_runoff
             )
-            _publish(done, batch * groups + group, last - tile + 1)
+            publish(done, batch * groups + group, last - tile + 1)
 
     return forward, backward
 
 
 _forward, _backward = _compile(sources())
-
-
-def _sweep_forward(
-    threads: int,
-    items: Index,
-    plan: Plan,
-    tiles: Tiles,
-    model: VaryingModel,
-    record: Record,
-    scratch: Any,
-    ratio: int,
-    keep: bool,
-) -> None:
-    counter, done = _fresh(plan, record.runoff.shape[0])
-    compiled(
-        _forward,
-        "routing with celerity by flow",
-        record.runoff.dtype,
-        lambda: (-1, counter, done, items, plan, tiles, model, record, *scratch(), ratio, keep),
-    )
-
-    def work() -> None:
-        own, pending = scratch(), -1
-        while True:
-            pending = _forward(pending, counter, done, items, plan, tiles, model, record, *own, ratio, keep)
-            if pending < 0:
-                return
-            clock.sleep(0)
-
-    _with_threads(work, min(threads, items.shape[0]))
-
-
-def _sweep_backward(
-    threads: int,
-    items: Index,
-    plan: Plan,
-    tiles: Tiles,
-    model: VaryingModel,
-    record: Record,
-    adjoint: VaryingAdjoint,
-    scratch: Any,
-    ratio: int,
-    want_runoff: bool,
-) -> None:
-    counter, done = _fresh(plan, record.runoff.shape[0])
-    given = (items, plan, tiles, model, record, adjoint)
-    compiled(
-        _backward,
-        "gradient of the routing with celerity by flow",
-        record.runoff.dtype,
-        lambda: (-1, counter, done, *given, *scratch(), ratio, want_runoff),
-    )
-
-    def work() -> None:
-        own, pending = scratch(), -1
-        while True:
-            pending = _backward(pending, counter, done, *given, *own, ratio, want_runoff)
-            if pending < 0:
-                return
-            clock.sleep(0)
-
-    _with_threads(work, min(threads, items.shape[0]))
