@@ -10,10 +10,8 @@ from torch import Tensor
 
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.layout import EMPTY, HILLSLOPE, HILLSLOPE_REGIONS, HILLSLOPE_TREND, Coefficients, Layout
+from rivergrad.model.prior import LEAST_SLOPE
 from rivergrad.routing.hillslope import DELAY, SHAPE, Hillslope
-
-LEAST_SLOPE = 0.4
-"""As for celerity (see `rivergrad.model.prior`): of the slope in the middle, what the prior goes by at least."""
 
 
 @dataclass(frozen=True)

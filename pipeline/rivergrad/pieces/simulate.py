@@ -29,7 +29,8 @@ from rivergrad.pieces.setup import PieceSetup
 from rivergrad.routing import Router, choose_engine, schemes, step_ratio
 from rivergrad.routing import hillslope as hillslopes
 from rivergrad.routing.flow import Rounds
-from rivergrad.routing.flow.arrays import law_of, without_law
+from rivergrad.routing.flow.arrays import law_of
+from rivergrad.routing.flow.names import without_law
 from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.routing.reported import Report

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.routing.hillslope.base import Hillslope
-from rivergrad.routing.hillslope.names import DELAY, SHAPE
-from rivergrad.routing.hillslope.reference import respond_reference
+from rivergrad.routing.hillslope.reference import delayed_reference
 from rivergrad.routing.reported import MEAN, Report, reported
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
@@ -61,9 +60,7 @@ def route_reference(
     runoff = runoff.to(torch.float64)
     parameters = {name: value.to(torch.float64) for name, value in parameters.items()}
     if hillslope is not None:
-        delay = parameters[DELAY]
-        shape = hillslope.complete(parameters).get(SHAPE, torch.ones_like(delay))
-        runoff = respond_reference(runoff, delay, shape, forcing_step)
+        runoff = delayed_reference(runoff, hillslope, parameters, forcing_step)
     ratio = step_ratio(forcing_step, routing_step)
     steps = runoff.shape[0] * ratio
     h = scheme.response(parameters, routing_step, steps)

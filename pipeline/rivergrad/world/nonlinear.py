@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut import graph
 from rivercut.compiling import njit
 from rivercut.network import RiverNetwork
 
@@ -88,14 +89,8 @@ def route_nonlinear(network: RiverNetwork, channels: Channels, runoff: Float, st
         step: s.
     """
     order = np.asarray(network.order, np.int64)
-    start = runoff[0].copy()
-    for i in order:
-        if network.downstream[i] >= 0:
-            start[network.downstream[i]] += start[i]
-    mean = np.maximum(runoff.mean(axis=0), LEAST)
-    for i in order:
-        if network.downstream[i] >= 0:
-            mean[network.downstream[i]] += mean[i]
+    start = graph.accumulate(network.downstream, order, runoff[0])
+    mean = graph.accumulate(network.downstream, order, np.maximum(runoff.mean(axis=0), LEAST))
     count = channels.segments(mean, step)
     c = channels
     # one at a time: all series of a step of the network would be many times the record

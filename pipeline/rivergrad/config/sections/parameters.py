@@ -18,8 +18,8 @@ from rivergrad.config.fields import (
     Switch,
 )
 from rivergrad.config.sections.base import Section
-from rivergrad.config.sections.routing import MOST_DELAY
 from rivergrad.errors import InputError
+from rivergrad.routing.hillslope.names import MOST_DELAY
 
 
 class ParameterSection(Section):

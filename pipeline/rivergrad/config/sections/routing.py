@@ -19,10 +19,9 @@ from rivergrad.config.fields import (
 )
 from rivergrad.config.sections.base import Section, days
 from rivergrad.errors import InputError
+from rivergrad.routing.hillslope.names import MOST_DELAY
 
 DAY = timedelta(days=1)
-MOST_DELAY = 3650 * 86400.0
-"""The longest delay of a hillslope response, s (as `rivergrad.routing.hillslope` has it)."""
 
 
 class HillslopeSection(Section):

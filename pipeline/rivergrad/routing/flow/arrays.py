@@ -1,4 +1,4 @@
-"""The law of flow among parameters as arrays, by name: taken apart and checked at the edge."""
+"""The law of flow among parameters as arrays, by name: checked at the edge."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError
 from rivergrad.routing.flow.law import check_law
-from rivergrad.routing.flow.names import EXPONENT, REFERENCE
+from rivergrad.routing.flow.names import EXPONENT, NO_REFERENCE, REFERENCE
 
 Float = NDArray[np.float64]
-
-
-def without_law(parameters: Mapping[str, Float]) -> dict[str, Float]:
-    """The scheme's own parameters."""
-    return {name: value for name, value in parameters.items() if name not in (EXPONENT, REFERENCE)}
 
 
 def law_of(parameters: Mapping[str, Float], reach_id: NDArray[np.int64]) -> dict[str, Float]:
@@ -29,7 +24,7 @@ def law_of(parameters: Mapping[str, Float], reach_id: NDArray[np.int64]) -> dict
     if EXPONENT not in parameters:
         return {}
     if REFERENCE not in parameters:
-        raise InputError(f"found {EXPONENT} without {REFERENCE}; expected the mean flow of each reach, m3/s")
+        raise InputError(NO_REFERENCE)
     found = {name: np.asarray(parameters[name], np.float64) for name in (EXPONENT, REFERENCE)}
     m, flow = (torch.from_numpy(value.copy()) for value in found.values())
     check_law(m, flow, reach_id)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.flow.law import Rounds, interval_means, refuse, varying
-from rivergrad.routing.flow.names import EXPONENT, REFERENCE
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE, without_law
 from rivergrad.routing.recurrence import RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.varying import VaryingEngine
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
@@ -104,7 +104,7 @@ class FlowEngine:
         """As `RecurrenceEngine.prepare`; the law where parameters have one."""
         if EXPONENT not in parameters:
             return self.plain.prepare(parameters, horizon, scheme)
-        own = {name: value for name, value in parameters.items() if name not in (EXPONENT, REFERENCE)}
+        own = without_law(parameters)
         # the law is made of as many numbers as the runoff has in an interval: in the precision of the routing
         on_device = {name: value.to(self.device, self.dtype) for name, value in own.items()}
         return FlowPrepared(

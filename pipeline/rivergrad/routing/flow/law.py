@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
-from rivergrad.routing.flow.names import EXPONENT, REFERENCE, ROUNDS
+from rivergrad.routing.flow.names import EXPONENT, NO_REFERENCE, REFERENCE, ROUNDS, without_law
 from rivergrad.routing.recurrence.varying import VaryingRecurrence
 from rivergrad.routing.schemes.base import Parameters, Scheme
 
@@ -138,16 +138,14 @@ def with_law(
     found = dict(parameters)
     for name, value in ((EXPONENT, exponent), (REFERENCE, reference)):
         if value is None and name not in found:
-            raise InputError(
-                f"found {EXPONENT} without {REFERENCE}; expected the mean flow of each reach, m3/s"
-            )
+            raise InputError(NO_REFERENCE)
         if value is not None:
             found[name] = torch.as_tensor(value, dtype=torch.float64)
         if found[name].ndim == 0:
             found[name] = found[name].expand(n_reaches)
     m = found[EXPONENT]
     if not m.requires_grad and not bool((m != 0).any()):
-        return {name: value for name, value in found.items() if name not in (EXPONENT, REFERENCE)}
+        return without_law(found)
     return found
 
 
@@ -157,12 +155,11 @@ def split_law(parameters: Parameters) -> tuple[dict[str, Tensor], tuple[Tensor, 
     Raises:
         InputError: m without Q₀.
     """
-    own = {name: value for name, value in parameters.items() if name not in (EXPONENT, REFERENCE)}
     if EXPONENT not in parameters:
-        return own, None
+        return without_law(parameters), None
     if REFERENCE not in parameters:
-        raise InputError(f"found {EXPONENT} without {REFERENCE}; expected the mean flow of each reach, m3/s")
-    return own, (parameters[EXPONENT], parameters[REFERENCE])
+        raise InputError(NO_REFERENCE)
+    return without_law(parameters), (parameters[EXPONENT], parameters[REFERENCE])
 
 
 def interval_means(discharge: Tensor, hold: int) -> Tensor:

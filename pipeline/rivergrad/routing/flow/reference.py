@@ -18,8 +18,7 @@ from torch import Tensor
 
 from rivergrad.routing.flow.law import Rounds, factor, interval_means
 from rivergrad.routing.hillslope.base import Hillslope, split
-from rivergrad.routing.hillslope.names import DELAY, SHAPE
-from rivergrad.routing.hillslope.reference import respond_reference
+from rivergrad.routing.hillslope.reference import delayed_reference
 from rivergrad.routing.reported import MEAN, Report, reported
 from rivergrad.routing.schemes.base import Parameters, Scheme
 from rivergrad.routing.steps import step_ratio
@@ -48,9 +47,7 @@ def route_flow_reference(
     """
     runoff = runoff.to(torch.float64)
     if hillslope is not None:
-        delay = parameters[DELAY]
-        shape = hillslope.complete(parameters).get(SHAPE, torch.ones_like(delay))
-        runoff = respond_reference(runoff, delay, shape, forcing_step)
+        runoff = delayed_reference(runoff, hillslope, parameters, forcing_step)
         parameters, _ = split(parameters)
     ratio = step_ratio(forcing_step, routing_step)
     hold = rounds.hold(forcing_step)

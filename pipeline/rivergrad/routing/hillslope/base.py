@@ -17,12 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rivergrad.errors import InputError, ids_text
-from rivergrad.routing.hillslope.names import DELAY, NAMES
-from rivergrad.routing.schemes.base import Parameter, Parameters
-
-MOST_DELAY = 3650 * 86400.0
-"""Ten years: more is groundwater or a mistaken unit, and no record would show it."""
+from rivergrad.errors import InputError
+from rivergrad.routing.hillslope.names import DELAY, MOST_DELAY, NAMES
+from rivergrad.routing.schemes.base import Parameter, Parameters, check_shape, refuse_where
 
 
 class Hillslope(ABC):
@@ -84,19 +81,9 @@ class Hillslope(ABC):
             value = parameters.get(p.name)
             if value is None:
                 continue
-            if value.shape != (len(reach_ids),):
-                raise InputError(
-                    f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
-                    f"found shape {tuple(value.shape)}"
-                )
-            with torch.no_grad():
-                bad = ~((value >= p.lower) & (value <= p.upper)) | self.refused(p.name, value)
-            if bool(bad.any()):
-                where = torch.nonzero(bad)[:, 0].tolist()
-                raise InputError(
-                    f"parameter {p.name}: expected {self.expected(p)}, found {value[where[0]].item():g} "
-                    f"(reach ids {ids_text([int(reach_ids[i]) for i in where])})"
-                )
+            check_shape(p.name, value, reach_ids)
+            bad = ~((value >= p.lower) & (value <= p.upper)) | self.refused(p.name, value)
+            refuse_where(bad, p.name, value, self.expected(p), reach_ids)
 
     def refused(self, name: str, value: Tensor) -> Tensor:
         """(reach,) values within their range that can't be taken all the same."""

@@ -16,6 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rivergrad.routing.hillslope.base import Hillslope
+from rivergrad.routing.hillslope.names import DELAY, SHAPE
+from rivergrad.routing.schemes.base import Parameters
+
 NODES = 40
 HALVINGS = 40
 """Panels of the first step, each half of the next: what is far shorter than a step lies in them."""
@@ -59,3 +63,12 @@ def respond_reference(runoff: Tensor, delay: Tensor, shape: Tensor, forcing_step
     h = response_reference(delay, shape, forcing_step, steps)
     runoff = runoff.to(torch.float64)
     return torch.stack([(h[:, : t + 1].T * runoff[: t + 1].flip(0)).sum(dim=0) for t in range(steps)])
+
+
+def delayed_reference(
+    runoff: Tensor, hillslope: Hillslope, parameters: Parameters, forcing_step: float
+) -> Tensor:
+    """Runoff (time, reach) after a response with its parameters among others, from rest."""
+    delay = parameters[DELAY]
+    shape = hillslope.complete(parameters).get(SHAPE, torch.ones_like(delay))
+    return respond_reference(runoff, delay, shape, forcing_step)

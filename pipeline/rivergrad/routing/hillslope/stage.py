@@ -11,7 +11,7 @@ from torch import Tensor
 from rivergrad.errors import InputError
 from rivergrad.routing.hillslope.base import Hillslope, split
 from rivergrad.routing.hillslope.names import DELAY
-from rivergrad.routing.recurrence.problem import GridWeights
+from rivergrad.routing.recurrence.problem import GridWeights, weight_matrix
 from rivergrad.routing.schemes.base import Scheme
 
 
@@ -62,7 +62,7 @@ class StagedEngine:
         self.device: torch.device = engine.device
         self._room: Tensor | None = None
         self._columns = None if grid is None else grid.n_cells
-        self._to_reaches = None if grid is None else _matrix(grid, self.dtype, self.device)
+        self._to_reaches = None if grid is None else weight_matrix(grid, self.dtype, self.device)
 
     def prepare(
         self, parameters: dict[str, Tensor], horizon: int, scheme: Scheme | None = None
@@ -111,15 +111,3 @@ class StagedEngine:
             raise InputError(f"runoff: expected {self._columns} cells, found {columns}")
         reaches = torch.sparse.mm(self._to_reaches, runoff.reshape(-1, columns).T)
         return reaches.T.reshape(batch, time, -1)
-
-
-def _matrix(grid: GridWeights, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(reach, cell) sparse."""
-    count = torch.from_numpy(grid.pointer[1:] - grid.pointer[:-1])
-    reach = torch.repeat_interleave(torch.arange(grid.n_reaches), count)
-    at = torch.stack([reach, torch.from_numpy(grid.cell.copy())])
-    weight = torch.from_numpy(grid.weight.copy())
-    size = (grid.n_reaches, grid.n_cells)
-    return torch.sparse_coo_tensor(
-        at, weight, size, dtype=dtype, device=device, check_invariants=True
-    ).coalesce()

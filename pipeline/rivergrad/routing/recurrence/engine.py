@@ -6,7 +6,6 @@ the adjoint sweep (up the tree, back in time), which recomputes what it needs fr
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from rivergrad.routing.recurrence.problem import (
     Gradients,
     GridWeights,
     Problem,
+    weight_matrix,
     zeros,
 )
 from rivergrad.routing.schemes.base import Parameters, Recurrence, Scheme
@@ -84,7 +84,9 @@ class RecurrenceEngine(EngineSetup):
         self.problem = problem
         self.backend: Backend = _backend(problem, self.dtype, self.device, self.share)
         self._last: tuple[Recurrence, list[int | None], Filter] | None = None
-        self._to_cells = None if self.grid is None else _transpose(self.grid, self.dtype, self.device)
+        self._to_cells = (  # (cell, reach): takes a gradient from reaches back to cells
+            None if self.grid is None else weight_matrix(self.grid, self.dtype, self.device).t().coalesce()
+        )
 
     def prepare(self, parameters: Parameters, horizon: int = 0, scheme: Scheme | None = None) -> Recurrence:
         """The recurrence for given parameters, differentiable; `horizon` does not matter here."""
@@ -231,21 +233,3 @@ def _backend(problem: Problem, dtype: torch.dtype, device: torch.device, share: 
     from rivergrad.routing.recurrence.cpu import CpuSweep
 
     return CpuSweep(problem, dtype)
-
-
-def _transpose(grid: GridWeights, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(cell, reach) sparse: what takes a gradient from reaches back to cells."""
-    reach = torch.repeat_interleave(
-        torch.arange(grid.n_reaches), torch.from_numpy(grid.pointer[1:] - grid.pointer[:-1])
-    )
-    with warnings.catch_warnings():
-        # some versions of torch say that nothing is checked where this is asked for (and compressed rows always do)
-        warnings.filterwarnings("ignore", "Sparse invariant checks")
-        return torch.sparse_coo_tensor(
-            torch.stack([torch.from_numpy(grid.cell.copy()), reach]),
-            torch.from_numpy(grid.weight.copy()),
-            (grid.n_cells, grid.n_reaches),
-            dtype=dtype,
-            device=device,
-            check_invariants=True,
-        ).coalesce()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,23 @@ class GridWeights:
     @property
     def n_reaches(self) -> int:
         return int(self.pointer.size) - 1
+
+
+def weight_matrix(grid: GridWeights, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The weights as a sparse matrix (reach, cell)."""
+    count = torch.from_numpy(grid.pointer[1:] - grid.pointer[:-1])
+    reach = torch.repeat_interleave(torch.arange(grid.n_reaches), count)
+    with warnings.catch_warnings():
+        # some versions of torch say that nothing is checked where this is asked for (and compressed rows always do)
+        warnings.filterwarnings("ignore", "Sparse invariant checks")
+        return torch.sparse_coo_tensor(
+            torch.stack([reach, torch.from_numpy(grid.cell.copy())]),
+            torch.from_numpy(grid.weight.copy()),
+            (grid.n_reaches, grid.n_cells),
+            dtype=dtype,
+            device=device,
+            check_invariants=True,
+        ).coalesce()
 
 
 @dataclass(frozen=True, eq=False)

@@ -211,19 +211,35 @@ class Scheme(ABC):
             )
         for p in self.parameters:
             value = parameters[p.name]
-            if value.shape != (len(reach_ids),):
-                raise InputError(
-                    f"parameter {p.name}: expected one value a reach ({len(reach_ids)}), "
-                    f"found shape {tuple(value.shape)}"
-                )
+            check_shape(p.name, value, reach_ids)
             bad = ~((value >= p.lower) & (value <= p.upper))
-            if bool(bad.any()):
-                where = np.flatnonzero(_on_host(bad)).tolist()
-                ids = ids_text([int(reach_ids[i]) for i in where])
-                raise InputError(
-                    f"parameter {p.name}: expected {p.lower:g} to {p.upper:g} {p.units}, "
-                    f"found {value[where[0]].item():g} (reach ids {ids})"
-                )
+            refuse_where(bad, p.name, value, f"{p.lower:g} to {p.upper:g} {p.units}", reach_ids)
+
+
+def check_shape(name: str, value: Any, reach_ids: Sequence[int] | NDArray[np.int64]) -> None:
+    """Raise an InputError unless a parameter has one value a reach."""
+    if value.shape != (len(reach_ids),):
+        raise InputError(
+            f"parameter {name}: expected one value a reach ({len(reach_ids)}), found shape {tuple(value.shape)}"
+        )
+
+
+def refuse_where(
+    bad: Any, name: str, value: Any, expected: str, reach_ids: Sequence[int] | NDArray[np.int64]
+) -> None:
+    """Raise an InputError that names the reaches whose value of a parameter is bad.
+
+    Args:
+        bad: (reach,) mask, of NumPy or torch; value: (reach,).
+        expected: what a value may be, for the message.
+    """
+    if not bool(bad.any()):
+        return
+    where = np.flatnonzero(_on_host(bad)).tolist()
+    ids = ids_text([int(reach_ids[i]) for i in where])
+    raise InputError(
+        f"parameter {name}: expected {expected}, found {value[where[0]].item():g} (reach ids {ids})"
+    )
 
 
 def _on_host(mask: Any) -> NDArray[np.bool_]:

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.errors import InputError, ids_text
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
+from rivergrad.errors import InputError
+from rivergrad.routing.schemes.base import (
+    Moments,
+    Parameter,
+    Parameters,
+    Recurrence,
+    Scheme,
+    check_shape,
+    refuse_where,
+)
 from rivergrad.routing.schemes.storage import LinearStorage
 
 if TYPE_CHECKING:
@@ -152,26 +160,13 @@ class WithLakes(Scheme):
         if time is None or set(parameters) != set(self.parameter_names):
             super().check(parameters, reach_ids)  # which says what is there and what is not
             return
-        if time.shape == (len(reach_ids),):
-            with torch.no_grad():
-                bad = torch.nonzero((time < 0) | (time > LONGEST))[:, 0].tolist()
-            if bad:
-                ids = ids_text([int(reach_ids[i]) for i in bad])
-                raise InputError(
-                    f"parameter {RESIDENCE_TIME}: expected 0 to {LONGEST:g} s, or NaN where there is no lake, "
-                    f"found {time[bad[0]].item():g} (reach ids {ids})"
-                )
-        else:
-            raise InputError(
-                f"parameter {RESIDENCE_TIME}: expected one value a reach ({len(reach_ids)}), "
-                f"found shape {tuple(time.shape)}"
-            )
+        check_shape(RESIDENCE_TIME, time, reach_ids)
+        expected = f"0 to {LONGEST:g} s, or NaN where there is no lake"
+        refuse_where((time < 0) | (time > LONGEST), RESIDENCE_TIME, time, expected, reach_ids)
+        for p in self.channel.parameters:
+            check_shape(p.name, parameters[p.name], reach_ids)
         with torch.no_grad():
-            channel = {
-                name: value if value.shape != time.shape else _channels(self.channel, parameters)[name]
-                for name, value in parameters.items()
-                if name != RESIDENCE_TIME
-            }
+            channel = _channels(self.channel, parameters)
         self.channel.check(channel, reach_ids)
 
 
