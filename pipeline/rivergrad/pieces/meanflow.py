@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad.io import RunoffReader
 
@@ -34,10 +35,6 @@ def mean_flow(network: RiverNetwork, runoff: RunoffReader, start: int = 0, stop:
 
 def accumulated(network: RiverNetwork, mean: Float) -> Float:
     """Mean runoff (reach,) added up along the river, kept above 0."""
-    flow = mean.copy()
-    down = network.downstream
-    for i in network.order:
-        if down[i] >= 0:
-            flow[down[i]] += flow[i]
+    flow = graph.accumulate(network.downstream, network.order, mean)
     least = max(SHARE * float(np.abs(mean).mean()), 1e-9)
     return np.maximum(flow, least)

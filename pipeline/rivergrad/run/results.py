@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut import graph
 from rivergrad.config.schema import Workflow
 from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
 from rivergrad.gauges.peaks import peak_timing_error
@@ -197,13 +198,10 @@ def _column(rows: Sequence[Row], name: str) -> Float:
 
 def informed_reaches(inputs: Inputs, trains: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(reach,) whether one of the gauges that train lies downstream of the reach (or on it)."""
-    informed = np.zeros(inputs.network.n_reaches, bool)
-    informed[inputs.observations.reach[trains]] = True
-    down = inputs.network.downstream
-    for i in inputs.network.order[::-1]:
-        if down[i] >= 0:
-            informed[i] |= informed[down[i]]
-    return informed
+    network = inputs.network
+    gauged = np.zeros(network.n_reaches)
+    gauged[inputs.observations.reach[trains]] = 1.0
+    return graph.sum_below(network.downstream, network.order, gauged) > 0
 
 
 def rank_correlation(a: Float, b: Float) -> float:
