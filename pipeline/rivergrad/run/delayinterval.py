@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rivergrad.inference.evidence import NORMAL_90
 from rivergrad.inference.nuisance import Beside, beside
 from rivergrad.inference.posterior import Posterior
 from rivergrad.model.hillslope import regressors
@@ -20,8 +21,6 @@ log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
-NORMAL_90 = 1.6448536269514722
-"""Half the width of a 90 % interval of a normal distribution, in standard deviations."""
 MUCH = 0.9
 """A correlation of delay and celerity's level from which the data do not tell the two apart."""
 LITTLE = 0.5

@@ -102,15 +102,15 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
         InputError: a run that is not done, a model that knows only the reaches it was fitted on, a network without
             lengths or without an attribute.
     """
-    described_model = fitted_model(run_dir)
+    fitted = fitted_model(run_dir)
     if network.length is None:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
-    features = Features.from_list(described_model["features"])
-    model, _ = make_choice_model(load_workflow(run_dir / "config.yaml"), len(features.each), 0)
-    shared = model.layout.coefficients(np.array(described_model["shared"]))
     config = load_workflow(run_dir / "config.yaml")
+    features = Features.from_list(fitted["features"])
+    model, _ = make_choice_model(config, len(features.each), 0)
+    shared = model.layout.coefficients(np.array(fitted["shared"]))
     found = _among_lakes(config, model_parameters(model, features, shared, network), network)
-    return {**found, **_delays(config, described_model, network)}
+    return {**found, **_delays(config, fitted, network)}
 
 
 def _among_lakes(config: Workflow, found: dict[str, Float], network: RiverNetwork) -> dict[str, Float]:

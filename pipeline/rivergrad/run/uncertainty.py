@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rivergrad.config.sections import EstimateSection
 from rivergrad.gauges.sizes import river_size
+from rivergrad.inference.evidence import NORMAL_90
 from rivergrad.inference.gaussnewton import gauss_newton_step, newton_direction
 from rivergrad.inference.newgauge import delay_noise, draws_for, new_gauges
 from rivergrad.inference.noise import measure
@@ -41,8 +42,6 @@ TOLERANCE = 0.01
 """Relative residual at which the conjugate gradients for the most probable deviations stop."""
 DELAY_STEPS = 2
 """Gauss-Newton steps from the estimate to the most probable celerities with an unknown delay. They lie close."""
-NORMAL_90 = 1.6448536269514722
-"""Half the width of a 90 % interval of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
