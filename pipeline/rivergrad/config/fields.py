@@ -224,6 +224,10 @@ def _shell_lines(text: str) -> str:
 def _launcher(text: str) -> str:
     if not require_line(text).strip():
         raise InputError(f"found {text!r}; expected a command, such as srun --mpi=pmi2")
+    if any(mark in text for mark in (";", "|", "&", "`", "$(")):
+        raise InputError(
+            f"found {shortened(repr(text))}; expected one command, with the lines before it in prologue"
+        )
     return text
 
 

@@ -15,7 +15,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
-from rivergrad.errors import InputError
+from rivergrad.errors import InputError, shortened
 from rivergrad.files import require_readable
 
 SECONDS = 10.0
@@ -113,5 +113,10 @@ def fill_in(path: Path, values: Mapping[str, Any]) -> str:
     if len(script) > SCRIPT_BYTES or "\0" in script:
         raise InputError(
             f"makes {len(script)} characters that are no job script; expected {expected}", where=path
+        )
+    if not script.startswith("#!"):  # sbatch takes nothing else
+        raise InputError(
+            f"makes {shortened(repr(script[:40]))} its first line; expected a job script, which begins with #!",
+            where=path,
         )
     return script

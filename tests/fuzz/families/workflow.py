@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from tests.fuzz import inputs
@@ -37,23 +37,23 @@ def schema() -> dict[str, Any]:
 
 
 def leaves(
-    node: dict[str, Any], path: tuple[str, ...] = ()
+    section: dict[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every key below a node of the schema, with what may stand there; sections too."""
-    for name, below in node.get("properties", {}).items():
-        resolved = _resolved(below)
-        yield (*path, name), resolved
-        for one in resolved["any"]:
+    for name, below in section.get("properties", {}).items():
+        node = resolved(below)
+        yield (*path, name), node
+        for one in node["any"]:
             if one.get("properties"):
                 yield from leaves(one, (*path, name))
 
 
-def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
     """The alternatives of a node, references followed."""
     if "$ref" in node:
-        return _resolved(schema()["$defs"][node["$ref"].rpartition("/")[2]])
+        return resolved(schema()["$defs"][node["$ref"].rpartition("/")[2]])
     if "anyOf" in node:
-        return {"any": [one for part in node["anyOf"] for one in _resolved(part)["any"]]}
+        return {"any": [one for part in node["anyOf"] for one in resolved(part)["any"]]}
     return {"any": [node]}
 
 
@@ -72,34 +72,36 @@ def _types(alternatives: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-def _values(path: tuple[str, ...], alternatives: list[dict[str, Any]]) -> Iterator[tuple[str, Any, Expect]]:
-    """Name, value and what is right, of values that a key does not take (or may take)."""
+def values(
+    path: tuple[str, ...], alternatives: list[dict[str, Any]], file: str
+) -> Iterator[tuple[str, Any, Expect]]:
+    """Name, value and what is right, of values that a key of a file does not take (or may take)."""
     types = _types(alternatives)
     key = path[-1]
-    yield "a_section", {"nonsense": 1}, refused("w.yaml", "nonsense|" + key)
-    yield "a_list", [[1]], refused("w.yaml", key)
-    yield "tagged", Tagged("!!int", "x"), refused("w.yaml")
+    yield "a_section", {"nonsense": 1}, refused(file, "nonsense|" + key)
+    yield "a_list", [[1]], refused(file, key)
+    yield "tagged", Tagged("!!int", "x"), refused(file)
     if "null" in types or "object" in types or path == ("output",):
-        yield "nothing", None, either(Nothing(), "w.yaml")
+        yield "nothing", None, either(Nothing(), file)
     else:
-        yield "nothing", None, refused("w.yaml", key)
+        yield "nothing", None, refused(file, key)
     yield (
         "a_flood",
         "x" * 50000,
-        either(Nothing(), "w.yaml|xxx") if "string" in types else refused("w.yaml", key),
+        either(Nothing(), file + "|xxx") if "string" in types else refused(file, key),
     )
     if not types & {"number", "integer", "any"}:
-        yield "a_number", 12.5, refused("w.yaml", key)
+        yield "a_number", 12.5, refused(file, key)
     if not types & {"boolean", "any"}:
-        yield "true", True, refused("w.yaml", key)
+        yield "true", True, refused(file, key)
     if types & {"number", "integer"}:
-        yield "nan", float("nan"), refused("w.yaml", key)
-        yield "inf", float("inf"), refused("w.yaml", key)
-        yield "400_digits", 10**400, either(Nothing(), "w.yaml")
+        yield "nan", float("nan"), refused(file, key)
+        yield "inf", float("inf"), refused(file, key)
+        yield "400_digits", 10**400, either(Nothing(), file)
         if path != ("network", "outlets"):  # which may be a text of the user's
-            yield "a_text", "nonsense", refused("w.yaml", key)
+            yield "a_text", "nonsense", refused(file, key)
     if "integer" in types and "number" not in types:
-        yield "a_fraction", 2.5, refused("w.yaml", key)
+        yield "a_fraction", 2.5, refused(file, key)
     for one in alternatives:
         for bound, step in (
             ("minimum", -1),
@@ -108,7 +110,7 @@ def _values(path: tuple[str, ...], alternatives: list[dict[str, Any]]) -> Iterat
             ("exclusiveMaximum", 0),
         ):
             if bound in one:
-                yield bound, one[bound] + step, refused("w.yaml", key)
+                yield bound, one[bound] + step, refused(file, key)
         if any(unit in one.get("pattern", "") for unit in ("|km)", "|h|", "|MB")):  # it has a unit
             for name, text in {
                 "no_unit": "15",
@@ -119,10 +121,10 @@ def _values(path: tuple[str, ...], alternatives: list[dict[str, Any]]) -> Iterat
                 yield (
                     name,
                     text,
-                    either(Nothing(), "w.yaml", key) if name == "endless" else refused("w.yaml", key),
+                    either(Nothing(), file, key) if name == "endless" else refused(file, key),
                 )
     if any("enum" in one for one in alternatives):
-        yield "unknown_word", "nonsense", refused("w.yaml", key)
+        yield "unknown_word", "nonsense", refused(file, key)
 
 
 class Tagged:
@@ -158,11 +160,11 @@ def _set(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def _keys() -> Iterator[Mutation]:
     for path, node in leaves(schema()):
-        for name, value, expect in _values(path, node["any"]):
+        for name, value, expect in values(path, node["any"], "w.yaml"):
 
             def prepare(folder: Path, path: tuple[str, ...] = path, value: Any = value) -> None:
                 _files(folder)
-                _dump(folder / "w.yaml", _set(path, value))
+                dump(folder / "w.yaml", _set(path, value))
 
             yield Mutation(f"workflow/key/{'.'.join(path)}/{name}", prepare, VALIDATE, expect, writes=())
     for section in (
@@ -179,7 +181,7 @@ def _keys() -> Iterator[Mutation]:
 
         def unknown(folder: Path, path: tuple[str, ...] = path) -> None:
             _files(folder)
-            _dump(folder / "w.yaml", _set(path, 3))
+            dump(folder / "w.yaml", _set(path, 3))
 
         yield Mutation(
             f"workflow/unknown/{section or 'top'}",
@@ -190,7 +192,7 @@ def _keys() -> Iterator[Mutation]:
         )
 
 
-def _dump(path: Path, data: dict[str, Any]) -> None:
+def dump(path: Path, data: dict[str, Any]) -> None:
     import sys
 
     before = sys.get_int_max_str_digits()
@@ -212,10 +214,6 @@ def _files(folder: Path) -> None:
 
 def _documents() -> Iterator[Mutation]:
     text = yaml.safe_dump(inputs.workflow(), sort_keys=False)
-    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}]\n"
-        for i in range(1, 14)
-    )
     good: dict[str, str | bytes] = {
         "bom": b"\xef\xbb\xbf" + text.encode(),
         "crlf": text.replace("\n", "\r\n"),
@@ -235,43 +233,10 @@ def _documents() -> Iterator[Mutation]:
     for name, data in unsure.items():
         yield _document(name, data, either(Nothing(), "w.yaml"))
     bad: dict[str, str | bytes] = {
-        "empty": "",
-        "null": "null\n",
-        "a_number": "5\n",
-        "a_list": "- 1\n- 2\n",
-        "a_text": "hello\n",
+        **no_documents(text),
         "twice": text + "name: again\n",
         "twice_inside": text.replace("  parts: 1", "  parts: 1\n  parts: 2"),
-        "two_documents": text + "---\n" + text,
         "tab": text.replace("  parts: 1", "\tparts: 1"),
-        "open_bracket": text + "seed: [1\n",
-        "open_quote": text + 'seed: "1\n',
-        "unknown_alias": text + "seed: *x\n",
-        "bomb": bomb + text,
-        "own_alias": "a: &a [*a]\n" + text,
-        "own_alias_map": "a: &a {b: *a}\n" + text,
-        "deep_list": text + "seed: " + "[" * 5000 + "]" * 5000 + "\n",
-        "deep_map": text + "seed: " + "{a: " * 5000 + "1" + "}" * 5000 + "\n",
-        "deep_blocks": "".join(" " * i + f"k{i}:\n" for i in range(1500)),
-        "python_tag": text + "seed: !!python/object/apply:os.system ['touch owned']\n",
-        "python_name": text + "seed: !!python/name:os.system\n",
-        "int_of_text": text + "seed: !!int x\n",
-        "float_of_text": text + "seed: !!float x\n",
-        "bool_of_text": text + "seed: !!bool x\n",
-        "timestamp": text + "seed: !!timestamp x\n",
-        "binary": text + "seed: !!binary x\n",
-        "null_of_text": text + "seed: !!null x\n",
-        "omap": text + "seed: !!omap x\n",
-        "set": text + "seed: !!set {1, 2}\n",
-        "own_tag": text + "seed: !mine 5\n",
-        "digits": text + "seed: " + "9" * 6000 + "\n",
-        "digits_key": text + "9" * 6000 + ": 1\n",
-        "digits_sign": text + "seed: -" + "9" * 6000 + "\n",
-        "digits_exponent": text + "seed: 1e" + "9" * 400 + "\n",
-        "number_key": text + "5: 1\n",
-        "null_key": text + "~: 1\n",
-        "list_key": text + "? [1, 2]\n: 1\n",
-        "map_key": text + "{a: 1}: 1\n",
         "surrogate": text.replace("name: small", 'name: "\\ud800"'),
         "surrogate_in_path": text.replace("path: n.csv", 'path: "\\udfff.csv"'),
         "nul": text.replace("name: small", 'name: "a\\0b"'),
@@ -279,19 +244,68 @@ def _documents() -> Iterator[Mutation]:
         "escape": text.replace("name: small", 'name: "\\e[31mred"'),
         "newline_in_name": text.replace("name: small", 'name: "a\\nb"'),
         "latin1": text.replace("name: small", "name: caf\u00e9").encode("latin-1"),
-        "binary_bytes": bytes(range(256)) * 20,
-        "control": text + "seed: \x07\n",
-        "long_key": text + "k" * 60000 + ": 1\n",
-        "many_keys": text + "".join(f"k{i}: 1\n" for i in range(3000)),
-        "html": "<!DOCTYPE html><html><body>404</body></html>\n",
         "environment": text.replace("path: n.csv", "path: ${NOT_SET_ANYWHERE}/n.csv"),
         "no_name": text.replace("name: small\n", ""),
         "no_time": yaml.safe_dump(inputs.workflow(time=None)),
-        "merge_of_text": text + "<<: x\n",
         "old_octal_gauge": text.replace("screening:", "holdout_ids: [0o17, 1_000, {}]\n  screening:"),
     }
     for name, data in bad.items():
         yield _document(name, data, refused("w.yaml"))
+
+
+def no_documents(text: str, key: str = "seed") -> dict[str, str | bytes]:
+    """Documents that are none of ours, by name; most begin with one that is, and have a number as `key`."""
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}]\n"
+        for i in range(1, 14)
+    )
+    return {
+        "empty": "",
+        "null": "null\n",
+        "a_number": "5\n",
+        "a_list": "- 1\n- 2\n",
+        "a_text": "hello\n",
+        "two_documents": text + "---\n" + text,
+        "open_bracket": text + f"{key}: [1\n",
+        "open_quote": text + f'{key}: "1\n',
+        "unknown_alias": text + f"{key}: *x\n",
+        "bomb": bomb + text,
+        "own_alias": "a: &a [*a]\n" + text,
+        "own_alias_map": "a: &a {b: *a}\n" + text,
+        "deep_list": text + f"{key}: " + "[" * 5000 + "]" * 5000 + "\n",
+        "deep_map": text + f"{key}: " + "{a: " * 5000 + "1" + "}" * 5000 + "\n",
+        "deep_blocks": "".join(" " * i + f"k{i}:\n" for i in range(1500)),
+        "python_tag": text + f"{key}: !!python/object/apply:os.system ['touch owned']\n",
+        "python_name": text + f"{key}: !!python/name:os.system\n",
+        "int_of_text": text + f"{key}: !!int x\n",
+        "float_of_text": text + f"{key}: !!float x\n",
+        "bool_of_text": text + f"{key}: !!bool x\n",
+        "timestamp": text + f"{key}: !!timestamp x\n",
+        "binary": text + f"{key}: !!binary x\n",
+        "null_of_text": text + f"{key}: !!null x\n",
+        "omap": text + f"{key}: !!omap x\n",
+        "set": text + f"{key}: !!set {{1, 2}}\n",
+        "own_tag": text + f"{key}: !mine 5\n",
+        "digits": text + f"{key}: " + "9" * 6000 + "\n",
+        "digits_key": text + "9" * 6000 + ": 1\n",
+        "digits_sign": text + f"{key}: -" + "9" * 6000 + "\n",
+        "digits_exponent": text + f"{key}: 1e" + "9" * 400 + "\n",
+        "number_key": text + "5: 1\n",
+        "null_key": text + "~: 1\n",
+        "list_key": text + "? [1, 2]\n: 1\n",
+        "map_key": text + "{a: 1}: 1\n",
+        "binary_bytes": bytes(range(256)) * 20,
+        "control": text + f"{key}: \x07\n",
+        "long_key": text + "k" * 60000 + ": 1\n",
+        "many_keys": text + "".join(f"k{i}: 1\n" for i in range(3000)),
+        "html": "<!DOCTYPE html><html><body>404</body></html>\n",
+        "merge_of_text": text + "<<: x\n",
+    }
+
+
+def place(name: str) -> Literal["here", "fork"]:
+    """Where a document is read: in a process that can be killed, if it may not end."""
+    return "fork" if name.startswith(("bomb", "deep", "own_alias")) else "here"
 
 
 def _document(name: str, data: str | bytes, expect: Expect) -> Mutation:
@@ -301,8 +315,8 @@ def _document(name: str, data: str | bytes, expect: Expect) -> Mutation:
             data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
         )
 
-    where = "fork" if name.startswith(("bomb", "deep", "own_alias")) else "here"
-    return Mutation(f"workflow/document/{name}", prepare, VALIDATE, expect, (), (), where, 15.0)  # type: ignore[arg-type]
+    where = place(name)
+    return Mutation(f"workflow/document/{name}", prepare, VALIDATE, expect, (), (), where, 15.0)
 
 
 # -- what only shows against the files -----------------------------------------------------------------------
