@@ -63,7 +63,7 @@ def carry_out(mutation: Mutation, folder: Path) -> tuple[str | None, Outcome]:
 
 def said(*arguments: str) -> str:
     """Standard output of a command that ends with 0."""
-    outcome = _in_process(list(arguments), 60.0, {})
+    outcome = _in_process(list(arguments), 300.0, {})  # a compiler may have its part in it
     if outcome.code != 0:
         raise RuntimeError(f"rivergrad {' '.join(arguments)} ended with {outcome.code}: {outcome.stderr}")
     return outcome.stdout

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz import arrays, inputs
+from tests.fuzz import arrays, inputs, runs
 from tests.fuzz.answers import Nothing, Observed, Partitioned, Routed
 from tests.fuzz.readers import OBSERVATIONS, route
 from tests.fuzz.registry import Expect, Mutation, either, refused, same
@@ -23,6 +23,7 @@ def mutations() -> Iterator[Mutation]:
     yield from _places()
     yield from _partition()
     yield from _workflow()
+    yield from _commands()
 
 
 def _case(folder: Path) -> None:
@@ -313,6 +314,78 @@ def _workflow() -> Iterator[Mutation]:
         refused("run"),
         (),
     )
+
+
+def _commands() -> Iterator[Mutation]:
+    """What other commands write: never over what they read, what a run wrote, or another's file."""
+    state = (*route(), "--state-out")
+    network, runoff = ("import", "network", "n.csv", "--output"), ("import", "runoff", "r.nc", "--output")
+    observed = ("import", "observations", "o.nc", "--output")
+    export, like = ("export", "run", "--output"), ("--as", "csv", "--like", "n.csv")
+    apply = ("apply", "run", "--network", "n.csv", "--output")
+    more = ("--runoff", "r.nc", "--write-discharge")
+    cases: dict[str, tuple[tuple[str, ...], Expect]] = {
+        **{f"state_over_{one}": ((*state, one), refused(one)) for one in ("r.nc", "n.csv", "q.nc", "o.nc", "mine")},
+        "state_over_itself": ((*state, "r.nc", "--state-in", "r.nc"), refused("r.nc")),
+        **{
+            f"import_network_over_{one}": ((*network, one), refused(one))
+            for one in ("n.csv", "mine", "notes.csv", "run/config.yaml", "run/network.zarr", "notes.txt")
+        },
+        "import_network_dot": ((*network, "./n.csv"), refused("n.csv")),
+        "import_network_by_a_link": ((*network, "link.csv"), refused("link.csv")),
+        "import_network_hard": ((*network, "hard.csv"), refused("hard.csv")),
+        **{
+            f"import_runoff_over_{one}": ((*runoff, one, "--network", "n.csv"), refused(one))
+            for one in ("r.nc", "n.csv", "o.nc", "run/network.zarr", "run/hydrographs.nc")
+        },
+        **{
+            f"import_observations_over_{one}": ((*observed, one), refused(one))
+            for one in ("o.nc", "r.nc", "run/hydrographs.nc")
+        },
+        **{
+            f"export_over_{one}": ((*export, one), refused(one))
+            for one in ("run/parameters.zarr", "run/metrics.csv", "run/network.zarr", "notes.csv", "n.csv", "r.nc")
+        },
+        **{
+            f"export_rapid_over_{one}": ((*export, one, "--as", "rapid"), refused(one))
+            for one in ("run", "mine", "run/checkpoints", "notes.txt", ".", "..")
+        },
+        "export_over_its_template": ((*export, "n.csv", *like), refused("n.csv")),
+        "export_over_its_template_dot": ((*export, "./n.csv", *like), refused("n.csv")),
+        **{
+            f"apply_over_{one}": ((*apply, one), refused(one))
+            for one in ("n.csv", "o.nc", "run/parameters.zarr", "run/metrics.csv", "notes.csv", "mine")
+        },
+        **{
+            f"apply_discharge_over_{one}": ((*apply, "a.nc", *more, one), refused(one))
+            for one in ("r.nc", "a.nc", "n.csv", "o.nc", "run/hydrographs.nc")
+        },
+        **{
+            f"init_over_{one}": (("init", "basin", "--output", one), refused(one))
+            for one in ("n.csv", "w.yaml", "mine", "run/config.yaml", "link.csv")
+        },
+        **{f"demo_over_{one}": (("demo", "--output", one), refused(one)) for one in ("mine", "n.csv", "r.nc")},
+        **{
+            f"{command}_no_run": ((command, "mine", *rest), refused("mine"))
+            for command, rest in {
+                "report": (), "status": (), "evaluate": (), "export": ("--output", "x.nc"),
+                "apply": ("--network", "n.csv", "--output", "x.nc"),
+            }.items()
+        },
+    }  # fmt: skip
+    for name, (command, expect) in cases.items():
+        yield Mutation(f"outputs/commands/{name.replace('/', '_')}", _finished, command, expect, ())
+
+
+def _finished(folder: Path) -> None:
+    """A finished run, its inputs, and what else a user may have there."""
+    shutil.copytree(runs.finished(), folder, symlinks=True, dirs_exist_ok=True)
+    inputs.write_basics(folder)
+    (folder / "notes.csv").write_text("my,own\n1,2\n")
+    (folder / "notes.txt").write_text("a user's own")
+    (folder / "link.csv").symlink_to("n.csv")
+    os.link(folder / "n.csv", folder / "hard.csv")
+    _fill(folder / "mine")
 
 
 def _fill(path: Path) -> None:
