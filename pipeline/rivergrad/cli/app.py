@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from rivergrad.cli import apply, check, doctor, estimate, files, partition, results, route, start, submit
+from rivergrad.cli import (
+    apply,
+    check,
+    doctor,
+    estimate,
+    files,
+    partition,
+    results,
+    route,
+    start,
+    submit,
+    world,
+)
 from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, give_up, one_line_for_any, settle_streams
 from rivergrad.watchdog import end_with
 
@@ -38,6 +50,7 @@ app.command("report")(results.report)
 app.command("status")(results.status)
 app.command("doctor")(doctor.doctor)
 app.command("submit")(submit.submit)
+app.command("generate-world")(world.generate_world)
 
 
 def _version(wanted: bool) -> None:

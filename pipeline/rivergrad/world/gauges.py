@@ -100,13 +100,16 @@ def observe(spec: WorldSpec, discharge: NDArray[np.float64]) -> NDArray[np.float
     shape = discharge.shape
     noise = stream(spec.seed, "noise").standard_normal(shape)
     observed = discharge * np.exp(spec.noise * noise - 0.5 * spec.noise**2)
-    observed[_gaps(spec, shape)] = np.nan
+    observed[missing_stretches(spec, shape)] = np.nan
     return observed
 
 
-def _gaps(spec: WorldSpec, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Missing observations, (time, gauge): a two-state Markov chain a gauge, from its steady state."""
-    rng = stream(spec.seed, "gaps")
+def missing_stretches(spec: WorldSpec, shape: tuple[int, ...], *part: int) -> NDArray[np.bool_]:
+    """Missing observations, (time, gauge): a two-state Markov chain a gauge, from its steady state.
+
+    `part` numbers the stream of random numbers.
+    """
+    rng = stream(spec.seed, "gaps", *part)
     share = spec.gap_fraction
     stop = min(1.0, spec.step / (spec.gap_days * DAY))
     start = stop * share / (1.0 - share)

@@ -64,18 +64,21 @@ class Terrain:
 def make_grid(spec: WorldSpec) -> Grid:
     """Choose the cell size so that the land holds about `CELLS_PER_REACH` cells a reach."""
     cells = spec.reaches * CELLS_PER_REACH / spec.land_fraction
-    # 18 columns span 360 degrees as 7 rows span 140: whole cells both ways.
-    units = max(6, round(float(np.sqrt(cells / (18 * 7)))))
+    return grid_of(max(6, round(float(np.sqrt(cells / (18 * 7))))))
+
+
+def grid_of(units: int) -> Grid:
+    """The map in cells of 20° / units: 18 units of columns span 360 degrees as 7 of rows span 140."""
     step = 20.0 / units
     lat = NORTH - step * (np.arange(7 * units, dtype=np.float64) + 0.5)
     lon = -180.0 + step * (np.arange(18 * units, dtype=np.float64) + 0.5)
     return Grid(lat=lat, lon=lon, step=step)
 
 
-def make_terrain(spec: WorldSpec) -> Terrain:
-    """Raise continents from fractal noise and draw mountain belts across them."""
+def make_terrain(spec: WorldSpec, grid: Grid | None = None) -> Terrain:
+    """Raise continents from fractal noise and draw mountain belts across them, on a grid (by default `make_grid`'s)."""
     rng = stream(spec.seed, "terrain")
-    grid = make_grid(spec)
+    grid = make_grid(spec) if grid is None else grid
     points = sphere_points(grid.lat[:, None], grid.lon[None, :]).reshape(-1, 3)
     octaves = max(4, round(np.log2(20.0 / grid.step)) + 2)  # down to the size of a cell
 

@@ -1,0 +1,71 @@
+"""`rivergrad generate-world`, and the workflow that reads what it makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import rivergrad as rg
+from rivergrad.cli import app
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "global.yaml"
+SHORT = (
+    "time.train=[2001-01-01, 2001-06-30]",
+    "time.test=[2001-07-01, 2001-08-31]",
+    "time.warmup=20d",
+    "time.routing_step=6h",
+    "estimate.steps=4",
+    "estimate.window=40d",
+    "estimate.evaluate_every=2",
+    "uncertainty.products=2",
+    "uncertainty.rounds=1",
+)
+
+
+def call(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(app, list(words))
+    return found.exit_code, found.output
+
+
+def test_a_world_is_made_checked_and_estimated_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RIVERGRAD_DATA", str(tmp_path))
+    code, said = call("generate-world", "world", "--reaches", "1500", "--years", "0.7", "--seed", "2")
+    assert code == 0, said
+    assert said.splitlines()[-1] == "world"
+    assert "observations: " in said
+    code, said = call("validate", str(WORKFLOW))
+    assert code == 0, said
+    words = [word for one in SHORT for word in ("--set", one)]
+    code, said = call("run", str(WORKFLOW), *words)
+    assert code == 0, said
+    run = tmp_path / "runs" / "global"
+    parameters = rg.open_run(run).parameters
+    assert np.isfinite(parameters["celerity_log_sd"]).all()
+    assert (run / "report.html").is_file()
+    assert set(json.loads((run / "run.json").read_text())["timings"]) >= {"inputs", "setup", "uncertainty"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("there",), "OUT there: is there"),
+        (("new", "--reaches", "3"), "--reaches 3: expected"),
+        (("new", "--years", "1e9"), "--years 1e+09: expected"),
+        (("there/file/world",), "not a folder"),
+    ],
+)
+def test_nothing_is_written_where_it_may_not_be(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("mine")
+    code, text = call("generate-world", *words)
+    assert code == 2
+    assert said in text
+    assert [one.name for one in tmp_path.rglob("*")] == ["there", "file"]
