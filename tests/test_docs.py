@@ -153,7 +153,7 @@ def test_workflow_keys_exist(page: Path) -> None:
 
 
 def _is_file(text: str) -> bool:
-    return text.endswith((".nc", ".zarr", ".csv", ".html", ".json", ".yaml"))
+    return text.endswith((".nc", ".zarr", ".csv", ".html", ".json", ".yaml", ".parquet"))
 
 
 @by_name

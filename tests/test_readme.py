@@ -54,7 +54,7 @@ def test_the_workflow_is_valid(tmp_path: Path) -> None:
 def test_commands_are_those_there_are() -> None:
     from rivergrad.cli import app
 
-    named = set(re.findall(r"`rivergrad (\w+)", prose(README)))
+    named = set(re.findall(r"`rivergrad ([\w-]+)", prose(README)))
     there = {command.name for command in app.registered_commands}
     assert named == there
 
