@@ -100,7 +100,7 @@ def rivergrad(*words: object) -> str:
     return done.stdout
 
 
-def wait_until(what: str, there: Any, seconds: float = 120.0) -> None:
+def wait_until(what: str, there: Any, seconds: float = 300.0) -> None:
     last = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < last, f"not within {seconds} s: {what}"
