@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,15 +12,18 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError, ids_text, shortened
 from rivergrad.files import require_readable, text_of
-from rivergrad.io.datasets import ids_of, integer_ids, kind_of, numbers_of, open_dataset
+from rivergrad.io.datasets import ids_of, integer_ids, kind_of, missing, numbers_of, open_dataset
 from rivergrad.io.frames import column_of, read_frame
 from rivergrad.io.heads import head_of
-from rivergrad.io.missing import without_absent
+from rivergrad.io.missing import absent, without_absent
 from rivergrad.io.networks.mizuroute import HRU, HRU_AREA, HRU_SEGMENT, SEGMENT, TO
 from rivergrad.io.tables import id_column, number_column
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+_COUNTS = ("frequency", "overlaps")
+"""What mizuRoute's remapping calls the number of cells of each catchment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ def read_weights(path: Path) -> Table:
         names = set(map(str, dataset.variables))
         if {"S", "row", "col"} <= names:
             return _xesmf(dataset, path)
-        if "IDmask" in names or "overlapPolyId" in names or {"weight", "overlaps"} <= names:
+        if "IDmask" in names or "overlapPolyId" in names or ("weight" in names and names & set(_COUNTS)):
             return _remap(dataset, path)
         if {"x_index", "y_index", "area_sqm"} <= names:
             return _river_route(dataset, path)
@@ -76,8 +80,11 @@ def read_weights(path: Path) -> Table:
 
 
 def _checked(table: Table) -> Table:
-    if table.value.size and not (np.isfinite(table.value).all() and table.value.min() >= 0):
-        bad = ~(np.isfinite(table.value) & (table.value >= 0))
+    given = (table.target, table.row, table.column, table.source, table.lat, table.lon)
+    _require_alike(table.path, table.value, *(one for one in given if one is not None))
+    none = absent(table.value)
+    bad = ~(np.isfinite(table.value) & (table.value >= 0)) | (False if none is None else none)
+    if bad.any():
         raise InputError(
             f"{table.path}: the weight of {ids_text(np.unique(table.target[bad]))} is {table.value[bad][0]:g}; "
             "expected 0 or more"
@@ -87,14 +94,24 @@ def _checked(table: Table) -> Table:
     return table
 
 
+def _require_alike(path: Path, weight: NDArray[Any], *others: NDArray[Any]) -> None:
+    """Raise unless there is a number of each kind for each weight."""
+    for one in others:
+        if one.shape != weight.shape or not one.ndim:
+            raise InputError(
+                f"{path}: has weights of shape {weight.shape}, and ids or indexes of shape {one.shape}; expected "
+                "as many"
+            )
+
+
 def _rapid(path: Path) -> Table:
     """`rivid, area_sqm, lon_index, lat_index, npoints[, lon, lat]`, indexes from 0."""
     frame = read_frame(path)
     names = {one: column_of(frame, one) for one in ("area_sqm", "lon_index", "lat_index")}
-    missing = [one for one, column in names.items() if column is None]
-    if missing:
+    lacking = [one for one, column in names.items() if column is None]
+    if lacking:
         raise InputError(
-            f"{path}: lacks {', '.join(missing)}; expected RAPID's weights: id, area_sqm, lon_index, …"
+            f"{path}: lacks {', '.join(lacking)}; expected RAPID's weights: id, area_sqm, lon_index, …"
         )
     target = id_column(frame.table, str(frame.table.columns[0]), path)
     lat, lon = (column_of(frame, f"lsm_grid_{one}", one) for one in ("lat", "lon"))
@@ -115,7 +132,8 @@ def _rapid(path: Path) -> Table:
 
 def _ids(dataset: xr.Dataset, name: str, path: Path) -> Int:
     values, none = ids_of(dataset, name, path)
-    return integer_ids(np.where(none, -1, values), path, name).reshape(np.shape(values))
+    given = np.where(none, -1, values) if none.any() else values
+    return integer_ids(given, path, name).reshape(np.shape(values))
 
 
 def _river_route(dataset: xr.Dataset, path: Path) -> Table:
@@ -138,6 +156,8 @@ def _river_route(dataset: xr.Dataset, path: Path) -> Table:
 def _remap(dataset: xr.Dataset, path: Path) -> Table:
     """mizuRoute's remapping: by (catchment, overlap) with −999, or flat, with i and j from 1 or ids."""
     names = set(map(str, dataset.variables))
+    if "weight" not in names:
+        raise missing(path, "variable", "weight", names)
     weight = without_absent(numbers_of(dataset["weight"], path))
     catchment = next((one for one in ("polyid", *HRU) if one in names), None)
     if catchment is None:
@@ -146,22 +166,26 @@ def _remap(dataset: xr.Dataset, path: Path) -> Table:
         )
     every = _ids(dataset, catchment, path)
     if weight.ndim == 2:
-        target = np.broadcast_to(every[:, None], weight.shape)
+        if "overlapPolyId" not in names:
+            raise missing(path, "variable", "overlapPolyId", names)
         source = _whole(numbers_of(dataset["overlapPolyId"], path))
+        _require_alike(path, weight, source)
+        _require_alike(path, weight[:, 0], every)
+        target = np.broadcast_to(every[:, None], weight.shape)
         used = np.isfinite(weight) & (weight > 0) & (source >= 0)
         return _checked(Table(path, target[used], weight[used], False, every, source=source[used]))
     owner = "IDmask" if "IDmask" in names else None
-    count = next((one for one in ("frequency", "overlaps") if one in names), None)
+    count = next((one for one in _COUNTS if one in names), None)
     if owner is None and count is None:
         raise InputError(
             f"{path}: has no IDmask, frequency or overlaps; expected one, as mizuRoute's remapping has"
         )
-    target = _ids(dataset, owner, path) if owner else np.repeat(every, _ids(dataset, str(count), path))
-    if target.size != weight.size:
-        raise InputError(f"{path}: has {weight.size} weights for {target.size} overlaps; expected as many")
+    target = _ids(dataset, owner, path) if owner else _repeated(every, _ids(dataset, str(count), path), path)
+    _require_alike(path, weight, target)
     used = np.isfinite(weight) & (weight > 0)
     if {"i_index", "j_index"} <= names:
         row, column = _ids(dataset, "j_index", path) - 1, _ids(dataset, "i_index", path) - 1
+        _require_alike(path, weight, row, column)
         return _checked(
             Table(path, target[used], weight[used], False, every, row=row[used], column=column[used])
         )
@@ -171,7 +195,16 @@ def _remap(dataset: xr.Dataset, path: Path) -> Table:
             f"{path}: has neither i_index and j_index nor ids of cells; expected one or the other"
         )
     source = _ids(dataset, name, path)
+    _require_alike(path, weight, source)
     return _checked(Table(path, target[used], weight[used], False, every, source=source[used]))
+
+
+def _repeated(every: Int, counts: Int, path: Path) -> Int:
+    """The id of each overlap, from how many each catchment has."""
+    _require_alike(path, every, counts)
+    if (counts < 0).any():
+        raise InputError(f"{path}: has a catchment with {counts.min()} overlaps; expected 0 or more")
+    return np.repeat(every, counts)
 
 
 def _whole(values: Float) -> Int:
@@ -185,7 +218,7 @@ def _xesmf(dataset: xr.Dataset, path: Path) -> Table:
     )
     if ids is None:
         raise InputError(f"{path}: has no reach_id of its rows; expected the ids that row counts, from 1")
-    every = _ids(dataset, ids, path)
+    every = _ids(dataset, ids, path).ravel()
     row = _ids(dataset, "row", path) - 1
     if row.size and (row.min() < 0 or row.max() >= every.size):
         raise InputError(
@@ -246,6 +279,8 @@ def _grid_weights(path: Path) -> Table:
                 raise InputError(
                     f"{path}: '{shortened(line.strip())}' has {len(words)} numbers; expected three"
                 )
+    if inside:
+        raise InputError(f"{path}: has no :EndGridWeights after :GridWeights; is it cut off?")
     if not rows:
         raise InputError(f"{path}: holds no :GridWeights; expected Raven's table")
     found = np.array(rows)

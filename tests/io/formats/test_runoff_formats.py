@@ -302,6 +302,13 @@ def test_weights_that_are_shares(make: Any, grid: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(every(source)[0], expected)
 
 
+def test_counts_of_overlaps_stand_for_the_ids_of_each(grid: Path, tmp_path: Path) -> None:
+    path = remap_flat(tmp_path)
+    whole = rg.open_runoff(grid, NETWORK, weights=path)
+    expected = every(whole)
+    assert every(rg.open_runoff(grid, NETWORK, weights=damaged(path, IDmask=None))) == expected
+
+
 def test_two_tables_that_follow_one_another(grid: Path, tmp_path: Path) -> None:
     """Cells to HRUs 1 to 4, of which 1 and 2 drain to 10, and 3 and 4 to 30; 20 has none."""
     (tmp_path / "w.rvt").write_text(
@@ -352,6 +359,72 @@ def test_bad_tables_of_weights(grid: Path, tmp_path: Path) -> None:
     moved = pd.read_csv(rapid_csv(tmp_path)).assign(lon=5.0, lat=10.0)
     moved.to_csv(tmp_path / "w.csv", index=False)
     refused("expected the grid that the weights were made for", grid, weights=tmp_path / "w.csv")
+
+
+def damaged(path: Path, **changes: Any) -> Path:
+    """A table of weights with other variables: None takes one away."""
+    with xr.open_dataset(path, decode_cf=False) as given:
+        made = given.load()
+    for name, change in changes.items():
+        made = made.drop_vars(name)
+        if change is not None:
+            made[name] = change
+    made.to_netcdf(path.with_name("bad.nc"))
+    return path.with_name("bad.nc")
+
+
+LONE, OTHER = ("n", [1]), ("n", [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "match"),
+    [
+        (river_route, {"x_index": ("n", [0, 1])}, "shape .4,., and ids or indexes of shape .2,."),
+        (river_route, {"area_sqm": OTHER}, "shape .2,., and ids or indexes of shape .4,."),
+        (remap_flat, {"weight": None}, "variable 'weight' is missing"),
+        (remap_flat, {"weight": OTHER}, "shape .2,., and ids or indexes of shape .3,."),
+        (remap_flat, {"i_index": OTHER}, "shape .3,., and ids or indexes of shape .2,."),
+        (remap_flat, {"IDmask": None, "frequency": ("n", [2, 1, 1])}, "shape .3,., and ids .* .4,."),
+        (remap_flat, {"IDmask": None, "frequency": ("n", [4, -1, 0])}, "catchment with -1 overlaps"),
+        (remap_flat, {"IDmask": None, "frequency": LONE}, "shape .3,., and ids or indexes of shape .1,."),
+        (remap_flat, {"IDmask": ("intersect", ["a", "b", "c"])}, "IDmask"),
+        (remap_two, {"hruid": ("n", [10, 20])}, "shape .3,., and ids or indexes of shape .2,."),
+        (
+            remap_two,
+            {"overlapPolyId": (("hruid", "one"), [[1], [1], [1]])},
+            "shape .3, 2., and ids .* .3, 1.",
+        ),
+        (xesmf, {"S": OTHER}, "shape .2,., and ids or indexes of shape .3,."),
+        (xesmf, {"row": ("n_s", [0, 1, 2])}, "row holds"),
+        (xesmf, {"reach_id": None}, "has no reach_id of its rows"),
+    ],
+)
+def test_tables_of_weights_whose_parts_do_not_fit(
+    make: Any, changes: dict[str, Any], match: str, grid: Path, tmp_path: Path
+) -> None:
+    refused(match, grid, weights=damaged(make(tmp_path), **changes))
+
+
+@pytest.mark.parametrize("make", [river_route, xesmf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e20, -1.0])
+def test_a_weight_that_is_none_is_refused(make: Any, value: float, grid: Path, tmp_path: Path) -> None:
+    name = "area_sqm" if make is river_route else "S"
+    path = make(tmp_path)
+    with xr.open_dataset(path) as given:
+        values = given[name].values.astype(np.float64)
+        dim = given[name].dims
+    values[0] = value
+    refused("the weight of 10 is", grid, weights=damaged(path, **{name: (dim, values)}))
+
+
+@pytest.mark.parametrize("make", [rapid_csv, river_route, remap_flat, remap_two, grid_weights, xesmf])
+@pytest.mark.parametrize("how", ["truncated", "empty", "another"])
+def test_tables_of_weights_that_are_damaged(make: Any, how: str, grid: Path, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    content = path.read_bytes()
+    half = content[: content.rstrip().rfind(b"\n") + 2] if path.suffix in (".csv", ".rvt") else content[:500]
+    path.write_bytes({"truncated": half, "empty": b"", "another": b"\x00no such thing\xff" * 9}[how])
+    refused(path.name, grid, weights=path)
 
 
 def test_flows_have_no_weights(tmp_path: Path) -> None:
