@@ -1,8 +1,9 @@
-"""How long each part of a run takes."""
+"""How long each part of a run takes, and how much memory it has had by then."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,4 +29,15 @@ class Timer:
         self._info["timings"][name] = round(now - self._last, 3)
         self._last = now
         log.info("%s took %.1f s", name, self._info["timings"][name])
+        self._info.setdefault("peak_mb", {})[name] = peak_mb()
         write_json(self._path, self._info)
+
+
+def peak_mb() -> int | None:
+    """The most memory that this process has had so far, MB; None where the system does not say."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10))

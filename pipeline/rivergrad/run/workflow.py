@@ -48,7 +48,7 @@ from rivergrad.run.results import (
     write_scores,
     write_series,
 )
-from rivergrad.run.timings import Timer
+from rivergrad.run.timings import Timer, peak_mb
 from rivergrad.run.transfer import describe_model
 from rivergrad.rundir.checkpoint import has_checkpoints
 from rivergrad.rundir.contents import (
@@ -171,6 +171,9 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
         from rivergrad.report import write_report
 
         write_report(run_dir)
+        info["timings"]["report"] = round(time.perf_counter() - began - info["seconds"], 3)
+        info["peak_mb"]["report"] = peak_mb()
+        write_json(run_dir / INFO, info)
     return run_dir
 
 
