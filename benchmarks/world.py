@@ -14,6 +14,7 @@ After `--limit` seconds a run is stopped, its stages up to there are kept, and w
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -193,7 +194,7 @@ def one(reaches: int, options: argparse.Namespace, folder: Path) -> list[Row]:
 def exponents(rows: list[Row]) -> None:
     """From each size to the next: with what power of the number of reaches the cost of a stage grows."""
     sizes = sorted({row.reaches for row in rows})
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         before = {row.stage: row.seconds for row in rows if row.reaches == small}
         print(f"{small:,} to {large:,} reaches:")
         for row in rows:

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivercut.compiling import njit
 from rivergrad.inference.lowrank import DEPENDENT, Groups, LowRank, eigen_columns
+from rivergrad.inference.stemrank import StemRank, StemRows
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
@@ -274,7 +275,8 @@ def by_stem(
     least: float = NEGLIGIBLE,
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> LowRank:
+    rows: int = 0,
+) -> LowRank | StemRank:
     """Approximate Cᵀ Jᵀ W J C in each basin.
 
     Args:
@@ -290,6 +292,8 @@ def by_stem(
         least: a stem gets no more products once its last direction held less information than this; the prior has 1.
         most: the largest number of directions kept for a basin, to save memory; at least 2, None for no limit.
         progress: called with the number of VJPs done and the number of all VJPs.
+        rows: threads that work on rows of products as they are (see `stemrank`), without `most`; 0 keeps orthonormal
+            directions.
 
     Returns:
         The approximation for each basin with gauges, and what was left out.
@@ -308,7 +312,7 @@ def by_stem(
     stems = _Stems(prior, basin, at, active)
     every = Groups.of(basin, prior.shape[0])
     groups = every.select(np.isin(every.label, stems.label))
-    directions = _Directions(groups, prior, most)
+    directions = StemRows(groups, prior, products) if rows else _Directions(groups, prior, most)
     total, done = products + checks, 0
 
     def pulled(seed: Float) -> Float:
@@ -354,10 +358,12 @@ def by_stem(
         if done < products:
             image = np.asarray(tangent(prior.colour(white)), np.float64)
             series[:, columns] = image[:, columns]
-    values, vectors = directions.eigen()
-    dropped = directions.dropped + np.where(values > NEGLIGIBLE, 0.0, values).sum(axis=1)
-    rank = max(1, int((values > NEGLIGIBLE).sum(axis=1).max(initial=1)))
-    values = np.where(values > NEGLIGIBLE, values, 0.0)[:, :rank]
+    dropped = np.zeros(groups.label.size)
+    if isinstance(directions, _Directions):
+        values, vectors = directions.eigen()
+        dropped = directions.dropped + np.where(values > NEGLIGIBLE, 0.0, values).sum(axis=1)
+        rank = max(1, int((values > NEGLIGIBLE).sum(axis=1).max(initial=1)))
+        values = np.where(values > NEGLIGIBLE, values, 0.0)[:, :rank]
     unfinished = np.bincount(stems.group[stems.live], minlength=groups.label.size)
     left_out = np.full(groups.label.size, np.nan)
     variance = left_out.copy()
@@ -376,6 +382,8 @@ def by_stem(
             image = groups.pack(prior.colour_transposed(pulled(rest)))
             # the trace of R by random signs has variance 2 (‖R‖² − Σ R_ii²), at most twice the mean of ‖R v‖²
             variance = variance + 2 * groups.sum(image**2) / checks**2
+    if isinstance(directions, StemRows):
+        return directions.finish(unfinished == 0, left_out, variance, done, rows)
     return LowRank(
         groups, values, np.ascontiguousarray(vectors[:, :rank]), unfinished == 0, left_out, variance, done
     )

@@ -8,6 +8,7 @@ Source: Hutchinson (1990), doi:10.1080/03610919008812866 (trace by random signs)
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut.compiling import njit
+from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -82,6 +84,16 @@ class Groups:
     def norm(self, packed: Float) -> Float:
         """Euclidean length of each block's part, (G,)."""
         return np.sqrt(self.sum(packed**2))
+
+
+def gain_of(values: Float) -> Float:
+    """λ/(1+λ): what the data take off the prior's variance along a direction."""
+    return values / (1 + values)
+
+
+def shrinking(values: Float) -> Float:
+    """1/√(1+λ) − 1: what draws from the prior lose along a direction."""
+    return 1 / np.sqrt(1 + values) - 1
 
 
 @njit(cache=True)
@@ -186,6 +198,33 @@ class LowRank:
         rows = np.ascontiguousarray(coefficients.reshape(count, *self.values.shape))
         out = _combine(self.vectors, self.groups.pointer, rows)
         return out.reshape(*coefficients.shape[:-2], self.groups.slot.size)
+
+    def through(self, function: Callable[[Float], Float], v: Float) -> Float:
+        """U diag(f(λ)) Uᵀ v, (..., F, n), for v (..., F, n); f(0) is 0. Zero outside of the blocks."""
+        there = self.project(self.groups.pack(v))
+        return self.groups.unpack(self.combine(function(self.values) * there))
+
+    def explain(self, v: Float) -> tuple[Float, Float]:
+        """With f(λ) = λ/(1+λ) and v (P, F, n): vᵀ U f Uᵀ v, (P, P), and U f Uᵀ v, (P, F, n)."""
+        gain = gain_of(self.values)
+        seen = self.project(np.stack([self.groups.pack(one) for one in v]))
+        gram = np.einsum("agk,gk,bgk->ab", seen, gain, seen, optimize=True)
+        return gram, self.groups.unpack(self.combine(gain * seen))
+
+    def take_off(self, prior: TreePrior, variance: Float) -> Float:
+        """Take what the data tell off `variance` (F, n), that of the prior; returns the diagonal of U f Uᵀ."""
+        told, gain = np.zeros(self.groups.slot.size), gain_of(self.values)
+        for k, column in enumerate(self.vectors.T):
+            share = self.groups.spread(gain[:, k])
+            variance -= prior.colour(self.groups.unpack(np.sqrt(share) * column)) ** 2
+            told += share * column**2
+        return self.groups.unpack(told)
+
+    @property
+    def smallest(self) -> Float:
+        """(G,) the least eigenvalue that was found, infinite where there is none."""
+        found: Float = np.where(self.values > 0, self.values, np.inf).min(axis=1, initial=np.inf)
+        return found
 
     def rescaled(self, by: Float) -> LowRank:
         """D U diag(λ) Uᵀ D, where D multiplies the numbers of field f by `by[f]` (F,), in its own eigenvectors.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.inference.lowrank import gain_of
 from rivergrad.inference.posterior import Posterior
 
 Float = NDArray[np.float64]
@@ -42,13 +43,7 @@ def beside(found: Posterior, pulled: Float, square: Float, sd: Float) -> tuple[P
     basis, prior = found.basis, found.prior
     count = sd.size
     white = np.stack([prior.colour_transposed(one) for one in pulled])
-    gain = basis.values / (1 + basis.values)
-    inner = np.stack(
-        [
-            one - basis.groups.unpack(basis.combine(gain * basis.project(basis.groups.pack(one))))
-            for one in white
-        ]
-    )
+    inner = white - basis.through(gain_of, white)
     cross = np.einsum("pfn,hfn->ph", found._follow, pulled)
     taken = found.shared_covariance @ cross  # −db/dt
     told = square - np.einsum("hfn,gfn->hg", white, inner) - cross.T @ taken

@@ -27,7 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.inference.gaugewise import NEGLIGIBLE, by_stem
-from rivergrad.inference.lowrank import LowRank
+from rivergrad.inference.lowrank import LowRank, gain_of, shrinking
+from rivergrad.inference.stemrank import StemRank
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
@@ -66,7 +67,7 @@ class Posterior:
     left_out: float
     left_out_error: float
     calls: int
-    basis: LowRank
+    basis: LowRank | StemRank
     prior: TreePrior
     _follow: Float  # w, (P, F, n)
 
@@ -85,9 +86,7 @@ class Posterior:
         """Draws of u where b is known, or with `shared` of z = X b + u, around zero: (count, F, n)."""
         white = rng.standard_normal((count, *self.prior.shape))
         basis = self.basis
-        inner = basis.groups.pack(white)
-        shrink = 1 / np.sqrt(1 + basis.values) - 1
-        white += basis.groups.unpack(basis.combine(shrink * basis.project(inner)))
+        white += basis.through(shrinking, white)
         draws = self.prior.colour(white)
         if shared and self._follow.shape[0]:
             root = np.linalg.cholesky(self.shared_covariance)
@@ -110,8 +109,7 @@ def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> 
     """
     basis, prior = found.basis, found.prior
     white = prior.colour_transposed(pulled)
-    gain = basis.values / (1 + basis.values)
-    inner = white - basis.groups.unpack(basis.combine(gain * basis.project(basis.groups.pack(white))))
+    inner = white - basis.through(gain_of, white[None])[0]
     cross = np.einsum("pfn,fn->p", found._follow, pulled)
     taken = found.shared_covariance @ cross
     told = square - float((white * inner).sum()) - float(cross @ taken)
@@ -135,6 +133,7 @@ def gauge_posterior(
     least: float = NEGLIGIBLE,
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    rows: int = 0,
 ) -> Posterior:
     """Uncertainty of every reach from products with the Jacobian and its transpose, see `gaugewise`.
 
@@ -153,6 +152,7 @@ def gauge_posterior(
         least: information of a direction, against the prior's 1, below which its gauges are looked at no more.
         most: directions of a basin that are kept at once, for want of memory; None for all.
         progress: called with the products done and the products in all.
+        rows: threads that work on rows of products, see `by_stem`; 0 keeps directions.
 
     Raises:
         InputError: arrays that do not fit, a group that splits a tree, or a b_sd that is not positive.
@@ -163,7 +163,9 @@ def gauge_posterior(
     start = prior.sample(rng, 1)[0]
     for column, scale in zip(columns, sd, strict=True):
         start += scale * rng.standard_normal() * column
-    basis = by_stem(tangent, pull, prior, group, gauge, products, rng, start, checks, least, most, progress)
+    basis = by_stem(
+        tangent, pull, prior, group, gauge, products, rng, start, checks, least, most, progress, rows
+    )
     return assemble(basis, prior, columns, sd, group)
 
 
@@ -211,7 +213,7 @@ def _shared(regressors: Float | None, b_sd: ArrayLike, prior: TreePrior) -> tupl
     return np.ascontiguousarray(np.moveaxis(x, -1, 0)), np.broadcast_to(sd, x.shape[-1:])
 
 
-def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group: Int) -> Posterior:
+def assemble(basis: LowRank | StemRank, prior: TreePrior, columns: Float, sd: Float, group: Int) -> Posterior:
     """The posterior from the information as the low-rank approximation has it.
 
     Args:
@@ -221,31 +223,22 @@ def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group:
         group: (n,) basin of each reach.
     """
     groups, shape = basis.groups, prior.shape
-    gain = basis.values / (1 + basis.values)
     prior_variance = prior.variance()
     conditional = prior_variance.copy()
-    told = np.zeros(groups.slot.size)  # diag(U λ/(1+λ) Uᵀ)
-    for k, column in enumerate(basis.vectors.T):
-        share = groups.spread(gain[:, k])
-        conditional -= prior.colour(groups.unpack(np.sqrt(share) * column)) ** 2
-        told += share * column**2
+    told: Float = basis.take_off(prior, conditional)  # diag(U λ/(1+λ) Uᵀ)
     # what subtracting leaves of a variance that the data nearly take away
     conditional = np.maximum(conditional, np.finfo(np.float64).eps * prior_variance)
 
     p = len(columns)
     follow = np.zeros((p, *shape))
     shared_prior = np.zeros(shape)
-    covariance = np.zeros((p, p))
+    covariance: Float = np.zeros((p, p))
     if p:
-        packed = np.stack([groups.pack(prior.whiten(x)) for x in columns])
-        seen = basis.project(packed)  # Uᵀ X̃, (P, G, q)
-        covariance = np.linalg.inv(
-            np.diag(1 / sd**2) + np.einsum("agk,gk,bgk->ab", seen, gain, seen, optimize=True)
-        )
+        information, explained = basis.explain(np.stack([prior.whiten(x) for x in columns]))
+        covariance = np.asarray(np.linalg.inv(np.diag(1 / sd**2) + information), np.float64)
         covariance = (covariance + covariance.T) / 2
-        explained = basis.combine(gain * seen)  # (P, N)
-        follow = columns - prior.colour(groups.unpack(explained))
-        told -= np.einsum("pi,pi->i", explained, covariance @ explained)
+        follow = columns - prior.colour(explained)
+        told = told - np.einsum("pfn,pfn->fn", explained, np.tensordot(covariance, explained, axes=1))
         shared_prior = np.einsum("pfn,p->fn", columns**2, sd**2)
     variance = conditional + np.einsum(
         "pfn,pfn->fn", follow, np.tensordot(covariance, follow, axes=1), optimize=True
@@ -253,7 +246,7 @@ def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group:
 
     labels = np.unique(group)
     smallest = np.zeros(labels.size)
-    found = np.where(basis.values > 0, basis.values, np.inf).min(axis=1, initial=np.inf)
+    found = basis.smallest
     smallest[np.searchsorted(labels, groups.label)] = np.where(
         basis.complete | ~np.isfinite(found), 0.0, found
     )
@@ -263,7 +256,7 @@ def assemble(basis: LowRank, prior: TreePrior, columns: Float, sd: Float, group:
         prior_variance=prior_variance,
         prior_shared_variance=shared_prior,
         identifiability=np.clip(1 - conditional / prior_variance, 0.0, 1.0),
-        effective=np.where(prior.apart, 0.0, groups.unpack(told)).sum(axis=1),
+        effective=np.where(prior.apart, 0.0, told).sum(axis=1),
         shared_covariance=covariance,
         smallest=smallest,
         left_out=float(basis.left_out.sum()),

@@ -32,6 +32,9 @@ class LeastSquares:
         n_reaches: number of reaches of the network.
         n_coefficients: number of shared coefficients.
         split, join: turn an array (…, gauge) into a list of arrays by piece, and back.
+
+    Attributes:
+        products: VJPs that were taken, each with a JVP or a linearisation.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class LeastSquares:
         self._sweep, self._placed = sweep, sweep.placed
         self.windows, self._n = list(windows), n_reaches
         self._n_coefficients, self._split, self._join = n_coefficients, split, join
+        self.products = 0
 
     def linearise(self, shared: Float, free: Float) -> Float:
         """Move the pieces to a point, linearise there, and return discharge (window, time, gauge) m³/s."""
@@ -94,6 +98,7 @@ class LeastSquares:
         ]
 
     def _vjp(self, seeds: Sequence[Float | None]) -> tuple[Float, Float]:
+        self.products += 1
         total = Total(("shared",), len(self._placed.pieces))
         answer = self._placed.upstream([partial(vjp, seed=seed) for seed in seeds], total)
         free = self._placed.assembled(self._placed.in_order(answer.results), self._n)["free"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from rivergrad.inference.evidence import update_tau
 from rivergrad.inference.gaugewise import NEGLIGIBLE, gauge_stems
 from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior
+from rivergrad.inference.stemrank import turns_that_fit
 from rivergrad.inference.timing import TangentProblem
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.prior import Prior
@@ -75,12 +77,14 @@ def posterior(
     products: int,
     *,
     checks: int = 0,
+    limit: float = math.inf,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
     """Laplace's approximation at the point where `problem` is linearised.
 
     One product finds one direction for each stem of gauges of one level (see `rivergrad.inference.gaugewise`). If the
-    directions do not fit into `compute.memory_budget`, only the strongest are kept.
+    directions do not fit into `compute.memory_budget`, what products gave is kept reach by reach (see
+    `rivergrad.inference.stemrank`); where the prior ties neighbours, only the strongest directions are.
 
     Args:
         work: the case and the parameter model.
@@ -90,6 +94,7 @@ def posterior(
         shared: shared coefficients at the point.
         products: most products (one JVP and one VJP each). Small basins get as many as an exact result needs.
         checks: further products, to estimate the information that was left out.
+        limit: of the products, also where more would be exact.
         progress: called with the number of products done and the number of all products.
 
     Returns:
@@ -105,10 +110,14 @@ def posterior(
     exact = largest < FEW  # so few that exactness costs little
     levels, side_by_side = _breadth(work, reaches)
     if exact:  # an upper limit: the search ends as soon as nothing is left to find
-        products = max(products, levels * (largest + 1))
+        products = max(products, int(min(levels * (largest + 1), limit)))
     inside = int(np.count_nonzero(np.isin(basin, basin[reaches]))) * model.n_free
-    room = int(work.config.compute.memory_budget // (8 * max(inside, 1)))
-    needed = products * max(side_by_side, 1)
+    memory = work.config.compute.memory_budget
+    room = int(memory // (8 * max(inside, 1)))
+    fits = products * max(side_by_side, 1) <= room
+    as_rows = not fits and not np.any(prior.tree.kappa)
+    if as_rows:
+        products = max(1, min(products, turns_that_fit(memory, model.n_free, network.n_reaches)))
     root = np.sqrt(weight)
 
     def tangent(v: Float) -> Float:
@@ -131,8 +140,9 @@ def posterior(
         work.config.seed,
         checks=checks,
         least=NEGLIGIBLE if exact else TELLING,
-        most=None if needed <= room else max(room, LEAST_DIRECTIONS),
+        most=None if fits or as_rows else max(room, LEAST_DIRECTIONS),
         progress=progress,
+        rows=work.config.compute.threads_per_worker if as_rows else 0,
     )
 
 

@@ -27,6 +27,7 @@ from rivergrad.model.layout import DELAY, HILLSLOPE, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.routing.schemes import RESIDENCE_TIME
+from rivergrad.run.allowance import Allowance, allowance_of
 from rivergrad.run.delayinterval import delay_columns, of_delay
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, again, posterior, regressors, updated
@@ -78,6 +79,7 @@ def estimate_uncertainty(
         The columns for parameters.zarr and the summary for run.json.
     """
     problem, observed = work.least_squares(result.shared.layout)
+    allowance = allowance_of(work, problem, result)
     free = work.sweep.collect(work.case.inputs.network.n_reaches)["best"]
     discharge = problem.linearise(result.shared.values, free)
     present = ~np.isnan(observed)
@@ -87,13 +89,21 @@ def estimate_uncertainty(
     weight = noise.weights(present, trains, work.least_squares_error(problem))
     try:
         if work.config.uncertainty.method == "ensemble":
-            found = _of_members(work, settings, problem, weight, residual, result, free)
+            found = _of_members(work, settings, problem, weight, residual, result, free, allowance)
         elif result.prior.tree is None:
             problem.weigh(weight)
             found = _of_shared(work, problem, result.prior, result.shared)
         else:
             found = _of_reaches(
-                work, settings, problem, weight, residual, result, free, observed if learned else None
+                work,
+                settings,
+                problem,
+                weight,
+                residual,
+                result,
+                free,
+                allowance,
+                observed if learned else None,
             )
             told = delay_noise(weight, discharge, work.case.inputs.runoff.step)[work.case.trains > 0]
             found = _with_new_gauges(work, found, result, free, float(np.median(told)))
@@ -111,17 +121,18 @@ def _of_reaches(
     residual: Float,
     result: FitResult,
     free: Float,
+    allowance: Allowance,
     learned_from: Float | None,
 ) -> Uncertainty:
     shared = result.shared
-    prior, earlier = _prior(work, settings, problem, weight, residual, result, free)
+    prior, earlier = _prior(work, settings, problem, weight, residual, result, free, allowance)
     assert prior.tree is not None
     more: dict[str, float] = {}
     delays: dict[str, Float] = {}
     about = None
     if learned_from is None:
         held = again(work, earlier, prior, shared)
-        found = held if held is not None else _with_checks(work, problem, weight, prior, shared)
+        found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
         slope = of_delay(work, problem, weight, prior, shared, found)
         if slope is not None:
             found, delays, more = slope
@@ -147,10 +158,17 @@ def _of_reaches(
             "left_out": found.left_out,
             "left_out_error": found.left_out_error,
             "products": float(found.calls),
+            **_limited(work, allowance),
             **more,
         },
         found,
     )
+
+
+def _limited(work: Problem, allowance: Allowance) -> dict[str, float]:
+    """What the budget allowed, where that is less than the workflow asks for."""
+    wanted = work.config.uncertainty.products
+    return {} if allowance.most >= wanted else {"products_wanted": float(wanted)}
 
 
 def _with_new_gauges(
@@ -193,13 +211,35 @@ def _with_new_gauges(
 
 
 def _with_checks(
-    work: Problem, problem: LeastSquares, weight: Float, prior: Prior, shared: Coefficients[Float]
+    work: Problem,
+    problem: LeastSquares,
+    weight: Float,
+    prior: Prior,
+    shared: Coefficients[Float],
+    allowance: Allowance,
 ) -> Posterior:
     """The posterior, and what it left out, with a bar of its products."""
     section = work.config.uncertainty
+    products = allowance.directions(section.products)
+    if products < section.products:
+        log.warning(
+            "uncertainty: %d products, where uncertainty.products is %d: more would take longer than the fit "
+            "(uncertainty.budget %g)",
+            products,
+            section.products,
+            section.budget,
+        )
     with _bar() as show:
         return posterior(
-            work, problem, weight, prior, shared, section.products, checks=section.checks, progress=show
+            work,
+            problem,
+            weight,
+            prior,
+            shared,
+            products,
+            checks=section.checks,
+            limit=max(products, allowance.left),
+            progress=show,
         )
 
 
@@ -272,9 +312,10 @@ def _of_members(
     residual: Float,
     result: FitResult,
     free: Float,
+    allowance: Allowance,
 ) -> Uncertainty:
     """The uncertainty from the spread of an ensemble."""
-    prior, _ = _prior(work, settings, problem, weight, residual, result, free)
+    prior, _ = _prior(work, settings, problem, weight, residual, result, free, allowance)
     with _bar() as show:
         found = spread_of_members(
             work, settings.inner, problem, weight, residual, prior, result.shared, free, show
@@ -325,6 +366,7 @@ def _prior(
     residual: Float,
     result: FitResult,
     free: Float,
+    allowance: Allowance,
 ) -> tuple[Prior, Posterior | None]:
     """The prior of the fit. If the fit used a penalty instead, the prior at the scale that maximises the evidence.
 
@@ -334,7 +376,7 @@ def _prior(
     follows = work.config.parameters.deviation_sd == "auto" and not settings.least_squares
     if result.prior.tree is None or not follows:
         return result.prior, None
-    return _measured(work, settings.inner, problem, weight, residual, result, free)
+    return _measured(work, settings.inner, problem, weight, residual, result, free, allowance)
 
 
 def _measured(
@@ -345,6 +387,7 @@ def _measured(
     residual: Float,
     result: FitResult,
     free: Float,
+    allowance: Allowance,
 ) -> tuple[Prior, Posterior | None]:
     """The prior at the scale that the evidence gives (MacKay's update, `uncertainty.rounds` times).
 
@@ -367,12 +410,12 @@ def _measured(
             free,
             weight * residual,
             TOLERANCE,
-            inner,
+            allowance.inner(inner),
             along,
         )
         here = again(work, found, prior, result.shared)
         if here is None:
-            here = found = _with_checks(work, problem, weight, prior, result.shared)
+            here = found = _with_checks(work, problem, weight, prior, result.shared, allowance)
         prior = updated(prior, here, free + along[1], first)
     return prior, found
 

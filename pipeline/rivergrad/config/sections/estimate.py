@@ -219,6 +219,11 @@ class UncertaintySection(Section):
         description="The number of products with the Jacobian and its transpose, each a routing forward and one "
         "backward: one direction more for the gauges along a river, and for those along each of its tributaries.",
     )
+    budget: PositiveNumber = Field(
+        default=1.0,
+        description="The most work that laplace takes, as a multiple of that of the fit, beyond a minute or so: fewer "
+        "products are taken where more would cost more, and run.json says how much they left out.",
+    )
     checks: NonNegativeCount = Field(
         default=2, description="The number of further products by which what was left out is told."
     )
