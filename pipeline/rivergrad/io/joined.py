@@ -27,6 +27,7 @@ from rivergrad.io.calendars import CALENDARS, calendar_of, standard_times
 from rivergrad.io.classic import require_whole
 from rivergrad.io.datasets import TIME_NAMES, kind_of, missing, numbers_of, open_dataset, reading
 from rivergrad.io.missing import LIMITS, without_absent
+from rivergrad.io.timebounds import bounds_name, is_unwritten, offsets
 from rivergrad.io.times import EPOCH, TimeArray, decode_time, text
 from rivergrad.watchdog import opening
 
@@ -268,6 +269,9 @@ class _Values(xr.backends.BackendArray):
             key, self.shape, indexing.IndexingSupport.OUTER, self._outer
         )
 
+    def _of_file(self, number: int, steps: Int, rest: tuple[Any, ...]) -> Any:
+        return self.files.values(number, self.names, self.dim, steps, rest)
+
     def _outer(self, key: tuple[Any, ...]) -> Any:
         whole = self.files.joined
         wanted = np.atleast_1d(np.arange(self.shape[0])[key[0]])
@@ -280,11 +284,31 @@ class _Values(xr.backends.BackendArray):
                     continue
                 at = int(number[run[0]])
                 local = steps[run] - (int(whole.ends[at - 1]) if at else 0)
-                parts.append(self.files.values(at, self.names, self.dim, local, key[1:]))
+                parts.append(self._of_file(at, local, key[1:]))
         if not parts:
             return np.empty((0, *np.empty(self.shape[1:], bool)[key[1:]].shape), self.dtype)
         values = np.concatenate(parts).astype(self.dtype, copy=False)
         return values[0] if isinstance(key[0], int | np.integer) else values
+
+
+class _Bounds(_Values):
+    """The bounds of all files' times, us since 1970: each file counts from an origin of its own."""
+
+    def __init__(self, files: _Open, name: str) -> None:
+        super().__init__(files, (name,), "", (files.joined.times.size, 2), np.int64)
+
+    def _of_file(self, number: int, steps: Int, rest: tuple[Any, ...]) -> Any:
+        dataset, path = self.files.dataset(number), self.files.joined.paths[number]
+        name, time = self.names[0], _time_of(dataset)
+        if time is None or name not in dataset.variables:
+            raise missing(path, "variable", name, dataset.variables)
+        with reading(path, "NetCDF or Zarr"):
+            stamps, pairs = dataset[time].variable.load(), dataset[name].variable.load()
+        return offsets(stamps, pairs, path, name)[steps][:, rest[0]]
+
+    def _outer(self, key: tuple[Any, ...]) -> Any:
+        stamps = self.files.joined.times[key[0]]
+        return np.asarray(super()._outer(key)) + (stamps[:, None] if np.ndim(stamps) else stamps)
 
 
 def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
@@ -292,6 +316,9 @@ def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
     dim = str(dims[0]) if dims else "time"
     alone = not dims or first.sizes[dim] == 1
     variables: dict[str, xr.Variable] = {}
+    bounds, _ = bounds_name(first[whole.time].variable, whole.time, first.variables)
+    if bounds is not None and is_unwritten(first[bounds].values):
+        bounds = None
     wanted = [whole.sums] if whole.sums else [(str(one),) for one in first.data_vars]
     for names in wanted:
         arrays = []
@@ -306,7 +333,9 @@ def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
                 f"{whole.paths[0]}: {ids_text(names)} have the units {ids_text(sorted(units))}; "
                 "expected one, to sum them"
             )
-        if names == (whole.time,) or (dim not in array.dims and not (alone and _is_wanted(array, first))):
+        if names in ((whole.time,), (bounds,)) or (
+            dim not in array.dims and not (alone and _is_wanted(array, first))
+        ):
             continue
         others = [str(one) for one in array.dims if one != dim]
         shape = (whole.times.size, *(first.sizes[one] for one in others))
@@ -318,6 +347,8 @@ def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
         variables[PLUS.join(names)] = made
     for key, kept in first.variables.items():
         name = str(key)
+        if name == bounds:
+            continue
         if name != whole.time and name not in variables and dim not in kept.dims and name not in whole.sums:
             variables[name] = kept
         elif name not in variables and dim in kept.dims and kept.ndim == 3 and name not in first.data_vars:
@@ -327,9 +358,13 @@ def _assembled(whole: Joined, files: _Open, first: xr.Dataset) -> xr.Dataset:
         times, unit = whole.times, EPOCH.replace("seconds", "microseconds")
     else:
         times, unit = whole.times // 1_000_000, EPOCH
-    variables[dim if dim in TIME_NAMES else "time"] = xr.Variable(
-        (dim,), times, {"units": unit, "calendar": "proleptic_gregorian"}
-    )
+    attributes = {"units": unit, "calendar": "proleptic_gregorian"}
+    if bounds is not None:
+        lazy = indexing.LazilyIndexedArray(_Bounds(files, bounds))
+        said = {**attributes, "units": EPOCH.replace("seconds", "microseconds")}
+        variables[bounds] = xr.Variable((dim, "bounds of times"), lazy, said)
+        attributes = {**attributes, "bounds": bounds}
+    variables[dim if dim in TIME_NAMES else "time"] = xr.Variable((dim,), times, attributes)
     made_of = xr.Dataset(variables, attrs=first.attrs)
     made_of.set_close(files.close)
     return made_of

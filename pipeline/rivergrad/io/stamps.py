@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import TIME_NAMES, reading
 from rivergrad.io.layout import Steps, has_own_step
-from rivergrad.io.missing import absent
+from rivergrad.io.timebounds import bounds_name, inherited, is_unwritten
 from rivergrad.io.times import (
     SECOND,
     SNAP,
@@ -46,8 +46,6 @@ SHARE: Mapping[At, float] = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
 _NAMES = (*TIME_NAMES, "Times", "XTIME")
 _NOT_OF_A_STEP = ("maximum", "minimum", "max", "min", "range", "standard_deviation", "variance", "mid_range")
-_UNWRITTEN = (-2147483647, -9223372036854775806)
-"""NetCDF's own fill values of integers, in files that never declare them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +173,7 @@ def read_stamps(
         return None
     with reading(path, "NetCDF or Zarr"):
         variable = dataset[name].variable.load()
-    if _is_unwritten(variable.values):
+    if is_unwritten(variable.values):
         return None
     with reading(path, "NetCDF or Zarr"):
         return name, decode_time(variable, str(path), name)
@@ -199,18 +197,6 @@ def _is_time(array: xr.DataArray) -> bool:
     )
 
 
-def _is_unwritten(values: NDArray[Any]) -> bool:
-    """Whether a time variable was defined and never filled, as RAPID leaves it."""
-    if values.dtype.kind == "f":
-        none = absent(values.astype(np.float64))
-        return none is not None and bool(none.all())
-    if values.dtype.kind == "i":
-        return bool(np.isin(values, _UNWRITTEN).all())
-    if values.dtype.kind == "M":
-        return bool(np.isnat(values).all())
-    return False
-
-
 def read_bounds(
     dataset: xr.Dataset, name: str, dim: str, path: Path
 ) -> tuple[str, NDArray[np.datetime64]] | None:
@@ -220,9 +206,7 @@ def read_bounds(
         InputError: bounds of another shape, or that are not readable.
     """
     time = dataset[name]
-    stated = time.attrs.get("bounds") or time.attrs.get("climatology")
-    candidates = [str(stated)] if stated else [f"{name}_bnds", f"{name}_bounds", "time_bnds", "time_bounds"]
-    found = next((one for one in candidates if one in dataset.variables), None)
+    found, stated = bounds_name(time.variable, name, dataset.variables)
     if found is None:
         if stated:
             log.warning("%s: '%s' names the bounds '%s', which are not there", path, name, stated)
@@ -235,11 +219,9 @@ def read_bounds(
         )
     with reading(path, "NetCDF or Zarr"):
         variable = variable.transpose(dim, ...).load()
-        if _is_unwritten(variable.values):
+        if is_unwritten(variable.values):
             return None
-        inherited = {one: time.attrs[one] for one in ("units", "calendar") if one in time.attrs}
-        variable = xr.Variable(variable.dims, variable.values, {**inherited, **variable.attrs})
-        values = decode_time(variable, str(path), found)
+        values = decode_time(inherited(time.variable, variable), str(path), found)
     return found, np.sort(values, axis=1)
 
 

@@ -68,6 +68,47 @@ def test_files_that_follow_one_another_are_one_record(tmp_path: Path) -> None:
     assert rg.open_runoff([tmp_path / "r_1.nc"], NETWORK).time.size == 2
 
 
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+@pytest.mark.parametrize("units", [True, False])
+@pytest.mark.parametrize("place", ["end", "middle"])
+def test_bounds_of_files_that_count_from_origins_of_their_own(
+    calendar: str, units: bool, place: str, tmp_path: Path
+) -> None:
+    """CF lets bounds do without units: they are those of the times, in each file its own."""
+    for month, values in (("2001-02", [[1, 1, 1], [2, 2, 2]]), ("2001-03", [[3, 3, 3], [4, 4, 4]])):
+        first = 26 if month == "2001-02" else 0  # 27 and 28 February, 1 and 2 March
+        low = (np.arange(2.0) + first) * 24
+        said = {"units": f"hours since {month}-01", "calendar": calendar}
+        xr.Dataset(
+            {
+                "runoff": (("time", "reach"), np.asarray(values, np.float32), {"units": "m3 s-1"}),
+                "reach_id": ("reach", [10, 20, 30]),
+                "edges": (("time", "nv"), np.stack([low, low + 24], 1), said if units else {}),
+                "time": ("time", low + {"end": 24, "middle": 12}[place], {**said, "bounds": "edges"}),
+            }
+        ).to_netcdf(tmp_path / f"r_{month}.nc")
+    source = rg.open_runoff(tmp_path / "r_*.nc", NETWORK)
+    assert source.time.astype("datetime64[h]").astype(str).tolist() == [
+        f"2001-{day}T00" for day in ("02-27", "02-28", "03-01", "03-02")
+    ]
+    assert [row[0] for row in every(source)] == [1, 2, 3, 4]
+
+
+def test_bounds_that_later_files_lack_or_that_have_another_shape(tmp_path: Path) -> None:
+    first = reaches(tmp_path / "a.nc", [0, 1], [[1, 2, 3], [4, 5, 6]], bounds="edges")
+    with xr.open_dataset(first, decode_cf=False) as given:
+        made = given.load()
+    made["edges"] = (("time", "nv"), [[0, 1], [1, 2]])
+    made.to_netcdf(first)
+    later = reaches(tmp_path / "b.nc", [2, 3], [[7, 8, 9]] * 2)
+    refused("b.nc: variable 'edges' is missing", [first, later])
+    with xr.open_dataset(later, decode_cf=False) as given:
+        made = given.load()
+    made["edges"] = (("time", "three"), [[0, 1, 2], [1, 2, 3]])
+    made.to_netcdf(later)
+    refused(r"b.nc: 'edges' has the shape \(2, 3\); expected \(2, 2\)", [first, later])
+
+
 def test_mistakes_in_several_files(tmp_path: Path) -> None:
     first = reaches(tmp_path / "a.nc", [0, 1], [[1, 2, 3], [4, 5, 6]])
     refused("no file fits", tmp_path / "z*.nc")
