@@ -356,7 +356,7 @@ class TestLike:
             assert match in str(caught.value)
             assert not (tmp_path / "o.parquet").exists()
         with pytest.raises(InputError, match="takes no template"):
-            export_run(run, tmp_path / "o.csv", like=tmp_path / "other.parquet")
+            export_run(run, tmp_path / "o.zarr", like=tmp_path / "other.parquet")
 
 
 class TestOutputs:

@@ -27,7 +27,8 @@ from rivergrad.io.missing import as_numbers
 from rivergrad.io.shapefiles import require_whole_shapefile
 from rivergrad.io.tables import read_table
 
-_WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]\s*$")
+WITH_UNIT = re.compile(r"^\s*(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]\s*$")
+"""A header that states a unit: `length [km]`, `k (d)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def read_frame(
 
 def with_units(frame: Frame) -> Frame:
     """The frame with units out of its headers: `length [km]` becomes `length`, in km."""
-    named = {str(one): match for one in frame.table.columns if (match := _WITH_UNIT.match(str(one)))}
+    named = {str(one): match for one in frame.table.columns if (match := WITH_UNIT.match(str(one)))}
     if not named:
         return frame
     renamed = {one: match.group(1) for one, match in named.items()}

@@ -197,3 +197,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
                 table.to_csv(packed, index=False, lineterminator="\n")
         else:
             table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, packed where the name ends in .gz; the same text gives the same bytes."""
+    with path.open("wb") as raw:
+        if not path.name.lower().endswith(".gz"):
+            raw.write(text.encode())
+            return
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:  # without a name and a time
+            packed.write(text.encode())

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.exporters.base import SIDECAR, Estimate, plain, sidecar
+from rivergrad.io.exporters.changes import K_NAMES, X_NAMES
 from rivergrad.io.exporters.muskingum import muskingum_of
 from rivergrad.io.exporters.tablelike import refill
-
-K_NAMES, X_NAMES = ("k", "musk_k", "kpr"), ("x", "musk_x", "xpr")
 
 
 @dataclass(frozen=True)

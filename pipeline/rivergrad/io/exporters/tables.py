@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rivergrad.io.digest import digest_of
 from rivergrad.io.exporters.base import Estimate, plain, sidecar
 from rivergrad.io.parameters import DESCRIPTIONS
-from rivergrad.io.tables import write_table
+from rivergrad.io.tables import column_names, write_table
 
 
 def columns_of(estimate: Estimate) -> dict[str, NDArray[Any]]:
@@ -42,18 +42,24 @@ class Csv:
 
     endings: tuple[str, ...] = (".csv", ".csv.gz")
     folder: bool = False
-    like: bool = False
+    like: bool = True
     extra: str | None = None
     sidecar: bool = True
 
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
+        if like is not None:
+            from rivergrad.io.exporters.tablelike import csv_like
+
+            return csv_like(estimate, output, like)
         write_table(output, pd.DataFrame(columns_of(estimate)))
         return []
 
     def beside(self, estimate: Estimate, path: Path, table: Path) -> None:
         """Write the sidecar of a table."""
-        sidecar(path, estimate, units_of(estimate), [table.name], digest_of(table).text)
+        there, units = column_names(table), units_of(estimate)
+        columns = {name: unit for name, unit in units.items() if name in there}
+        sidecar(path, estimate, columns, [table.name], digest_of(table).text)
 
 
 @dataclass(frozen=True)
@@ -62,20 +68,24 @@ class Parquet:
 
     endings: tuple[str, ...] = (".parquet", ".pq")
     folder: bool = False
-    like: bool = False
+    like: bool = True
     extra: str | None = None
 
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
         columns, units = columns_of(estimate), units_of(estimate)
+        said = {
+            "rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True),
+            "units": json.dumps({name: unit for name, unit in units.items() if unit is not None}),
+        }
+        if like is not None:
+            from rivergrad.io.exporters.tablelike import parquet_like
+
+            return parquet_like(estimate, output, like, said, add=False)
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
         fields = [
             field.with_metadata({"units": unit}) if (unit := units[field.name]) is not None else field
             for field in table.schema
         ]
-        said = {
-            "rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True),
-            "units": json.dumps({name: unit for name, unit in units.items() if unit is not None}),
-        }
         pq.write_table(table.cast(pa.schema(fields, metadata=said)), output)
         return []

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from rivergrad.errors import InputError
-from rivergrad.io.exporters.base import Estimate, plain, sidecar
+from rivergrad.io.exporters.base import SIDECAR, Estimate, plain, sidecar
+from rivergrad.io.exporters.tablelike import parquet_like
 from rivergrad.io.exporters.tables import columns_of, units_of
+from rivergrad.io.exporters.vectorlike import geopackage_like, shapefile_like
 from rivergrad.io.heads import require_extra
 
 LAYER = "reaches"
@@ -68,7 +70,7 @@ class GeoPackage:
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
         if like is not None:
-            return _like(estimate, output, like, "GPKG")
+            return geopackage_like(estimate, output, like, _metadata(estimate))
         frame, told = frame_of(estimate, output)
         pyogrio = require_extra("pyogrio", "geo", output)
         pyogrio.write_dataframe(frame, output, layer=LAYER, driver="GPKG", layer_metadata=_metadata(estimate))
@@ -81,13 +83,15 @@ class GeoParquet:
 
     endings: tuple[str, ...] = (".geoparquet", ".parquet")
     folder: bool = False
-    like: bool = False
+    like: bool = True
     extra: str | None = "geo"
 
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
         import pyarrow.parquet as pq
 
+        if like is not None:
+            return parquet_like(estimate, output, like, _metadata(estimate), add=True)
         frame, told = frame_of(estimate, output)
         frame.to_parquet(output, index=False)
         table = pq.read_table(output)
@@ -102,21 +106,29 @@ class Shapefile:
 
     endings: tuple[str, ...] = ()
     folder: bool = True
-    like: bool = False
+    like: bool = True
     extra: str | None = "geo"
 
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
+        short = short_names(list(columns_of(estimate)))
+        if like is not None:
+            output.mkdir()
+            told = shapefile_like(estimate, output, like, short)
+        else:
+            told = self._whole(estimate, output, short)
+        units = units_of(estimate)
+        named = {f"{new} ({old})" if new != old else old: units[old] for old, new in short.items()}
+        sidecar(output / SIDECAR, estimate, named, [one.name for one in output.iterdir()])
+        return told
+
+    def _whole(self, estimate: Estimate, output: Path, short: dict[str, str]) -> list[str]:
         frame, told = frame_of(estimate, output)
         pyogrio = require_extra("pyogrio", "geo", output)
-        short = short_names([str(one) for one in frame.columns if one != "geometry"])
         output.mkdir()
         pyogrio.write_dataframe(
             frame.rename(columns=short), output / f"{LAYER}.shp", driver="ESRI Shapefile", encoding="UTF-8"
         )
-        units = units_of(estimate)
-        named = {f"{new} ({old})" if new != old else old: units[old] for old, new in short.items()}
-        sidecar(output / "rivergrad.json", estimate, named, [one.name for one in output.iterdir()])
         return told
 
 
@@ -136,10 +148,3 @@ def short_names(names: list[str]) -> dict[str, str]:
 def _metadata(estimate: Estimate) -> dict[str, str]:
     units = {name: unit for name, unit in units_of(estimate).items() if unit is not None}
     return {"rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True), "units": json.dumps(units)}
-
-
-def _like(estimate: Estimate, output: Path, like: Path, driver: str) -> list[str]:
-    """The layer of the user's file that has the ids, with the estimate in further columns."""
-    from rivergrad.io.exporters.vectorlike import write_like
-
-    return write_like(estimate, output, like, driver)
