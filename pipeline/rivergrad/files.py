@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rivercut.files import open_file
 from rivergrad.errors import InputError, os_error_text, shortened
 
-__all__ = ["Paths", "expanded", "is_pattern", "open_file", "require_readable", "text_of"]
+__all__ = ["Paths", "expanded", "is_pattern", "json_of", "open_file", "require_readable", "text_of"]
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a pipe (FIFO)"),
@@ -98,6 +100,24 @@ def text_of(path: Path) -> str:
             f"{path}: holds bytes that are no text in UTF-8, first at position {error.start}; "
             "expected it as it was written"
         ) from None
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """The object that a file of JSON holds; see `open_file`.
+
+    Raises:
+        OSError: as `open_file`.
+        InputError: it holds anything else.
+    """
+    try:
+        found = json.loads(text_of(path))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); expected it as it was written") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: found a {type(found).__name__}; expected an object of names and values")
+    return found
 
 
 def _mode_of(path: Path, what: str) -> int:

@@ -170,7 +170,7 @@ def test_a_missing_column_or_variable_is_named(schematic: Path, tmp_path: Path) 
         write_report(folder)
     shutil.copy(schematic / "metrics.csv", folder / "metrics.csv")
     (folder / "run.json").write_text("{")
-    with pytest.raises(InputError, match=r"run\.json is not JSON"):
+    with pytest.raises(InputError, match=r"run\.json: not JSON"):
         write_report(folder)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rivergrad.errors import InputError
+from rivergrad.files import json_of
 from rivergrad.io.datasets import kind_of, open_dataset
 from rivergrad.io.parameters import TITLE, describe
 from rivergrad.io.state import TITLE as STATE_TITLE
@@ -47,12 +47,12 @@ def _is_parameters(path: Path) -> bool:
 
 def _is_network(path: Path) -> bool:
     """A store of a network, which nothing else writes; a table may be anybody's."""
-    found = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    found = json_of(path / "zarr.json")
     return bool(str(found["attributes"]["format"]).startswith("rivergrad network"))
 
 
 def _is_partition(path: Path) -> bool:
-    found = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    found = json_of(path / "zarr.json")
     return bool(found["attributes"]["format"] == "rivergrad partition")
 
 

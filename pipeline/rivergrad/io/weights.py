@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rivergrad.errors import InputError
+from rivergrad.files import json_of
 from rivergrad.io.atomic import atomic_path
 
 SUFFIX = ".safetensors"
@@ -45,13 +46,13 @@ def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             )
     try:
         tensors = load_file(str(path))
-        description = json.loads(beside.read_text(encoding="utf-8"))
+        description = json_of(beside)
+    except InputError:
+        raise
     except (SafetensorError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read as safetensors with JSON, is it damaged? ({error})"
         ) from error
-    if not isinstance(description, dict):
-        raise InputError(f"{beside}: holds a {type(description).__name__}; expected an object")
     _refuse_not_finite(path, tensors)
     return tensors, description
 

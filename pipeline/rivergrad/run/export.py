@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from rivercut.network import RiverNetwork
 from rivercut.store import read_network
 from rivergrad.documents import read_document
 from rivergrad.errors import InputError
+from rivergrad.files import json_of
 from rivergrad.io import atomic_path
 from rivergrad.io.datasets import find_ids, find_variable, match_ids, open_dataset, reading
 from rivergrad.io.exporters.arrays import Netcdf
@@ -231,7 +231,7 @@ def _provenance(
     run_dir: Path, config: Mapping[str, Any], attributes: Mapping[str, Any], licence: str | None
 ) -> dict[str, Any]:
     """Where an estimate comes from; of paths only names."""
-    info = json.loads((run_dir / INFO).read_text(encoding="utf-8")) if (run_dir / INFO).is_file() else {}
+    info = json_of(run_dir / INFO) if (run_dir / INFO).is_file() else {}
     kept = {
         name: value
         for name, value in attributes.items()

@@ -6,7 +6,6 @@ Generated input is made once, in RUN, and all folds read it: they differ in noth
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from rich.table import Table
 from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
-from rivergrad.files import text_of
+from rivergrad.files import json_of
 from rivergrad.gauges.holdout import deal_folds
 from rivergrad.io import atomic_path
 from rivergrad.run.inputs import Inputs
@@ -218,7 +217,7 @@ def _is_done(config: Workflow, inputs: Inputs) -> bool:
     """Whether a run directory holds this very workflow, carried out on this very input."""
     folder = config.output
     try:
-        info = json.loads(text_of(folder / INFO))
+        info = json_of(folder / INFO)
         before = load_workflow(folder / CONFIG)
         read_metrics(folder / METRICS)
     except (OSError, ValueError, InputError):
@@ -227,7 +226,7 @@ def _is_done(config: Workflow, inputs: Inputs) -> bool:
     same = settings_of(before, paths=identity is None) == settings_of(config, paths=identity is None)
     if identity is not None and inputs.identity is not None and differences(identity, inputs.identity):
         return False
-    return same and isinstance(info, dict) and info.get("status") == "done"
+    return same and info.get("status") == "done"
 
 
 def _share_inputs(run_dir: Path, folder: Path) -> None:

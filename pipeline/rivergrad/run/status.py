@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import Any
 
 from rivergrad.cluster.slurmqueue import JobState, job_states
 from rivergrad.errors import InputError
-from rivergrad.files import text_of
+from rivergrad.files import json_of, text_of
 from rivergrad.run.claim import is_abandoned
 from rivergrad.run.jobs import Array, read_record
 from rivergrad.run.progress import time_text
@@ -144,7 +143,7 @@ def _status(run: Path, job: str | None = None, queued: JobState | None = None) -
     if job is not None and not (run / "run.json").exists():  # submitted, and not begun
         state = _state(None, queued, run)
         return Status(run.name, state, 0, None, None, None, None, 0.0, None, told)
-    info = read_json(run / "run.json")
+    info = json_of(run / "run.json")
     name, state = str(info.get("name") or run.name), _state(str(info.get("status", "unknown")), queued, run)
     fold = _fold_at(run)
     if fold is not None:
@@ -206,27 +205,12 @@ def _state(own: str | None, job: JobState | None, run: Path) -> str:
     return own
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A file of a run that holds a JSON object.
-
-    Raises:
-        InputError: it holds anything else.
-    """
-    try:
-        info = json.loads(text_of(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); expected what a run writes") from None
-    if not isinstance(info, dict):
-        raise InputError(f"{path}: found a {type(info).__name__}; expected an object with name and status")
-    return info
-
-
 def _workers(run: Path) -> str | None:
     """What the cluster of a run said of itself when it was opened."""
     path = run / "workers" / "cluster.json"
     if not path.is_file():
         return None
-    found = read_json(path)
+    found = json_of(path)
     text = f"{len(found.get('workers', ()))} workers ({found.get('kind')})"
     return f"{text}, dashboard {found['dashboard']}" if "dashboard" in found else text
 

@@ -14,6 +14,7 @@ from rivergrad import registry
 from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
+from rivergrad.files import json_of
 from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
@@ -22,7 +23,6 @@ from rivergrad.run.hillslope import described, make_hillslope_model
 from rivergrad.run.lakes import make_lakes
 from rivergrad.run.modelchoice import make_choice_model
 from rivergrad.run.problem import Problem
-from rivergrad.run.status import read_json
 
 Float = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def fitted_model(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "run.json"
     if not path.is_file():
         raise InputError(f"{run_dir}: found no run.json; expected the directory of a run that is done")
-    summary = read_json(path).get("summary")
+    summary = json_of(path).get("summary")
     described = summary.get("model") if isinstance(summary, dict) else None
     if not isinstance(described, dict):
         raise InputError(f"{run_dir}: found no parameter model in run.json; expected a run that is done")

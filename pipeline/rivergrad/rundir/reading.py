@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from rivercut.errors import InputError, ids_text
 from rivercut.network import RiverNetwork
 from rivercut.store import read_network
-from rivergrad.files import require_readable, text_of
+from rivergrad.files import json_of, require_readable, text_of
 from rivergrad.io.datasets import Variable, integer_ids, reading, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.gridded import impossible
@@ -174,7 +173,7 @@ def read_run(run_dir: Path) -> RunData:
         _require(folder, name)
     for name in (METRICS, HISTORY, HYDROGRAPHS):
         _require(folder, name)
-    info = _read_info(folder / INFO)
+    info = json_of(folder / INFO)
     network = read_network(folder / NETWORK)
     parameters = read_parameter_map(folder / PARAMETERS, network)
     if "celerity" not in parameters:
@@ -269,18 +268,6 @@ def _require(folder: Path, name: str) -> None:
     if not (folder / name).exists():
         raise InputError(f"{folder / name} is not there: expected the directory of a finished run")
     require_readable(folder / name)  # a pipe would block for ever
-
-
-def _read_info(path: Path) -> Mapping[str, Any]:
-    try:
-        info = json.loads(text_of(path))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(info, dict):
-        raise InputError(
-            f"{path} holds a {type(info).__name__}, expected an object with name, summary, versions"
-        )
-    return info
 
 
 def _read_table(

@@ -37,6 +37,8 @@ FILES = (
     "partition.zarr/zarr.json",
     "partition.zarr/order/c/0",
 )
+READ_BY_ALL = ("run.json", "config.yaml", "written.jsonl")
+OF_BYTES = ("cut", "emptied", "flipped", "text", "binary", "list", "object", "nested")
 STORES = ("checkpoints", "network.zarr", "parameters.zarr", "partition.zarr")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "estimate": ("estimate", "w.yaml"),
@@ -123,6 +125,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "flipped": _bytes(flip(0.4)),
     "text": _bytes(lambda data: b"not what it was\n"),
     "binary": _bytes(lambda data: bytes(range(256)) * 8),
+    "list": _bytes(lambda data: b"[1, 2]\n"),
+    "object": _bytes(lambda data: b"{}\n"),
+    "nested": _bytes(lambda data: b"[" * 100_000),
     "folder": _replaced(_folder),
     "fifo": _replaced(os.mkfifo),
     "gone": _replaced(lambda path: None),
@@ -139,11 +144,12 @@ def mutations() -> Iterator[Mutation]:
     names = list(COMMANDS)
     for at, file in enumerate((*FILES, *STORES)):
         for number, damage in enumerate(DAMAGE):
-            if file in STORES and damage in ("cut", "emptied", "flipped", "text", "binary", "hard_link"):
+            if file in STORES and damage in (*OF_BYTES, "hard_link"):
                 continue
-            # a run goes on, and one other command, in turn
+            # a run goes on, and one other command, in turn; what all commands read, all of them
             others = names[1:]
-            for name in ("estimate", others[(at + number) % len(others)]):
+            whole = file in READ_BY_ALL and damage in OF_BYTES
+            for name in names if whole else ("estimate", others[(at + number) % len(others)]):
                 yield _one(file, damage, name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +10,7 @@ from rivergrad.io.datasets import NETCDF_SUFFIXES, open_dataset
 from rivergrad.io.digest import digest_of
 from rivergrad.io.exporters.base import SIDECAR
 from rivergrad.io.heads import RASTER_SUFFIXES, require_extra
+from rivergrad.files import json_of
 from rivergrad.io.output import PARAMETERS, is_one
 
 MARK = "rivergrad_export"
@@ -31,7 +31,7 @@ def sidecar_of(table: Path) -> Path:
 
 
 def _is_folder(path: Path) -> bool:
-    said = json.loads((path / SIDECAR).read_text(encoding="utf-8"))
+    said = json_of(path / SIDECAR)
     return said["written_by"] == "rivergrad" and {one.name for one in path.iterdir()} <= {
         *said["files"],
         SIDECAR,
@@ -43,7 +43,7 @@ def _is_file(path: Path) -> bool:
     if name.endswith((".csv", ".csv.gz")):
         if is_one(path, PARAMETERS):
             return True
-        said = json.loads(sidecar_of(path).read_text(encoding="utf-8"))
+        said = json_of(sidecar_of(path))
         return said["written_by"] == "rivergrad" and said["digest"] == digest_of(path).text
     if name.endswith((".parquet", ".pq", ".geoparquet")):
         return b"rivergrad" in (pq.read_schema(path).metadata or {}) or is_one(path, PARAMETERS)

@@ -52,7 +52,7 @@ class WaterMlJson(GaugeFormat):
                 found = [one for part in series for one in _series(part, path)]
             except InputError:
                 raise
-            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
                 raise InputError(
                     f"{path}: cannot be read as WaterML in JSON, is it damaged? "
                     f"({type(error).__name__}: {str(error)[:80]})"
