@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rivergrad.gauges.peaks import observed_peaks, peak_timing_error
+from rivergrad.gauges.peaks import observed_peaks, peak_timing_error, peaks_of
 
 AT = np.array([40, 90, 150, 210, 260])
 SETTINGS = {"separation": 10, "window": 5}
@@ -75,3 +75,35 @@ def test_at_the_ends_of_a_record(start: int) -> None:
     found = peak_timing_error(np.roll(floods(), 1, axis=0)[start:], observed, **SETTINGS)
     assert found == [1.0]
     assert observed_peaks(floods()[40:, 0], separation=10).tolist() == (AT[1:] - 40).tolist()[-4:]
+
+
+def test_many_gauges_at_once_are_as_one_by_one() -> None:
+    """Against the plain loop over floods, with gaps in both series, level stretches and gauges without floods."""
+    rng = np.random.default_rng(8)
+    observed = np.round(rng.gamma(0.4, 3.0, (300, 40)), 1)
+    observed[rng.random(observed.shape) < 0.1] = np.nan
+    observed[:, 7] = 1.0
+    observed[:, 8] = np.nan
+    simulated = np.round(np.nan_to_num(observed) + rng.gamma(0.4, 1.0, observed.shape), 1)
+    simulated[rng.random(simulated.shape) < 0.01] = np.nan
+    simulated[:, 9] = 2.0
+    window = 4
+
+    def one(g: int) -> float:
+        errors = []
+        for peak in observed_peaks(observed[:, g], separation=6):
+            start = max(peak - window, 0)
+            around = simulated[start : peak + window + 1, g]
+            if not np.isnan(around).any():
+                highest = np.flatnonzero(around == around.max()) + start
+                level = highest.size == around.size
+                errors.append(window if level else np.abs(highest - peak).min())
+        return float(np.median(errors)) if errors else np.nan
+
+    expected = np.array([one(g) for g in range(40)])
+    assert np.isfinite(expected).sum() > 30
+    found = peak_timing_error(simulated, observed, separation=6, window=window)
+    np.testing.assert_array_equal(found, expected)
+    peaks = peaks_of(observed, separation=6)
+    again = peak_timing_error(simulated, observed, separation=6, window=window, peaks=peaks)
+    np.testing.assert_array_equal(again, expected)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rivercut.network import RiverNetwork
 from rivercut.partition import Partition, partition
-from rivergrad.routing.pieces import Piece, make_pieces
+from rivergrad.routing.pieces import Piece, _ranks, make_pieces
 
 
 def forest(rng: np.random.Generator, n: int, reach: int, basins: float) -> RiverNetwork:
@@ -119,3 +119,13 @@ def test_a_chain_that_goes_back_and_forth_between_two_parts() -> None:
     check(network, chosen, pieces)
     assert [piece.part for piece in pieces] == [0, 1] * 6
     assert [piece.sources for piece in pieces] == [(), *(((i, 0),) for i in range(n - 1))]
+
+
+def test_ranks_of_keys_near_each_other_or_far_apart() -> None:
+    rng = np.random.default_rng(0)
+    for most in (5, 1 << 40):
+        key = rng.integers(0, most, 1000)
+        keys, rank = np.unique(key, return_inverse=True)
+        found = _ranks(key)
+        assert np.array_equal(found[0], keys)
+        assert np.array_equal(found[1], rank)

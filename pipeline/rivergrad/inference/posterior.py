@@ -35,6 +35,10 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
 
+AT_ONCE = 8
+"""Draws that are made at once: more take more memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Uncertainty of the latent values, (F, n) arrays in the network's order.
@@ -84,15 +88,28 @@ class Posterior:
 
     def sample(self, rng: np.random.Generator, count: int, *, shared: bool = False) -> Float:
         """Draws of u where b is known, or with `shared` of z = X b + u, around zero: (count, F, n)."""
-        white = rng.standard_normal((count, *self.prior.shape))
-        basis = self.basis
-        white += basis.through(shrinking, white)
-        draws = self.prior.colour(white)
+        return self._sample(rng, count, slice(None), shared)
+
+    def sample_field(
+        self, rng: np.random.Generator, count: int, field: int, *, shared: bool = False
+    ) -> Float:
+        """The same of one field, (count, n), with little memory besides."""
+        return self._sample(rng, count, field, shared)
+
+    def _sample(self, rng: np.random.Generator, count: int, field: int | slice, shared: bool) -> Float:
+        draws = []
+        for start in range(0, count, AT_ONCE):  # the numbers are those of all draws at once
+            white = rng.standard_normal((min(AT_ONCE, count - start), *self.prior.shape))
+            white += self.basis.through(shrinking, white)
+            draws.append(np.ascontiguousarray(self.prior.colour(white)[:, field]))
+        found = np.concatenate(draws)
         if shared and self._follow.shape[0]:
             root = np.linalg.cholesky(self.shared_covariance)
             b = rng.standard_normal((count, root.shape[0])) @ root.T
-            draws += np.einsum("cp,pfn->cfn", b, self._follow)
-        return draws
+            follow = self._follow[:, field]
+            for draw, coefficients in zip(found, b, strict=True):
+                draw += np.tensordot(coefficients, follow, axes=1)
+        return found
 
 
 def with_nuisance(found: Posterior, pulled: Float, square: float, sd: float) -> tuple[Posterior, float]:

@@ -118,12 +118,17 @@ def _vector(path: Path, layer: str | None, geometry: bool) -> Frame:
     return Frame(path, table, {}, shapely.from_wkb(shapes), meta["crs"])
 
 
+def geometry_stated(path: Path) -> bytes | None:
+    """What the metadata of a Parquet file say of its geometry, as GeoParquet has it; None where it has none."""
+    with reading(path, "Parquet"):
+        return (pq.read_schema(path).metadata or {}).get(b"geo")
+
+
 def _geoparquet(path: Path) -> Frame:
     """Parquet with its geometry, by the metadata that GeoParquet has; a plain table where there is none."""
     import json
 
-    with reading(path, "Parquet"):
-        stated = (pq.read_schema(path).metadata or {}).get(b"geo")
+    stated = geometry_stated(path)
     frame = with_units(Frame(path, read_table(path)))
     if stated is None:
         return frame

@@ -15,7 +15,7 @@ from rivergrad.errors import InputError
 from rivergrad.io.atomic import atomic_path
 from rivergrad.io.datasets import places_of
 from rivergrad.io.formats import detect
-from rivergrad.io.frames import Frame, column_of, read_frame
+from rivergrad.io.frames import Frame, column_of, geometry_stated, read_frame
 from rivergrad.io.heads import require_extra
 from rivergrad.io.networks.assemble import Options, Schema
 from rivergrad.io.tables import id_column
@@ -71,6 +71,8 @@ def read_lines(
         return None
     options = Options.of(layer=layer, columns=columns)
     if found.name == "parquet":
+        if geometry_stated(path) is None:
+            return None
         frame, names = read_frame(path, geometry=True), ["reach_id"]
     elif isinstance(found.format, HasLines):
         frame = found.format.frame(path, options)

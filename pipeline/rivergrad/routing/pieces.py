@@ -55,9 +55,9 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
     whole = np.ones(network.n_basins, np.int64)
     whole[network.basin[across]] = 0
     # first what others wait for
-    key = np.stack([reach_stage, whole[network.basin], reach_part], axis=1)
-    keys, piece_of = np.unique(key, axis=0, return_inverse=True)
-    piece_of = piece_of.reshape(-1)
+    parts = int(reach_part.max(initial=0)) + 1
+    key = (reach_stage * 2 + whole[network.basin]) * parts + reach_part
+    keys, piece_of = _ranks(key)
     order = network.order
     by_piece = order[np.argsort(piece_of[order], kind="stable")]
     bounds = np.searchsorted(piece_of[by_piece], np.arange(keys.shape[0] + 1))
@@ -90,7 +90,7 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
         pieces.append(
             Piece(
                 number=number,
-                part=int(keys[number, 2]),
+                part=int(keys[number] % parts),
                 reaches=reaches,
                 downstream=np.where(below >= 0, local[below], -1),
                 inlets=local[down[crossing[into]]],
@@ -99,3 +99,14 @@ def make_pieces(network: RiverNetwork, partition: Partition) -> tuple[Piece, ...
             )
         )
     return tuple(pieces)
+
+
+def _ranks(key: Index) -> tuple[Index, Index]:
+    """The different keys (0 or more), rising, and for each key which of them it is."""
+    most = int(key.max(initial=0)) + 1
+    if most > max(key.size, 1 << 16):  # a table of all would be longer than the keys
+        keys, rank = np.unique(key, return_inverse=True)
+        return keys, rank
+    there = np.zeros(most, np.bool_)
+    there[key] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[key]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivergrad.config.schema import Workflow
 from rivergrad.gauges.bootstrap import bootstrap_difference, bootstrap_median
-from rivergrad.gauges.peaks import peak_timing_error
+from rivergrad.gauges.peaks import peak_timing_error, peaks_of
 from rivergrad.gauges.scores import bias, kge, kge_parts, log_nse, nse
 from rivergrad.gauges.sizes import has_area, river_size, scores_by_size
 from rivergrad.io import write_parameters_store
@@ -69,12 +69,12 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
         steps = inputs.compared(max(period[0], periods.warmup), period[1])
         observed = inputs.observed[steps][:, at]
         count = (~np.isnan(observed)).sum(axis=0)
+        days = inputs.runoff.step * inputs.report.every / 86400.0
+        peaks = peaks_of(observed, separation=round(FLOODS_APART / days))
         scores = {
             score_column(score, method): values
             for method in methods_in(discharge)
-            for score, values in _scores(
-                discharge[method][steps][:, at], observed, inputs.runoff.step * inputs.report.every
-            ).items()
+            for score, values in _scores(discharge[method][steps][:, at], observed, days, peaks).items()
             if score in ("nse", "kge")
             or method == "estimate"
             or (score in TIMING_SCORES and method in METHODS)
@@ -91,14 +91,16 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
     return rows
 
 
-def _scores(simulated: Float, observed: Float, step: float) -> dict[str, Float]:
-    """Every score by its name, (gauge,) each; `step` in seconds."""
-    days = step / 86400.0
+def _scores(
+    simulated: Float, observed: Float, days: float, peaks: Sequence[NDArray[np.int64]]
+) -> dict[str, Float]:
+    """Every score by its name, (gauge,) each; for steps of so many days, and the floods of each gauge."""
     peak_steps = peak_timing_error(
         simulated,
         observed,
         separation=round(FLOODS_APART / days),
         window=max(1, round(FLOOD_WINDOW / days)),
+        peaks=peaks,
     )
     parts = kge_parts(simulated, observed)
     return {

@@ -187,7 +187,7 @@ def _with_new_gauges(
     bounded, latent = work.choice.model.celerity, work.latent(result.shared, free)[0]
     celerity = bounded.value(torch.from_numpy(latent)).numpy()
     rng = np.random.default_rng([work.config.seed, 406])
-    draws = found.posterior.sample(rng, draws_for(network.n_reaches), shared=True)[:, 0]
+    draws = found.posterior.sample_field(rng, draws_for(network.n_reaches), 0, shared=True)
     apart = np.zeros(network.n_reaches, bool) if work.choice.lakes is None else work.choice.lakes.apart
     more = new_gauges(
         draws * np.where(apart, 0.0, _slope(bounded, latent) / celerity),

@@ -34,16 +34,19 @@ def gauge_records(page: Page, drawn: Drawn, view: View) -> list[dict[str, Any]]:
     screened, placed = _texts_of_screening(run.folder), _texts_of_placement(run.folder)
     headline = _headline(metrics)
     records = []
-    for name, rows in metrics.groupby("gauge", sort=False):
-        by_split = {str(row["split"]): {str(key): row[key] for key in row} for row in rows.to_dict("records")}
-        split = next((one for one in headline if one in by_split), None)
-        if split is None:
-            continue
+    of_gauge = _rows_by_gauge(metrics)
+    first = [(name, next((one for one in headline if one in rows), None)) for name, rows in of_gauge.items()]
+    shown = {name: split for name, split in first if split is not None}
+    reaches = np.array(
+        [int(of_gauge[name][split]["reach_id"]) for name, split in shown.items()], dtype=np.int64
+    )
+    positions = run.network.positions(reaches, what="gauge reach")
+    for (name, split), position in zip(shown.items(), positions.tolist(), strict=True):
+        by_split = of_gauge[name]
         row = by_split[split]
-        position = int(run.network.positions(np.array([int(row["reach_id"])]), what="gauge reach")[0])
         records.append(
             {
-                "name": str(name),
+                "name": name,
                 "id": str(int(row["reach_id"])),
                 "reach": int(drawn.place[position]),
                 "xy": _point(view, page, position),
@@ -58,11 +61,19 @@ def gauge_records(page: Page, drawn: Drawn, view: View) -> list[dict[str, Any]]:
                 "gain": _rounded(row["nse"] - row["nse_uniform"]),
                 "bias": _rounded(row.get("bias")), "peak": _rounded(row.get("peak_error_days")),
                 "n": int(row["n_obs"]),
-                "why": [*reasons(row), *screened.get(str(name), []), *placed.get(str(name), [])],
-                "screened": str(name) in screened, "moved": str(name) in placed,
+                "why": [*reasons(row), *screened.get(name, []), *placed.get(name, [])],
+                "screened": name in screened, "moved": name in placed,
             }
         )  # fmt: skip
     return records
+
+
+def _rows_by_gauge(metrics: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """The rows of metrics.csv by gauge and split, in the order of the file."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in metrics.to_dict("records"):
+        found.setdefault(str(row["gauge"]), {})[str(row["split"])] = {str(key): row[key] for key in row}
+    return found
 
 
 def about_gauges(page: Page, records: list[dict[str, Any]]) -> dict[str, Any]:
