@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def carried(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """parameters.zarr of the tiny world under some settings of uncertainty."""
     folder = tmp_path_factory.mktemp("ensembles")
 
+    @cache
     def carry(name: str, **uncertainty: Any) -> xr.Dataset:
         path: Path = tiny(
             folder / f"{name}.yaml",
