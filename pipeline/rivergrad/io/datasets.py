@@ -107,6 +107,20 @@ def _is_netcdf(path: Path) -> bool:
     return start == b"\x89HDF" or (start[:3] == b"CDF" and start[3:] in (b"\x01", b"\x02", b"\x05"))
 
 
+class Damaged(InputError):
+    """A file cannot be read; `said` is what a library says of it."""
+
+    said = ""
+
+    @classmethod
+    def by(cls, path: Path, what: str, error: Exception) -> Damaged:
+        """For what a library raised."""
+        found = " ".join(str(error).split())[:160] or type(error).__name__
+        made = cls(f"{path}: cannot be read as {what}, is it damaged? ({found})")
+        made.said = found
+        return made
+
+
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a library raises about a broken file into an InputError that names the file."""
@@ -116,15 +130,10 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno not in _NOT_DAMAGED:
-            raise InputError(_damaged(path, what, error)) from error
+            raise Damaged.by(path, what, error) from error
         raise InputError(os_error_text(error)) from error
     except Exception as error:  # zarr, HDF5 and the codecs raise almost anything about damaged bytes
-        raise InputError(_damaged(path, what, error)) from error
-
-
-def _damaged(path: Path, what: str, error: Exception) -> str:
-    found = " ".join(str(error).split())[:160] or type(error).__name__
-    return f"{path}: cannot be read as {what}, is it damaged? ({found})"
+        raise Damaged.by(path, what, error) from error
 
 
 def open_dataset(path: Path) -> xr.Dataset:

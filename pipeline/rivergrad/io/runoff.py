@@ -7,7 +7,8 @@ float64. No open file is pickled with it: a worker opens the file itself and rea
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
@@ -22,14 +23,15 @@ from rivergrad.io.accumulated import Accumulated, Accumulation, checked, find_ac
 from rivergrad.io.axes import Grid, find_grid
 from rivergrad.io.cellweights import cells_of, reach_weights
 from rivergrad.io.curvilinear import curvilinear_weights
+from rivergrad.io.damage import reading_steps
 from rivergrad.io.datasets import (
+    Damaged,
     find_ids,
     find_variable,
     kind_of,
     match_ids,
     numbers_of,
     open_dataset,
-    reading,
 )
 from rivergrad.io.formats import other_format
 from rivergrad.io.gridded import check_positions, covers, shares
@@ -323,6 +325,11 @@ class FileSource:
         if dataset is not None:
             dataset.close()
 
+    def reading(self, selection: Mapping[str, slice]) -> AbstractContextManager[None]:
+        """Within it, what a library says of a damaged file is told with the days that were selected."""
+        steps = selection.get(self.dims[0], slice(0, 0))
+        return reading_steps(self.path, self.variable, self.dims[0], steps, self.all_starts)
+
     def values(self, selection: dict[str, slice], lowest: float = 0.0) -> Float:
         """Some values, NaN where the file declares that there is none.
 
@@ -330,7 +337,7 @@ class FileSource:
             selection: steps and places, by dimension.
             lowest: values down to here mean 0 where the file says that 0 is the least that is valid.
         """
-        with reading(self.path, "NetCDF or Zarr"):
+        with self.reading(selection):
             array = self._array()
             stored = array.isel(selection).values
             limits = self._dataset()[self.variable].encoding.get(LIMITS)
@@ -642,7 +649,7 @@ def _open_weighted(
             "areas or shares of them; expected a depth such as mm/day or m"
         )
     cells = cells_of(dataset, array, dims, grid, path)
-    valid = _has_values(array.transpose(time_dim, *dims), time_dim, path).ravel()
+    valid = _has_values(array.transpose(time_dim, *dims), time_dim, path, axis.stamps).ravel()
     matrix = reach_weights([Path(one) for one in tables], network, cells, valid, absent)
     factor = unit.to_rate(axis.step)
     return WeightedRunoff(
@@ -948,7 +955,7 @@ def _open_grid(
             )
     step = axis.step
     index, covered = _covers(grid, network, path, cell)
-    valid = _has_values(array.transpose(*dims), dims[0], path)
+    valid = _has_values(array.transpose(*dims), dims[0], path, axis.stamps)
     out_reach, place = np.nonzero((covered > 0) & ~valid.ravel()[index])
     out_box = index[out_reach, place]
     index, weight = shares(index, covered, valid, network.reach_id, str(path))
@@ -991,14 +998,20 @@ def _covers(grid: Grid, network: RiverNetwork, path: Path, cell: float | None) -
     )
 
 
-def _has_values(array: xr.DataArray, time_dim: str, path: Path) -> NDArray[np.bool_]:
+def _has_values(array: xr.DataArray, time_dim: str, path: Path, stamps: TimeArray) -> NDArray[np.bool_]:
     """(row, column) whether a box has a value at the first, second, middle or last time.
 
     One that has none is taken for sea and left out; that it has none at any other time is checked as those are read.
     """
     steps = array.sizes[time_dim]
     some = sorted({0, min(1, steps - 1), steps // 2, steps - 1})
-    values = numbers_of(array.isel({time_dim: some}), path)
+    try:
+        values = numbers_of(array.isel({time_dim: some}), path)
+    except Damaged:
+        for step in some:  # which of them
+            with reading_steps(path, str(array.name), time_dim, slice(step, step + 1), stamps):
+                _ = array.isel({time_dim: step}).values
+        raise
     none = absent(values)
     return np.ones(values.shape[1:], bool) if none is None else np.asarray(~none.all(axis=0))
 

@@ -95,8 +95,8 @@ def _taken(
     found = np.empty((0 if as_is and block >= stop - start else stop - start, column.size), np.float32)
     for at in range(start, stop, block):
         end = min(at + block, stop)
-        with reading(source.path, "NetCDF or Zarr"):
-            steps = {source.dims[0]: slice(at + source.skip, end + source.skip), **box}
+        steps = {source.dims[0]: slice(at + source.skip, end + source.skip), **box}
+        with source.reading(steps):
             values = stored.read(source.dims, steps).reshape(end - at, -1)
         if as_is and block >= stop - start:
             return values if _all_within(values, least, most) else None

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from rivergrad.files import json_of
 from rivergrad.io.datasets import NETCDF_SUFFIXES, open_dataset
 from rivergrad.io.digest import digest_of
 from rivergrad.io.exporters.base import SIDECAR
 from rivergrad.io.heads import RASTER_SUFFIXES, require_extra
-from rivergrad.files import json_of
 from rivergrad.io.output import PARAMETERS, is_one
 
 MARK = "rivergrad_export"
