@@ -68,7 +68,7 @@ def test_a_chunk_of_reaches(tmp_path: Path, version: int, key: str) -> None:
     content = chunk.read_bytes()
     cut(chunk)
     source = rg.open_runoff(path, NETWORK)
-    said = rf"r\.zarr: chunk runoff/{key} of 2001-01-17 to 2001-01-24 cannot be read as NetCDF or Zarr"
+    said = rf"r\.zarr: cannot be read as .*damaged\? \(chunk runoff/{key} of 2001-01-17 to 2001-01-24: "
     for read in (source.read, lambda _, start, stop: single(source, start, stop)):
         with pytest.raises(InputError, match=said) as caught:
             read(None, 3, 50)
@@ -88,7 +88,7 @@ def test_a_chunk_of_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numb
     gridded(path, monkeypatch)
     days = ("2001-01-17 to 2001-01-24", "2001-01-25 to 2001-02-01")[number - 2]
     cut(path / f"runoff/c/{number}/0/0")
-    with pytest.raises(InputError, match=f"chunk runoff/c/{number}/0/0 of {days} cannot be read"):
+    with pytest.raises(InputError, match=rf"cannot be read .*\(chunk runoff/c/{number}/0/0 of {days}: "):
         rg.open_runoff(path, NETWORK, grid=True).read(None, 3, 50)
 
 
@@ -113,5 +113,5 @@ def test_days_of_a_netcdf(tmp_path: Path) -> None:
     content[at + 2 : at + 12] = b"\xff" * 10
     path.write_bytes(bytes(content))
     source = rg.open_runoff(path, NETWORK)
-    with pytest.raises(InputError, match=r"'runoff' of 2001-01-01 to 2001-03-01 cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read .*\('runoff' of 2001-01-01 to 2001-03-01: "):
         source.read(None, 0, DAYS)

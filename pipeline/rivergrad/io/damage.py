@@ -42,7 +42,7 @@ def reading_steps(path: Path, variable: str, time_dim: str, steps: slice, times:
         days = times[those]
         when = f" of {text(days[0])} to {text(days[-1])}" if len(days) else ""
         raise InputError(
-            f"{path}: {name}{when} cannot be read as NetCDF or Zarr, is it damaged? ({error.said[:100]})"
+            f"{path}: cannot be read as NetCDF or Zarr, is it damaged? ({name}{when}: {error.said[:100]})"
         ) from error
 
 
