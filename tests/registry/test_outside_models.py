@@ -94,10 +94,10 @@ def carried(folder: Path, path: Path, *, killed: bool) -> Path:
 
 def whole_and_resumed(folder: Path, **sections: Any) -> Path:
     """The run that was killed and resumed, whose parameters and losses are those of one that was not."""
-    found = [
-        carried(folder / case, write(folder / case, **sections), killed=case == "killed")
-        for case in ("whole", "killed")
-    ]
+    done = rivergrad(folder / "whole", "run", str(write(folder / "whole", **sections)))
+    assert done.returncode == 0, done.stderr
+    killed = carried(folder / "killed", write(folder / "killed", **sections), killed=True)
+    found = [folder / "whole" / "run", killed]
     losses = [pd.read_csv(run / "history.csv")["loss"].to_numpy() for run in found]
     np.testing.assert_array_equal(losses[0], losses[1])
     assert np.isfinite(losses[0][1:]).all()
