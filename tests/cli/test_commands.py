@@ -167,7 +167,8 @@ def test_validate_names_the_file_that_is_missing(tmp_path: Path, monkeypatch: py
     assert f"runoff.path: {tmp_path}/juniata/runoff.nc is not there (and 1 more)" in message
     (tmp_path / "juniata" / "runoff.nc").touch()
     (tmp_path / "juniata" / "discharge.nc").touch()
-    assert call("validate", ROOT / "workflows" / "juniata.yaml").exit_code == 0
+    assert call("validate", "--no-data", ROOT / "workflows" / "juniata.yaml").exit_code == 0
+    assert "juniata/network.csv" in refused("validate", ROOT / "workflows" / "juniata.yaml")
 
 
 ON_REAL_DATA = [path for path in sorted((ROOT / "workflows").glob("*.yaml")) if path.stem != "global"]

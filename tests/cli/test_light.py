@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from rivergrad.io import write_runoff
 
 CODE = """
 import sys
@@ -24,9 +27,11 @@ print([name for name in ("torch", "matplotlib", "distributed") if name in sys.mo
 def test_it_does_not_import_torch(command: str, tmp_path: Path) -> None:
     (tmp_path / "network.csv").write_text("reach_id,downstream_id,length_m\n1,-1,1000\n")
     workflow = tmp_path / "w.yaml"
-    table = str(tmp_path / "network.csv")
+    table, runoff = str(tmp_path / "network.csv"), str(tmp_path / "runoff.nc")
+    days = np.datetime64("2000-01-01", "ns") + np.arange(900) * np.timedelta64(1, "D")
+    write_runoff(runoff, [1], days, np.ones((900, 1)))
     workflow.write_text(
-        f"name: light\nnetwork: {{path: {table}}}\nrunoff: {{path: {table}}}\ntwin: {{gauge_fraction: 0.5}}\n"
+        f"name: light\nnetwork: {{path: {table}}}\nrunoff: {{path: {runoff}}}\ntwin: {{gauge_fraction: 0.5}}\n"
         "scheme: {name: muskingum}\ntime: {routing_step: 1h, train: [2000-01-01, 2001-12-31]}\n"
     )
     run = tmp_path / "run"

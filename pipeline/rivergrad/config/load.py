@@ -88,7 +88,7 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     try:
         return Workflow.model_validate(data, context={FROM_DOCUMENT: True})
     except ValidationError as error:
-        raise _mistake(error, Workflow, str(path), sources) from None
+        raise _mistakes(error, Workflow, str(path), sources) from None
 
 
 def _belongs_to_a_run(path: Path) -> bool:
@@ -274,7 +274,7 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
     try:
         checked = ComputeSection.model_validate(profile, context={FROM_DOCUMENT: True})
     except ValidationError as error:
-        raise _mistake(error, ComputeSection, str(path), {}) from None
+        raise _mistakes(error, ComputeSection, str(path), {}) from None
     profile = _placed(profile, checked.model_dump(exclude_unset=True), path.parent)
     return _merged(profile, {key: value for key, value in compute.items() if key != "profile"})
 
@@ -299,26 +299,42 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _mistake(
+class Mistakes(InputError):
+    """The first mistake of a document, which says how many more there are.
+
+    Attributes:
+        each: all of them, the first one too.
+    """
+
+    each: tuple[InputError, ...] = ()
+
+
+def _mistakes(
     error: ValidationError, model: type[BaseModel], source: str, sources: dict[str, str]
-) -> InputError:
-    """The first mistake, and how many more there are; unknown keys first, they explain others."""
+) -> Mistakes:
+    """All mistakes; unknown keys first, they explain others."""
     mistakes = sorted(
         error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden"
     )
-    first = mistakes[0]
-    key = _key(first["loc"])
-    where = next((text for name, text in sources.items() if _within(key, name) or _within(name, key)), source)
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    found = _described(first, key, model)
-    return InputError(
-        found.what and found.what + more,
-        where=where,
-        key=key or None,
-        found=found.found,
-        expected=found.expected and found.expected + more,
-        advice=found.advice,
+    each = []
+    for mistake in mistakes:
+        key = _key(mistake["loc"])
+        where = next(
+            (text for name, text in sources.items() if _within(key, name) or _within(name, key)), source
+        )
+        each.append(_described(mistake, key, model).at(where, key or None))
+    first = each[0]
+    more = f" (and {len(each) - 1} more)" if len(each) > 1 else ""
+    found = Mistakes(
+        first.what and first.what + more,
+        where=first.where,
+        key=first.key,
+        found=first.found,
+        expected=first.expected and first.expected + more,
+        advice=first.advice,
     )
+    found.each = tuple(each)
+    return found
 
 
 def _within(key: str, section: str) -> bool:

@@ -13,20 +13,15 @@ from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivergrad import registry
 from rivergrad.config.schema import Workflow
-from rivergrad.config.sections import RunoffSection
 from rivergrad.errors import InputError
 from rivergrad.gauges.holdout import draw_basins
 from rivergrad.io import (
     ForcingSource,
     Observations,
     Placement,
-    PlacementSettings,
-    Quality,
     RunoffReader,
     RunoffSource,
-    Steps,
     atomic_path,
-    open_forcings,
     open_runoff,
     read_network,
     read_observations,
@@ -43,15 +38,16 @@ from rivergrad.model.features import log_features
 from rivergrad.pieces.direct import simulate
 from rivergrad.routing import schemes, step_ratio
 from rivergrad.routing.reported import MEAN, Report
+from rivergrad.run.givenfiles import forcings_of, observations_of, runoff_of
 from rivergrad.run.givennetwork import network_of, with_lengths
 from rivergrad.run.hillslope import given_delay
 from rivergrad.run.known import identity_of, in_order_of, require_same
-from rivergrad.run.observed import OnSteps, on_steps, stamp_of
+from rivergrad.run.observed import OnSteps, on_steps
 from rivergrad.run.routing import routing_of
 from rivergrad.run.true_runoff import true_runoff
 from rivergrad.rundir.contents import GAUGES, TWIN, WORLD
 from rivergrad.rundir.identity import Identity
-from rivergrad.runoff import FORCINGS, RunoffSpec
+from rivergrad.runoff import RunoffSpec
 from rivergrad.world import (
     WorldSpec,
     generate_network,
@@ -137,34 +133,11 @@ def prepare_inputs(config: Workflow, run_dir: Path) -> Inputs:
         network = with_lengths(network_of(config.network), config.network.path)
         network = in_order_of(network, run_dir)
         if config.runoff.path is not None:
-            runoff = open_runoff(
-                config.runoff.path,
-                network,
-                variable=config.runoff.variable,
-                grid=config.runoff.grid,
-                stamp=config.runoff.stamp,
-                accumulated=config.runoff.accumulated,
-                format=config.runoff.format,
-                weights=config.runoff.weights,
-                absent=config.runoff.absent,
-            )
+            runoff = runoff_of(config.runoff, network)
             step_ratio(runoff.step, config.time.routing_step)
         forcings = _forcings(config, network, run_dir)
         if config.observations is not None:
-            first = runoff or forcings
-            observations = read_observations(
-                config.observations.path,
-                network,
-                variable=config.observations.variable,
-                placement=PlacementSettings(**dict(config.gauges.placement)),
-                negative=config.gauges.negative,
-                stamp=stamp_of(config.observations),
-                format=config.observations.format,
-                like=None if first is None else Steps(first.time[0], first.step),
-                stations=config.observations.stations,
-                quality=Quality.of(config.observations.quality.drop, config.observations.quality.keep),
-                utc_offset=config.observations.utc_offset,
-            )
+            observations = observations_of(config, network, runoff or forcings)
             if observations.remark:
                 log.warning("observations %s: %s", observations.path, observations.remark)
         else:
@@ -232,28 +205,8 @@ def _forcings(config: Workflow, network: RiverNetwork, run_dir: Path) -> Forcing
     section = config.runoff
     if section is None or not section.learned:
         return None
-    named = variables_of(section)
     path = run_dir / WORLD / "forcings.zarr" if config.world is not None else section.forcings
-    if path is None or not named:
-        if named:
-            raise InputError(
-                f"found {', '.join(named)} without forcings; expected their file", key="runoff.variables"
-            )
-        return None
-    return open_forcings(
-        path,
-        network,
-        tuple(named.values()),
-        stamp=section.forcings_stamp,
-        accumulated=section.forcings_accumulated,
-    )
-
-
-def variables_of(section: RunoffSection) -> dict[str, str]:
-    """The forcings that a runoff model takes from a file, in order, each with its name there."""
-    if section.variables or section.model == "correction":
-        return dict(section.variables)
-    return {name: name for name in FORCINGS}
+    return forcings_of(section, network, path)
 
 
 def _without_dropped(config: Workflow, observations: Observations) -> Workflow:

@@ -14,7 +14,8 @@ from rivergrad.errors import InputError, ids_text
 from rivergrad.io import ForcingSource, RunoffReader
 from rivergrad.model.layout import RUNOFF, Layout
 from rivergrad.pieces.learned import RunoffSetup, Scaling
-from rivergrad.run.inputs import Inputs, variables_of
+from rivergrad.run.givenfiles import variables_of
+from rivergrad.run.inputs import Inputs
 from rivergrad.runoff import FlatModule, RunoffSpec
 
 log = logging.getLogger("rivergrad")

@@ -18,7 +18,7 @@ from rivergrad.io import ForcingSource, RunoffSource, open_forcings, open_runoff
 from rivergrad.io.datasets import MissingError
 from rivergrad.io.readers import HeldRunoff
 from rivergrad.pieces.learned import PieceRunoffModel
-from rivergrad.run.inputs import variables_of
+from rivergrad.run.givenfiles import variables_of
 from rivergrad.run.learnedrunoff import (
     LearnedRunoff,
     PieceForcings,

@@ -8,13 +8,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-FORCINGS = ("precipitation", "temperature", "potential_evapotranspiration")
-"""Names of the forcings that the built-in models of rainfall and runoff take, in the order of their last axis."""
-FORCING_UNITS = {
-    "precipitation": "mm per step",
-    "temperature": "degC",
-    "potential_evapotranspiration": "mm per step",
-}
+from rivergrad.weather import FORCING_UNITS, FORCINGS
+
+__all__ = ["FORCINGS", "FORCING_UNITS", "RunoffFunction", "RunoffModel"]
 
 
 @runtime_checkable

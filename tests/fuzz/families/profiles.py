@@ -13,7 +13,7 @@ from tests.fuzz.answers import Nothing
 from tests.fuzz.families.workflow import dump, leaves, no_documents, place, resolved, schema, values
 from tests.fuzz.registry import Expect, Mutation, either, refused, same
 
-VALIDATE = ("validate", "w.yaml")
+VALIDATE = ("validate", "w.yaml", "--no-data")
 SUBMIT = ("submit", "w.yaml", "--profile", "p.yaml", "--dry-run")
 PROFILE: dict[str, Any] = {"kind": "local", "workers": 1, "memory_budget": "1GB"}
 

@@ -16,7 +16,7 @@ from tests.fuzz.readers import ESTIMATE, OBSERVATIONS
 from tests.fuzz.registry import Expect, Mutation, either, refused, same
 from tests.fuzz.runner import said
 
-VALIDATE = ("validate", "w.yaml")
+VALIDATE = ("validate", "w.yaml", "--no-data")
 
 
 def mutations() -> Iterator[Mutation]:
