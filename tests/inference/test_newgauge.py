@@ -98,3 +98,25 @@ def test_the_noise_of_a_delay() -> None:
     assert noise[1] == np.inf
     assert draws_for(100) == 200
     assert draws_for(10**8) == 16
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_small_basins_are_worked_on_as_large_ones_are(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    down = np.where(rng.random(300) < 0.05, -1, np.arange(300) - 1 - rng.integers(0, 3, 300))
+    down = np.where(down < 0, -1, down)
+    network = RiverNetwork(rng.permutation(300), down)
+    draws, travel = rng.standard_normal((30, 300)), rng.uniform(2e3, 4e4, 300)
+    flow = 1.0 + np.asarray(network.level, np.float64)
+    found = []
+    for least in (LEAST_BASIN, 10**9):
+        monkeypatch.setattr("rivergrad.inference.newgauge.LARGE_BASIN", least)
+        found.append(
+            new_gauges(
+                draws, travel, flow, network.downstream, network.order, network.basin, NOISE,
+                np.random.default_rng(0),
+            )
+        )  # fmt: skip
+    np.testing.assert_allclose(found[1].value, found[0].value, rtol=1e-9, atol=1e-14)
+    assert np.array_equal(found[1].best, found[0].best)
+    np.testing.assert_allclose(found[1].gain, found[0].gain, rtol=1e-9)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivercut import graph
+from rivercut.compiling import njit
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -25,6 +26,8 @@ Int = NDArray[np.int64]
 DRAWS, LEAST_DRAWS = 200, 16
 NUMBERS = 1 << 25
 """Numbers that all draws have together at most, unless `LEAST_DRAWS` have more."""
+LARGE_BASIN = 2000
+"""Reaches of a basin from which it is worked on by itself; there may be many thousands of smaller ones."""
 LEAST_BASIN = 5
 """Reaches of a basin in which a gauge is looked for; in smaller ones it would tell of those few only."""
 
@@ -89,12 +92,11 @@ def new_gauges(
     """
     n = draws.shape[1]
     total = float(draws.var(axis=0).sum())
-    basins = _basins(travel, flow, downstream, order, basin)
-    value = np.zeros(n)
-    for one in basins.values():
-        value[one.members] = one.reductions(draws[:, one.members], noise)
+    every = _Basins.of(travel, flow, downstream, order, basin)
+    value = every.reductions(draws, noise)
     best, gain = [], []
-    left: dict[int, Float] = {}  # draws of the basins that have a new gauge, with all it tells
+    basins: dict[int, _Basin] = {}  # those that have a new gauge
+    left: dict[int, Float] = {}  # their draws, with all it tells
     later = value.copy()
     for _ in range(min(count, n)):
         at = int(np.argmax(later))
@@ -103,7 +105,7 @@ def new_gauges(
         best.append(at)
         gain.append(later[at])
         label = int(basin[at])
-        one = basins[label]
+        one = basins.setdefault(label, every.basin(label))
         there = left.get(label, draws[:, one.members])
         left[label] = one.told(there, int(np.searchsorted(one.members, at)), noise, rng)
         later[one.members] = one.reductions(left[label], noise)
@@ -146,24 +148,109 @@ class _Basin:
         return draws - np.outer(seen, slope / (delay.var(ddof=1) + noise**2))
 
 
-def _basins(travel: Float, flow: Float, downstream: Int, order: Int, basin: Int) -> dict[int, _Basin]:
-    """The basins that are worth a look, by their number."""
-    by_basin = np.argsort(basin, kind="stable")
-    in_order = order[np.argsort(basin[order], kind="stable")]
-    starts = np.flatnonzero(np.diff(basin[by_basin], prepend=-1))
-    place = np.empty(basin.size, np.int64)
-    found = {}
-    for first, last in zip(starts, np.append(starts[1:], basin.size), strict=True):
-        if last - first < LEAST_BASIN:
-            continue
-        members = by_basin[first:last]
-        place[members] = np.arange(members.size)
+@dataclass(frozen=True, eq=False)
+class _Basins:
+    """All basins, side by side.
+
+    Attributes:
+        members: (reach,) positions in the network, by basin.
+        pointer: (basins + 1,) where the members of each begin.
+        downstream: (reach,) position downstream among the members, -1 at an outlet; order: (reach,) positions among the
+            members, by basin, upstream before downstream.
+        travel, flow: (reach,) of the members.
+    """
+
+    members: Int
+    pointer: Int
+    downstream: Int
+    order: Int
+    travel: Float
+    flow: Float
+
+    @classmethod
+    def of(cls, travel: Float, flow: Float, downstream: Int, order: Int, basin: Int) -> _Basins:
+        """Put the reaches of each basin side by side."""
+        members = np.argsort(basin, kind="stable")
+        place = np.empty(basin.size, np.int64)
+        place[members] = np.arange(basin.size)
         down = downstream[members]
-        inside = np.where(down >= 0, place[down], -1)
-        found[int(basin[members[0]])] = _Basin(
-            members, inside, place[in_order[first:last]], travel[members], flow[members]
+        return cls(
+            members,
+            np.append(0, np.cumsum(np.bincount(basin))),
+            np.where(down >= 0, place[down], -1),
+            place[order[np.argsort(basin[order], kind="stable")]],
+            travel[members],
+            flow[members],
         )
-    return found
+
+    def basin(self, label: int) -> _Basin:
+        """One of them by itself."""
+        first, last = self.pointer[label : label + 2]
+        mine = slice(first, last)
+        down = self.downstream[mine]
+        return _Basin(
+            self.members[mine],
+            np.where(down >= 0, down - first, -1),
+            self.order[mine] - first,
+            self.travel[mine],
+            self.flow[mine],
+        )
+
+    def reductions(self, draws: Float, noise: float) -> Float:
+        """(reach,) what a gauge at each reach takes off the sum of variances; 0 in basins that are too small."""
+        found = np.zeros(draws.shape[1])
+        size = np.diff(self.pointer)
+        for label in np.flatnonzero(size >= LARGE_BASIN).tolist():
+            one = self.basin(label)
+            found[one.members] = one.reductions(draws[:, one.members], noise)
+        small = np.flatnonzero((size >= LEAST_BASIN) & (size < LARGE_BASIN))
+        _of_small(
+            draws, self.members, self.pointer, small, self.downstream, self.order, self.travel, self.flow,
+            noise, found,
+        )  # fmt: skip
+        return found
+
+
+@njit(cache=True)
+def _of_small(
+    draws: Float,
+    members: Int,
+    pointer: Int,
+    chosen: Int,
+    downstream: Int,
+    order: Int,
+    travel: Float,
+    flow: Float,
+    noise: float,
+    found: Float,
+) -> None:  # pragma: no cover - compiled
+    """`_Basin.reductions` of many small basins, to `found`."""
+    count = draws.shape[0]
+    for g in chosen:
+        first, last = pointer[g], pointer[g + 1]
+        size = last - first
+        z, t = np.empty((count, size)), np.empty((count, size))
+        for d in range(count):
+            for i in range(size):
+                z[d, i] = draws[d, members[first + i]]
+                t[d, i] = z[d, i] * travel[first + i] * flow[first + i]
+            for a in order[first:last]:
+                if downstream[a] >= 0:
+                    t[d, downstream[a] - first] += t[d, a - first]
+            for i in range(size):
+                t[d, i] /= flow[first + i]
+        total = 0.0
+        for i in range(size):
+            z[:, i] -= z[:, i].mean()
+            t[:, i] -= t[:, i].mean()
+            total += (z[:, i] ** 2).sum() / (count - 1)
+        turned = np.dot(np.dot(z, np.ascontiguousarray(z.T)), t)
+        for i in range(size):
+            spread = (t[:, i] ** 2).sum() / (count - 1)
+            shared = (t[:, i] * turned[:, i]).sum()
+            left = shared / (count - 1) ** 2 - total * spread / (count - 1)
+            if spread > 0:
+                found[members[first + i]] = max(left, 0.0) / (spread + noise**2)
 
 
 def _reductions(draws: Float, delays: Float, noise: float) -> Float:
