@@ -12,6 +12,7 @@ import pytest
 from rivergrad.errors import InputError
 from rivergrad.io import DischargeWriter, atomic_path, write_parameters
 from rivergrad.io import atomic as atomic_module
+from rivergrad.rundir.contents import strangers
 
 
 def test_a_file_and_a_folder_appear_whole(tmp_path: Path) -> None:
@@ -59,6 +60,22 @@ def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path
     with atomic_path(tmp_path / "a.txt") as path:
         path.write_text("whole")
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.txt", living])
+
+
+def test_a_store_that_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
+    """It has a temporary name made from the temporary name of what it was to be."""
+    code = (
+        "import os, signal, sys; import rivercut.store; from rivergrad.io import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path, rivercut.store._new_store(path, 'kind'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.zarr")], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("..tmp-")
+    assert strangers(tmp_path) == []  # a run directory that holds no more is as good as empty
+    with atomic_path(tmp_path / "a.zarr") as path:
+        path.mkdir()
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_parent_that_is_a_file(tmp_path: Path) -> None:

@@ -96,7 +96,10 @@ def remove_leftovers(target: Path) -> None:
     """Remove what processes of this machine that were killed left beside a target, on their way to it."""
     if not target.parent.is_dir():
         return
-    pattern = re.compile(rf"\.tmp-{_host()}-(\d+)-[0-9a-f]+-{re.escape(target.name)}")
+    # a store that rivercut writes under the temporary name has a name of its own while it is made
+    pattern = re.compile(
+        rf"\.?\.tmp-{_host()}-(\d+)-[0-9a-f]+-{re.escape(target.name)}(\.(new|old)-[0-9a-f]+)?"
+    )
     for entry in target.parent.iterdir():
         match = pattern.fullmatch(entry.name)
         if match is not None and not _alive(int(match.group(1))):

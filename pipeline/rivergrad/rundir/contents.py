@@ -177,7 +177,7 @@ ITEMS: dict[str, Item] = {
 resume from half of what was there."""
 
 SUBMITTED = (JOB_SCRIPT, ARRAY_SCRIPT, JOB)
-_OTHERS = re.compile(r"slurm-[0-9_]+\.out|\.nfs\w+|lost\+found|\.DS_Store|\.tmp-.+")
+_OTHERS = re.compile(r"slurm-[0-9_]+\.out|\.nfs\w+|lost\+found|\.DS_Store|\.{1,2}tmp-.+")
 """What queues and file systems put into a folder."""
 
 
