@@ -515,6 +515,25 @@ def test_how_a_run_that_fails_ends(
     assert result.stdout == ""
 
 
+def test_after_ctrl_c_the_line_that_resumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    steps = []
+
+    def run_workflow(config: Workflow, **options: Any) -> Path:
+        for step in steps:
+            config.output.joinpath("checkpoints").mkdir(parents=True)
+            config.output.joinpath("checkpoints", f"step-{step:06d}.npz").touch()
+        raise KeyboardInterrupt
+
+    replace_module(monkeypatch, "rivergrad.run.workflow", run_workflow=run_workflow)
+    words = ("run", DEMO, "--set", f"output={tmp_path / 'a run'}", "--fresh")
+    assert call(*words).stderr.splitlines() == ["rivergrad: interrupted"]  # there is nothing to go on from
+    steps.append(2)
+    assert call(*words).stderr.splitlines() == [
+        f"goes on from the last checkpoint: rivergrad run {DEMO} --set 'output={tmp_path / 'a run'}'",
+        "rivergrad: interrupted",
+    ]
+
+
 def test_traceback_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVERGRAD_DEBUG", "1")
     result = call("validate", "nix.yaml")

@@ -232,6 +232,7 @@ def test_rerun_of_a_finished_run_changes_nothing(finished: Path, tmp_path: Path,
     run, path = copy_of(finished, tmp_path, tiny)
     before = contents(run / "parameters.zarr"), contents(run / "checkpoints")
     result = call("run", path)
+    assert result.stderr.startswith(f"{run}: finished at 20")
     assert result.stdout.splitlines()[-1] == str(run)
     assert (contents(run / "parameters.zarr"), contents(run / "checkpoints")) == before
     assert json.loads((run / "run.json").read_text())["status"] == "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,11 @@ def carry_out(
     from rivergrad.rundir.stopping import stop_on_signals
 
     began = time.monotonic()
-    with stop_on_signals(), _leading(workflow, settings or ()) as config:
+    with (
+        stop_on_signals(),
+        _leading(workflow, settings or ()) as config,
+        _saying_how_to_go_on(config, "run" if report else "estimate", workflow, settings or ()),
+    ):
         if config is None:
             return
         require_room(config, source_files(workflow, settings or ()))
@@ -101,6 +106,24 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
         return
     with naming(path, settings), leading(config.compute.kind) as leads:
         yield config if leads else None
+
+
+@contextmanager
+def _saying_how_to_go_on(
+    config: Workflow | None, command: str, workflow: Path, settings: Sequence[str]
+) -> Iterator[None]:
+    """After Ctrl-C, the line that resumes, where there is a checkpoint to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from rivergrad.rundir.checkpoint import has_checkpoints
+
+        if config is not None and has_checkpoints(config.output):
+            words = ["rivergrad", command, str(workflow)]
+            for one in settings:
+                words += ["--set", one]
+            typer.echo(f"goes on from the last checkpoint: {shlex.join(words)}", err=True)
+        raise
 
 
 def _say_where(folder: Path) -> None:

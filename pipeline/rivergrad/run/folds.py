@@ -26,6 +26,7 @@ from rivergrad.io import atomic_path
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.opening import settings_of
 from rivergrad.run.results import Row, learned_columns, medians
+from rivergrad.run.tables import print_table
 from rivergrad.rundir.contents import CONFIG, FOLDS, FOLDS_TABLE, INFO, METRICS, TWIN, WORLD
 from rivergrad.rundir.identity import differences, read_identity
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_metrics
@@ -204,7 +205,7 @@ def print_folds(summary: dict[str, Any], console: Console) -> None:
             for name, sign, more in (("uniform", "", ""), ("estimate", "", ""), ("difference", "+", better))
         ]
     table.add_row("all\n(90 %)", str(first["pooled"]["gauges"]), *cells)
-    console.print(table)
+    print_table(table, console)
 
 
 def interval_text(interval: Sequence[float], sign: str = "") -> str:

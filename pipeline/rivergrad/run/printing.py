@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from rivergrad.run.folds import interval_text, print_folds
+from rivergrad.run.tables import print_table, terminal
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
 
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
@@ -22,7 +22,7 @@ SPLIT_NAMES = {
 
 def print_scores(summary: dict[str, Any]) -> None:
     """Print medians by split, folds and the verdict of `summary` (see run.json)."""
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = terminal()
     table = Table(title="Median NSE (KGE)", title_justify="left")
     table.add_column("gauges and time")
     table.add_column("gauges", justify="right")
@@ -48,7 +48,7 @@ def print_scores(summary: dict[str, Any]) -> None:
             )
             gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
         table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
-    console.print(table)
+    print_table(table, console)
     console.print(
         f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
         f"{' and '.join(name.replace('_', '-') for name in than)}",
@@ -95,7 +95,7 @@ def _print_sizes(sizes: dict[str, Any], console: Console) -> None:
     if mean := found["by_flow"]:
         cells = [f"{mean[f'nse_{name}']:.4f} ({mean[f'kge_{name}']:.3f})" for name in methods]
         table.add_row("mean by flow", "", *cells)
-    console.print(table)
+    print_table(table, console)
 
 
 def _ends(row: dict[str, Any], of: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from contextlib import ExitStack, suppress
@@ -134,6 +135,9 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
     }
     if modules := registry.search_folders():
         info["modules"] = list(modules)
+    if finished := _finished_before(before):
+        text = f"{run_dir}: finished at {finished}; the estimate stands, scores and maps are made again (--fresh: all)"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
     known = read_identity(run_dir)
     if known is not None and known.version != info["versions"]["rivergrad"]:
         info["begun_by"] = known.version
@@ -175,6 +179,15 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
         info["peak_mb"]["report"] = peak_mb()
         write_json(run_dir / INFO, info)
     return run_dir
+
+
+def _finished_before(info: bytes | None) -> str | None:
+    """When a run was finished, by the run.json that was there; None where it was not."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(info or b"null")
+        if isinstance(found, dict) and found.get("status") == "done" and found.get("finished"):
+            return str(found["finished"])
+    return None
 
 
 def _how_it_ended(error: BaseException) -> str:
