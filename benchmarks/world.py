@@ -102,8 +102,8 @@ def settings(options: argparse.Namespace, run: Path) -> list[str]:
     last = options.days - 1
     split = round(TRAIN_SHARE * options.days)
     said = {
-        "time.train": f"[{FIRST}, {FIRST + split - 1}]",
-        "time.test": f"[{FIRST + split}, {FIRST + last}]",
+        "time.train": f"[{FIRST}, {FIRST + np.timedelta64(split - 1, 'D')}]",
+        "time.test": f"[{FIRST + np.timedelta64(split, 'D')}, {FIRST + np.timedelta64(last, 'D')}]",
         "estimate.steps": options.steps,
         "estimate.evaluate_every": max(1, min(50, options.steps // 2)),
         "estimate.checkpoint_every": max(1, min(100, options.steps)),
