@@ -38,16 +38,19 @@ def test_a_world_is_made_checked_and_estimated_from(tmp_path: Path, monkeypatch:
     assert code == 0, said
     assert said.splitlines()[-1] == "world"
     assert "observations: " in said
-    code, said = call("validate", str(WORKFLOW))
-    assert code == 0, said
     words = [word for one in SHORT for word in ("--set", one)]
+    code, said = call("validate", str(WORKFLOW), *words)
+    assert code == 0, said
     code, said = call("run", str(WORKFLOW), *words)
     assert code == 0, said
     run = tmp_path / "runs" / "global"
     parameters = rg.open_run(run).parameters
     assert np.isfinite(parameters["celerity_log_sd"]).all()
     assert (run / "report.html").is_file()
-    assert set(json.loads((run / "run.json").read_text())["timings"]) >= {"inputs", "setup", "uncertainty"}
+    info = json.loads((run / "run.json").read_text())
+    assert list(info["timings"]) == list(info["peak_mb"])
+    assert set(info["timings"]) >= {"inputs", "setup", "uncertainty", "report"}
+    assert info["summary"]["world"] == "generated"  # no coasts of the Earth on its map
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
+from rivergrad.errors import InputError
+from rivergrad.files import json_of
 from rivergrad.io import atomic_path, open_runoff, write_network_table, write_observations, write_parameters
 from rivergrad.io.ahead import Behind
 from rivergrad.io.gridstore import GridWriter
@@ -30,6 +32,7 @@ from rivergrad.world.large import (
 
 NETWORK, RUNOFF, OBSERVATIONS, TRUTH = "network.parquet", "runoff.zarr", "observations.nc", "truth.parquet"
 RECIPE = "world.json"
+MADE_BY = "rivergrad generate-world"
 """Files of a generated world: what a user would bring, the truth, and what it was made from."""
 
 ROUTING_STEP = 3600.0
@@ -83,6 +86,14 @@ def generate_world(spec: LargeSpec, output: Path, tell: Tell = lambda said: None
     return facts
 
 
+def is_of_large_world(network: Path) -> bool:
+    """Whether the file of a network is one that `generate_world` has made: its planet is not the Earth."""
+    try:
+        return bool(json_of(network.parent / RECIPE).get("made_by") == MADE_BY)
+    except (InputError, OSError):  # somebody else's, or none
+        return False
+
+
 class _Clock:
     """Says what was done and how long it took since the last time."""
 
@@ -98,6 +109,7 @@ class _Clock:
 def _facts(spec: LargeSpec, network: RiverNetwork) -> dict[str, Any]:
     assert network.length is not None  # a world's network has lengths
     return {
+        "made_by": MADE_BY,
         "reaches": spec.reaches,
         "years": spec.years,
         "seed": spec.seed,

@@ -34,6 +34,7 @@ from rivergrad.run.estimation import Estimate, estimate
 from rivergrad.run.folds import carry_out_fold, cross_validate, require_fold
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
+from rivergrad.run.largeworld import is_of_large_world
 from rivergrad.run.opening import claim, forget, require_room
 from rivergrad.run.periods import periods_of
 from rivergrad.run.printing import print_scores
@@ -348,8 +349,9 @@ def _write_partition(config: Workflow, run_dir: Path, inputs: Inputs, cut: Parti
 def _facts(config: Workflow, inputs: Inputs, cut: Partition, engine: str) -> dict[str, Any]:
     """What `summary` of run.json says of a run before anything is estimated."""
     network = inputs.network
+    made = config.network is None or is_of_large_world(config.network.path)
     return {
-        "world": "generated" if config.world is not None else "real",
+        "world": "generated" if made else "real",
         "scheme": config.scheme.name,
         "engine": engine,
         "reaches": network.n_reaches,
