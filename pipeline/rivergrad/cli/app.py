@@ -21,6 +21,7 @@ from rivergrad.cli import (
     world,
 )
 from rivergrad.cli.guard import DEBUG_VARIABLE, Commands, give_up, one_line_for_any, settle_streams
+from rivergrad.verbosity import QUIET, say_more
 from rivergrad.watchdog import end_with
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     cls=Commands,
     epilog="Exit codes: 0 done; 1 a fault of rivergrad; 2 something to mend, named in one or two lines; 75 stopped "
     "by SIGTERM or SIGUSR1, to be run again; 130 interrupted.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -66,6 +67,16 @@ def _debug(wanted: bool) -> None:
         os.environ[DEBUG_VARIABLE] = "1"
 
 
+def _quiet(wanted: bool) -> None:
+    if wanted:
+        os.environ[QUIET] = "1"
+
+
+def _verbose(wanted: bool) -> None:
+    if wanted:
+        say_more()
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -75,6 +86,21 @@ def options(
         bool,
         typer.Option(
             "--debug", callback=_debug, is_eager=True, help=f"Show tracebacks, as {DEBUG_VARIABLE}=1 does."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            callback=_quiet,
+            help="No progress and no scores: warnings, errors and paths only.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", callback=_verbose, help="Show the lines of the log too, as log.txt has them."
         ),
     ] = False,
 ) -> None:

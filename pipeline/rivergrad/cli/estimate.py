@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rivergrad.cli.options import Fresh, RunPath, Settings, WorkflowPath
+from rivergrad.verbosity import quiet
 
 if TYPE_CHECKING:
     from rivergrad.config.schema import Workflow
@@ -81,9 +82,10 @@ def carry_out(
             folder = run_workflow(config, fresh=fresh, report=False)
     from rivergrad.run.progress import time_text
 
-    if report:
+    if report and not quiet():
         _say_where(folder)
-    typer.echo(f"time: {time_text(time.monotonic() - began)}")
+    if not quiet():
+        typer.echo(f"time: {time_text(time.monotonic() - began)}")
     typer.echo(folder)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rivergrad.verbosity import quiet
+
 
 def generate_world(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
@@ -25,5 +27,5 @@ def generate_world(
     spec = LargeSpec(reaches, years, seed, start)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"OUT {output}: is there; expected another place to write to")
-    generate(spec, output, lambda said: typer.echo(said, err=True))
+    generate(spec, output, lambda said: None if quiet() else typer.echo(said, err=True))
     typer.echo(output)

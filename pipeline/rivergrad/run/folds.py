@@ -32,6 +32,7 @@ from rivergrad.rundir.identity import differences, read_identity
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_metrics
 from rivergrad.rundir.record import write_rows
 from rivergrad.rundir.written import record_of
+from rivergrad.verbosity import quiet
 
 log = logging.getLogger("rivergrad")
 
@@ -94,7 +95,7 @@ def cross_validate(
     Raises:
         InputError: whatever the user can mend.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet())
     fold_of = folds_of(config, inputs)
     rows: list[Row] = []
     for fold in range(1, config.gauges.folds + 1):

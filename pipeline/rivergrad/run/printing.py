@@ -10,6 +10,7 @@ from rich.table import Table
 from rivergrad.run.folds import interval_text, print_folds
 from rivergrad.run.tables import print_table, terminal
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
+from rivergrad.verbosity import quiet
 
 HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
 SPLIT_NAMES = {
@@ -22,6 +23,8 @@ SPLIT_NAMES = {
 
 def print_scores(summary: dict[str, Any]) -> None:
     """Print medians by split, folds and the verdict of `summary` (see run.json)."""
+    if quiet():
+        return
     console = terminal()
     table = Table(title="Median NSE (KGE)", title_justify="left")
     table.add_column("gauges and time")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from rivergrad.errors import InputError
+from rivergrad.verbosity import quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -62,7 +63,8 @@ class Progress:
         self._step = start
         self._bar: Bar | None = None
         self._task: TaskID | None = None
-        if self._stream.isatty():
+        self._silent = quiet()
+        if self._stream.isatty() and not self._silent:
             self._bar = _bar(self._stream)
 
     def __enter__(self) -> Self:
@@ -78,7 +80,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._shown != self._step and self._text:
+        elif self._shown != self._step and self._text and not self._silent:
             self._line()
 
     def update(self, step: int, **fields: float | int | str) -> None:
@@ -88,7 +90,7 @@ class Progress:
         self._text = "  ".join([*shown, *self._pace()])
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, text=self._text)
-        elif self._clock() - self._last_line >= LINE_EVERY:
+        elif self._clock() - self._last_line >= LINE_EVERY and not self._silent:
             self._line()
 
     def rate(self) -> float:

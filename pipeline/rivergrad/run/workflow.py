@@ -70,6 +70,7 @@ from rivergrad.rundir.identity import Changed, read_identity
 from rivergrad.rundir.record import git_hash, log_to, machine, remarks_shown, versions, write_json
 from rivergrad.rundir.stopping import Stopped
 from rivergrad.rundir.written import Written, record_of
+from rivergrad.verbosity import quiet
 
 log = logging.getLogger("rivergrad")
 
@@ -138,7 +139,7 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
         info["modules"] = list(modules)
     if finished := _finished_before(before):
         text = f"{run_dir}: finished at {finished}; the estimate stands, scores and maps are made again (--fresh: all)"
-        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+        Console(stderr=True, quiet=quiet()).print(text, highlight=False, soft_wrap=True)
     known = read_identity(run_dir)
     if known is not None and known.version != info["versions"]["rivergrad"]:
         info["begun_by"] = known.version
@@ -259,7 +260,7 @@ def _now() -> str:
 
 
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet())
     timer = Timer(run_dir, info)
     with remarks_shown():
         inputs = prepare_inputs(config, run_dir)
