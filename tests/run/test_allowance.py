@@ -15,7 +15,9 @@ import rivergrad as rg
 from rivergrad.run import allowance, evidence
 
 
-def work(steps: int, *, least_squares: bool = False, budget: float = 1.0, reaches: int = 10**9) -> Any:
+def work(
+    steps: int, *, device: str = "cpu", least_squares: bool = False, budget: float = 1.0, reaches: int = 10**9
+) -> Any:
     settings = SimpleNamespace(
         window=30 * 86400.0, windows_per_step=2, least_squares=least_squares, inner=7, steps=steps
     )
@@ -23,6 +25,7 @@ def work(steps: int, *, least_squares: bool = False, budget: float = 1.0, reache
         config=SimpleNamespace(
             estimate=settings,
             time=SimpleNamespace(routing_step=3600.0),
+            compute=SimpleNamespace(device=device),
             uncertainty=SimpleNamespace(budget=budget),
         ),
         case=SimpleNamespace(
@@ -41,23 +44,29 @@ def allowed(**options: Any) -> allowance.Allowance:
 
 
 def test_a_fit_s_work_is_what_products_may_take() -> None:
-    # 33 steps route 2 windows of 10 + 30 steps; a product routes 110 in double precision
-    assert allowed(steps=33).most == pytest.approx(33 * 2 * 40 / (2 * 110))
-    assert allowed(steps=33, budget=3.0).most == pytest.approx(36.0)
-    assert allowed(steps=4, least_squares=True).most == 4 * 7
+    # 33 steps route 2 windows of 10 + 30 steps; a product routes 110 in double precision, and passes over reaches
+    product = 2 * 110 + 300 / 24
+    assert allowed(steps=33).most == pytest.approx(33 * 2 * 40 / product)
+    assert allowed(steps=33, budget=3.0).most == pytest.approx(3 * 33 * 2 * 40 / product)
+    assert allowed(steps=4, least_squares=True).most == pytest.approx(2 * 110 * 4 * 7 / product)
     # what is quick is never too much
-    assert allowed(steps=1, reaches=1000).most == pytest.approx(allowance.QUICK / (2 * 110 * 24 * 1000))
+    assert allowed(steps=1, reaches=1000).most == pytest.approx(allowance.QUICK / (product * 24 * 1000))
+    # on a GPU routing costs little beside the passes
+    assert allowed(steps=33, device="cuda").most == pytest.approx(33 * 2 * 40 / (2 * 110 + 30_000 / 24))
 
 
 def test_products_are_counted_as_they_are_taken() -> None:
-    one = allowed(steps=165)  # 60 products
+    one = allowed(steps=165)
+    one.most = 60.0
     assert (one.inner(100), one.directions(40)) == (15, 40)
     one.problem.products += 50
     assert one.taken == 50
     assert (one.inner(100), one.directions(40)) == (4, 10)
+    assert not one.spent
     one.problem.products += 50
     assert (one.inner(100), one.directions(40), one.directions(2)) == (4, 4, 2)
     assert math.isclose(one.left, 0.0)
+    assert one.spent
 
 
 def test_a_run_says_what_the_budget_left_out(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ log = logging.getLogger("rivergrad")
 
 DOUBLE = 2.0
 """What double precision, in which products are, costs more than single precision."""
+ASIDE = {"cpu": 300.0, "cuda": 30_000.0}
+"""Routing steps there and back that cost as much as what a product does besides routing: passes over all reaches, by
+the host. A GPU routes a hundred times as many steps meanwhile."""
 QUICK = 8e10
 """Reaches times routing steps, times `DOUBLE`, that are never too many: a minute or so of one core."""
 INNER_SHARE = 0.25
@@ -50,6 +53,11 @@ class Allowance:
         """Products that may still be taken."""
         return max(0.0, self.most - self.taken)
 
+    @property
+    def spent(self) -> bool:
+        """Whether nothing worth starting is left."""
+        return self.left < FEWEST
+
     def inner(self, wanted: int) -> int:
         """Products of a search for the most probable deviations."""
         return _few(wanted, INNER_SHARE * self.left)
@@ -63,8 +71,10 @@ def allowance_of(work: Problem, problem: LeastSquares, result: FitResult) -> All
     """What `uncertainty.budget` allows after a fit."""
     window = sum(end - start for start, _, end in problem.windows)
     ratio = work.case.inputs.runoff.step / work.config.time.routing_step
-    quick = QUICK / (DOUBLE * window * ratio * max(1, work.n_reaches))
-    most = max(quick, work.config.uncertainty.budget * _work_of_fit(work, result, window) / (DOUBLE * window))
+    compute = work.config.compute
+    product = DOUBLE * window + ASIDE.get(compute.device, ASIDE["cpu"]) / ratio
+    quick = QUICK / (product * ratio * max(1, work.n_reaches))
+    most = max(quick, work.config.uncertainty.budget * _work_of_fit(work, result, window) / product)
     return Allowance(problem, most, problem.products)
 
 

@@ -147,12 +147,18 @@ def posterior(
 
 
 def again(
-    work: Problem, found: Posterior | None, prior: Prior, shared: Coefficients[Float]
+    work: Problem,
+    found: Posterior | None,
+    prior: Prior,
+    shared: Coefficients[Float],
+    *,
+    anyhow: bool = False,
 ) -> Posterior | None:
     """A posterior of the same linearisation and weights under a prior of another scale.
 
     Args:
         found: the posterior under an earlier prior, if there is one.
+        anyhow: take it however far the scale has moved, as there is nothing to find a better one with.
 
     Returns:
         None where there is none, or where the scale has moved too far for its directions.
@@ -161,7 +167,7 @@ def again(
         return None
     assert prior.tree is not None
     moved = prior.tree.tau / found.prior.tau
-    if max(moved.max(), (1 / moved).max()) > SCALE_HELD:
+    if not anyhow and max(moved.max(), (1 / moved).max()) > SCALE_HELD:
         return None
     each, sd = shared_part(work, prior, shared)
     return at_scale(found, prior.tree, each, sd, np.asarray(work.case.inputs.network.basin))

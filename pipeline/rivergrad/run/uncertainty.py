@@ -131,7 +131,7 @@ def _of_reaches(
     delays: dict[str, Float] = {}
     about = None
     if learned_from is None:
-        held = again(work, earlier, prior, shared)
+        held = again(work, earlier, prior, shared, anyhow=allowance.spent)
         found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
         slope = of_delay(work, problem, weight, prior, shared, found)
         if slope is not None:
@@ -402,6 +402,8 @@ def _measured(
     found: Posterior | None = None
     along: tuple[Float, Float] | None = None
     for _ in range(work.config.uncertainty.rounds):
+        if found is not None and allowance.spent:
+            break  # the scale stays as the rounds before have it
         problem.weigh(weight)
         along, _, _ = newton_direction(
             problem,
@@ -413,7 +415,7 @@ def _measured(
             allowance.inner(inner),
             along,
         )
-        here = again(work, found, prior, result.shared)
+        here = again(work, found, prior, result.shared, anyhow=allowance.spent)
         if here is None:
             here = found = _with_checks(work, problem, weight, prior, result.shared, allowance)
         prior = updated(prior, here, free + along[1], first)
