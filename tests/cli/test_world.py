@@ -41,6 +41,13 @@ def test_a_world_is_made_checked_and_estimated_from(tmp_path: Path, monkeypatch:
     words = [word for one in SHORT for word in ("--set", one)]
     code, said = call("validate", str(WORKFLOW), *words)
     assert code == 0, said
+    chunk = tmp_path / "world/runoff.zarr/runoff/c/0/0/0"
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[: len(content) // 2])
+    code, said = call("run", str(WORKFLOW), *words)
+    assert code == 2
+    assert "(chunk runoff/c/0/0/0 of 2001-01-01 to 2001-09-13: " in said
+    chunk.write_bytes(content)
     code, said = call("run", str(WORKFLOW), *words)
     assert code == 0, said
     run = tmp_path / "runs" / "global"
