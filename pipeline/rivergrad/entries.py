@@ -358,5 +358,11 @@ BUILT_IN: tuple[Entry, ...] = (
         "The delay of runoff on hillslopes, with its interval.",
         "rivergrad.report.hillslope:delay",
     ),
+    Entry(
+        "field",
+        "flow_exponent",
+        "The exponent of celerity by flow, with its interval.",
+        "rivergrad.report.flow:exponent",
+    ),
 )
 """Rivergrad's own parts of every kind, as they are listed."""

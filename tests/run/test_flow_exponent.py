@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -12,6 +14,9 @@ from small_river import REACHES, River, call, the_line
 
 import rivergrad as rg
 from rivergrad.pieces.meanflow import mean_flow
+from rivergrad.report.fields import fields_of
+from rivergrad.report.panels import Page
+from rivergrad.rundir.reading import read_run
 
 TRUE = 0.5
 
@@ -42,7 +47,8 @@ def _there(river: River, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(river: River, name: str, more: dict[str, object], **sections: object) -> Path:
-    path = river.workflow(output=name, parameters={"model": "uniform", "flow_exponent": more}, **sections)  # type: ignore[arg-type]
+    model = sections.pop("model", "uniform")
+    path = river.workflow(output=name, parameters={"model": model, "flow_exponent": more}, **sections)  # type: ignore[arg-type]
     code, said = call("run", path)
     assert code == 0, said
     return river.folder / name
@@ -58,13 +64,105 @@ GAUSS_NEWTON = {"method": "gauss_newton", "steps": 8}
 ADAM = {"method": "adam", "steps": 30, "learning_rate": 0.1, "evaluate_every": 30}
 
 
-def test_the_exponent_is_found_whatever_the_cut(river: River) -> None:
-    whole = _run(river, "whole", {"sd": 0.3}, estimate=GAUSS_NEWTON)
+@pytest.fixture(scope="module")
+def whole(river: River) -> Path:
+    """A run that finds the exponent, with its interval."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(river.folder)
+        return _run(river, "whole", {"sd": 0.3}, estimate=GAUSS_NEWTON, uncertainty={"enabled": True})
+
+
+def test_the_exponent_is_found_whatever_the_cut(river: River, whole: Path) -> None:
     m = _exponent(whole)
     assert np.ptp(m) == 0
     assert m[0] == pytest.approx(TRUE, abs=0.03)
-    parts = _run(river, "parts", {"sd": 0.3}, estimate=GAUSS_NEWTON, partition={"parts": 2})
+    parts = _run(
+        river,
+        "parts",
+        {"sd": 0.3},
+        estimate=GAUSS_NEWTON,
+        partition={"parts": 2},
+        uncertainty={"enabled": True},
+    )
     assert _exponent(parts)[0] == pytest.approx(m[0], abs=1e-4)
+    with xr.open_zarr(whole / "parameters.zarr") as one, xr.open_zarr(parts / "parameters.zarr") as two:
+        assert (one["flow_exponent_lower"] < m).all()
+        assert (one["flow_exponent_upper"] > m).all()
+        np.testing.assert_allclose(one["flow_exponent_upper"], two["flow_exponent_upper"], atol=1e-3)
+
+
+def test_the_summary_says_how_sure_the_exponent_is(whole: Path) -> None:
+    told = json.loads((whole / "run.json").read_text())["summary"]["uncertainty"]
+    assert told["flow_exponent_lower"] < told["flow_exponent"] < told["flow_exponent_upper"]
+    assert told["flow_exponent_identifiability"] > 0.9
+    assert -1 <= told["flow_exponent_correlation"] <= 1
+
+
+def test_an_unknown_exponent_makes_celerity_less_sure(river: River, whole: Path) -> None:
+    given = _run(
+        river,
+        "given",
+        {"prior": float(_exponent(whole)[0]), "sd": 0.3, "estimate": "none"},
+        estimate=GAUSS_NEWTON,
+        uncertainty={"enabled": True},
+    )
+    with xr.open_zarr(whole / "parameters.zarr") as one, xr.open_zarr(given / "parameters.zarr") as two:
+        assert (one["celerity_log_sd"] > 1.001 * two["celerity_log_sd"]).all()
+        assert "flow_exponent_lower" not in two
+
+
+def test_reaches_with_deviations_have_the_interval_too(river: River) -> None:
+    run = _run(
+        river,
+        "hybrid",
+        {"sd": 0.3},
+        estimate={"method": "gauss_newton", "steps": 2},
+        uncertainty={"enabled": True, "products": 3},
+        model="hybrid",
+    )
+    m = _exponent(run)
+    with xr.open_zarr(run / "parameters.zarr") as found:
+        assert (found["flow_exponent_lower"] < m).all()
+        assert (found["flow_exponent_upper"] > m).all()
+
+
+def test_the_map_of_the_report_has_the_exponent_with_its_interval(whole: Path) -> None:
+    field = next(one for one in fields_of(Page(read_run(whole)), ()) if one.name == "flow_exponent")
+    assert field.value[0] == pytest.approx(TRUE, abs=0.03)
+    assert field.lower is not None
+    assert field.upper is not None
+    assert field.lower[0] < field.value[0] < field.upper[0]
+    assert "90 % interval" in field.note
+
+
+def test_apply_takes_the_law_to_other_reaches(river: River, whole: Path, tmp_path: Path) -> None:
+    f, table, q = river.folder, tmp_path / "p.csv", tmp_path / "q.nc"
+    given = ("apply", whole, "--network", f / "n.csv", "--runoff", f / "r.nc", "--output", table)
+    code, said = call(*given, "--write-discharge", q)
+    assert code == 0, said
+    found = pd.read_csv(table)
+    np.testing.assert_allclose(found["flow_exponent"], _exponent(whole))
+    network = rg.read_network(f / "n.csv")
+    flow = mean_flow(network, rg.open_runoff(f / "r.nc", network))
+    np.testing.assert_allclose(found["reference_flow"], flow, rtol=1e-6)
+    again = tmp_path / "again.nc"
+    more = ("--scheme", "muskingum", "--routing-step", "6h", "--dtype", "float64", "--flow-rounds", "3")
+    files = ("--network", f / "n.csv", "--runoff", f / "r.nc", "--parameters", table, "--output", again)
+    code, said = call("route", *files, *more)
+    assert code == 0, said
+    with xr.open_dataset(q) as one, xr.open_dataset(again) as two:
+        np.testing.assert_allclose(one["discharge"], two["discharge"], rtol=1e-5)
+
+
+def test_apply_says_that_the_law_stays_behind_without_runoff(
+    river: River, whole: Path, tmp_path: Path
+) -> None:
+    code, said = call(
+        "apply", whole, "--network", river.folder / "n.csv", "--output", table := tmp_path / "p.csv"
+    )
+    assert code == 0, said
+    assert "the exponent of flow stays behind (no --runoff" in said
+    assert "flow_exponent" not in pd.read_csv(table).columns
 
 
 def test_adam_moves_the_exponent_and_none_keeps_the_prior(river: River) -> None:
@@ -100,4 +198,14 @@ def test_mean_flow_is_a_feature_of_every_network(river: River) -> None:
     code, said = call("run", path)
     assert code == 0, said
     with xr.open_zarr(river.folder / "feature" / "parameters.zarr") as found:
-        assert float(found["celerity"].std()) > 0
+        celerity = found["celerity"].to_numpy()
+    assert celerity.std() > 0
+    table = river.folder / "elsewhere.csv"
+    given = ("apply", river.folder / "feature", "--network", river.folder / "n.csv", "--output", table)
+    code, said = call(*given)
+    assert code == 2
+    assert "mean_flow" in the_line(said)
+    code, said = call(*given, "--runoff", river.folder / "r.nc")
+    assert code == 0, said
+    # the mean of the record is not quite that of the training period
+    np.testing.assert_allclose(pd.read_csv(table)["celerity"], celerity, rtol=0.05)

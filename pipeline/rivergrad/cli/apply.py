@@ -53,7 +53,8 @@ def apply(
         typer.Option(
             "--runoff",
             metavar="R",
-            help="Given runoff of the network: to be routed, or corrected where the run learned that.",
+            help="Given runoff of the network: to be routed, corrected where the run learned that, or averaged where "
+            "celerity depends on flow.",
             show_default=False,
         ),
     ] = None,
@@ -95,16 +96,23 @@ def apply(
 
     from rivergrad.io import read_network, write_parameters
     from rivergrad.io.parameters import refuse_not_finite
+    from rivergrad.pieces.meanflow import mean_flow
+    from rivergrad.routing.flow.names import EXPONENT
     from rivergrad.routing.outside import effective
     from rivergrad.routing.schemes import RESIDENCE_TIME
+    from rivergrad.run.flowlaw import takes_mean_flow, with_mean_flow
     from rivergrad.run.lakes import scheme_for
     from rivergrad.run.transfer import FAR, fitted_model, leaves_deviations, strange_reaches, transferred
     from rivergrad.rundir.record import versions
 
     model = fitted_model(run)
     rivers = read_network(network, outlets=outlet_words(outlets))
+    flow = None
+    if takes_mean_flow(config) and runoff is not None:
+        flow = mean_flow(rivers, _runoff(run, config, rivers, network, None, {}, runoff))
+        rivers = with_mean_flow(rivers, flow)
     try:
-        values = transferred(run, rivers)
+        values = transferred(run, rivers, flow)
     except InputError as error:
         raise error.at(network) from None
     refuse_not_finite(values, rivers.reach_id, output, tuple(set(values) - {RESIDENCE_TIME}))
@@ -120,6 +128,9 @@ def apply(
             "those of the reaches it was fitted on, where it may not hold",
             err=True,
         )
+    if config.parameters.flow_exponent is not None and EXPONENT not in values:
+        why = "no --runoff to take the mean flow of" if flow is None else f"{run} does not say what it is"
+        typer.echo(f"the exponent of flow stays behind ({why}): celerity is that at mean flow", err=True)
     provenance = {
         "workflow": config.name,
         "model": model["kind"],
@@ -180,10 +191,12 @@ def _check_together(
 ) -> None:
     """Raise an InputError where options do not go together, or not with the run."""
     from rivergrad.errors import InputError
+    from rivergrad.run.flowlaw import takes_mean_flow
 
     written = write_runoff is not None or write_discharge is not None
+    averaged = takes_mean_flow(config) and forcings is None
     given = [name for name, one in (("--forcings", forcings), ("--runoff", runoff)) if one is not None]
-    if given and not written:
+    if given and not written and not averaged:
         raise InputError(
             f"found {' and '.join(given)} with nothing to make of it; expected --write-runoff or --write-discharge"
         )
@@ -260,13 +273,15 @@ def _route(
     """Write the discharge of every reach by the run's scheme, routing step and engine."""
     from rivergrad.io import DischargeWriter
     from rivergrad.pieces.direct import simulate
+    from rivergrad.routing.flow.names import EXPONENT, REFERENCE
     from rivergrad.routing.hillslope import NAMES
     from rivergrad.routing.outside import outside, watched
+    from rivergrad.run.flowlaw import rounds_of
     from rivergrad.run.progress import track
     from rivergrad.run.routing import routing_of
 
     parameters = {name: values[name] for name in scheme.parameter_names}
-    delays = {name: values[name] for name in NAMES if name in values}
+    others = {name: values[name] for name in (*NAMES, EXPONENT, REFERENCE) if name in values}
     beyond = outside(scheme, parameters, config.time.routing_step, rivers.reach_id)
     with (
         DischargeWriter(path, rivers.reach_id, attributes=provenance) as writer,
@@ -275,8 +290,10 @@ def _route(
         simulate(
             network=rivers,
             runoff=source,
-            parameters={**parameters, **delays},
-            how=replace(routing_of(config, scheme), device=_device(config), report="mean"),
+            parameters={**parameters, **others},
+            how=replace(
+                routing_of(config, scheme), device=_device(config), report="mean", rounds=rounds_of(config)
+            ),
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )
     if beyond is not None and beyond.is_negative:

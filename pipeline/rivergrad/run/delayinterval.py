@@ -9,12 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from rivergrad.inference.evidence import NORMAL_90
-from rivergrad.inference.nuisance import Beside, beside
-from rivergrad.inference.posterior import Posterior
+from rivergrad.inference.nuisance import Beside
 from rivergrad.model.hillslope import regressors
 from rivergrad.model.layout import HILLSLOPE, Coefficients
-from rivergrad.model.prior import Prior
-from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.problem import Problem
 
 log = logging.getLogger("rivergrad")
@@ -25,35 +22,6 @@ MUCH = 0.9
 """A correlation of delay and celerity's level from which the data do not tell the two apart."""
 LITTLE = 0.5
 """Share of the prior's variance that is left, from which the data do not say what the delay is."""
-
-
-def of_delay(
-    work: Problem,
-    problem: LeastSquares,
-    weight: Float,
-    prior: Prior,
-    shared: Coefficients[Float],
-    found: Posterior,
-) -> tuple[Posterior, dict[str, Float], dict[str, float]] | None:
-    """The posterior where the delay is unknown too, the columns of its interval, and numbers for the summary.
-
-    Args:
-        work: with the stage; None comes back where no delay is estimated.
-        problem: linearised at the estimate; weight: (window, time, gauge) of the squared residuals.
-        prior: of all coefficients; shared: of the estimate.
-        found: the posterior where the delay is known.
-    """
-    if work.hillslope is None or HILLSLOPE not in shared:
-        return None
-    layout = shared.layout
-    own = np.flatnonzero(layout.mask(*work.hillslope.model.layout.names))
-    nothing = np.zeros((work.choice.model.n_free, work.n_reaches))
-    columns = [problem.tangent(nothing, np.eye(layout.size)[k]) for k in own]
-    pulled = np.stack([problem.pull(weight * one)[1] for one in columns])
-    square = np.array([[float((weight * a * b).sum()) for b in columns] for a in columns])
-    found, known = beside(found, pulled, square, prior.sd[own])
-    told, numbers = delay_columns(work, shared, known, prior.sd[own])
-    return found, told, numbers
 
 
 def delay_columns(

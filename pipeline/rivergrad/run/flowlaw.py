@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rivercut.network import RiverNetwork
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.flowlaw import FlowLaw
+from rivergrad.model.layout import FLOW
 from rivergrad.pieces.meanflow import mean_flow
 from rivergrad.routing.flow import Rounds
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
 
@@ -42,6 +46,11 @@ def rounds_of(config: Workflow) -> Rounds | None:
     if section is None:
         return None
     return Rounds(section.rounds, gradient_rounds=section.gradient_rounds)
+
+
+def takes_mean_flow(config: Workflow) -> bool:
+    """Whether a workflow needs the mean flow of reaches, for the law or as a feature."""
+    return config.parameters.flow_exponent is not None or MEAN_FLOW in config.parameters.trend
 
 
 def mean_flow_of(config: Workflow, inputs: Inputs, periods: Periods) -> Float | None:
@@ -81,3 +90,39 @@ def flow_of(
         classes,
     )
     return FlowOfReaches(law, rounds, reference)
+
+
+def described_law(choice: FlowOfReaches | None, shared: Any) -> dict[str, Any] | None:
+    """The law for run.json: enough to apply it to other reaches. `shared` are the coefficients of the estimate."""
+    if choice is None:
+        return None
+    law = choice.law
+    free = np.atleast_1d(shared[FLOW]) if law.estimated else np.array([law.start])
+    return {"classes": law.classes, "exponent": [law.exponent.value_of(float(one)) for one in free]}
+
+
+def law_elsewhere(described: dict[str, Any] | None, reference: Float | None) -> dict[str, Float]:
+    """The law of a run for another network's reaches, (reach,) each; nothing where there is none, or no mean flow.
+
+    Args:
+        described: see `described_law`; reference: (reach,) Q₀ of the other network, m³/s.
+
+    Raises:
+        InputError: a law by classes of reaches, which another network does not have.
+    """
+    if described is None or reference is None:
+        return {}
+    if described["classes"]:
+        raise InputError(
+            "found an exponent of flow by classes of reaches, which another network does not have; expected one with "
+            "parameters.flow_exponent.estimate shared"
+        )
+    return {EXPONENT: np.full(reference.size, described["exponent"][0]), REFERENCE: reference}
+
+
+def with_mean_flow(network: RiverNetwork, flow: Float) -> RiverNetwork:
+    """The network with its mean flow (reach,) m³/s as an attribute, unless it has one of its own."""
+    if MEAN_FLOW in network.attributes:
+        return network
+    more = {**network.attributes, MEAN_FLOW: flow}
+    return RiverNetwork(network.reach_id, network.downstream, network.length, more)

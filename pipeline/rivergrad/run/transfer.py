@@ -19,6 +19,7 @@ from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.routing.schemes import RESIDENCE_TIME
+from rivergrad.run.flowlaw import described_law, law_elsewhere
 from rivergrad.run.hillslope import described, make_hillslope_model
 from rivergrad.run.lakes import make_lakes
 from rivergrad.run.modelchoice import make_choice_model
@@ -40,6 +41,7 @@ def describe_model(work: Problem, shared: Coefficients[Float]) -> dict[str, Any]
         "regions": model.n_regions,
         "shared": shared.part(model.layout).values.tolist(),
         "hillslope": described(work.hillslope, shared),
+        "flow": described_law(work.flow, shared),
     }
 
 
@@ -85,7 +87,7 @@ def leaves_deviations(described: dict[str, Any]) -> bool:
     return bool(registry.load("parameter_model", described["kind"]).deviates)
 
 
-def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
+def transferred(run_dir: Path, network: RiverNetwork, reference: Float | None = None) -> dict[str, Float]:
     """Parameters that a finished run's model gives the reaches of another network, from their attributes alone.
 
     Attributes are standardised by the statistics of the network that the model was fitted on. Deviations of single
@@ -94,9 +96,11 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
     Args:
         run_dir: of the run.
         network: with the attributes that the model takes, and lengths.
+        reference: (reach,) mean flow Q₀, m³/s; without it a celerity that depends on flow is that at mean flow alone.
 
     Returns:
-        celerity (m/s), diffusivity (m²/s) and the scheme's parameters, (reach,) each.
+        celerity (m/s), diffusivity (m²/s) and the scheme's parameters, (reach,) each; `flow_exponent` and
+        `reference_flow` where celerity depends on flow and Q₀ is known.
 
     Raises:
         InputError: a run that is not done, a model that knows only the reaches it was fitted on, a network without
@@ -110,7 +114,7 @@ def transferred(run_dir: Path, network: RiverNetwork) -> dict[str, Float]:
     model, _ = make_choice_model(config, len(features.each), 0)
     shared = model.layout.coefficients(np.array(fitted["shared"]))
     found = _among_lakes(config, model_parameters(model, features, shared, network), network)
-    return {**found, **_delays(config, fitted, network)}
+    return {**found, **_delays(config, fitted, network), **law_elsewhere(fitted.get("flow"), reference)}
 
 
 def _among_lakes(config: Workflow, found: dict[str, Float], network: RiverNetwork) -> dict[str, Float]:

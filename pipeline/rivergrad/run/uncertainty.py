@@ -23,12 +23,12 @@ from rivergrad.inference.posterior import Posterior, with_nuisance
 from rivergrad.inference.timing import DELAY_SD, Delayed
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.lakes import Lakes
-from rivergrad.model.layout import DELAY, HILLSLOPE, Coefficients
+from rivergrad.model.layout import DELAY, Coefficients
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.allowance import Allowance, allowance_of
-from rivergrad.run.delayinterval import delay_columns, of_delay
+from rivergrad.run.besides import beside_columns, of_besides, segments_of
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, again, posterior, regressors, updated
 from rivergrad.run.fit import FitResult
@@ -128,14 +128,12 @@ def _of_reaches(
     prior, earlier = _prior(work, settings, problem, weight, residual, result, free, allowance)
     assert prior.tree is not None
     more: dict[str, float] = {}
-    delays: dict[str, Float] = {}
+    intervals: dict[str, Float] = {}
     about = None
     if learned_from is None:
         held = again(work, earlier, prior, shared, anyhow=allowance.spent)
         found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
-        slope = of_delay(work, problem, weight, prior, shared, found)
-        if slope is not None:
-            found, delays, more = slope
+        found, intervals, more = of_besides(work, problem, weight, prior, shared, found)
     else:
         found, about, more = _beside_learned(
             work, settings, problem, weight, prior, shared, free, learned_from
@@ -143,7 +141,7 @@ def _of_reaches(
         work.sweep.place(free)
     told = found.identifiability
     columns = _columns(work, shared, free, np.sqrt(found.variance), about)
-    columns |= delays
+    columns |= intervals
     columns["identifiability"] = told[0]
     if work.choice.model.spreading is not None:
         columns["identifiability_spreading"] = told[1]
@@ -428,8 +426,8 @@ def _of_shared(
     """The uncertainty of a model without deviations, from the dense covariance of its coefficients."""
     model = work.choice.model
     n, layout = model.layout.size, shared.layout
-    slope = work.hillslope.model.layout.names if work.hillslope is not None else ()
-    own = np.flatnonzero(layout.mask(*model.layout.names, *slope))
+    beside = segments_of(work, layout)
+    own = np.flatnonzero(layout.mask(*model.layout.names, *beside))
     nothing = np.zeros((model.n_free, work.case.inputs.network.n_reaches))
     columns: dict[str, Float] = {}
     if n > MOST_REGRESSORS:
@@ -454,13 +452,13 @@ def _of_shared(
     columns = _columns(work, shared, nothing, np.sqrt(variance))
     columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
     more: dict[str, float] = {}
-    if work.hillslope is not None and HILLSLOPE in layout:
-        theirs = np.flatnonzero(layout.mask(*slope)[own])
+    if beside:
+        theirs = np.flatnonzero(layout.mask(*beside)[own])
         root = np.sqrt(np.diag(every))
         correlation = every[np.ix_(mine, theirs)] / np.outer(root[mine], root[theirs])
         known = Beside(every[np.ix_(theirs, theirs)], correlation)
-        delays, more = delay_columns(work, shared, known, prior.sd[own][theirs])
-        columns |= delays
+        intervals, more = beside_columns(work, shared, known, prior.sd[own][theirs])
+        columns |= intervals
     return Uncertainty(columns, {"products": float(len(own)), **more})
 
 
