@@ -29,7 +29,9 @@ def pages() -> list[Path]:
 def prose(text: str) -> str:
     """A page without code, tables, headings and formulas, links as their words."""
     for pattern in _LEFT_OUT:
-        text = re.sub(pattern, "", text, flags=(re.DOTALL if pattern.startswith(("```", r"\$")) else 0) | re.MULTILINE)
+        text = re.sub(
+            pattern, "", text, flags=(re.DOTALL if pattern.startswith(("```", r"\$")) else 0) | re.MULTILINE
+        )
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
 
 
