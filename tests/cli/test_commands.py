@@ -534,6 +534,18 @@ def test_after_ctrl_c_the_line_that_resumes(monkeypatch: pytest.MonkeyPatch, tmp
     ]
 
 
+def test_after_ctrl_c_a_fold_goes_on_as_a_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run_fold(config: Workflow, fold: int) -> Path:
+        (config.output / "folds" / str(fold) / "checkpoints").mkdir(parents=True)
+        (config.output / "folds" / str(fold) / "checkpoints" / "step-000002.npz").touch()
+        raise KeyboardInterrupt
+
+    replace_module(monkeypatch, "rivergrad.run.workflow", run_fold=run_fold, run_workflow=None)
+    settings = (f"output={tmp_path / 'run'}", "gauges.holdout=0", "gauges.folds=3")
+    said = call("run", DEMO, *(word for one in settings for word in ("--set", one)), "--fold", "2").stderr
+    assert said.splitlines()[0].endswith("--set gauges.folds=3 --fold 2")
+
+
 def test_traceback_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVERGRAD_DEBUG", "1")
     result = call("validate", "nix.yaml")

@@ -64,7 +64,7 @@ def carry_out(
     with (
         stop_on_signals(),
         _leading(workflow, settings or ()) as config,
-        _saying_how_to_go_on(config, "run" if report else "estimate", workflow, settings or ()),
+        _saying_how_to_go_on(config, "run" if report else "estimate", workflow, settings or (), fold),
     ):
         if config is None:
             return
@@ -112,7 +112,7 @@ def _leading(path: Path, settings: Sequence[str] = ()) -> Iterator[Workflow | No
 
 @contextmanager
 def _saying_how_to_go_on(
-    config: Workflow | None, command: str, workflow: Path, settings: Sequence[str]
+    config: Workflow | None, command: str, workflow: Path, settings: Sequence[str], fold: int | None
 ) -> Iterator[None]:
     """After Ctrl-C, the line that resumes, where there is a checkpoint to go on from."""
     try:
@@ -120,10 +120,13 @@ def _saying_how_to_go_on(
     except KeyboardInterrupt:
         from rivergrad.rundir.checkpoint import has_checkpoints
 
-        if config is not None and has_checkpoints(config.output):
+        below = "" if fold is None else f"folds/{fold}"
+        if config is not None and has_checkpoints(config.output / below):
             words = ["rivergrad", command, str(workflow)]
             for one in settings:
                 words += ["--set", one]
+            if fold is not None:
+                words += ["--fold", str(fold)]
             typer.echo(f"goes on from the last checkpoint: {shlex.join(words)}", err=True)
         raise
 
