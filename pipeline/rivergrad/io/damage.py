@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import Damaged, reading
 from rivergrad.io.times import TimeArray, text
-from rivergrad.io.wholechunks import store_of
 
 if TYPE_CHECKING:
     import zarr
@@ -48,6 +47,8 @@ def reading_steps(path: Path, variable: str, time_dim: str, steps: slice, times:
 
 def _damaged_chunk(path: Path, variable: str, time_dim: str, steps: slice) -> tuple[str, slice] | None:
     """The first chunk among some steps that cannot be read, and its steps."""
+    from rivergrad.io.wholechunks import store_of  # here, as it imports zarr
+
     try:
         array: Any = zarr.open_group(store_of(path), mode="r")[variable]
         names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
