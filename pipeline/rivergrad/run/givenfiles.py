@@ -30,21 +30,24 @@ from rivergrad.io.times import step_text
 from rivergrad.weather import FORCINGS
 
 
-def runoff_of(section: RunoffSection, network: RiverNetwork) -> RunoffSource:
-    """The runoff of a workflow that names its file.
+def runoff_of(section: RunoffSection, network: RiverNetwork, path: Path | None = None) -> RunoffSource:
+    """The runoff of a workflow that names its file; or of another file that is read as that one is.
+
+    Its format is that of the workflow, and told by the file itself where that is another one.
 
     Raises:
         InputError: see `open_runoff`.
     """
-    assert section.path is not None
+    given = section.path if path is None else path
+    assert given is not None
     return open_runoff(
-        section.path,
+        given,
         network,
         variable=section.variable,
         grid=section.grid,
         stamp=section.stamp,
         accumulated=section.accumulated,
-        format=section.format,
+        format=section.format if path is None else "auto",
         weights=section.weights,
         absent=section.absent,
     )

@@ -14,11 +14,11 @@ from rivergrad.config.quantities import format_duration
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import RunoffSection
 from rivergrad.errors import InputError
-from rivergrad.io import ForcingSource, RunoffSource, open_forcings, open_runoff
+from rivergrad.io import ForcingSource, RunoffSource, open_forcings
 from rivergrad.io.datasets import MissingError
 from rivergrad.io.readers import HeldRunoff
 from rivergrad.pieces.learned import PieceRunoffModel
-from rivergrad.run.givenfiles import variables_of
+from rivergrad.run.givenfiles import runoff_of, variables_of
 from rivergrad.run.learnedrunoff import (
     LearnedRunoff,
     PieceForcings,
@@ -84,16 +84,7 @@ class RunoffElsewhere:
         source = None if forcings is None else _open_forcings(forcings, network, in_file, section)
         self._given: RunoffSource | None = None
         if given is not None:
-            self._given = open_runoff(
-                given,
-                network,
-                variable=section.variable,
-                grid=section.grid,
-                stamp=section.stamp,
-                accumulated=section.accumulated,
-                weights=section.weights,
-                absent=section.absent,
-            )
+            self._given = runoff_of(section, network, given)
             if source is not None and not np.array_equal(source.time, self._given.time):
                 raise InputError(f"{forcings}: has other times than the runoff {given}; expected the same")
         first = source or self._given
