@@ -9,12 +9,12 @@ import pytest
 from exact_posterior import exact_posterior
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_rivers import LinearRiver, by_field, forests, random_forest
+from linear_rivers import LinearRiver, by_field, forests, posterior_of, random_forest
 
 from rivercut import graph
 from rivergrad.errors import InputError
 from rivergrad.inference.gaugewise import gauge_stems
-from rivergrad.inference.posterior import Posterior, gauge_posterior
+from rivergrad.inference.posterior import Posterior
 from rivergrad.model.treeprior import TreePrior
 
 checked = settings(max_examples=50, deadline=None, derandomize=True, database=None)
@@ -28,18 +28,7 @@ def by_stems(river: LinearRiver, products: int, noise: float = 0.0, **options: o
         change = river.tangent(v)
         return change * (1 + noise * rng.standard_normal(change.shape))
 
-    arguments = {"seed": 1, **options}
-    return gauge_posterior(
-        tangent,
-        river.pull,
-        river.prior,
-        river.basin,
-        river.gauges,
-        river.regressors,
-        river.b_sd,
-        products,
-        **arguments,
-    )
+    return posterior_of(river, products, tangent=tangent, **options)
 
 
 def exact(river: LinearRiver) -> Posterior:

@@ -9,7 +9,7 @@ import pytest
 from exact_posterior import exact_posterior
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_rivers import LinearRiver, forests, random_forest
+from linear_rivers import LinearRiver, forests, posterior_of, random_forest
 
 from rivergrad.errors import InputError
 from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior
@@ -18,18 +18,7 @@ checked = settings(max_examples=40, deadline=None, derandomize=True, database=No
 
 
 def laplace(river: LinearRiver, calls: int, **options: object) -> Posterior:
-    arguments = {"seed": 1, **options}
-    return gauge_posterior(
-        river.tangent,
-        river.pull,
-        river.prior,
-        river.basin,
-        river.gauges,
-        river.regressors,
-        river.b_sd,
-        calls,
-        **arguments,
-    )
+    return posterior_of(river, calls, **options)
 
 
 def exact(river: LinearRiver) -> Posterior:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from exact_posterior import exact_posterior
-from linear_rivers import LinearRiver, random_forest
+from linear_rivers import LinearRiver, posterior_of, random_forest
 
 from rivergrad.inference.nuisance import beside
-from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior, with_nuisance
+from rivergrad.inference.posterior import Posterior, at_scale, with_nuisance
 from rivergrad.inference.stemrank import StemRank, turns_that_fit
 
 FIELDS = ("variance", "conditional_variance", "identifiability", "effective", "shared_covariance")
@@ -23,19 +23,7 @@ def some_river(seed: int, n: int = 120, gauges: int = 25) -> LinearRiver:
 
 
 def posterior(river: LinearRiver, products: int, rows: int, **options: object) -> Posterior:
-    return gauge_posterior(
-        river.tangent,
-        river.pull,
-        river.prior,
-        river.basin,
-        river.gauges,
-        river.regressors,
-        river.b_sd,
-        products,
-        1,
-        rows=rows,
-        **options,  # type: ignore[arg-type]
-    )
+    return posterior_of(river, products, rows=rows, **options)
 
 
 @pytest.mark.parametrize("seed", range(4))

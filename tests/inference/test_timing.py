@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from exact_posterior import exact_posterior
-from linear_rivers import LinearRiver, random_forest
+from linear_rivers import LinearRiver, posterior_of, random_forest
 
 from rivergrad.inference.gaussnewton import gauss_newton_step
-from rivergrad.inference.posterior import gauge_posterior, with_nuisance
+from rivergrad.inference.posterior import with_nuisance
 from rivergrad.inference.timing import Delayed, delay_slope, delayed, delayed_transposed
 from rivergrad.model.layout import Layout
 from rivergrad.model.prior import Prior
@@ -114,18 +114,7 @@ def test_not_knowing_the_delay_against_the_dense_joint_inverse(sd: float) -> Non
     np.testing.assert_allclose(known.variance.ravel(), np.diag(latent @ joint @ latent.T), rtol=1e-7)
     assert delay_sd == pytest.approx(joint[-1, -1] ** 0.5, rel=1e-7)
     np.testing.assert_array_equal(known.identifiability, found.identifiability)
-    few = gauge_posterior(
-        river.tangent,
-        river.pull,
-        river.prior,
-        river.basin,
-        river.gauges,
-        river.regressors,
-        river.b_sd,
-        3,
-        0,
-        checks=0,
-    )
+    few = posterior_of(river, 3, 0, checks=0)
     less, _ = with_nuisance(few, pulled, square, sd)
     assert (less.variance > known.variance * (1 - 1e-8)).all()
     assert (known.variance >= found.variance).all()

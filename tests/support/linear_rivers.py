@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rivercut import graph
+from rivergrad.inference.posterior import Posterior, gauge_posterior
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
@@ -142,3 +144,21 @@ class LinearRiver:
         precision[:p, :p] += np.diag(1 / self.b_sd**2)
         precision[p:, p:] += self.precision
         return np.linalg.inv(precision)
+
+
+def posterior_of(
+    river: LinearRiver, products: int, seed: int = 1, *, tangent: Any = None, **options: Any
+) -> Posterior:
+    """`gauge_posterior` of a river; `tangent` stands in for its own."""
+    return gauge_posterior(
+        river.tangent if tangent is None else tangent,
+        river.pull,
+        river.prior,
+        river.basin,
+        river.gauges,
+        river.regressors,
+        river.b_sd,
+        products,
+        seed,
+        **options,
+    )
