@@ -70,7 +70,7 @@ def changes_for(
         InputError: a column whose unit is not known.
     """
     values, told = _values(estimate, columns)
-    spelled = {**{short[name]: name for name in values if short and name in short}}
+    spelled = {new: name for name, new in (short or {}).items() if name in values}
     change: dict[str, NDArray[Any]] = {}
     done: set[str] = set()
     lower = {_plain(one)[0].lower() for one in columns}

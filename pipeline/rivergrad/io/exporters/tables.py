@@ -36,6 +36,12 @@ def units_of(estimate: Estimate) -> dict[str, str | None]:
     return {name: None if name.endswith("_id") else estimate.unit_of(name) for name in columns_of(estimate)}
 
 
+def metadata_of(estimate: Estimate) -> dict[str, str]:
+    """Where an estimate comes from and the units of its columns, as JSON: what a file's metadata say."""
+    units = {name: unit for name, unit in units_of(estimate).items() if unit is not None}
+    return {"rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True), "units": json.dumps(units)}
+
+
 @dataclass(frozen=True)
 class Csv:
     """CSV, also gzipped, with a sidecar of units and provenance beside it."""
@@ -73,11 +79,7 @@ class Parquet:
 
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
-        columns, units = columns_of(estimate), units_of(estimate)
-        said = {
-            "rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True),
-            "units": json.dumps({name: unit for name, unit in units.items() if unit is not None}),
-        }
+        columns, units, said = columns_of(estimate), units_of(estimate), metadata_of(estimate)
         if like is not None:
             from rivergrad.io.exporters.tablelike import parquet_like
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rivergrad.errors import InputError
-from rivergrad.io.exporters.base import SIDECAR, Estimate, plain, sidecar
+from rivergrad.io.exporters.base import SIDECAR, Estimate, sidecar
 from rivergrad.io.exporters.tablelike import parquet_like
-from rivergrad.io.exporters.tables import columns_of, units_of
+from rivergrad.io.exporters.tables import columns_of, metadata_of, units_of
 from rivergrad.io.exporters.vectorlike import geopackage_like, shapefile_like
 from rivergrad.io.heads import require_extra
 
@@ -70,10 +69,12 @@ class GeoPackage:
     def write(self, estimate: Estimate, output: Path, like: Path | None) -> list[str]:
         """See `Exporter`."""
         if like is not None:
-            return geopackage_like(estimate, output, like, _metadata(estimate))
+            return geopackage_like(estimate, output, like, metadata_of(estimate))
         frame, told = frame_of(estimate, output)
         pyogrio = require_extra("pyogrio", "geo", output)
-        pyogrio.write_dataframe(frame, output, layer=LAYER, driver="GPKG", layer_metadata=_metadata(estimate))
+        pyogrio.write_dataframe(
+            frame, output, layer=LAYER, driver="GPKG", layer_metadata=metadata_of(estimate)
+        )
         return told
 
 
@@ -91,11 +92,11 @@ class GeoParquet:
         import pyarrow.parquet as pq
 
         if like is not None:
-            return parquet_like(estimate, output, like, _metadata(estimate), add=True)
+            return parquet_like(estimate, output, like, metadata_of(estimate), add=True)
         frame, told = frame_of(estimate, output)
         frame.to_parquet(output, index=False)
         table = pq.read_table(output)
-        said = {name.encode(): text.encode() for name, text in _metadata(estimate).items()}
+        said = {name.encode(): text.encode() for name, text in metadata_of(estimate).items()}
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **said}), output)
         return told
 
@@ -143,8 +144,3 @@ def short_names(names: list[str]) -> dict[str, str]:
             number += 1
         found[name] = short
     return found
-
-
-def _metadata(estimate: Estimate) -> dict[str, str]:
-    units = {name: unit for name, unit in units_of(estimate).items() if unit is not None}
-    return {"rivergrad": json.dumps(plain(estimate.provenance), sort_keys=True), "units": json.dumps(units)}
