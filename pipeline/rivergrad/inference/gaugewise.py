@@ -24,15 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivercut.compiling import njit
-from rivergrad.inference.lowrank import DEPENDENT, Groups, LowRank, eigen_columns
+from rivergrad.inference.lowrank import DEPENDENT, NEGLIGIBLE, Groups, LowRank, eigen_columns
 from rivergrad.inference.stemrank import StemRank, StemRows
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-
-NEGLIGIBLE = 1e-9  # directions with less information than this are not kept; the prior has 1
 
 
 @njit(cache=True)

@@ -24,6 +24,7 @@ Bool = NDArray[np.bool_]
 
 ROUNDING = 1e-13  # what float64 leaves of a difference of numbers of size 1, after many operations
 DEPENDENT = 1e-10  # a vector of which less than this is new lies in the space already
+NEGLIGIBLE = 1e-9  # directions with less information than this are not kept; the prior has 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.errors import InputError, ids_text
-from rivergrad.inference.gaugewise import NEGLIGIBLE, by_stem
-from rivergrad.inference.lowrank import LowRank, gain_of, shrinking
+from rivergrad.inference.gaugewise import by_stem
+from rivergrad.inference.lowrank import NEGLIGIBLE, LowRank, gain_of, shrinking
 from rivergrad.inference.stemrank import StemRank
 from rivergrad.model.treeprior import TreePrior
 

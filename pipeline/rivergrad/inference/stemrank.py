@@ -22,16 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivercut.compiling import njit
-from rivergrad.inference.lowrank import Groups, gain_of
+from rivergrad.inference.lowrank import NEGLIGIBLE, Groups, gain_of
 from rivergrad.model.treeprior import TreePrior
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Function = Callable[[Float], Float]
 """Of eigenvalues."""
-
-NEGLIGIBLE = 1e-9
-"""Eigenvalues below this are rounding; the prior has 1."""
 
 
 @njit(cache=True, nogil=True)

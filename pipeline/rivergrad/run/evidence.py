@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.evidence import update_tau
-from rivergrad.inference.gaugewise import NEGLIGIBLE, gauge_stems
+from rivergrad.inference.gaugewise import gauge_stems
+from rivergrad.inference.lowrank import NEGLIGIBLE
 from rivergrad.inference.posterior import Posterior, at_scale, gauge_posterior
 from rivergrad.inference.stemrank import turns_that_fit
 from rivergrad.inference.timing import TangentProblem
