@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rivergrad.report.fields import Field
-from rivergrad.report.hillslope import LITTLE, MUCH
+from rivergrad.report.hillslope import LITTLE, with_correlation
 from rivergrad.report.panels import Page
 
 
@@ -36,7 +36,4 @@ def _note(page: Page) -> str:
     said += f" m is {level:.3g} (90 % interval {low:.3g} to {high:.3g})."
     if told["flow_exponent_identifiability"] < LITTLE:
         return f"{said} The gauges say little of it: it is near its prior."
-    correlation = told["flow_exponent_correlation"]
-    if abs(correlation) > MUCH:
-        return f"{said} The gauges do not tell it from celerity (correlation {correlation:.2f})."
-    return f"{said} Its correlation with the level of celerity is {correlation:.2f}."
+    return with_correlation(said, told["flow_exponent_correlation"])

@@ -40,7 +40,11 @@ def _note(page: Page) -> str:
     said += f" Its level is {days[0]:.3g} days (90 % interval {days[1]:.3g} to {days[2]:.3g})."
     if told["hillslope_identifiability"] < LITTLE:
         return f"{said} The gauges say little of it."
-    correlation = told["hillslope_correlation"]
+    return with_correlation(said, told["hillslope_correlation"])
+
+
+def with_correlation(said: str, correlation: float) -> str:
+    """A note, and whether the gauges tell what it is about from celerity."""
     if abs(correlation) > MUCH:
         return f"{said} The gauges do not tell it from celerity (correlation {correlation:.2f})."
     return f"{said} Its correlation with the level of celerity is {correlation:.2f}."
