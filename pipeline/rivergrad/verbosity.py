@@ -1,4 +1,4 @@
-"""How much is said on the terminal: RIVERGRAD_QUIET and RIVERGRAD_VERBOSE, which `-q` and `-v` set."""
+"""How much is said on the terminal: `-q` sets RIVERGRAD_QUIET, `-v` shows the log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-QUIET, VERBOSE = "RIVERGRAD_QUIET", "RIVERGRAD_VERBOSE"
+QUIET = "RIVERGRAD_QUIET"
 
 
 def quiet() -> bool:

@@ -82,9 +82,9 @@ def carry_out(
             folder = run_workflow(config, fresh=fresh, report=False)
     from rivergrad.run.progress import time_text
 
-    if report and not quiet():
-        _say_where(folder)
     if not quiet():
+        if report:
+            _say_where(folder)
         typer.echo(f"time: {time_text(time.monotonic() - began)}")
     typer.echo(folder)
 

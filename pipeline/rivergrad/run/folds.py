@@ -26,13 +26,12 @@ from rivergrad.io import atomic_path
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.opening import settings_of
 from rivergrad.run.results import Row, learned_columns, medians
-from rivergrad.run.tables import print_table
+from rivergrad.run.tables import notices, print_table
 from rivergrad.rundir.contents import CONFIG, FOLDS, FOLDS_TABLE, INFO, METRICS, TWIN, WORLD
 from rivergrad.rundir.identity import differences, read_identity
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_metrics
 from rivergrad.rundir.record import write_rows
 from rivergrad.rundir.written import record_of
-from rivergrad.verbosity import quiet
 
 log = logging.getLogger("rivergrad")
 
@@ -95,7 +94,7 @@ def cross_validate(
     Raises:
         InputError: whatever the user can mend.
     """
-    console = Console(stderr=True, quiet=quiet())
+    console = notices()
     fold_of = folds_of(config, inputs)
     rows: list[Row] = []
     for fold in range(1, config.gauges.folds + 1):

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rivergrad.verbosity import quiet
+
 ROOM = 100
 """Characters of a line from which on tables are drawn."""
 UNKNOWN_WIDTH = 120
@@ -18,6 +20,11 @@ UNKNOWN_WIDTH = 120
 def terminal() -> Console:
     """Standard output: as wide as the terminal, or as COLUMNS says."""
     return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=UNKNOWN_WIDTH)
+
+
+def notices() -> Console:
+    """Standard error, for what `-q` leaves out."""
+    return Console(stderr=True, quiet=quiet())
 
 
 def print_table(table: Table, console: Console) -> None:

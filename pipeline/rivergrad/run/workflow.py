@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from rivercut.partition import Partition
 from rivercut.store import write_network, write_partition
@@ -50,6 +49,7 @@ from rivergrad.run.results import (
     write_scores,
     write_series,
 )
+from rivergrad.run.tables import notices
 from rivergrad.run.timings import Timer, peak_mb
 from rivergrad.run.transfer import describe_model
 from rivergrad.rundir.checkpoint import has_checkpoints
@@ -70,7 +70,6 @@ from rivergrad.rundir.identity import Changed, read_identity
 from rivergrad.rundir.record import git_hash, log_to, machine, remarks_shown, versions, write_json
 from rivergrad.rundir.stopping import Stopped
 from rivergrad.rundir.written import Written, record_of
-from rivergrad.verbosity import quiet
 
 log = logging.getLogger("rivergrad")
 
@@ -139,7 +138,7 @@ def _run_alone(config: Workflow, record: Written, fresh: bool, report: bool, sho
         info["modules"] = list(modules)
     if finished := _finished_before(before):
         text = f"{run_dir}: finished at {finished}; the estimate stands, scores and maps are made again (--fresh: all)"
-        Console(stderr=True, quiet=quiet()).print(text, highlight=False, soft_wrap=True)
+        notices().print(text, highlight=False, soft_wrap=True)
     known = read_identity(run_dir)
     if known is not None and known.version != info["versions"]["rivergrad"]:
         info["begun_by"] = known.version
@@ -260,7 +259,7 @@ def _now() -> str:
 
 
 def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_scores: bool) -> None:
-    console = Console(stderr=True, quiet=quiet())
+    console = notices()
     timer = Timer(run_dir, info)
     with remarks_shown():
         inputs = prepare_inputs(config, run_dir)
