@@ -100,7 +100,7 @@ def rivergrad(*words: object) -> str:
     return done.stdout
 
 
-def wait_until(what: str, there: Any, seconds: float = 300.0) -> None:
+def wait_until(what: str, there: Any, seconds: float = 200.0) -> None:
     last = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < last, f"not within {seconds} s: {what}"
@@ -300,6 +300,34 @@ def test_certificates_that_do_not_serve(tmp_path: Path) -> None:
     assert "belong together" in refused(tls=Tls(*(tmp_path / f"{n}.pem" for n in ("ca", "good", "old-key"))))
     (tmp_path / "good-key.pem").chmod(0o640)
     assert "good-key.pem has mode 0640, which others may use; expected 0600" in refused(tls=tls("ca", "good"))
+
+
+def test_ranks_of_slurm_send_short_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPICH's UCX sends lines that are too long for srun, now and then, and the job hangs; what users chose stays."""
+    monkeypatch.setitem(sys.modules, "mpi4py", None)  # nobody joins a world here
+    monkeypatch.setenv("MPIR_CVAR_CH4_NETMOD", "")  # so that it is put back as it was, whatever is set below
+
+    def transport(**environment: str) -> str | None:
+        ranks.world.cache_clear()
+        for name in ("SLURM_STEP_ID", "PMI_FD", "MPIR_CVAR_CH4_NETMOD"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match="mpi needs mpi4py"):
+            ranks.world()
+        return os.environ.get("MPIR_CVAR_CH4_NETMOD")
+
+    monkeypatch.setattr(ranks.metadata, "version", lambda name: {"mpich": "5.0.2"}[name])
+    assert transport(SLURM_STEP_ID="0", PMI_FD="3") == "ofi"
+    assert transport(SLURM_STEP_ID="0", PMI_FD="3", MPIR_CVAR_CH4_NETMOD="ucx") == "ucx"
+    assert transport(PMI_FD="3") is None  # mpiexec
+    assert transport() is None
+
+    def no_wheel(name: str) -> str:
+        raise ranks.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(ranks.metadata, "version", no_wheel)
+    assert transport(SLURM_STEP_ID="0", PMI_FD="3") is None  # this machine's own MPI
 
 
 def test_ranks_without_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
