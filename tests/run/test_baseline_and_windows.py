@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.inference.loss import LossSpec, gauge_statistics
-from rivergrad.run.baselines import WORSE_IN_A_ROW, best_uniform
+from rivergrad.run.baselines import WORSE_IN_A_ROW, Choices, Uniform, best_uniform, find_best
 from rivergrad.run.evaluation import median_loss, training_loss
 from rivergrad.run.fit import draw_windows
 from rivergrad.run.periods import Periods, periods_of
@@ -68,6 +68,70 @@ def test_the_answer_is_the_best_of_all_that_was_tried() -> None:
     assert tried[found] <= min(tried[c] for c in on_grid)
 
 
+def test_a_second_valley_almost_as_deep_is_searched_too() -> None:
+    """The grid's best lies in a wide valley; the deepest point is in a narrow one between two of its celerities."""
+    grid = np.geomspace(BOUNDS[0] * 1.02, BOUNDS[1] * 0.98, 12)
+    narrow = grid[9] * 1.08
+
+    def score(celerity: float) -> float:
+        wide = 0.30 + 0.05 * np.log(celerity / grid[5]) ** 2
+        return float(min(wide, 0.2 + np.abs(np.log(celerity / narrow)) / np.log(1.08) * 0.11))
+
+    assert min(grid, key=score) == grid[5]
+    assert best_uniform(score, BOUNDS, 12) == pytest.approx(narrow, rel=0.01)
+
+
+TRUE = Uniform(1.3, 0.31, 2.0 * 86400, 0.42)
+
+
+def distance(one: Uniform) -> float:
+    """From the truth, with a delay that stands in for some travel time, as it does in rivers."""
+    delay = 0.05 * 86400 if one.delay is None else one.delay
+    late = 86400 / one.celerity + delay - (86400 / TRUE.celerity + TRUE.delay)  # type: ignore[operator]
+    return float(
+        (late / 86400) ** 2
+        + 0.1 * np.log(one.celerity / TRUE.celerity) ** 2
+        + ((one.exponent or 0.0) - 0.42) ** 2
+        + (one.spreading - 0.31) ** 2  # type: ignore[operator]
+    )
+
+
+CHOICES = Choices(
+    first=Uniform(0.6, 0.2),
+    bounds=BOUNDS,
+    grid=12,
+    more=(0.6,),
+    spreadings=(0.1, 0.3, 0.4),
+    delays=tuple(86400 * one for one in (0.2, 0.6, 2.4, 9.0)),
+    exponents=(0.15, 0.3, 0.45),
+)
+
+
+def test_the_baseline_has_its_own_delay_exponent_and_spreading() -> None:
+    tried: list[Uniform] = []
+    found = find_best(lambda one: tried.append(one) or distance(one), CHOICES)  # type: ignore[func-returns-value]
+    best = found.best()
+    assert (best.exponent, best.spreading) == (0.45, 0.3)
+    assert best.delay is not None
+    assert 0.6 * 86400 < best.delay < 9 * 86400
+    assert distance(best) == min(distance(one) for one in tried)
+    assert distance(best) < 0.2 * min(distance(one) for one in tried if one.delay is None)
+    assert len(set(tried)) == len(tried)  # nothing is routed twice
+    assert Uniform(0.6, 0.2) in tried
+
+
+def test_without_more_to_choose_the_baseline_is_one_celerity() -> None:
+    tried = find_best(lambda one: abs(np.log(one.celerity / 1.7)), Choices(Uniform(0.6), BOUNDS, 12))
+    assert tried.best().celerity == pytest.approx(1.7, rel=0.01)
+    assert {(one.spreading, one.delay, one.exponent) for one in tried.losses} == {(None, None, None)}
+
+
+def test_parameters_of_a_baseline_come_back_from_its_file() -> None:
+    for one in (TRUE, Uniform(0.7), Uniform(0.7, None, 3600.0)):
+        assert Uniform.of(one.as_dict()) == one
+    assert Uniform.of({"celerity": 0.7, "delay": 60}) == Uniform(0.7, None, 60.0)  # of an earlier version
+
+
 def test_a_few_very_bad_gauges_do_not_decide_the_uniform_celerity() -> None:
     """Eight gauges are right at 2 m/s; two, whose runoff is wrong, are least bad at 0.5 m/s and rule the mean."""
     rng = np.random.default_rng(1)
@@ -80,12 +144,12 @@ def test_a_few_very_bad_gauges_do_not_decide_the_uniform_celerity() -> None:
             return found + (observed[:stop] - found) * (1 - off)
 
     case = SimpleNamespace(
-        periods=SimpleNamespace(fit=(0, 200)),
+        periods=SimpleNamespace(fit=(0, 200), train=(0, 200), warmup=0),
         trains=np.full(10, 0.1),
         record=observed,
         loss=LossSpec.parse("nse", 4.0),
         statistics=gauge_statistics(observed, np.full(10, 0.1), None),
-        inputs=SimpleNamespace(observed_error=None),
+        inputs=SimpleNamespace(observed_error=None, observed=observed, compared=slice),
     )
     problem: Any = SimpleNamespace(case=case, pieces=Pieces())
     by_median, by_mean = (

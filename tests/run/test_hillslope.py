@@ -97,8 +97,13 @@ def test_the_delay_is_found_with_the_celerity(river: River, done: Path) -> None:
     assert told["uncertainty"]["hillslope_identifiability"] > 0.9
     assert -1 <= told["uncertainty"]["hillslope_correlation"] <= 1
     assert told["medians"]["train"]["nse_estimate"] > 0.9999
-    # without the stage, the best uniform celerity has to slow water down for the hillslope
-    assert told["uniform_celerity"] < 0.7 * TRUE_CELERITY
+
+
+def test_the_best_uniform_baseline_has_a_delay_of_its_own_and_is_scored_with_it(done: Path) -> None:
+    told = summary(done)
+    assert told["uniform"]["delay"] == pytest.approx(TRUE_DELAY, rel=0.1)
+    assert told["uniform_celerity"] == told["uniform"]["celerity"] == pytest.approx(TRUE_CELERITY, rel=0.25)
+    assert told["medians"]["train"]["nse_uniform"] > 0.99 > 0.95 > told["medians"]["train"]["nse_default"]
 
 
 def test_the_map_of_the_report_has_the_delay_with_its_interval(done: Path) -> None:

@@ -218,8 +218,8 @@ class StopHereError(RuntimeError):
         ("adam", "attributes", 7),
         ("gauss_newton", "hidden", 3),
         ("gauss_newton", "hybrid", 3),
-        ("gauss_newton", "hybrid", 6),  # after the evidence has set another scale, which it sets anew here
-        ("gauss_newton", "hybrid", 8),  # after the scale has settled
+        ("gauss_newton", "hybrid", 5),  # after the evidence has set another scale, which it sets anew here
+        ("gauss_newton", "hybrid", 6),  # after the scale has settled
         ("gauss_newton", "smooth", 5),
         ("gauss_newton", "regional", 3),
     ],

@@ -25,7 +25,7 @@ class Given:
             `table`: the scheme's parameters of each reach.
         shared: (coefficient,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
         celerity: m/s, spreading: the scheme's, for `uniform`; delay: on hillslopes, s, where it is estimated (a given
-            one stays; None lets runoff enter as it is).
+            one stays; None lets runoff enter as it is); exponent: of celerity by flow, None for none.
         table: (reach,) of the piece by the name of the parameter, SI, for `table`.
         runoff: (weight,) of the runoff model; None takes runoff as it is given.
         volume: take the estimated volume error out of the runoff, by `shared`.
@@ -37,6 +37,7 @@ class Given:
     celerity: float = 0.0
     spreading: float | None = None
     delay: float | None = None
+    exponent: float | None = None
     best: bool = False
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
@@ -88,7 +89,7 @@ def _resolve(piece: ResidentPiece, given: Given) -> tuple[Scheme, dict[str, Tens
         found = _with_lakes(
             piece, scheme.from_celerity(celerity, spreading, length), torch.zeros_like(length)
         )
-        return scheme, {**found, **_uniform_delay(piece, given.delay)}
+        return scheme, {**found, **_uniform_delay(piece, given.delay), **_uniform_law(piece, given.exponent)}
     assert given.shared is not None
     free = piece.fit.best if given.best else piece.fit.free
     return scheme, parameters_at(piece, piece.put(given.shared), free)
@@ -99,6 +100,13 @@ def _uniform_delay(piece: ResidentPiece, delay: float | None) -> dict[str, Tenso
     if slope is None or (delay is None and slope.estimated):
         return {}
     return slope.uniform(slope.delay if delay is None else delay, piece.fit.length)
+
+
+def _uniform_law(piece: ResidentPiece, exponent: float | None) -> dict[str, Tensor]:
+    reference = piece.fit.reference_flow
+    if exponent is None or reference is None:
+        return {}
+    return {EXPONENT: torch.full_like(piece.fit.length, exponent), REFERENCE: reference}
 
 
 def physical(piece: ResidentPiece, shared: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

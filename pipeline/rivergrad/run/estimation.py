@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from rivergrad.routing.outside import Outside
+from rivergrad.run.baselines import Uniform
 from rivergrad.run.discharge import within_range, write_every_discharge
-from rivergrad.run.evaluation import compared, kept_start, kept_uniform
+from rivergrad.run.evaluation import compared, kept_uniform
 from rivergrad.run.fit import FitResult, fit
 from rivergrad.run.problem import Problem
 from rivergrad.run.runoffmodel import save_runoff_model, write_learned_runoff
@@ -33,7 +34,7 @@ class Estimate:
     Attributes:
         problem: what was estimated.
         fit: of the last stage.
-        uniform: the best uniform celerity, m/s.
+        uniform: the best parameters for all reaches.
         discharge: of the estimate and of each baseline at the gauges, (time, gauge) m³/s, by method.
         values: celerity, spreading and the scheme's parameters, (reach,) by name.
         uncertainty: None where the workflow asks for none.
@@ -43,7 +44,7 @@ class Estimate:
 
     problem: Problem
     fit: FitResult
-    uniform: float
+    uniform: Uniform
     discharge: Mapping[str, Float]
     values: dict[str, Float]
     uncertainty: Uncertainty | None
@@ -85,18 +86,14 @@ def estimate(problem: Problem, timer: Timer, console: Console) -> Estimate:
     return Estimate(problem, result, uniform, discharge, values, sure, outside, stages)
 
 
-def _fit_routing(problem: Problem, timer: Timer, console: Console) -> tuple[float, FitResult]:
-    """The best uniform celerity, and the fit that starts from it."""
-    uniform = kept_uniform(problem, problem.run_dir)
+def _fit_routing(problem: Problem, timer: Timer, console: Console) -> tuple[Uniform, FitResult]:
+    """The best parameters for all reaches, and the fit that starts from them."""
+    uniform, first = kept_uniform(problem, problem.run_dir)
     console.print(
-        f"best uniform celerity on the training data: {uniform:.3f} m/s", highlight=False, soft_wrap=True
+        f"best uniform celerity on the training data: {uniform.text()}", highlight=False, soft_wrap=True
     )
     timer.note("uniform")
-    celerity, delay = kept_start(problem, problem.run_dir, uniform)
-    if delay is not None:
-        text = f"with a delay on hillslopes: {celerity:.3f} m/s and {delay / 86400:.3g} days"
-        console.print(text, highlight=False, soft_wrap=True)
-    start = problem.start(celerity, delay)
+    start = problem.start(first.celerity, first.delay)
     result = fit(
         problem,
         Training(problem.config.estimate),

@@ -52,7 +52,7 @@ def _evaluate_alone(run_dir: Path) -> Path:
         inputs = work.case.inputs
         if work.learned is None:
             work.sweep.restore(checkpoint.pieces, checkpoint.step)
-            uniform = kept_uniform(work, run_dir)
+            uniform, _ = kept_uniform(work, run_dir)
             discharge = compared(work, uniform, work.layout.coefficients(checkpoint.shared_best))
         else:  # all stages are done: each is read from its checkpoint
             staged = fit_stages(work, run_dir, lambda rows: None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,20 @@ from rivergrad.gauges.scores import nse
 from rivergrad.inference.loss import gauge_loss
 from rivergrad.model.layout import RUNOFF, Coefficients
 from rivergrad.pieces.parameters import Given
-from rivergrad.run.baselines import best_uniform
+from rivergrad.run.baselines import Choices, Tried, Uniform, find_best
 from rivergrad.run.case import Case
 from rivergrad.run.problem import Problem
 from rivergrad.rundir.checkpoint import has_checkpoints
-from rivergrad.rundir.identity import read_baselines, read_start, write_baselines
-
-log = logging.getLogger("rivergrad")
+from rivergrad.rundir.identity import read_baselines, write_baselines
 
 Float = NDArray[np.float64]
 
 DELAYS = 7
-"""Delays that the start of a fit is looked for among."""
+"""Delays that the best uniform parameters are looked for among, besides none."""
+EXPONENTS = (0.15, 0.3, 0.45, 0.6)
+"""Exponents of flow that they are looked for among, besides 0 and the mean of the prior."""
+SPREADINGS = (-2.0, -0.7, 0.7, 2.0)
+"""Where within its bounds spreading is looked for, as arguments of the bounded curve."""
 
 
 def record_discharge(problem: Problem, given: Given) -> Float:
@@ -32,18 +35,24 @@ def record_discharge(problem: Problem, given: Given) -> Float:
     return problem.pieces.discharge(given, 0, problem.case.periods.steps)
 
 
-def uniform_given(
-    problem: Problem, celerity: float, base: Float | None = None, delay: float | None = None
-) -> Given:
-    """The same celerity (m/s) everywhere, and the spreading that the estimate starts from.
+def uniform_given(problem: Problem, uniform: Uniform | float, base: Float | None = None) -> Given:
+    """The same parameters everywhere.
 
     Args:
         problem: with the parameter model.
-        celerity: m/s.
+        uniform: the parameters; a celerity (m/s) alone goes with the spreading that the estimate starts from.
         base: (weight,) of the runoff model, where no runoff is given.
-        delay: on hillslopes, s, where it is estimated; None lets runoff enter as it is.
     """
-    return Given("uniform", celerity=celerity, spreading=problem.choice.spreading, delay=delay, runoff=base)
+    if not isinstance(uniform, Uniform):
+        uniform = Uniform(uniform, problem.choice.spreading)
+    return Given(
+        "uniform",
+        celerity=uniform.celerity,
+        spreading=uniform.spreading,
+        delay=uniform.delay,
+        exponent=uniform.exponent,
+        runoff=base,
+    )
 
 
 def estimated(
@@ -80,87 +89,95 @@ def training_loss(problem: Problem, given: Given) -> float:
 
 
 def median_loss(problem: Problem, given: Given) -> float:
-    """1 − the median NSE of the training gauges over the fit period: what a few very bad gauges do not decide.
+    """1 − the median NSE of the training gauges over the training time, which scores are taken over.
 
-    Where no training gauge has an NSE there, it is the training loss.
+    A few very bad gauges do not decide it. Where no training gauge has an NSE there, it is the training loss.
     """
-    first, last = problem.case.periods.fit
-    trains = problem.case.trains > 0
-    discharge = problem.pieces.discharge(given, 0, last)[first:, trains]
-    scores = nse(discharge, problem.case.record[first:last, trains])
+    case = problem.case
+    steps = case.inputs.compared(max(case.periods.train[0], case.periods.warmup), case.periods.train[1])
+    trains = case.trains > 0
+    discharge = problem.pieces.discharge(given, 0, case.periods.train[1])[steps][:, trains]
+    scores = nse(discharge, case.inputs.observed[steps][:, trains])
     known = scores[np.isfinite(scores)]
     return 1 - float(np.median(known)) if known.size else training_loss(problem, given)
 
 
-def find_uniform(problem: Problem, base: Float | None = None) -> float:
-    """The single celerity (m/s) with the best median NSE at the training gauges, as estimates are judged."""
-    return best_uniform(
-        lambda celerity: median_loss(problem, uniform_given(problem, celerity, base)),
-        problem.config.parameters.celerity.bounds,
-        problem.config.estimate.uniform_grid,
+def choices_of(problem: Problem) -> Choices:
+    """What the best uniform parameters of a workflow are looked for among."""
+    parameters, choice = problem.config.parameters, problem.choice
+    stage, law, bounds = problem.hillslope, problem.flow, choice.model.spreading
+    delays: Sequence[float] = ()
+    if stage is not None and stage.model.bounds is not None:
+        low, high = stage.model.bounds.lower, stage.model.bounds.upper
+        delays = [float(one) for one in np.geomspace(low * 1.02, high * 0.98, DELAYS)]
+    exponents: Sequence[float] = ()
+    if law is not None:
+        low, high = law.law.exponent.lower, law.law.exponent.upper
+        own = [one for one in EXPONENTS if low < one < high] if law.law.estimated else []
+        exponents = sorted({law.law.prior, *own})
+    return Choices(
+        first=Uniform(parameters.celerity.initial, choice.spreading),
+        bounds=parameters.celerity.bounds,
+        grid=problem.config.estimate.uniform_grid,
+        more=(parameters.celerity.initial,),
+        spreadings=() if bounds is None else [bounds.value_of(free) for free in SPREADINGS],
+        delays=delays,
+        exponents=exponents,
     )
 
 
-def find_delayed(problem: Problem, base: Float | None = None) -> tuple[float, float]:
-    """The single celerity (m/s) with the single delay on hillslopes (s) that are best together: where a fit starts.
+def find_uniform(problem: Problem, base: Float | None = None) -> tuple[Uniform, Uniform]:
+    """The parameters for all reaches with the best median NSE at the training gauges, as estimates are judged.
 
-    A celerity is found for each of a few delays, even in the logarithm.
+    Returns:
+        The best of all, which is the baseline; and the best with the spreading and exponent that a fit starts from,
+        with a delay where it has one.
     """
-    assert problem.hillslope is not None
-    bounds = problem.hillslope.model.bounds
-    assert bounds is not None
-    grid, found = max(6, problem.config.estimate.uniform_grid // 2), []
-    for delay in np.geomspace(bounds.lower * 1.02, bounds.upper * 0.98, DELAYS):
-        losses: dict[float, float] = {}
-
-        def loss(celerity: float, delay: float = float(delay), losses: dict[float, float] = losses) -> float:
-            losses[celerity] = median_loss(problem, uniform_given(problem, celerity, base, delay))
-            return losses[celerity]
-
-        celerity = best_uniform(loss, problem.config.parameters.celerity.bounds, grid)
-        log.info("uniform delay %.3g days: celerity %.3f m/s", delay / 86400, celerity)
-        found.append((losses[celerity], celerity, float(delay)))
-    _, celerity, delay = min(found)
-    return celerity, delay
+    tried = find_best(
+        lambda one: median_loss(problem, uniform_given(problem, one, base)), choices_of(problem)
+    )
+    return tried.best(), start_of(problem, tried)
 
 
-def kept_start(
-    problem: Problem, run_dir: Path, uniform: float, base: Float | None = None
-) -> tuple[float, float | None]:
-    """Celerity (m/s) and delay on hillslopes (s) that a fit starts from, the same in a resumed run.
+def start_of(problem: Problem, tried: Tried) -> Uniform:
+    """The best of what was tried that a fit can start from: at the mean of the prior of spreading and exponent."""
+    delayed = problem.hillslope is not None and problem.hillslope.model.estimated
+    exponent = None if problem.flow is None else problem.flow.law.prior
+    spreading = problem.choice.spreading
 
-    `uniform` is the best uniform celerity, which is the start where no delay is estimated.
-    """
-    if problem.hillslope is None or not problem.hillslope.model.estimated:
-        return uniform, None
+    def fits(one: Uniform) -> bool:
+        return (one.delay is not None) == delayed and one.exponent == exponent and one.spreading == spreading
+
+    if any(fits(one) for one in tried.losses):
+        return tried.best(fits)
+    # the best with an exponent had no delay: the best delay of those without an exponent
+    without = tried.best(lambda one: (one.delay is not None) == delayed and one.spreading == spreading)
+    return replace(without, exponent=exponent)
+
+
+def kept_uniform(problem: Problem, run_dir: Path, base: Float | None = None) -> tuple[Uniform, Uniform]:
+    """What `find_uniform` found, kept so that a resumed run starts from the very same numbers."""
     identity = problem.case.inputs.identity
-    known = read_start(run_dir, identity) if has_checkpoints(run_dir) else None
-    if known is not None:
-        return known
-    start = find_delayed(problem, base)
-    write_baselines(run_dir, uniform, identity, start)
-    return start
-
-
-def kept_uniform(problem: Problem, run_dir: Path, base: Float | None = None) -> float:
-    """The best uniform celerity, kept so that a resumed run starts from the very same number."""
-    identity = problem.case.inputs.identity
-    known = read_baselines(run_dir, identity) if has_checkpoints(run_dir) else None
-    if known is not None:
-        return known
-    celerity = find_uniform(problem, base)
-    write_baselines(run_dir, celerity, identity)
-    return celerity
+    if has_checkpoints(run_dir):
+        known = read_baselines(run_dir, identity)
+        if known is not None and known.uniform is not None and known.start is not None:
+            return Uniform.of(known.uniform), Uniform.of(known.start)
+        if known is not None:  # of an earlier version
+            one = Uniform(known.celerity, problem.choice.spreading)
+            return one, one if known.start is None else Uniform.of(known.start)
+    uniform, start = find_uniform(problem, base)
+    write_baselines(run_dir, uniform.as_dict(), start.as_dict(), identity)
+    return uniform, start
 
 
 def compared(
-    problem: Problem, uniform: float, shared: Coefficients[Float], base: Float | None = None
+    problem: Problem, uniform: Uniform, shared: Coefficients[Float], base: Float | None = None
 ) -> dict[str, Float]:
     """Discharge by the baselines and by the best estimate, over the record.
 
     Args:
         problem: with the deviations of the best estimate on its pieces.
-        uniform: the best uniform celerity, m/s.
+        uniform: the best parameters for all reaches.
         shared: coefficients of the estimate.
         base: (weight,) of the runoff model that the baselines take, where no runoff is given.
 

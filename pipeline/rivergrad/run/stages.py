@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import SCRATCH, StageSection
 from rivergrad.model.layout import RUNOFF, Coefficients
+from rivergrad.run.baselines import Uniform
 from rivergrad.run.evaluation import estimated, kept_uniform, record_discharge
 from rivergrad.run.fit import FitResult, fit
 from rivergrad.run.problem import Problem
@@ -49,14 +50,14 @@ class StagedResult:
 
     Attributes:
         fit: result of the last stage. Its steps are counted from the start of the first stage.
-        uniform: the best uniform celerity, m/s.
+        uniform: the best parameters for all reaches.
         base: (weight,) weights of the runoff model for the baselines; None if runoff is given.
         discharge: (time, gauge) m³/s, by name of the stages that are baselines (LEARNED_METHODS).
         stages: a summary of each stage, for run.json.
     """
 
     fit: FitResult
-    uniform: float
+    uniform: Uniform
     base: Float | None
     discharge: dict[str, Float]
     stages: list[dict[str, Any]]
@@ -107,7 +108,7 @@ def fit_stages(
     discharge: dict[str, Float] = {}
     told: list[dict[str, Any]] = []
     history: list[dict[str, float]] = []
-    uniform: float | None = None
+    uniform: tuple[Uniform, Uniform] | None = None
     base: Float | None = None
     for stage in stages:
         start = scratch if stage.start == SCRATCH else before if stage.start is None else kept[stage.start]
@@ -115,7 +116,11 @@ def fit_stages(
             if uniform is None:
                 uniform, base = _uniform(work, run_dir, start.shared, learned=bool(kept))
             weights = start.shared[RUNOFF]
-            start = replace(start, shared=work.start(uniform).replace({RUNOFF: weights}), routing=True)
+            start = replace(
+                start,
+                shared=work.start(uniform[1].celerity, uniform[1].delay).replace({RUNOFF: weights}),
+                routing=True,
+            )
         work.sweep.restore(
             {
                 "free": start.free,
@@ -182,7 +187,7 @@ def fit_stages(
         uniform, base = _uniform(work, run_dir, next(iter(kept.values())).shared, learned=stages[0].unrouted)
     if base is None and not work.case.inputs.runoff_is_given:
         base = result.shared[RUNOFF]
-    return StagedResult(result, uniform, base, discharge, told)
+    return StagedResult(result, uniform[0], base, discharge, told)
 
 
 def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitResult]:
@@ -200,12 +205,16 @@ def routing_alone(work: Problem, staged: StagedResult) -> tuple[Training, FitRes
 
 def _uniform(
     work: Problem, run_dir: Path, shared: Coefficients[Float], *, learned: bool
-) -> tuple[float, Float | None]:
-    """The best uniform celerity (m/s), and the runoff weights (weight,) it was found with; None if runoff is given."""
+) -> tuple[tuple[Uniform, Uniform], Float | None]:
+    """The best uniform parameters and those to start from, and the runoff weights (weight,) they were found with.
+
+    The weights are None if runoff is given.
+    """
     if work.case.inputs.runoff_is_given:
         return kept_uniform(work, run_dir), None
     if not learned:  # an untrained runoff model says nothing about celerity
-        return work.config.parameters.celerity.initial, None
+        one = Uniform(work.config.parameters.celerity.initial, work.choice.spreading)
+        return (one, one), None
     return kept_uniform(work, run_dir, shared[RUNOFF]), shared[RUNOFF]
 
 

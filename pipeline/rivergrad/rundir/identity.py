@@ -162,44 +162,51 @@ def read_identity(run_dir: Path) -> Identity | None:
     return None if found is None else identity_from(found)
 
 
-def write_baselines(
-    run_dir: Path,
-    uniform_celerity: float,
-    identity: Identity | None,
-    start: tuple[float, float] | None = None,
-) -> None:
-    """Write baselines.json: the best uniform celerity (m/s), and what it is of.
+@dataclass(frozen=True)
+class Baselines:
+    """What baselines.json holds.
 
-    `start` are the uniform celerity (m/s) and delay on hillslopes (s) that a fit with such a delay starts from.
+    **Arguments**
+
+    - `celerity`: the best uniform celerity, m/s.
+    - `uniform`, `start`: the best parameters for all reaches, and those that a fit starts from, by name; None or less
+      in files of earlier versions.
     """
-    of = None if identity is None else _mark(identity)
-    found: dict[str, Any] = {"uniform_celerity": uniform_celerity, "of": of}
-    if start is not None:
-        found["start"] = list(start)
+
+    celerity: float
+    uniform: Mapping[str, Any] | None = None
+    start: Mapping[str, Any] | None = None
+
+
+def write_baselines(
+    run_dir: Path, uniform: Mapping[str, Any], start: Mapping[str, Any], identity: Identity | None
+) -> None:
+    """Write baselines.json: the best parameters for all reaches, those that a fit starts from, what they are of."""
+    found = {
+        "uniform_celerity": uniform["celerity"],
+        "of": None if identity is None else _mark(identity),
+        "uniform": dict(uniform),
+        "start": dict(start),
+    }
     write_json(run_dir / BASELINES, seal(found))
 
 
-def read_start(run_dir: Path, identity: Identity | None) -> tuple[float, float] | None:
-    """Celerity (m/s) and delay (s) that a fit started from; None where they have to be found again."""
-    found = unsealed(run_dir / BASELINES)
-    if found is None or (identity is not None and found.get("of") not in (None, _mark(identity))):
-        return None
-    start = found.get("start")
-    return None if start is None else (float(start[0]), float(start[1]))
+def read_baselines(run_dir: Path, identity: Identity | None) -> Baselines | None:
+    """What baselines.json says; None where it has to be found again: nothing is there, or nothing that is right.
 
-
-def read_baselines(run_dir: Path, identity: Identity | None) -> float | None:
-    """The best uniform celerity, m/s; None where it has to be found again: nothing is there, or nothing that is right.
-
-    It is found again to the same number, so one that is damaged, or of another input, stops nothing.
+    It is found again to the same numbers, so one that is damaged, or of another input, stops nothing.
     """
     path = run_dir / BASELINES
     found = unsealed(path)
     if found is None:
-        return _of_earlier_versions(path)
+        old = _of_earlier_versions(path)
+        return None if old is None else Baselines(old)
     if identity is not None and found.get("of") not in (None, _mark(identity)):
         return None
-    return float(found["uniform_celerity"])
+    start = found.get("start")
+    if isinstance(start, list):  # of an earlier version
+        start = {"celerity": start[0], "delay": start[1]}
+    return Baselines(float(found["uniform_celerity"]), found.get("uniform"), start)
 
 
 def _of_earlier_versions(path: Path) -> float | None:
