@@ -54,6 +54,7 @@ def _far(found: Tensor, expected: Tensor) -> float:
 CASES = [
     ("muskingum", DAY, HOUR, None, 9),
     ("muskingum", HOUR, HOUR, None, 53),
+    ("linear_storage", HOUR, HOUR, None, 150),
     ("muskingum", HOUR, 900.0, 2 * HOUR, 25),
     ("linear_storage", DAY, HOUR, None, 7),
     ("nash_cascade", 6 * HOUR, HOUR, None, 10),
@@ -80,6 +81,55 @@ def test_engine_equals_the_reference_with_all_gradients(
         theirs = torch.autograd.grad((expected * weight).sum(), leaves)
         for one, other in zip(mine, theirs, strict=True):
             assert _far(one, other) < 1e-10
+
+
+class Slower(schemes.Muskingum):
+    """A scheme of the user's whose recurrence is no longer what Muskingum's form says."""
+
+    def recurrence(self, parameters: dict[str, Tensor], step: float) -> schemes.Recurrence:  # type: ignore[override]
+        return super().recurrence({**parameters, "k": 1.5 * parameters["k"]}, step)
+
+
+@pytest.mark.parametrize(
+    "scheme", [Slower(), schemes.with_lakes_if(schemes.get("muskingum"), ["residence_time"])]
+)
+def test_a_scheme_of_ones_own_and_lakes_equal_the_reference_with_all_gradients(
+    scheme: schemes.Scheme,
+) -> None:
+    parameters, m, q0, runoff = _random("muskingum", 60)
+    if "residence_time" in scheme.parameter_names:
+        time = torch.full((N,), torch.nan, dtype=torch.float64)
+        time[torch.tensor([1, 5, 9])] = torch.tensor([3e5, 0.0, 9000.0], dtype=torch.float64)
+        parameters["residence_time"] = time
+    rounds = Rounds(2, 6 * HOUR, gradient_rounds=2)
+    leaves = [v.clone().requires_grad_() for v in (*parameters.values(), m, q0, runoff)]
+    given = dict(zip(parameters, leaves, strict=False))
+    *_, m, q0, runoff = leaves
+    expected = route_flow_reference(DOWN, ORDER, runoff, given, m, q0, scheme, HOUR, HOUR, rounds)
+    plain = RecurrenceEngine(DOWN, scheme, HOUR, HOUR, np.arange(N), dtype=torch.float64)
+    engine = make_flow_engine(plain, rounds)
+    found = engine.apply(engine.prepare({**given, "flow_exponent": m, "reference_flow": q0}), runoff[None])[
+        0
+    ][0]
+    assert _far(found, expected) < 1e-10
+    mine = torch.autograd.grad(found.square().sum(), leaves)
+    theirs = torch.autograd.grad(expected.square().sum(), leaves)
+    for one, other in zip(mine, theirs, strict=True):
+        assert _far(torch.nan_to_num(one), torch.nan_to_num(other)) < 1e-10
+
+
+def test_memory_that_rounds_share_is_not_what_was_returned() -> None:
+    """Rounds without a gradient write where the last call did; what came of that call stays."""
+    parameters, m, q0, _ = _random("muskingum", 1)
+    runoff = torch.rand(1, 50_000, N, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    engine = _engine("muskingum", DAY, DAY, Rounds(2))
+    prepared = engine.prepare({**parameters, "flow_exponent": m, "reference_flow": q0})
+    with torch.no_grad():
+        first = engine.apply(prepared, runoff)[0]
+        kept = first.clone()
+        engine.apply(prepared, 2 * runoff)
+        assert torch.equal(first, kept)
+        assert torch.equal(engine.apply(prepared, runoff)[0], kept)
 
 
 def test_single_precision_agrees_with_the_reference() -> None:

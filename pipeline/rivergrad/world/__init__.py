@@ -1,5 +1,6 @@
 """An embedded world: a planet with rivers, weather and gauges, generated from a seed and nothing else."""
 
+from rivergrad.world.basin import one_basin
 from rivergrad.world.gauges import Gauges, observe, place_gauges
 from rivergrad.world.nonlinear import Channels, rectangular, route_nonlinear, with_errors
 from rivergrad.world.planet import World, generate_network
@@ -21,6 +22,7 @@ __all__ = [
     "generate_weather",
     "given_runoff",
     "observe",
+    "one_basin",
     "place_gauges",
     "rectangular",
     "route_nonlinear",

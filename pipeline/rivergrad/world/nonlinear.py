@@ -8,7 +8,9 @@ mean of inflow and outflow at both ends of a step,
     O' = [(−1 + C' + D') I' + (1 + C − D) (C'/C) I + (1 − C + D) (C'/C) O] / (1 + C' + D')
 
 which keeps water to a thousandth of a flood: storage is β Δx / c times flow at both ends. Runoff enters all segments
-of a reach alike. Before that it may pass a storage on the hillslope; a reach may be a lake that spills over a weir.
+of a reach alike, linear in time from the middle of a step to that of the next: as the step's own at its end it would
+come half a step late. Before that it may pass a storage on the hillslope; a reach may be a lake that spills over a
+weir.
 
 Sources: Cunge (1969), doi:10.1080/00221686909500264; Ponce & Yevjevich (1978), J. Hydraul. Div. ASCE 104, 1663-1667;
 Todini (2007), doi:10.5194/hess-11-1645-2007.
@@ -149,6 +151,9 @@ def _route(
         for t in range(time):
             stored += share * (runoff[t, i] - stored)
             entering[t] = stored
+        if hillslope[i] <= 0 and lake[i] <= 0:  # at the ends of steps, between the means of both sides
+            for t in range(time - 1):
+                entering[t] = 0.5 * (entering[t] + entering[t + 1])
         series = np.empty(time + 1)
         if lake[i] > 0:
             level = _level(start[i], lake[i])

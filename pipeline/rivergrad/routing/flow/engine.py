@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError
 from rivergrad.routing.flow.law import Rounds, interval_means, refuse, varying
+from rivergrad.routing.flow.memory import room_for
 from rivergrad.routing.flow.names import EXPONENT, REFERENCE, without_law
 from rivergrad.routing.recurrence import RecurrenceEngine, RecurrenceState
 from rivergrad.routing.recurrence.varying import VaryingEngine
@@ -55,7 +56,7 @@ class FlowRouted:
         outflow: (round × batch, outlet, routing step) of all rounds that were computed.
         state: after, of all rounds.
         held: (batch, interval, reach) m³/s that the first round with a gradient took as given; None where that is
-            round 0.
+            round 0, and without gradients.
         change: largest change of the last round of a target's discharge: Σ|ΔQ| / Σ|Q|; None unless asked for.
     """
 
@@ -163,17 +164,22 @@ class FlowEngine:
         flow, kept = held, held
         outflows, after = [], []
         discharge, before = runoff, None
+        recorded = torch.is_grad_enabled()
         for number in range(first, last + 1):
             at = number - first
             past = states[at]
             own = None if past is None else RecurrenceState(past)
             with torch.set_grad_enabled(torch.is_grad_enabled() and number > last - through):
+                again = number < last and not torch.is_grad_enabled()
+                if recorded and number == last - through and self.hold == 1:
+                    again = False  # the flow that is held
+                room = room_for(number % 2, runoff, self._every.targets.size) if again else None
                 if number == 0:
-                    found = self._every.apply(prepared.linear, runoff, inflows[at], own)
+                    found = self._every.apply(prepared.linear, runoff, inflows[at], own, room)
                 else:
                     assert flow is not None
                     engine = self._last if number == last else self._between
-                    found = engine.apply(self._law(prepared, flow), runoff, inflows[at], own)
+                    found = engine.apply(self._law(prepared, flow), runoff, inflows[at], own, room)
             before, (discharge, outflow, then) = discharge, found
             outflows.append(outflow)
             after.append(then.values)
@@ -190,7 +196,11 @@ class FlowEngine:
             )
             change = _change(old.detach(), discharge.detach())
         return FlowRouted(
-            discharge, torch.cat(outflows), RecurrenceState(torch.cat(after, dim=1)), kept, change
+            discharge,
+            torch.cat(outflows),
+            RecurrenceState(torch.cat(after, dim=1)),
+            kept if recorded else None,
+            change,
         )
 
     def _law(self, prepared: FlowPrepared, flow: Tensor) -> Any:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.routing.flow.names import EXPONENT, NO_REFERENCE, REFERENCE, ROUNDS, without_law
-from rivergrad.routing.recurrence.varying import VaryingRecurrence
+from rivergrad.routing.recurrence.varying import LawRecurrence, VaryingRecurrence
 from rivergrad.routing.schemes.base import Parameters, Scheme
 
 LEAST, MOST = 0.01, 100.0
@@ -179,6 +179,17 @@ def factor(flow: Tensor, exponent: Tensor, reference: Tensor) -> Tensor:
     return (flow / reference).clamp(LEAST, MOST) ** exponent
 
 
+def _has_own_wave(scheme: Scheme) -> bool:
+    """Whether the scheme's wave speaks for its recurrence: a subclass may have changed that alone."""
+    kinds = type(scheme).__mro__
+    own = next(at for at, kind in enumerate(kinds) if "wave" in vars(kind))
+    changed = (
+        next(at for at, kind in enumerate(kinds) if name in vars(kind)) for name in ("recurrence", "faster")
+    )
+    channel = getattr(scheme, "channel", None)
+    return all(own <= at for at in changed) and (channel is None or _has_own_wave(channel))
+
+
 def varying(
     scheme: Scheme,
     parameters: Parameters,
@@ -187,7 +198,7 @@ def varying(
     flow: Tensor,
     step: float,
     hold: int,
-) -> VaryingRecurrence:
+) -> VaryingRecurrence | LawRecurrence:
     """The recurrence at the flows (batch, interval, reach) of a round, differentiable in everything.
 
     Args:
@@ -195,6 +206,14 @@ def varying(
         exponent, reference: m and Q₀ (m³/s), (reach,).
         hold: forcing steps of an interval.
     """
+    wave = scheme.wave(parameters, step) if _has_own_wave(scheme) else None
+    if wave is not None:
+        m = (
+            exponent
+            if wave.channel is None
+            else torch.where(wave.channel, exponent, torch.zeros_like(exponent))
+        )
+        return LawRecurrence(flow, wave, m, reference, LEAST, MOST, step, hold, wave.sections)
     found = scheme.faster(parameters, factor(flow, exponent, reference), step)
     assert found is not None
     recurrence = scheme.recurrence(found, step)

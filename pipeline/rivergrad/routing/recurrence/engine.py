@@ -103,6 +103,7 @@ class RecurrenceEngine(EngineSetup):
         runoff: Tensor,
         inflow: Tensor | None = None,
         state: RecurrenceState | None = None,
+        room: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, RecurrenceState]:
         """Route some forcing steps.
 
@@ -111,6 +112,7 @@ class RecurrenceEngine(EngineSetup):
             runoff: (batch, time, reach) m³/s, or (batch, time, cell) where there is a grid.
             inflow: (batch, inlet, routing step) m³/s, where there are inlets.
             state: what an earlier call returned; None starts from rest.
+            room: (batch, time, target) for the discharge, in place of new memory; on CPUs, without a gradient.
 
         Returns:
             discharge (batch, time, target), outflow (batch, outlet, routing step), and the state after.
@@ -128,6 +130,9 @@ class RecurrenceEngine(EngineSetup):
         expect_shape("runoff", runoff, (batch, time, self.problem.n_columns))
         expect_shape("inflow", inflow, (batch, self.inlets.size, time * self.ratio))
         expect_shape("state", values, (batch, filter_.state_size))
+        inflow, values = inflow.to(self.device, self.dtype), values.to(self.device, self.dtype)
+        if room is not None:
+            return self._into(room, filter_, runoff, inflow, values)
         jump = prepared.a.new_zeros(0) if prepared.jump is None else prepared.jump
         discharge, outflow, after = _Sweep.apply(
             self,
@@ -137,9 +142,20 @@ class RecurrenceEngine(EngineSetup):
             prepared.b,
             jump,
             runoff,
-            inflow.to(self.device, self.dtype),
-            values.to(self.device, self.dtype),
+            inflow,
+            values,
         )
+        return discharge, outflow, RecurrenceState(after)
+
+    def _into(
+        self, room: Tensor, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, RecurrenceState]:
+        """Route into memory that is there, without a gradient."""
+        from rivergrad.routing.recurrence.cpu import CpuSweep
+
+        assert isinstance(self.backend, CpuSweep)
+        given = runoff.contiguous(), inflow.contiguous(), state.contiguous()
+        discharge, outflow, after, _ = self.backend.forward(filter_, *given, False, room)
         return discharge, outflow, RecurrenceState(after)
 
     def _filter(self, prepared: Recurrence) -> Filter:

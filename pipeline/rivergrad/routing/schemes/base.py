@@ -76,6 +76,29 @@ class Recurrence:
     output_delay: int = 0
 
 
+@dataclass(frozen=True)
+class Wave:
+    """A reach as d = t (1 − x) + h, a = (h − t x) / d, b = δ / d of the recurrence, x capped as Muskingum's is.
+
+    What a celerity that depends on flow changes is t alone. Muskingum has t = k and h = δ/2, a linear storage t = τ,
+    x = 0 and h = δ.
+
+    Attributes:
+        time, weight: (reach,) t (s) and x, differentiable; half: (reach,) or one number, h, s.
+        lower, upper: bounds of t, (reach,) or one number, s.
+        channel: (reach,) where celerity depends on flow; None everywhere.
+        sections: in series in every reach.
+    """
+
+    time: Tensor
+    weight: Tensor
+    half: Tensor | float
+    lower: Tensor | float
+    upper: Tensor | float
+    channel: Tensor | None = None
+    sections: int = 1
+
+
 class Scheme(ABC):
     """A linear time-invariant routing scheme: q = h * x for each reach, at the routing step.
 
@@ -169,6 +192,13 @@ class Scheme(ABC):
 
         Returns:
             Each (..., reach), differentiable.
+        """
+        return None
+
+    def wave(self, parameters: Parameters, step: float) -> Wave | None:
+        """The recurrence in a form whose sweep makes coefficients by flow itself; None where it has no such form.
+
+        It has to be what `recurrence` makes of `faster`.
         """
         return None
 

@@ -16,6 +16,7 @@ from rivergrad.routing.schemes.base import (
     Parameters,
     Recurrence,
     Scheme,
+    Wave,
     check_shape,
     refuse_where,
 )
@@ -114,6 +115,26 @@ class WithLakes(Scheme):
         if found is None:
             return None
         return {**found, RESIDENCE_TIME: parameters[RESIDENCE_TIME].expand(factor.shape)}
+
+    def wave(self, parameters: Parameters, step: float) -> Wave | None:
+        """Lakes among channels of one section, whose residence time does not depend on flow."""
+        found = self.channel.wave(_channels(self.channel, parameters), step)
+        if found is None:
+            return None
+        lake, time = is_lake(parameters), parameters[RESIDENCE_TIME]
+
+        def either(of_lake: Tensor | float, of_channel: Tensor | float) -> Tensor:
+            one, other = (torch.as_tensor(v, dtype=found.time.dtype) for v in (of_lake, of_channel))
+            return torch.where(lake, one, other)
+
+        return Wave(
+            torch.where(lake, torch.where(lake, time, torch.zeros_like(time)), found.time),
+            either(0.0, found.weight),
+            either(step, found.half),
+            either(0.0, found.lower),
+            either(LONGEST, found.upper),
+            ~lake,
+        )
 
     def moments(self, parameters: Parameters, step: float) -> Moments:
         rows, lakes = _lakes(parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme, Wave
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +134,10 @@ class Muskingum(Scheme):
         bound = self.parameters[0]
         k = (parameters["k"] / factor).clamp(bound.lower, bound.upper)
         return {"k": k, "x": self.capped_x({"k": k, "x": parameters["x"]}, step)}
+
+    def wave(self, parameters: Parameters, step: float) -> Wave | None:
+        bound = self.parameters[0]
+        return Wave(parameters["k"], parameters["x"], step / 2, bound.lower, bound.upper)
 
     def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
         """D = c L (1/2 − x): Cunge (1969) matches numerical and physical diffusion."""

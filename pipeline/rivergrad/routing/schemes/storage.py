@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme
+from rivergrad.routing.schemes.base import Moments, Parameter, Parameters, Recurrence, Scheme, Wave
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +56,10 @@ class NashCascade(Scheme):
         """tau / factor."""
         bound = self.parameters[0]
         return {"tau": (parameters["tau"] / factor).clamp(bound.lower, bound.upper)}
+
+    def wave(self, parameters: Parameters, step: float) -> Wave:
+        tau, bound = parameters["tau"], self.parameters[0]
+        return Wave(tau, torch.zeros_like(tau), step, bound.lower, bound.upper, sections=self.n)
 
     def diffusivity(self, celerity: Tensor, spreading: Tensor | None, length: Tensor) -> Tensor:
         """D = c L / (2 n), from the variance n tau² of n storages."""

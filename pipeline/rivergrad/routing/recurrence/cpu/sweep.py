@@ -29,7 +29,13 @@ class CpuSweep(PlainSweep):
         super().__init__(problem, numbers, most=most, run=run)
 
     def forward(
-        self, filter_: Filter, runoff: Tensor, inflow: Tensor, state: Tensor, keep: bool
+        self,
+        filter_: Filter,
+        runoff: Tensor,
+        inflow: Tensor,
+        state: Tensor,
+        keep: bool,
+        room: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Saved | None]:
         """Route some forcing steps.
 
@@ -39,6 +45,7 @@ class CpuSweep(PlainSweep):
             inflow: (batch, inlet, routing step) m³/s.
             state: (batch, number), see `Filter`.
             keep: whether `backward` will be called.
+            room: for the discharge, in place of new memory.
 
         Returns:
             discharge (batch, time, target), outflow (batch, outlet, routing step), the state after, and what
@@ -46,7 +53,7 @@ class CpuSweep(PlainSweep):
         """
         batch, time, _ = runoff.shape
         problem = self.problem
-        discharge = runoff.new_empty(batch, time, problem.targets.size)
+        discharge = runoff.new_empty(batch, time, problem.targets.size) if room is None else room
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
         saved = self.route(

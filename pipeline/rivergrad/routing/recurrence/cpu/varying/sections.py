@@ -131,6 +131,51 @@ def run(
 
 
 @bare()
+def run_head(
+    dst: int,
+    adding: bool,
+    silent: bool,
+    runoff: int,
+    mean: int,
+    a: int,
+    b: int,
+    units: int,
+    steps: int,
+    work: int,
+    like: Number,
+) -> None:  # pragma: no cover - compiled
+    """The same where runoff is the only inflow: q[j] = r − (1−a)(1−b)^j e. `silent`: the series isn't wanted."""
+    one = splat(type(like)(1.0))
+    share = splat(type(like)(1.0 / steps))
+    m = load(work + START * VECTOR_BYTES, like)
+    for u in range(units):
+        r = load(runoff + u * VECTOR_BYTES, like)
+        e = r - m
+        gap = (one - load(a + u * VECTOR_BYTES, like)) * e
+        left = one - load(b + u * VECTOR_BYTES, like)
+        now = one
+        total = one - one
+        if adding:
+            for _ in range(steps):
+                total = total + now
+                store(dst, load(dst, like) + (r - gap * now))
+                now = now * left
+                dst += VECTOR_BYTES
+        elif not silent:
+            for _ in range(steps):
+                total = total + now
+                store(dst, r - gap * now)
+                now = now * left
+                dst += VECTOR_BYTES
+        else:
+            for _ in range(steps):
+                total = total + now
+                now = now * left
+        m = r - now * e
+        store(mean + u * VECTOR_BYTES, r - gap * (total * share))
+
+
+@bare()
 def rerun(
     src: int,
     dst: int,

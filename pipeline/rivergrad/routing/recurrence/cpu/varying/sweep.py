@@ -25,16 +25,21 @@ from rivergrad.routing.recurrence.cpu.varying.items import (
     backward_item,
     forward_item,
 )
+from rivergrad.routing.recurrence.cpu.varying.law import GRADIENTS
 
 Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class VaryingGradients:
-    """Of a loss, with respect to a and b (batch, interval, reach), runoff (None unless wanted), inflow and state."""
+    """Of a loss, with respect to a and b (batch, interval, reach), runoff (None unless wanted), inflow and state.
+
+    With a law, a is that of the flow (empty unless wanted), b is empty, and `law` (number, reach) has the others.
+    """
 
     a: Tensor
     b: Tensor
+    law: Tensor
     runoff: Tensor | None
     inflow: Tensor
     state: Tensor
@@ -53,18 +58,21 @@ class VaryingSweep:
         self,
         a: Tensor,
         b: Tensor,
+        law: Tensor,
         hold: int,
         sections: int,
         runoff: Tensor,
         inflow: Tensor,
         state: Tensor,
         keep: bool,
+        room: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Saved | None]:
         """Route some forcing steps.
 
         Args:
-            a, b: (batch, interval, reach), in the dtype computed in; interval j holds for the forcing steps
+            a, b, law: see `VaryingModel`, in the dtype computed in; interval j holds for the forcing steps
                 j · hold to (j + 1) · hold.
+            room: for the discharge, in place of new memory.
             hold: forcing steps of an interval.
             sections: in series in every reach.
             runoff, inflow, state, keep: as for `CpuSweep.forward`; the state is m of each section.
@@ -75,7 +83,7 @@ class VaryingSweep:
         plain, problem = self._plain, self._plain.problem
         batch, time, _ = runoff.shape
         tiles, items = plain.schedule(time, batch)
-        discharge = runoff.new_empty(batch, time, problem.targets.size)
+        discharge = runoff.new_empty(batch, time, problem.targets.size) if room is None else room
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
         saved = plain.room(tiles, batch, sections, 0, keep)
@@ -89,7 +97,7 @@ class VaryingSweep:
             starts=saved.starts,
             kept=saved.kept,
         )
-        model = self._model(a, b, hold, sections)
+        model = self._model(a, b, law, hold, sections)
         work_off(
             _forward,
             "routing with celerity by flow",
@@ -104,6 +112,7 @@ class VaryingSweep:
         self,
         a: Tensor,
         b: Tensor,
+        law: Tensor,
         hold: int,
         sections: int,
         runoff: Tensor,
@@ -113,15 +122,19 @@ class VaryingSweep:
         g_outflow: Tensor,
         g_state: Tensor,
         want_runoff: bool,
+        want_flow: bool = True,
     ) -> VaryingGradients:
-        """The adjoint of `forward`; arguments as for it and for `CpuSweep.backward`."""
+        """The adjoint of `forward`; arguments as for it and for `CpuSweep.backward`. Flow is a law's."""
         plain, problem = self._plain, self._plain.problem
         batch, time, _ = runoff.shape
         tiles, items = plain.schedule(time, batch)
         g_before = g_state.detach().clone(memory_format=torch.contiguous_format)
         g_runoff = runoff.new_empty(batch, time if want_runoff else 0, problem.n_reaches)
         g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
-        g_a, g_b = torch.zeros_like(a), torch.zeros_like(b)
+        n, lawful = problem.n_reaches, law.numel() > 0
+        g_a = torch.zeros_like(a) if want_flow or not lawful else a.new_zeros(batch, 0, n)
+        g_b = torch.zeros_like(b)
+        g_law = np.zeros((batch, GRADIENTS, n if lawful else 0))
         adjoint = VaryingAdjoint(
             discharge=as_array(g_discharge),
             outflow=as_array(g_outflow),
@@ -131,8 +144,9 @@ class VaryingSweep:
             edges=np.empty_like(saved.edges),
             a=g_a.numpy(),
             b=g_b.numpy(),
+            law=g_law,
         )
-        model = self._model(a, b, hold, sections)
+        model = self._model(a, b, law, hold, sections)
         work_off(
             _backward,
             "gradient of the routing with celerity by flow",
@@ -141,11 +155,12 @@ class VaryingSweep:
             partial(self._scratch, sections, tiles, True),
             (problem.ratio, want_runoff),
         )
-        return VaryingGradients(g_a, g_b, g_runoff if want_runoff else None, g_inflow, g_before)
+        by_law = torch.from_numpy(g_law.sum(axis=0))
+        return VaryingGradients(g_a, g_b, by_law, g_runoff if want_runoff else None, g_inflow, g_before)
 
-    def _model(self, a: Tensor, b: Tensor, hold: int, sections: int) -> VaryingModel:
+    def _model(self, a: Tensor, b: Tensor, law: Tensor, hold: int, sections: int) -> VaryingModel:
         pointer, cell, weight = self._plain.grid
-        return VaryingModel(as_array(a), as_array(b), hold, sections, pointer, cell, weight)
+        return VaryingModel(as_array(a), as_array(b), as_array(law), hold, sections, pointer, cell, weight)
 
     def _scratch(self, sections: int, tiles: Tiles, adjoint: bool) -> tuple[Scratch, Coefficients]:
         """What one thread needs."""
@@ -159,6 +174,10 @@ class VaryingSweep:
             into_a=aligned(back, plain.dtype),
             into_b=aligned(back, plain.dtype),
             intervals=np.empty(width, np.int64),
+            flow=aligned(size, plain.dtype),
+            spots=np.empty(width, np.int64),
+            since=aligned(width + plain.lanes, plain.dtype),
+            near=aligned(2 * width, plain.dtype),
         )
         return plain.scratch(sections, 0, tiles, adjoint), own
 
