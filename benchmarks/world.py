@@ -73,6 +73,7 @@ class Skill:
     nse_unrouted: float
     nse_default: float
     nse_uniform: float
+    settings: str
 
 
 def process(words: list[str], limit: float, environment: dict[str, str]) -> tuple[float, float, int]:
@@ -157,6 +158,7 @@ def skill_of(run: Path, world: Path, options: argparse.Namespace) -> Skill:
         float(spearmanr(celerity, true[informed]).statistic),
         inside,
         *(float(median[name]) for name in ("nse", "nse_unrouted", "nse_default", "nse_uniform")),
+        " ".join(options.set or []),
     )
 
 

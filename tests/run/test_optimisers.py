@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, cast
 
@@ -91,6 +92,34 @@ def test_a_clipped_gradient_has_the_length_asked_for() -> None:
     long.step(0)
     assert long.task.sweep.moved_by == 1.0  # type: ignore[attr-defined]
     np.testing.assert_array_equal(long.shared, free.shared)
+
+
+@pytest.mark.parametrize("clip", [None, 7.0])
+def test_shared_coefficients_move_first_and_deviations_at_their_own_rate(clip: float | None) -> None:
+    one = adam(clip)
+    task = one.task
+    one.task = replace(task, deviations=0.3, shared_steps=2)
+    sweep: Any = task.sweep
+    for number in range(4):
+        before, shared = sweep.free.copy(), one.shared.copy()
+        one.step(number)
+        assert np.all(np.abs(one.shared - shared) > 0.01)
+        moved = np.abs(sweep.free - before)
+        assert np.all(moved == 0) if number < 2 else np.all((moved > 0) & (moved < 0.0301))
+    alone = adam(clip)  # as if there were no deviations: a clipped gradient is not theirs either
+    alone.task = replace(alone.task, deviations=0.0)
+    both = adam(clip)
+    both.task = replace(both.task, shared_steps=1)
+    alone.step(0)
+    both.step(0)
+    np.testing.assert_array_equal(alone.shared, both.shared)
+
+
+@pytest.mark.parametrize("key", ["shared_steps", "deviation_rate"])
+def test_what_moves_all_at_once_has_no_order(key: str) -> None:
+    EstimateSection(**{key: 5})
+    with pytest.raises(ValueError, match=f"found {key} with method gauss_newton.*expected no {key}"):
+        EstimateSection(method="gauss_newton", **{key: 5})
 
 
 def test_adam_at_rest_takes_shorter_steps_and_remembers_that() -> None:

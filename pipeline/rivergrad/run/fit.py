@@ -127,7 +127,8 @@ def make_optimiser(
         clip=settings.clip,
         scale=training.scale,
         decay=training.decay,
-        deviations=training.deviations,
+        deviations=training.deviations * settings.deviation_rate,
+        shared_steps=settings.shared_steps,
         inner=settings.inner,
         prior=prior,
     )
@@ -275,7 +276,7 @@ def fit(
                     numbers.update(score=score, best_step=float(done), stale=0.0)
                     best = optimiser.shared.copy()
                     sweep.keep_best()
-                else:
+                elif done > settings.shared_steps:  # else the deviations are yet to come
                     numbers["stale"] += 1
                     if numbers["stale"] >= settings.patience:
                         numbers["stopped"] = stale()

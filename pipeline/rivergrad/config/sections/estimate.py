@@ -107,6 +107,14 @@ class EstimateSection(Section):
         default="constant",
         description="How adam's learning rate goes over the steps: constant, or down to a tenth along a cosine.",
     )
+    shared_steps: NonNegativeCount = Field(
+        default=0,
+        description="How many first steps of adam move level, trend and regions alone, before deviations of single "
+        "reaches move too: adam moves every number by about its rate, so that deviations take what the trend explains.",
+    )
+    deviation_rate: PositiveNumber = Field(
+        default=1.0, description="Adam's learning rate of the deviations, as a multiple of learning_rate."
+    )
     clip: PositiveNumber | None = Field(
         default=None,
         description="The longest gradient (Euclidean norm) that adam takes as it is; longer are cut.",
@@ -184,6 +192,16 @@ class EstimateSection(Section):
             raise InputError(
                 f"found {self.stages[-1].name} as the last stage, unrouted; expected the last one to route"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _least_squares_move_all_at_once(self) -> Self:
+        for key, usual in (("shared_steps", 0), ("deviation_rate", 1.0)):
+            if self.least_squares and getattr(self, key) != usual:
+                raise InputError(
+                    f"found {key} with method {self.method}, which moves trend and deviations by their prior; "
+                    f"expected no {key}, or method adam"
+                )
         return self
 
     @model_validator(mode="after")

@@ -30,11 +30,12 @@ class AdamOptimiser:
     def step(self, number: int) -> float:
         task = self.task
         rate = task.rate(number) * self.factor
+        moved = task.deviations if number >= task.shared_steps else 0.0
         found = task.sweep.step(
             self.shared,
             task.windows(number),
             after="move" if task.clip is None else "hold",
-            rate=rate * task.deviations,
+            rate=rate * moved,
             ahead=task.windows(number + 1),
         )
         value, slope = task.penalty(self.shared)
@@ -47,10 +48,10 @@ class AdamOptimiser:
             )
         scale = 1.0
         if task.clip is not None:
-            moved = found["square"] if task.deviations else 0.0
-            norm = float(np.sqrt(gradient @ gradient + moved))
+            of_deviations = found["square"] if moved else 0.0
+            norm = float(np.sqrt(gradient @ gradient + of_deviations))
             scale = min(1.0, task.clip / norm) if norm > 0 else 1.0
-            task.sweep.advance(rate * task.deviations, scale)
+            task.sweep.advance(rate * moved, scale)
         rates = rate * task.scale
         self.shared = self.shared * (1 - rates * task.decay) + self._adam.update(gradient * scale, rates)
         return loss

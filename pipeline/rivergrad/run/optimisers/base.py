@@ -70,6 +70,7 @@ class Task:
         penalty: what shared coefficients add to the loss, and its gradient.
         clip: longest gradient (Euclidean norm) that is not shortened, or None.
         scale: multiples (coefficient,) of the rate, 0 for what is frozen; of the deviations: `deviations`.
+        shared_steps: first steps in which the deviations stay where they are.
         decay: (coefficient,) weight decay, decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
         inner: products with the information matrix in a step at most.
         prior: of everything, about `start`; None in tests of optimisers that do without.
@@ -85,6 +86,7 @@ class Task:
     scale: Float | float = 1.0
     decay: Float | float = 0.0
     deviations: float = 1.0
+    shared_steps: int = 0
     inner: int = 40
     prior: Prior | None = None
     make_squares: Callable[[], Squares] = _no_squares
