@@ -1,8 +1,8 @@
 """The recursion of a cascade over forcing steps on CPUs: a block of reaches at a time, in double precision.
 
 Arrays of runoff are (time, reach), those of states and coefficients (storage, reach). One pass over time. What a reach
-gives does not depend on the other reaches of a block. A single storage has kernels of its own: two steps at once, so
-that its state is read and written half as often.
+gives does not depend on the other reaches of a block. One and two storages have kernels of their own: four steps at
+once, so that states and coefficients are read a quarter as often.
 """
 
 from __future__ import annotations
@@ -18,22 +18,32 @@ Array = Any
 BLOCK = 512
 """Reaches whose states and coefficients stay in the first-level cache."""
 WIDE = 4096
-"""The same for a single storage, which has fewer: long rows of runoff are read faster."""
+"""The same for one or two storages, which have fewer: long rows of runoff are read faster."""
 
 
 @njit(cache=True, nogil=True)
-def _two(
-    early: Array, late: Array, to_early: Array, to_late: Array, y: Array, p: Array, w: Array
-) -> None:  # pragma: no cover - compiled
+def _four(
+    r0: Array, r1: Array, r2: Array, r3: Array, t0: Array, t1: Array, t2: Array, t3: Array,
+    y: Array, p: Array, w: Array,
+) -> None:  # fmt: skip  # pragma: no cover - compiled
+    """Four steps of one storage: runoff r0 to r3, the response to t0 to t3."""
     for i in range(y.size):
-        kept, out = p[i], w[i]
-        now = np.float64(early[i])
-        gap = y[i] - now
-        to_early[i] = now + out * gap
-        held = now + kept * gap
-        now = np.float64(late[i])
+        kept, out, held = p[i], w[i], y[i]
+        now = np.float64(r0[i])
         gap = held - now
-        to_late[i] = now + out * gap
+        t0[i] = now + out * gap
+        held = now + kept * gap
+        now = np.float64(r1[i])
+        gap = held - now
+        t1[i] = now + out * gap
+        held = now + kept * gap
+        now = np.float64(r2[i])
+        gap = held - now
+        t2[i] = now + out * gap
+        held = now + kept * gap
+        now = np.float64(r3[i])
+        gap = held - now
+        t3[i] = now + out * gap
         y[i] = now + kept * gap
 
 
@@ -57,6 +67,33 @@ def _double(
         to[i] = now + w[i] * gap + v[i] * gap_z
         y[i] = now + p[i] * gap
         z[i] = now + p[i] * gap_z + q[i] * gap
+
+
+@njit(cache=True, nogil=True)
+def _double_four(
+    r0: Array, r1: Array, r2: Array, r3: Array, t0: Array, t1: Array, t2: Array, t3: Array,
+    y: Array, z: Array, p: Array, q: Array, w: Array, v: Array,
+) -> None:  # fmt: skip  # pragma: no cover - compiled
+    """Four steps of two storages."""
+    for i in range(y.size):
+        keep, pass_on, out, out_z, one, two = p[i], q[i], w[i], v[i], y[i], z[i]
+        now = np.float64(r0[i])
+        gap, gap_z = one - now, two - now
+        t0[i] = now + out * gap + out_z * gap_z
+        one, two = now + keep * gap, now + keep * gap_z + pass_on * gap
+        now = np.float64(r1[i])
+        gap, gap_z = one - now, two - now
+        t1[i] = now + out * gap + out_z * gap_z
+        one, two = now + keep * gap, now + keep * gap_z + pass_on * gap
+        now = np.float64(r2[i])
+        gap, gap_z = one - now, two - now
+        t2[i] = now + out * gap + out_z * gap_z
+        one, two = now + keep * gap, now + keep * gap_z + pass_on * gap
+        now = np.float64(r3[i])
+        gap, gap_z = one - now, two - now
+        t3[i] = now + out * gap + out_z * gap_z
+        y[i] = now + keep * gap
+        z[i] = now + keep * gap_z + pass_on * gap
 
 
 @njit(cache=True, nogil=True)
@@ -89,19 +126,32 @@ def _single(
     for low in range(first, last, WIDE):
         high = min(low + WIDE, last)
         y, p, w = state[0, low:high].copy(), keep[0, low:high].copy(), out[0, low:high].copy()
-        for t in range(0, times - 1, 2):
-            _two(
-                runoff[t, low:high],
-                runoff[t + 1, low:high],
-                after[t, low:high],
-                after[t + 1, low:high],
-                y,
-                p,
-                w,
-            )
-        if times % 2:
-            _one(runoff[times - 1, low:high], after[times - 1, low:high], y, p, w)
+        whole = times - times % 4
+        for t in range(0, whole, 4):
+            r, to = runoff[t : t + 4, low:high], after[t : t + 4, low:high]
+            _four(r[0], r[1], r[2], r[3], to[0], to[1], to[2], to[3], y, p, w)
+        for t in range(whole, times):
+            _one(runoff[t, low:high], after[t, low:high], y, p, w)
         state[0, low:high] = y
+
+
+@njit(cache=True, nogil=True)
+def _pair(
+    keep: Array, out: Array, runoff: Array, state: Array, after: Array, first: int, last: int
+) -> None:  # pragma: no cover - compiled
+    times = runoff.shape[0]
+    for low in range(first, last, WIDE):
+        high = min(low + WIDE, last)
+        s, p, w = state[:, low:high].copy(), keep[:, low:high].copy(), out[:, low:high].copy()
+        whole = times - times % 4
+        for t in range(0, whole, 4):
+            r, to = runoff[t : t + 4, low:high], after[t : t + 4, low:high]
+            _double_four(
+                r[0], r[1], r[2], r[3], to[0], to[1], to[2], to[3], s[0], s[1], p[0], p[1], w[0], w[1]
+            )
+        for t in range(whole, times):
+            _double(runoff[t, low:high], after[t, low:high], s[0], s[1], p[0], p[1], w[0], w[1])
+        state[:, low:high] = s
 
 
 @njit(cache=True, nogil=True)
@@ -113,6 +163,9 @@ def respond(
     if count == 1:
         _single(keep, out, runoff, state, after, first, last)
         return
+    if count == 2:
+        _pair(keep, out, runoff, state, after, first, last)
+        return
     for low in range(first, last, BLOCK):
         size = min(BLOCK, last - low)
         y = state[:, low : low + size].copy()
@@ -122,10 +175,6 @@ def respond(
         r = np.empty(size)
         total = np.empty(size)
         for t in range(runoff.shape[0]):
-            if count == 2:
-                row, to = runoff[t, low : low + size], after[t, low : low + size]
-                _double(row, to, y[0], y[1], p[0], p[1], w[0], w[1])
-                continue
             for i in range(size):
                 r[i] = runoff[t, low + i]
                 total[i] = r[i]
