@@ -71,6 +71,24 @@ def test_route_gives_what_the_router_gives_in_parts_and_chunks_too(river: River)
     assert np.allclose(_discharge(river, "c.nc"), _discharge(river, "q.nc"), rtol=1e-5)
 
 
+def test_rounds_are_chosen_or_said(river: River) -> None:
+    p = str(_table(river, k=43200.0, x=0.1))
+    given = ("--parameters", p, "--flow-exponent", "0.3", "--flow-rounds")
+    done = _route(river, "auto.nc", *given, "auto")
+    assert done.exit_code == 0, done.output
+    assert "celerity by flow: " in done.output
+    number = int(done.output.split("celerity by flow: ")[1].split()[0])
+    for rounds, name in ((number, "same.nc"), (30, "far.nc")):
+        assert _route(river, name, *given, str(rounds)).exit_code == 0
+    auto, far = _discharge(river, "auto.nc"), _discharge(river, "far.nc")
+    assert np.array_equal(auto, _discharge(river, "same.nc"))
+    assert (np.abs(auto - far).sum(axis=0) / far.sum(axis=0)).max() < 0.011  # 1 %, in single precision
+    for wrong in ("0", "51", "many", "2.5"):
+        refused = _route(river, "no.nc", *given, wrong)
+        assert refused.exit_code == 2
+        assert f"--flow-rounds {wrong}: expected 1 to 50, or auto" in " ".join(refused.output.split())
+
+
 def test_the_law_is_read_from_parameters_and_zero_is_none(river: River) -> None:
     p = _table(river, k=14400.0, x=0.1, flow_exponent=0.4, reference_flow=2.0)
     assert _route(river, "law.nc", "--parameters", str(p)).exit_code == 0

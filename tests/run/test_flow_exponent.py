@@ -60,6 +60,11 @@ def _exponent(run: Path) -> np.ndarray:
         return found["flow_exponent"].to_numpy()
 
 
+def _rounds(run: Path) -> int:
+    """What `rounds: auto` chose."""
+    return int(json.loads((run / "run.json").read_text())["summary"]["model"]["flow"]["rounds"])
+
+
 GAUSS_NEWTON = {"method": "gauss_newton", "steps": 8}
 ADAM = {"method": "adam", "steps": 30, "learning_rate": 0.1, "evaluate_every": 30}
 
@@ -146,7 +151,16 @@ def test_apply_takes_the_law_to_other_reaches(river: River, whole: Path, tmp_pat
     flow = mean_flow(network, rg.open_runoff(f / "r.nc", network))
     np.testing.assert_allclose(found["reference_flow"], flow, rtol=1e-6)
     again = tmp_path / "again.nc"
-    more = ("--scheme", "muskingum", "--routing-step", "6h", "--dtype", "float64", "--flow-rounds", "3")
+    more = (
+        "--scheme",
+        "muskingum",
+        "--routing-step",
+        "6h",
+        "--dtype",
+        "float64",
+        "--flow-rounds",
+        str(_rounds(whole)),
+    )
     files = ("--network", f / "n.csv", "--runoff", f / "r.nc", "--parameters", table, "--output", again)
     code, said = call("route", *files, *more)
     assert code == 0, said
@@ -165,6 +179,17 @@ def test_apply_says_that_the_law_stays_behind_without_runoff(
     assert "flow_exponent" not in pd.read_csv(table).columns
 
 
+def test_rounds_are_chosen_within_the_bound_and_run_json_says_so(river: River, whole: Path) -> None:
+    told = json.loads((whole / "run.json").read_text())["summary"]["flow"]
+    assert told["rounds"] == _rounds(whole)
+    assert told["change"] > 0
+    assert told["bound"] <= 0.012  # chosen at the start's celerity, measured at the estimate's
+    few = _run(river, "few", {"rounds": 1, "damping": 0.9}, estimate={"method": "adam", "steps": 1})
+    told = json.loads((few / "run.json").read_text())["summary"]["flow"]
+    assert (told["rounds"], told["damping"]) == (1, 0.9)
+    assert told["bound"] > 0.012
+
+
 def test_adam_moves_the_exponent_and_none_keeps_the_prior(river: River) -> None:
     moved = _exponent(_run(river, "adam", {"sd": 0.3}, estimate=ADAM))
     assert moved[0] > 0.32
@@ -178,7 +203,7 @@ def test_adam_moves_the_exponent_and_none_keeps_the_prior(river: River) -> None:
         ({"flow_exponent": {"prior": 0.9}}, "expected 0 <= lower < prior < upper <= 1"),
         ({"flow_exponent": {"bounds": [0.1, 1.5]}}, "expected 0 <= lower < prior < upper <= 1"),
         ({"flow_exponent": {"estimate": "regional"}}, "expected regions, or shared"),
-        ({"flow_exponent": {"gradient_rounds": 9}}, "expected at most 4"),
+        ({"flow_exponent": {"rounds": 3, "gradient_rounds": 9}}, "expected at most 4"),
     ],
 )
 def test_a_law_outside_its_range_is_one_line(

@@ -141,7 +141,8 @@ def apply(
     if write_runoff is not None or write_discharge is not None:
         source = _runoff(run, config, rivers, network, forcings, _names(forcing), runoff)
         if write_discharge is not None:
-            _route(config, scheme, rivers, source, values, write_discharge, provenance)
+            told = model.get("flow")
+            _route(config, scheme, rivers, source, values, write_discharge, provenance, told)
         if write_runoff is not None:
             from rivergrad.io import write_runoff as write
             from rivergrad.io.readers import HeldRunoff
@@ -269,8 +270,9 @@ def _route(
     values: dict[str, NDArray[float64]],
     path: Path,
     provenance: dict[str, Any],
+    told: dict[str, Any] | None,
 ) -> None:
-    """Write the discharge of every reach by the run's scheme, routing step and engine."""
+    """Write the discharge of every reach by the run's scheme, routing step and engine; `told` is its law of flow."""
     from rivergrad.io import DischargeWriter
     from rivergrad.pieces.direct import simulate
     from rivergrad.routing.flow.names import EXPONENT, REFERENCE
@@ -292,7 +294,10 @@ def _route(
             runoff=source,
             parameters={**parameters, **others},
             how=replace(
-                routing_of(config, scheme), device=_device(config), report="mean", rounds=rounds_of(config)
+                routing_of(config, scheme),
+                device=_device(config),
+                report="mean",
+                rounds=rounds_of(config, told),
             ),
             sink=watched(writer.along(source.time, progress.update), beyond, rivers.reach_id),
         )

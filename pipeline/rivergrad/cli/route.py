@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from rivergrad.routing.flow import Rounds
 
 
+MOST_ROUNDS = 50
+"""Rounds of a celerity by flow that may be asked for."""
+
+
 class Convention(StrEnum):
     """Whose update and averaging."""
 
@@ -188,13 +192,11 @@ def route(
         ),
     ] = None,
     flow_rounds: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--flow-rounds",
-            metavar="N",
-            min=1,
-            max=50,
-            help="Rounds of routing with a flow exponent.",
+            metavar="N|auto",
+            help="Rounds of routing with a flow exponent; auto: as many as bring discharge within 1 %.",
             show_default="4",
         ),
     ] = None,
@@ -314,8 +316,11 @@ def route(
     )
     notes += said
     values = effective(chosen, given, step)
-    law, rounds, said = _law(flow_exponent, flow_rounds, parameters, rivers, source)
-    notes += said
+    law, said = _law(flow_exponent, parameters, rivers, source)
+    rounds, more = (
+        _rounds(flow_rounds, rivers, source, chosen, {**values, **law}, step) if law else (None, [])
+    )
+    notes += [*said, *more]
     if cap_x:
         notes.append(f"x is capped at {int((values['x'] < given['x']).sum()):,} reaches")
     beyond = outside(chosen, values, step, rivers.reach_id)
@@ -396,9 +401,33 @@ def _writer(output: Path, rivers: RiverNetwork, report: Reported, steps: int) ->
     return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes, time_chunk=chunk)
 
 
+def _rounds(
+    given: str | None,
+    rivers: RiverNetwork,
+    source: RunoffReader,
+    scheme: Any,
+    values: dict[str, NDArray[float64]],
+    step: float,
+) -> tuple[Rounds, list[str]]:
+    """The rounds of a law as --flow-rounds has them, and what is to be said of those that are chosen."""
+    from rivergrad.errors import InputError
+    from rivergrad.routing.flow import Rounds
+
+    if given is None:
+        return Rounds(), []
+    if given == "auto":
+        from rivergrad.run.flowrounds import rounds_for
+
+        found = rounds_for(rivers, source, (0, len(source.time)), scheme, values, step)
+        return found.rounds, [f"celerity by flow: {found.text()}"]
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_ROUNDS:
+        raise InputError(f"--flow-rounds {given}: expected 1 to {MOST_ROUNDS}, or auto")
+    return Rounds(int(given)), []
+
+
 def _law(
-    exponent: float | None, rounds: int | None, path: Path | None, rivers: RiverNetwork, source: RunoffReader
-) -> tuple[dict[str, NDArray[float64]], Rounds | None, list[str]]:
+    exponent: float | None, path: Path | None, rivers: RiverNetwork, source: RunoffReader
+) -> tuple[dict[str, NDArray[float64]], list[str]]:
     """m and mean flow of each reach, where celerity depends on flow, and what is to be said of them."""
     from rivergrad.io import read_parameters
     from rivergrad.io.parameters import names_in
@@ -407,13 +436,12 @@ def _law(
     there = set() if path is None else names_in(path)
     wanted = [name for name in (EXPONENT, REFERENCE) if name in there]
     if (exponent is None and EXPONENT not in there) or exponent == 0:
-        return {}, None, []
+        return {}, []
 
     import numpy as np
 
     from rivergrad.errors import InputError
     from rivergrad.pieces.meanflow import mean_flow
-    from rivergrad.routing.flow import Rounds
     from rivergrad.routing.flow.arrays import law_of
 
     found = {} if path is None or not wanted else read_parameters(path, wanted, rivers)
@@ -432,7 +460,7 @@ def _law(
         low, high = law[EXPONENT].min(), law[EXPONENT].max()
         text = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         notes.append(f"celerity depends on flow: exponent {text}")
-    return law, Rounds() if rounds is None else Rounds(rounds), notes
+    return law, notes
 
 
 def _of_lakes(given: dict[str, NDArray[float64]]) -> str:

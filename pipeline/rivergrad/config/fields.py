@@ -279,6 +279,8 @@ PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True, allow_inf_nan=False)]
 """A share of a whole, 0 to 1."""
 
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0, strict=True, allow_inf_nan=False)]
+
 PositiveNumber = Annotated[float, Field(gt=0.0, strict=True, allow_inf_nan=False)]
 """A finite number above 0."""
 

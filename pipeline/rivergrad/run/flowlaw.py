@@ -16,7 +16,7 @@ from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.layout import FLOW
 from rivergrad.pieces.meanflow import mean_flow
 from rivergrad.routing.flow import Rounds
-from rivergrad.routing.flow.names import EXPONENT, REFERENCE
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE, ROUNDS
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
 
@@ -40,12 +40,19 @@ class FlowOfReaches:
     reference: Float
 
 
-def rounds_of(config: Workflow) -> Rounds | None:
-    """How a celerity that depends on flow is computed; None where it does not depend on it."""
+def rounds_of(config: Workflow, told: dict[str, Any] | None = None) -> Rounds | None:
+    """How a celerity that depends on flow is computed; None where it does not depend on it.
+
+    Args:
+        told: what run.json says of the law (see `described_law`), where `rounds` is `auto`.
+    """
     section = config.parameters.flow_exponent
     if section is None:
         return None
-    return Rounds(section.rounds, gradient_rounds=section.gradient_rounds)
+    number, damping = section.rounds, section.damping
+    if number == "auto":
+        number, damping = (told or {}).get("rounds", ROUNDS), (told or {}).get("damping", damping)
+    return Rounds(number, gradient_rounds=min(section.gradient_rounds, number + 1), damping=damping)
 
 
 def takes_mean_flow(config: Workflow) -> bool:
@@ -98,7 +105,12 @@ def described_law(choice: FlowOfReaches | None, shared: Any) -> dict[str, Any] |
         return None
     law = choice.law
     free = np.atleast_1d(shared[FLOW]) if law.estimated else np.array([law.start])
-    return {"classes": law.classes, "exponent": [law.exponent.value_of(float(one)) for one in free]}
+    return {
+        "classes": law.classes,
+        "exponent": [law.exponent.value_of(float(one)) for one in free],
+        "rounds": choice.rounds.rounds,
+        "damping": choice.rounds.damping,
+    }
 
 
 def law_elsewhere(described: dict[str, Any] | None, reference: Float | None) -> dict[str, Float]:

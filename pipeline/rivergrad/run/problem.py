@@ -31,6 +31,7 @@ from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
 from rivergrad.run.flowlaw import MEAN_FLOW, FlowOfReaches, flow_of, mean_flow_of, rounds_of
+from rivergrad.run.flowrounds import settled_rounds
 from rivergrad.run.hillslope import HillslopeChoice, choose_hillslope, response_of
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.lakes import lakes_of_inputs
@@ -223,6 +224,7 @@ def make_problem(
     reference = mean_flow_of(config, inputs, periods)
     more = {} if reference is None else {MEAN_FLOW: reference}
     choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs), more)
+    config = settled_rounds(config, inputs.network, inputs.runoff, periods.fit, choice, reference)
     flow = flow_of(config, reference, choice.regions)
     slope = choose_hillslope(config, inputs.network)
     learned = make_learned(config, inputs, periods.fit[1])

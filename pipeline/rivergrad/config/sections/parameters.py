@@ -14,6 +14,7 @@ from rivergrad.config.fields import (
     ParameterModelName,
     PositiveDuration,
     PositiveNumber,
+    PositiveShare,
     SmallCount,
     Switch,
 )
@@ -89,8 +90,15 @@ class FlowExponentSection(Section):
         default="shared",
         description="One exponent for all reaches, one a class (parameters.regions), or the prior as it is.",
     )
-    rounds: SmallCount = Field(
-        default=3, description="Rounds of routing after the linear one, in training and afterwards."
+    rounds: SmallCount | Literal["auto"] = Field(
+        default="auto",
+        description="Rounds of routing after the linear one, in training and afterwards; auto: as many as bring "
+        "discharge within 1 % of where they converge to, measured on a part of the network.",
+    )
+    damping: PositiveShare = Field(
+        default=1.0,
+        description="How far a round goes from the flow that the last one took to the one it gave; less than 1 where "
+        "rounds wander.",
     )
     gradient_rounds: SmallCount = Field(
         default=1,
@@ -104,7 +112,7 @@ class FlowExponentSection(Section):
             raise InputError(
                 f"found prior {self.prior:g} with bounds [{low:g}, {high:g}]; expected 0 <= lower < prior < upper <= 1"
             )
-        if self.gradient_rounds > self.rounds + 1:
+        if self.rounds != "auto" and self.gradient_rounds > self.rounds + 1:
             raise InputError(
                 f"found gradient_rounds {self.gradient_rounds} with {self.rounds} rounds; expected at most "
                 f"{self.rounds + 1}"

@@ -184,7 +184,7 @@ class FlowEngine:
             outflows.append(outflow)
             after.append(then.values)
             if number < last:
-                flow = interval_means(discharge, self.hold)
+                flow = self.rounds.next_flow(flow, interval_means(discharge, self.hold))
                 if number == last - through:
                     kept = flow
         change = None
@@ -194,7 +194,7 @@ class FlowEngine:
                 if before.shape == discharge.shape
                 else before[..., torch.from_numpy(self.plain.targets)]
             )
-            change = _change(old.detach(), discharge.detach())
+            change = change_of(old.detach(), discharge.detach())
         return FlowRouted(
             discharge,
             torch.cat(outflows),
@@ -202,6 +202,14 @@ class FlowEngine:
             kept if recorded else None,
             change,
         )
+
+    def first_round(self, prepared: FlowPrepared, runoff: Tensor) -> Tensor:
+        """Discharge of all reaches at c₀ from rest, (batch, time, reach) m³/s."""
+        return self._every.apply(prepared.linear, runoff)[0]
+
+    def next_round(self, prepared: FlowPrepared, runoff: Tensor, flow: Tensor) -> Tensor:
+        """The same at the celerities of a flow (batch, interval, reach), m³/s."""
+        return self._between.apply(self._law(prepared, flow), runoff)[0]
 
     def _law(self, prepared: FlowPrepared, flow: Tensor) -> Any:
         return varying(
@@ -272,7 +280,7 @@ def _parts(name: str, values: Tensor | None, count: int, axis: int) -> list[Tens
     return list(values.chunk(count, dim=axis))
 
 
-def _change(before: Tensor, now: Tensor) -> float:
+def change_of(before: Tensor, now: Tensor) -> float:
     """Largest over reaches of Σ|ΔQ| / Σ|Q|."""
     if now.numel() == 0:
         return 0.0

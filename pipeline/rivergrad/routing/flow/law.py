@@ -44,14 +44,17 @@ class Rounds:
         interval: s over which coefficients are constant; None for a day, or a forcing step where that is longer.
         gradient_rounds: of the last rounds, how many the gradient goes through; discharge before those is taken as
             given. `rounds` + 1 is the whole derivative.
+        damping: of the way from the flow that a round took to the one it gave, how much the next round goes. 1 is all
+            of it; less where rounds wander about what they converge to, which stays the same.
 
     Raises:
-        InputError: fewer than one round, or more gradient rounds than there are.
+        InputError: fewer than one round, more gradient rounds than there are, or a damping that is no share.
     """
 
     rounds: int = ROUNDS
     interval: float | None = None
     gradient_rounds: int = 1
+    damping: float = 1.0
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -60,6 +63,13 @@ class Rounds:
             raise InputError(
                 f"expected 1 to {self.rounds + 1}", key="flow gradient rounds", found=self.gradient_rounds
             )
+
+        if not 0 < self.damping <= 1:
+            raise InputError("expected above 0 and up to 1", key="flow damping", found=self.damping)
+
+    def next_flow(self, taken: Tensor | None, given: Tensor) -> Tensor:
+        """What the next round takes, of what the last one took (None: round 0, which took none) and gave."""
+        return given if taken is None or self.damping == 1 else torch.lerp(taken, given, self.damping)
 
     def hold(self, forcing_step: float) -> int:
         """Forcing steps of an interval.

@@ -54,12 +54,14 @@ def route_flow_reference(
     intervals = -(-runoff.shape[0] // hold)
     speed = torch.ones(intervals, runoff.shape[1], dtype=torch.float64)
     series = runoff.repeat_interleave(ratio, dim=0)
+    flow: Tensor | None = None
     for number in range(rounds.rounds + 1):
         if number > 0:
-            taken = series.reshape(-1, ratio, series.shape[1]).mean(dim=1)
+            given = series.reshape(-1, ratio, series.shape[1]).mean(dim=1)
+            flow = rounds.next_flow(flow, interval_means(given[None], hold)[0])
             if number == rounds.rounds - rounds.gradient_rounds + 1:
-                taken = taken.detach()
-            speed = factor(interval_means(taken[None], hold)[0], exponent, reference)
+                flow = flow.detach()
+            speed = factor(flow, exponent, reference)
         faster = parameters if number == 0 else scheme.faster(parameters, speed, routing_step)
         assert faster is not None
         series = sweep_reference(

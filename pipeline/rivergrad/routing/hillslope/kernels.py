@@ -128,8 +128,14 @@ def _single(
         y, p, w = state[0, low:high].copy(), keep[0, low:high].copy(), out[0, low:high].copy()
         whole = times - times % 4
         for t in range(0, whole, 4):
-            r, to = runoff[t : t + 4, low:high], after[t : t + 4, low:high]
-            _four(r[0], r[1], r[2], r[3], to[0], to[1], to[2], to[3], y, p, w)
+            r0, r1 = (
+                runoff[t, low:high],
+                runoff[t + 1, low:high],
+            )  # rows by themselves: known to be contiguous
+            r2, r3 = runoff[t + 2, low:high], runoff[t + 3, low:high]
+            t0, t1 = after[t, low:high], after[t + 1, low:high]
+            t2, t3 = after[t + 2, low:high], after[t + 3, low:high]
+            _four(r0, r1, r2, r3, t0, t1, t2, t3, y, p, w)
         for t in range(whole, times):
             _one(runoff[t, low:high], after[t, low:high], y, p, w)
         state[0, low:high] = y
@@ -145,10 +151,14 @@ def _pair(
         s, p, w = state[:, low:high].copy(), keep[:, low:high].copy(), out[:, low:high].copy()
         whole = times - times % 4
         for t in range(0, whole, 4):
-            r, to = runoff[t : t + 4, low:high], after[t : t + 4, low:high]
-            _double_four(
-                r[0], r[1], r[2], r[3], to[0], to[1], to[2], to[3], s[0], s[1], p[0], p[1], w[0], w[1]
-            )
+            r0, r1 = (
+                runoff[t, low:high],
+                runoff[t + 1, low:high],
+            )  # rows by themselves: known to be contiguous
+            r2, r3 = runoff[t + 2, low:high], runoff[t + 3, low:high]
+            t0, t1 = after[t, low:high], after[t + 1, low:high]
+            t2, t3 = after[t + 2, low:high], after[t + 3, low:high]
+            _double_four(r0, r1, r2, r3, t0, t1, t2, t3, s[0], s[1], p[0], p[1], w[0], w[1])
         for t in range(whole, times):
             _double(runoff[t, low:high], after[t, low:high], s[0], s[1], p[0], p[1], w[0], w[1])
         state[:, low:high] = s

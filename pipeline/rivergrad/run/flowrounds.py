@@ -1,0 +1,169 @@
+"""How many rounds a celerity that depends on flow takes in a workflow: chosen, and measured, on a part of the network.
+
+The part is the largest tree upstream of a reach that is small enough, and the time is that about its largest runoff. So
+the number is the same for any partition and any number of workers, and again where a run goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rivercut import graph
+from rivercut.network import RiverNetwork
+from rivergrad.config.schema import Workflow
+from rivergrad.io import RunoffReader
+from rivergrad.routing.flow import FlowEngine, FlowPrepared, Rounds
+from rivergrad.routing.flow.convergence import BOUND, Settled, measure, settle
+from rivergrad.routing.flow.names import EXPONENT, REFERENCE
+from rivergrad.routing.recurrence import RecurrenceEngine
+from rivergrad.routing.schemes import Scheme
+from rivergrad.run.modelchoice import ModelChoice
+
+log = logging.getLogger("rivergrad")
+
+Float = NDArray[np.float64]
+
+REACHES, INTERVALS, VALUES = 4000, 90, 1 << 25
+"""Of the part: reaches at most, intervals of coefficients, and values of runoff that are looked at."""
+
+
+def part_of(network: RiverNetwork, most: int = REACHES) -> NDArray[np.int64]:
+    """Positions of the largest tree of at most so many reaches: all upstream of one reach."""
+    count = graph.accumulate(network.downstream, network.order, np.ones(network.n_reaches))
+    foot = int(np.argmax(np.where(count <= most, count, 0)))
+    inside = np.zeros(network.n_reaches, np.bool_)
+    inside[foot] = True
+    for i in network.order[::-1]:  # downstream reaches first
+        below = network.downstream[i]
+        if below >= 0 and inside[below]:
+            inside[i] = True
+    return np.flatnonzero(inside)
+
+
+def highest(runoff: RunoffReader, reaches: NDArray[np.int64], period: tuple[int, int], steps: int) -> Float:
+    """(time, reach) m³/s of so many steps at most, two thirds of them before the largest runoff of a period."""
+    first, last = period
+    last = min(last, first + max(steps, VALUES // max(1, reaches.size)))
+    found = np.asarray(runoff.read(reaches, first, last), np.float64)
+    peak = int(np.argmax(found.sum(axis=1)))
+    begin = max(0, min(peak - 2 * steps // 3, found.shape[0] - steps))
+    return found[begin : begin + steps]
+
+
+def _settled(
+    network: RiverNetwork,
+    runoff: RunoffReader,
+    period: tuple[int, int],
+    scheme: Scheme,
+    parameters: Mapping[str, Float],
+    routing_step: float,
+    rounds: Rounds,
+    choose: bool,
+) -> Settled:
+    reaches = part_of(network)
+    place = np.full(network.n_reaches + 1, -1, np.int64)  # the last is what an outlet drains to
+    place[reaches] = np.arange(reaches.size)
+    given = highest(runoff, reaches, period, INTERVALS * rounds.hold(runoff.step))
+    below = place[network.downstream[reaches]]
+    plain = RecurrenceEngine(
+        below, scheme, runoff.step, routing_step, np.arange(reaches.size), dtype=torch.float64
+    )
+    engine = FlowEngine(plain, rounds)
+    prepared = engine.prepare(
+        {name: torch.from_numpy(np.asarray(value, np.float64)[reaches]) for name, value in parameters.items()}
+    )
+    assert isinstance(prepared, FlowPrepared)
+    return (settle if choose else measure)(engine, prepared, torch.from_numpy(given)[None], rounds)
+
+
+def rounds_for(
+    network: RiverNetwork,
+    runoff: RunoffReader,
+    period: tuple[int, int],
+    scheme: Scheme,
+    parameters: Mapping[str, Float],
+    routing_step: float,
+    rounds: Rounds | None = None,
+) -> Settled:
+    """The fewest rounds within `BOUND` of the converged scheme at given parameters.
+
+    Args:
+        network, runoff: of it, m³/s.
+        period: steps of the runoff to look at.
+        scheme: of the reaches.
+        parameters: the scheme's, m and Q₀, (reach,) each.
+        routing_step: s.
+        rounds: interval and gradient rounds.
+    """
+    own = Rounds() if rounds is None else rounds
+    found = _settled(network, runoff, period, scheme, parameters, routing_step, own, True)
+    _say(found)
+    return found
+
+
+def settled_rounds(
+    config: Workflow,
+    network: RiverNetwork,
+    runoff: RunoffReader,
+    period: tuple[int, int],
+    choice: ModelChoice,
+    reference: Float | None,
+) -> Workflow:
+    """The workflow with a number in place of `rounds: auto`, at the default celerity and the mean of the prior of m.
+
+    Args:
+        network, runoff, period: see `rounds_for`.
+        choice: the parameter model; reference: (reach,) Q₀, m³/s.
+    """
+    section = config.parameters.flow_exponent
+    if section is None or section.rounds != "auto" or reference is None:
+        return config
+    n = network.n_reaches
+    celerity = torch.full((n,), config.parameters.celerity.initial, dtype=torch.float64)
+    spread = None if choice.spreading is None else torch.full_like(celerity, choice.spreading)
+    scheme = choice.model.scheme
+    made = scheme.from_celerity(celerity, spread, torch.from_numpy(np.array(network.length)))
+    values = {name: value.numpy() for name, value in made.items()}
+    values |= {EXPONENT: np.full(n, section.prior), REFERENCE: reference}
+    own = Rounds(gradient_rounds=section.gradient_rounds)
+    found = rounds_for(network, runoff, period, scheme, values, config.time.routing_step, own)
+    more = {"rounds": found.rounds.rounds, "damping": found.rounds.damping}
+    more["gradient_rounds"] = found.rounds.gradient_rounds
+    parameters = config.parameters.model_copy(update={"flow_exponent": section.model_copy(update=more)})
+    return config.model_copy(update={"parameters": parameters})
+
+
+def measured_rounds(
+    config: Workflow,
+    network: RiverNetwork,
+    runoff: RunoffReader,
+    period: tuple[int, int],
+    scheme: Scheme,
+    values: Mapping[str, Float],
+    rounds: Rounds,
+) -> dict[str, Any]:
+    """For run.json: what the rounds of a run come to at its estimate; arguments as of `rounds_for`."""
+    names = (*scheme.parameter_names, EXPONENT, REFERENCE)
+    given = {name: values[name] for name in names if name in values}
+    found = _settled(network, runoff, period, scheme, given, config.time.routing_step, rounds, False)
+    _say(found)
+    return {
+        "rounds": found.rounds.rounds,
+        "damping": found.rounds.damping,
+        "change": found.change,
+        "bound": found.bound if np.isfinite(found.bound) else None,
+    }
+
+
+def _say(found: Settled) -> None:
+    """Log what rounds come to: louder where they are further away than wanted."""
+    if found.bound <= BOUND:
+        log.info("celerity by flow: %s", found.text())
+        return
+    log.warning("flow_exponent: %s; expected %.2g %%, or more rounds", found.text(), 100 * BOUND)
