@@ -115,7 +115,10 @@ def settled_rounds(
     choice: ModelChoice,
     reference: Float | None,
 ) -> Workflow:
-    """The workflow with a number in place of `rounds: auto`, at the default celerity and the mean of the prior of m.
+    """The workflow with a number in place of `rounds: auto`.
+
+    The estimate may be slower and steeper than the start: rounds are chosen at half the default celerity, and at the
+    exponent that is a standard deviation above the mean of its prior.
 
     Args:
         network, runoff, period: see `rounds_for`.
@@ -125,12 +128,12 @@ def settled_rounds(
     if section is None or section.rounds != "auto" or reference is None:
         return config
     n = network.n_reaches
-    celerity = torch.full((n,), config.parameters.celerity.initial, dtype=torch.float64)
+    celerity = torch.full((n,), config.parameters.celerity.initial / 2, dtype=torch.float64)
     spread = None if choice.spreading is None else torch.full_like(celerity, choice.spreading)
     scheme = choice.model.scheme
     made = scheme.from_celerity(celerity, spread, torch.from_numpy(np.array(network.length)))
     values = {name: value.numpy() for name, value in made.items()}
-    values |= {EXPONENT: np.full(n, section.prior), REFERENCE: reference}
+    values |= {EXPONENT: np.full(n, min(section.prior + section.sd, section.bounds[1])), REFERENCE: reference}
     own = Rounds(gradient_rounds=section.gradient_rounds)
     found = rounds_for(network, runoff, period, scheme, values, config.time.routing_step, own)
     more = {"rounds": found.rounds.rounds, "damping": found.rounds.damping}

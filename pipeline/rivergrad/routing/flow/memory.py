@@ -7,7 +7,6 @@ import threading
 import torch
 from torch import Tensor
 
-
 LARGE = 1 << 22
 """Bytes from which memory is kept; less is the allocator's to keep."""
 _KEPT = threading.local()
