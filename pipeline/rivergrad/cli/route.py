@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from rivergrad.cli.options import MOST_PARTS, MOST_WORKERS, NetworkPath, OutletW
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy import datetime64, float64
+    from numpy import datetime64, float64, int64
     from numpy.typing import NDArray
 
     from rivercut.network import RiverNetwork
@@ -235,6 +236,16 @@ def route(
             help="How long amounts accumulate: no, run, 12h or 1d; auto: as the file and its values say.",
         ),
     ] = "auto",
+    reaches: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reaches",
+            metavar="R",
+            help="Write these only: ids with commas, a table with a column reach_id, or largest:N. Can be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
     hillslope: Annotated[
         str | None,
         typer.Option(
@@ -264,7 +275,7 @@ def route(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Route runoff and write the discharge of every reach."""
+    """Route runoff and write the discharge of every reach, or of those that are asked for."""
     from rivergrad.config.quantities import parse_duration
     from rivergrad.errors import InputError
 
@@ -277,6 +288,7 @@ def route(
     if output.suffix not in (".nc", ".zarr"):
         raise InputError(f"--output {output}: expected a name that ends in .nc or .zarr")
     inputs = {"--network": network, "--runoff": runoff, "--parameters": parameters, "--state-in": state_in}
+    inputs |= {f"--reaches {word}": Path(word) for word in reaches or [] if os.path.exists(word)}
     _claim(output, inputs, overwrite)
     if state_out is not None:
         _claim_state(state_out, {**inputs, "--output": output})
@@ -294,6 +306,7 @@ def route(
     chosen = schemes.get(scheme, convention.value, cap_x=cap_x)
     picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network, outlets=outlet_words(outlets))
+    targets = _targets(reaches or [], rivers)
     source = open_runoff(
         runoff,
         rivers,
@@ -335,7 +348,7 @@ def route(
     job = _job(chosen, convention.value, picked, source, step, response)
     before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
-        writer = stack.enter_context(_writer(output, rivers, report, len(source.time)))
+        writer = stack.enter_context(_writer(output, rivers, targets, report, len(source.time)))
         for note in notes:  # now that all is read and checked, and can be written
             typer.echo(note, err=True)
         progress = stack.enter_context(track(len(source.time), "route"))
@@ -347,7 +360,8 @@ def route(
             how=Routing(routed, step, picked, device.value, dtype.value, response, report.value, rounds),
             parts=parts,
             cluster=workers,
-            sink=watched(writer.along(times, progress.update), beyond, rivers.reach_id),
+            sink=watched(writer.along(times, progress.update), beyond, rivers.reach_id[targets]),
+            targets=targets,
             chunk_steps=chunk_steps,
             before=before,
             keep=state_out is not None,
@@ -392,13 +406,22 @@ def _length(source: RunoffReader) -> Any:
     return np.timedelta64(round(source.step * 1e9), "ns")
 
 
-def _writer(output: Path, rivers: RiverNetwork, report: Reported, steps: int) -> DischargeWriter:
+def _targets(words: list[str], rivers: RiverNetwork) -> NDArray[int64]:
+    from rivergrad.gauges.sizes import river_size
+    from rivergrad.io.chosen import chosen_reaches
+
+    return chosen_reaches(words, rivers, river_size(rivers), "--reaches")
+
+
+def _writer(
+    output: Path, rivers: RiverNetwork, targets: NDArray[int64], report: Reported, steps: int
+) -> DischargeWriter:
     from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES, DischargeWriter
     from rivergrad.pieces.direct import file_chunk
 
     attributes = DISCHARGE_ATTRIBUTES if report is Reported.mean else END_ATTRIBUTES
     chunk = file_chunk(rivers.n_reaches, steps)
-    return DischargeWriter(output, rivers.reach_id, variable_attributes=attributes, time_chunk=chunk)
+    return DischargeWriter(output, rivers.reach_id[targets], variable_attributes=attributes, time_chunk=chunk)
 
 
 def _rounds(
