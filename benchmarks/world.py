@@ -172,6 +172,7 @@ def one(reaches: int, options: argparse.Namespace, folder: Path) -> list[Row]:
     if not world.exists():
         years = options.days / 365.25
         words = ["generate-world", str(world), "--reaches", str(reaches), "--years", f"{years:.6f}"]
+        words += ["--device", options.device]
         seconds, peak, code = process(words, options.limit, environment)
         if code:
             raise SystemExit(f"generate-world: exit code {code}")

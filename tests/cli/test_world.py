@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import rivergrad as rg
@@ -79,3 +80,11 @@ def test_nothing_is_written_where_it_may_not_be(
     assert code == 2
     assert said in text
     assert [one.name for one in tmp_path.rglob("*")] == ["there", "file"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_a_world_is_not_begun_for_a_device_that_is_not_there(tmp_path: Path) -> None:
+    code, said = call("generate-world", str(tmp_path / "world"), "--reaches", "1500", "--device", "cuda")
+    assert code == 2
+    assert "no CUDA device was found; expected one, or device cpu" in said
+    assert not (tmp_path / "world").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 MOST_PARTS, MOST_WORKERS = 1 << 20, 4096
 """What rivercut and a machine take; known here so that a number beyond is told before anything is read."""
+
+
+class Device(StrEnum):
+    """What computes."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
 
 WorkflowPath = Annotated[Path, typer.Argument(metavar="W.yaml", help="The workflow.", show_default=False)]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.", show_default=False)]

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivergrad.cli.options import MOST_PARTS, MOST_WORKERS, NetworkPath, OutletWords, Overwrite, outlet_words
+from rivergrad.cli.options import (
+    MOST_PARTS,
+    MOST_WORKERS,
+    Device,
+    NetworkPath,
+    OutletWords,
+    Overwrite,
+    outlet_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,13 +51,6 @@ class Engine(StrEnum):
     closure = "closure"
     recurrence = "recurrence"
     reference = "reference"
-
-
-class Device(StrEnum):
-    """What computes."""
-
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class Stamp(StrEnum):

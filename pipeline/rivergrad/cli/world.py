@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rivergrad.cli.options import Device
 from rivergrad.verbosity import quiet
 
 
@@ -16,6 +17,9 @@ def generate_world(
     years: Annotated[float, typer.Option("--years", metavar="Y", help="The length of the record.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="The seed of everything random.")] = 1,
     start: Annotated[str, typer.Option("--start", help="The first day of the record.")] = "2001-01-01",
+    device: Annotated[
+        Device, typer.Option("--device", help="What routes the truth to the gauges.")
+    ] = Device.cpu,
 ) -> None:
     """Generate a world's network, daily runoff on a grid, gauges, and the celerities to be found."""
     import os
@@ -27,5 +31,5 @@ def generate_world(
     spec = LargeSpec(reaches, years, seed, start)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"OUT {output}: is there; expected another place to write to")
-    generate(spec, output, lambda said: None if quiet() else typer.echo(said, err=True))
+    generate(spec, output, lambda said: None if quiet() else typer.echo(said, err=True), device.value)
     typer.echo(output)

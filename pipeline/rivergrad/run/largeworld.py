@@ -43,7 +43,9 @@ ROUTED_DAYS = 64
 Tell = Callable[[str], object]
 
 
-def generate_world(spec: LargeSpec, output: Path, tell: Tell = lambda said: None) -> dict[str, Any]:
+def generate_world(
+    spec: LargeSpec, output: Path, tell: Tell = lambda said: None, device: str = "cpu"
+) -> dict[str, Any]:
     """Write a large world into a folder, which appears whole or not at all.
 
     The hidden celerities are those of `rivergrad.world`'s law with residuals, routed by Muskingum every hour.
@@ -52,13 +54,17 @@ def generate_world(spec: LargeSpec, output: Path, tell: Tell = lambda said: None
         spec: the recipe.
         output: the folder.
         tell: hears a line after every stage, with its seconds.
+        device: what routes the truth, `cpu` or `cuda`; the discharge of one differs from the other's by rounding.
 
     Returns:
         What `world.json` says: the recipe, and figures of the network.
 
     Raises:
+        InputError: no CUDA device was found.
         OSError: the disk is full; nothing is left of the world.
     """
+    if device == "cuda":
+        refuse_without_cuda()
     with atomic_path(output) as folder:
         folder.mkdir()
         clock = _Clock(tell)
@@ -73,7 +79,7 @@ def generate_world(spec: LargeSpec, output: Path, tell: Tell = lambda said: None
         _write_runoff(spec, world, folder / RUNOFF)
         clock("runoff", f"{spec.days:,} days")
         gauges = place_large_gauges(spec, network)
-        discharge = _discharge(spec, world, folder / RUNOFF, gauges.reach)
+        discharge = _discharge(spec, world, folder / RUNOFF, gauges.reach, device)
         clock("discharge", f"routed to {gauges.reach.size:,} gauges")
         observed = observe_large(spec, discharge)
         write_observations(
@@ -84,6 +90,14 @@ def generate_world(spec: LargeSpec, output: Path, tell: Tell = lambda said: None
         (folder / RECIPE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         clock("observations", f"{facts['observations']:,} values")
     return facts
+
+
+def refuse_without_cuda() -> None:
+    """Raise an InputError where there is no CUDA device: before the minutes that a world takes, not after."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
 
 
 def is_of_large_world(network: Path) -> bool:
@@ -136,7 +150,7 @@ def _write_runoff(spec: LargeSpec, world: LargeWorld, path: Path) -> None:
 
 
 def _discharge(
-    spec: LargeSpec, world: LargeWorld, runoff: Path, reaches: NDArray[np.int64]
+    spec: LargeSpec, world: LargeWorld, runoff: Path, reaches: NDArray[np.int64], device: str
 ) -> NDArray[np.float32]:
     """(day, gauge) true discharge, m³/s."""
     network = world.network
@@ -153,7 +167,7 @@ def _discharge(
             network=network,
             runoff=source,
             parameters={"k": network.length / world.celerity, "x": world.muskingum_x},
-            how=Routing(schemes.get("muskingum"), ROUTING_STEP, engine="recurrence"),
+            how=Routing(schemes.get("muskingum"), ROUTING_STEP, engine="recurrence", device=device),
             sink=sink,
             targets=reaches,
             chunk_steps=ROUTED_DAYS,

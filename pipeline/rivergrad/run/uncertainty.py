@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -106,11 +107,20 @@ def estimate_uncertainty(
                 observed if learned else None,
             )
             told = delay_noise(weight, discharge, work.case.inputs.runoff.step)[work.case.trains > 0]
-            found = _with_new_gauges(work, found, result, free, float(np.median(told)))
+            with _told("new gauges"):
+                found = _with_new_gauges(work, found, result, free, float(np.median(told)))
     finally:
         work.sweep.forget_information()
     log.info("uncertainty: %s", found.summary)
     return found
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Log how long a part of the uncertainty took."""
+    began = time.perf_counter()
+    yield
+    log.info("uncertainty: %s took %.1f s", what, time.perf_counter() - began)
 
 
 def _of_reaches(
@@ -131,7 +141,8 @@ def _of_reaches(
     intervals: dict[str, Float] = {}
     about = None
     if learned_from is None:
-        held = again(work, earlier, prior, shared, anyhow=allowance.spent)
+        with _told("posterior at that scale"):
+            held = again(work, earlier, prior, shared, anyhow=allowance.spent)
         found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
         found, intervals, more = of_besides(work, problem, weight, prior, shared, found)
     else:
@@ -227,7 +238,7 @@ def _with_checks(
             section.products,
             section.budget,
         )
-    with _bar() as show:
+    with _told("directions"), _bar() as show:
         return posterior(
             work,
             problem,
@@ -403,16 +414,17 @@ def _measured(
         if found is not None and allowance.spent:
             break  # the scale stays as the rounds before have it
         problem.weigh(weight)
-        along, _, _ = newton_direction(
-            problem,
-            prior,
-            result.shared.values,
-            free,
-            weight * residual,
-            TOLERANCE,
-            allowance.inner(inner),
-            along,
-        )
+        with _told("most probable deviations"):
+            along, _, _ = newton_direction(
+                problem,
+                prior,
+                result.shared.values,
+                free,
+                weight * residual,
+                TOLERANCE,
+                allowance.inner(inner),
+                along,
+            )
         here = again(work, found, prior, result.shared, anyhow=allowance.spent)
         if here is None:
             here = found = _with_checks(work, problem, weight, prior, result.shared, allowance)
