@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +103,36 @@ def test_the_law_is_read_from_parameters_and_zero_is_none(river: River) -> None:
 @pytest.mark.parametrize(
     ("columns", "more", "message"),
     [
-        ({"flow_exponent": 1.5, "reference_flow": 1.0}, (), "flow_exponent: expected 0 to 1, found 1.5"),
+        (
+            {"flow_exponent": 1.5, "reference_flow": 1.0},
+            (),
+            "p.csv: flow_exponent: expected 0 to 1, found 1.5",
+        ),
+        (
+            {"flow_exponent": -0.1, "reference_flow": 1.0},
+            (),
+            "p.csv: flow_exponent: expected 0 to 1, found -0.1",
+        ),
+        (
+            {"flow_exponent": math.nan, "reference_flow": 1.0},
+            (),
+            "parameter 'flow_exponent' has no value for",
+        ),
         ({"flow_exponent": 0.3, "reference_flow": 0.0}, (), "reference_flow: expected above 0 m3/s, found 0"),
         ({"flow_exponent": 0.3}, (), "found flow_exponent without reference_flow"),
-        ({}, ("--flow-exponent", "-0.2"), "flow_exponent: expected 0 to 1, found -0.2"),
+        ({}, ("--flow-exponent", "-0.2"), "--flow-exponent -0.2: expected 0 to 1"),
+        ({}, ("--flow-exponent", "nan"), "--flow-exponent nan: expected 0 to 1"),
+        (
+            {"hillslope_delay": -5.0},
+            ("--hillslope", "nash"),
+            "p.csv: parameter hillslope_delay: expected 0 to",
+        ),
+        (
+            {},
+            ("--hillslope", "nash", "--hillslope-delay", "-2d"),
+            "--hillslope-delay: found '-2d'; expected a dur",
+        ),
+        ({"residence_time": -5.0}, (), "p.csv: parameter residence_time is -5 for the reaches"),
         ({}, ("--flow-exponent", "0.3", "--engine", "closure"), "the engine closure has one response"),
     ],
 )

@@ -203,6 +203,18 @@ def test_adam_moves_the_exponent_and_none_keeps_the_prior(river: River) -> None:
         ({"flow_exponent": {"prior": 0.9}}, "expected 0 <= lower < prior < upper <= 1"),
         ({"flow_exponent": {"bounds": [0.1, 1.5]}}, "expected 0 <= lower < prior < upper <= 1"),
         ({"flow_exponent": {"estimate": "regional"}}, "expected regions, or shared"),
+        (
+            {"flow_exponent": {"bounds": [0.0, 1.5]}},
+            "with bounds [0, 1.5]; expected 0 <= lower < prior < upper <= 1",
+        ),
+        ({"flow_exponent": {"bounds": [-0.2, 0.8]}}, "bounds[0]: found -0.2"),
+        ({"flow_exponent": {"rounds": 0}}, "flow_exponent.rounds: found 0; expected auto, or 1 to"),
+        ({"flow_exponent": {"rounds": "many"}}, "flow_exponent.rounds: found 'many'; expected auto, or 1 to"),
+        ({"flow_exponent": {"damping": 0.0}}, "flow_exponent.damping: found 0.0"),
+        (
+            {"model": "regional", "regions": "zone", "flow_exponent": {"estimate": "regional"}},
+            "no attribute zone",
+        ),
         ({"flow_exponent": {"rounds": 3, "gradient_rounds": 9}}, "expected at most 4"),
     ],
 )

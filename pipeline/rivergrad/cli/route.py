@@ -470,6 +470,8 @@ def _law(
 
     found = {} if path is None or not wanted else read_parameters(path, wanted, rivers)
     if exponent is not None:
+        if not 0 <= exponent <= 1:
+            raise InputError(f"--flow-exponent {exponent:g}: expected 0 to 1")
         found[EXPONENT] = np.full(rivers.n_reaches, exponent)
     notes = []
     if REFERENCE not in found:
@@ -479,7 +481,10 @@ def _law(
             )
         found[REFERENCE] = mean_flow(rivers, source)
         notes.append("reference flow: mean runoff of the record, added up along the river")
-    law = law_of(found, rivers.reach_id)
+    try:
+        law = law_of(found, rivers.reach_id)
+    except InputError as error:
+        raise (error if path is None else error.at(path)) from None
     if law:
         low, high = law[EXPONENT].min(), law[EXPONENT].max()
         text = f"{low:g}" if low == high else f"{low:g} to {high:g}"

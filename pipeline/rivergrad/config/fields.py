@@ -146,6 +146,12 @@ def _accumulated_text(value: str | float) -> str:
     return value if isinstance(value, str) else format_duration(value)
 
 
+def _auto_or_count(value: Any) -> Any:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MANY):
+        raise InputError(f"found {value!r}; expected auto, or 1 to {MANY}")
+    return value
+
+
 def _auto_or_switch(value: Any) -> Any:
     if value != "auto" and not isinstance(value, bool):  # a Literal alone would take 1 for true
         raise InputError(f"found {value!r}; expected auto, true or false")
@@ -292,6 +298,9 @@ NonNegativeNumber = Annotated[float, Field(ge=0.0, strict=True, allow_inf_nan=Fa
 
 Switch = Annotated[bool, Field(strict=True)]
 """true or false."""
+
+AutoCount = Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_count)]
+"""A positive integer, or auto: chosen."""
 
 AutoSwitch = Annotated[Literal["auto", True, False], BeforeValidator(_auto_or_switch)]
 """true, false, or auto: told from the data."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from rivergrad import registry
 from rivergrad.config.fields import (
+    AutoCount,
     Bounds,
     NonNegativeCount,
     NonNegativeNumber,
@@ -90,7 +91,7 @@ class FlowExponentSection(Section):
         default="shared",
         description="One exponent for all reaches, one a class (parameters.regions), or the prior as it is.",
     )
-    rounds: SmallCount | Literal["auto"] = Field(
+    rounds: AutoCount = Field(
         default="auto",
         description="Rounds of routing after the linear one, in training and afterwards; auto: as many as bring "
         "discharge within 1 % of where they converge to, measured on a part of the network.",
