@@ -97,6 +97,14 @@ BUILT_IN: tuple[Entry, ...] = (
     ),
     Entry(
         "parameter_model",
+        "auto",
+        "Chosen among uniform, attributes and hybrid by cross-validation.",
+        f"{_MODELS}:Hybrid",
+        (),
+        {"trend": "may", "regions": "none", "travels": True},
+    ),
+    Entry(
+        "parameter_model",
         "free",
         "Every reach on its own.",
         f"{_MODELS}:Free",

@@ -80,14 +80,14 @@ def apply(
     overwrite: Overwrite = False,
 ) -> None:
     """Write what a run's models give another network: parameters by its attributes; if asked, runoff and discharge."""
-    from rivergrad.config.load import load_workflow
     from rivergrad.errors import InputError
     from rivergrad.io.datasets import kind_of
     from rivergrad.io.parameters import STORE
+    from rivergrad.run.choice import workflow_of
     from rivergrad.run.status import require_run
 
     require_run(run)
-    config = load_workflow(run / "config.yaml")
+    config = workflow_of(run)
     kind_of(output, writing=True)
     read = {"--network": network, "the run": run / STORE, "--forcings": forcings, "--runoff": runoff}
     written = {"--output": output, "--write-runoff": write_runoff, "--write-discharge": write_discharge}

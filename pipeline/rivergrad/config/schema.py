@@ -148,6 +148,10 @@ class Workflow(Section):
                 f"found estimate.method {self.estimate.method} with learned runoff; expected adam, which alone can "
                 "train a runoff model"
             )
+        if self.parameters.model == "auto":
+            raise InputError(
+                "found parameters.model auto with learned runoff; expected a model, or runoff that is given"
+            )
         if self.parameters.nuisance is not None:
             raise InputError("found parameters.nuisance with learned runoff; expected one of the two")
         if self.world is not None:

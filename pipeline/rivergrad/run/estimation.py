@@ -94,6 +94,10 @@ def _fit_routing(problem: Problem, timer: Timer, console: Console) -> tuple[Unif
     )
     timer.note("uniform")
     start = problem.start(first.celerity, first.delay)
+    if not problem.config.estimate.steps and _has_all(
+        uniform, first
+    ):  # of `model: auto`: the baseline is the estimate
+        start = problem.start(uniform.celerity, uniform.delay, uniform.spreading, uniform.exponent)
     result = fit(
         problem,
         Training(problem.config.estimate),
@@ -103,6 +107,11 @@ def _fit_routing(problem: Problem, timer: Timer, console: Console) -> tuple[Unif
         write_history=lambda rows: _write_history(problem, rows),
     )
     return uniform, result
+
+
+def _has_all(uniform: Uniform, first: Uniform) -> bool:
+    """Whether the best parameters have all that the estimate has: a delay on hillslopes, an exponent of flow."""
+    return (uniform.delay is None, uniform.exponent is None) == (first.delay is None, first.exponent is None)
 
 
 def _uncertainty(problem: Problem, result: FitResult, staged: StagedResult | None) -> Uncertainty | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rivergrad.cluster.executor import open_executor
 from rivergrad.config.load import load_workflow
 from rivergrad.errors import InputError
+from rivergrad.run.choice import resolved, written_choice
 from rivergrad.run.claim import alone_in
 from rivergrad.run.computing import cut_network, engine_of, note_workers, settle
 from rivergrad.run.evaluation import compared, kept_uniform
@@ -42,6 +43,7 @@ def _evaluate_alone(run_dir: Path) -> Path:
         raise InputError(f"{run_dir}: no checkpoint there; expected a run that has made some steps")
     settle(config)
     inputs = prepare_inputs(config, run_dir)
+    config = resolved(config, written_choice(run_dir, inputs.identity))
     periods = periods_of(
         config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path, inputs.report.every
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import time
@@ -41,7 +42,13 @@ FLAT = 2e-3
 LAST_RATE = 0.1
 """The final learning rate of a cosine schedule, as a share of the initial one."""
 
-REASONS = {0: "all steps taken", 1: "converged", 2: "stuck", 3: "no step brings anything"}
+REASONS = {
+    0: "all steps taken",
+    1: "converged",
+    2: "stuck",
+    3: "no step brings anything",
+    4: "the start is the estimate",
+}
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,7 @@ def fit(
     start: Coefficients[Float],
     prior: Prior,
     *,
-    folder: Path,
+    folder: Path | None,
     write_history: Callable[[Sequence[dict[str, float]]], None],
 ) -> FitResult:
     """Run the fit. It resumes from the newest checkpoint in `folder` if there is one.
@@ -184,7 +191,7 @@ def fit(
         training: what is trained, and how.
         start: shared coefficients to start from.
         prior: the prior of all coefficients.
-        folder: for checkpoints.
+        folder: for checkpoints; None for a fit that leaves nothing and shows no progress.
         write_history: called with all rows of the history so far.
 
     Returns:
@@ -206,14 +213,18 @@ def fit(
         at = start.layout.coefficients(optimiser.shared)
         return validation_score(work, estimated(work, at, routed=training.routed, best=False))
 
-    found = read_newest(
-        folder,
-        partial(
-            _misfit,
-            shared=start.values,
-            free=(work.choice.model.n_free, n_reaches),
-            now=work.case.inputs.identity,
-        ),
+    found = (
+        None
+        if folder is None
+        else read_newest(
+            folder,
+            partial(
+                _misfit,
+                shared=start.values,
+                free=(work.choice.model.n_free, n_reaches),
+                now=work.case.inputs.identity,
+            ),
+        )
     )
     if found is not None:
         log.info("going on from the checkpoint of step %d", found.step)
@@ -227,6 +238,8 @@ def fit(
         log.info("step 0 (best uniform): validation NSE %.4f", numbers["score"])
 
     def checkpoint() -> None:
+        if folder is None:
+            return
         Checkpoint(
             step=done,
             shared=optimiser.shared,
@@ -256,7 +269,11 @@ def fit(
 
     most_probable = settings.least_squares
     began, before = time.perf_counter(), history[-1]["seconds"] if history else 0.0
-    with Progress(settings.steps, "estimate", start=done) as progress, at_step_ends():
+    shown = None if folder is not None else io.StringIO()
+    if not settings.steps and found is None:
+        numbers["stopped"] = 4.0
+        checkpoint()
+    with Progress(max(1, settings.steps), "estimate", start=done, stream=shown) as progress, at_step_ends():
         while done < settings.steps and not numbers["stopped"]:
             with overhead.step(lambda: sweep.seconds + aside.seconds):
                 loss = optimiser.step(done)

@@ -64,6 +64,8 @@ def print_scores(summary: dict[str, Any]) -> None:
         print_folds(summary["folds"], console)
     if "verdict" in summary:
         console.print(summary["verdict"], highlight=False, soft_wrap=True)
+    if "choice" in summary:
+        console.print(summary["choice"]["text"], highlight=False, soft_wrap=True)
     for text in summary.get("cautions", ()):
         console.print(f"caution: {text}", highlight=False, soft_wrap=True, markup=False)
     if "celerity_rank_correlation" in summary:

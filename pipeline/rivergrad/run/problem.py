@@ -127,18 +127,27 @@ class Problem:
         """Reaches of the network."""
         return self.case.inputs.network.n_reaches
 
-    def start(self, celerity: float, delay: float | None = None) -> Coefficients[Float]:
+    def start(
+        self,
+        celerity: float,
+        delay: float | None = None,
+        spreading: float | None = None,
+        exponent: float | None = None,
+    ) -> Coefficients[Float]:
         """Coefficients at which every reach has a celerity (m/s), and runoff is as given or as the model starts.
 
-        `delay` (s) is that on hillslopes, where it is estimated; by default as the workflow gives it.
+        `delay` (s) is that on hillslopes, `exponent` that of flow, where they are estimated; by default they and
+        `spreading` are as the workflow gives them.
         """
-        start = self.choice.model.start(celerity, self.choice.spreading, self.config.seed)
+        spreading = self.choice.spreading if spreading is None else spreading
+        start = self.choice.model.start(celerity, spreading, self.config.seed)
         others = self.layout.without(*start.layout.names)
         known: dict[str, ArrayLike] = {} if self.learned is None else {RUNOFF: self.learned.start}
         if self.hillslope is not None:
             known |= self.hillslope.model.start(delay)
         if self.flow is not None:
-            known[FLOW] = self.flow.law.start
+            law = self.flow.law
+            known[FLOW] = law.start if exponent is None else law.exponent.free(exponent)
         return start.join(others.coefficients(others.fill(known)))
 
     def prior(self, about: Coefficients[Float]) -> Prior:
@@ -256,6 +265,35 @@ def make_problem(
     )
     placed.sweep.prepare_fit(_fit_setups(problem, pieces))
     return problem
+
+
+def with_model(problem: Problem, config: Workflow, case: Case, reference: Float | None) -> Problem:
+    """The same pieces, with their runoff, for another parameter model and other observations.
+
+    Args:
+        problem: whose hillslope response and rounds of flow are those of `config`, or are not used there.
+        config: the workflow with the other model.
+        case: what it is estimated and judged on.
+        reference: (reach,) mean flow, where the model takes it.
+    """
+    network = case.inputs.network
+    more = {} if reference is None else {MEAN_FLOW: reference}
+    choice = choose_model(config, network, problem.choice.lakes, more)
+    flow = flow_of(config, reference, choice.regions)
+    slope = choose_hillslope(config, network)
+    volume, area = _volume(config, case)
+    found = replace(
+        problem,
+        config=config,
+        case=case,
+        choice=choice,
+        hillslope=slope,
+        volume=volume,
+        increment_area=area,
+        flow=flow,
+    )
+    found.sweep.prepare_fit(_fit_setups(found, found.sweep.placed.pieces))
+    return found
 
 
 def _place(

@@ -19,6 +19,7 @@ from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.routing.schemes import RESIDENCE_TIME
+from rivergrad.run.choice import workflow_of
 from rivergrad.run.flowlaw import described_law, law_elsewhere
 from rivergrad.run.hillslope import described, make_hillslope_model
 from rivergrad.run.lakes import make_lakes
@@ -109,7 +110,7 @@ def transferred(run_dir: Path, network: RiverNetwork, reference: Float | None = 
     fitted = fitted_model(run_dir)
     if network.length is None:
         raise InputError("the network has no lengths; expected length_m, to turn celerity into travel times")
-    config = load_workflow(run_dir / "config.yaml")
+    config = workflow_of(run_dir)
     features = Features.from_list(fitted["features"])
     model, _ = make_choice_model(config, len(features.each), 0)
     shared = model.layout.coefficients(np.array(fitted["shared"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +28,7 @@ from rivergrad.io import atomic_path
 from rivergrad.io.lines import copy_lines
 from rivergrad.routing.schemes.mixed import WithLakes
 from rivergrad.run.cautions import Estimated, cautions
+from rivergrad.run.choice import kept_choice, resolved, widest_of, written_choice
 from rivergrad.run.claim import alone_in, one_after_the_other
 from rivergrad.run.computing import compile_once, cut_network, engine_of, note_workers, settle
 from rivergrad.run.estimation import Estimate, estimate
@@ -34,9 +36,11 @@ from rivergrad.run.flowrounds import measured_rounds
 from rivergrad.run.folds import carry_out_fold, cross_validate, require_fold
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
+from rivergrad.run.ladder import AUTO
+from rivergrad.run.lakes import lakes_of_inputs
 from rivergrad.run.largeworld import is_of_large_world
 from rivergrad.run.opening import claim, forget, require_room
-from rivergrad.run.periods import periods_of
+from rivergrad.run.periods import Periods, periods_of
 from rivergrad.run.printing import print_scores
 from rivergrad.run.problem import make_problem
 from rivergrad.run.results import (
@@ -290,7 +294,11 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
 
     def on_workers(executor: Executor) -> Estimate:
         """What needs the workers; after one was lost, all of it again, from the last checkpoint."""
-        problem = make_problem(config, inputs, periods, cut, executor, engine, run_dir)
+        chosen = config
+        if config.parameters.model == AUTO:
+            chosen = resolved(config, _choice(config, inputs, periods, cut, executor, engine, run_dir, info))
+            timer.note("choice")
+        problem = make_problem(chosen, inputs, periods, cut, executor, engine, run_dir)
         timer.note("setup")
         return estimate(problem, timer, console)
 
@@ -308,6 +316,27 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
         print_scores(info["summary"])
         if found.outside is not None and found.outside.is_negative:
             console.print(f"warning: {found.outside.text()}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _choice(
+    config: Workflow,
+    inputs: Inputs,
+    periods: Periods,
+    cut: Partition,
+    executor: Executor,
+    engine: str,
+    run_dir: Path,
+    info: dict[str, Any],
+) -> Mapping[str, Any]:
+    """The model that `auto` stands for: as it was written before, or chosen now and written before the fit."""
+    found = written_choice(run_dir, inputs.identity)
+    if found is None:
+        widest = widest_of(config, inputs, lakes_of_inputs(config, inputs) is not None)
+        problem = make_problem(widest, inputs, periods, cut, executor, engine, run_dir)
+        found = kept_choice(problem, config, run_dir)
+    info["summary"]["choice"] = dict(found)
+    notices().print(found["text"], highlight=False, soft_wrap=True)
+    return found
 
 
 def _estimated(found: Estimate, informed: NDArray[np.bool_]) -> Estimated:

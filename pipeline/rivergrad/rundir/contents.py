@@ -25,6 +25,7 @@ WEIGHTS, WEIGHTS_DESCRIBED, RUNOFF = "runoff_model.safetensors", "runoff_model.j
 REPORT, MAPS, LOG, WORKERS, DASK_REPORT = "report.html", "maps", "log.txt", "workers", "dask-report.html"
 GAUGE_PAGES = "report-gauges"
 """Further pages of hydrographs, of runs with more gauges than one page holds."""
+CHOICE = "choice.json"
 CHECKPOINTS, WORLD, TWIN = "checkpoints", "world", "twin"
 FOLDS, FOLDS_TABLE, FOLDS_LOCK = "folds", "folds.csv", ".folds.lock"
 RECORD = "written.jsonl"
@@ -143,6 +144,7 @@ _PICTURES = ("celerity", "skill", "hydrographs", "identifiability", "uncertainty
 ITEMS: dict[str, Item] = {
     CHECKPOINTS: Item("checkpoints", folder=True),
     BASELINES: Item("best uniform celerity", _of_json("uniform_celerity"), state=True),
+    CHOICE: Item("model that was chosen", _of_json("chosen", "rungs"), state=True),
     INPUTS: Item("what the input was", _of_json("inputs", "settings"), state=True),
     CONFIG: Item("workflow", _of_yaml, state=True),
     INFO: Item("about the run", _of_json("name", "status"), state=True),

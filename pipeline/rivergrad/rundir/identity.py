@@ -184,7 +184,7 @@ def write_baselines(
     """Write baselines.json: the best parameters for all reaches, those that a fit starts from, what they are of."""
     found = {
         "uniform_celerity": uniform["celerity"],
-        "of": None if identity is None else _mark(identity),
+        "of": None if identity is None else mark_of(identity),
         "uniform": dict(uniform),
         "start": dict(start),
     }
@@ -201,7 +201,7 @@ def read_baselines(run_dir: Path, identity: Identity | None) -> Baselines | None
     if found is None:
         old = _of_earlier_versions(path)
         return None if old is None else Baselines(old)
-    if identity is not None and found.get("of") not in (None, _mark(identity)):
+    if identity is not None and found.get("of") not in (None, mark_of(identity)):
         return None
     start = found.get("start")
     if isinstance(start, list):  # of an earlier version
@@ -217,7 +217,7 @@ def _of_earlier_versions(path: Path) -> float | None:
         return None
 
 
-def _mark(identity: Identity) -> str:
+def mark_of(identity: Identity) -> str:
     """A digest of inputs and settings."""
     data = identity.as_dict()
     return _checksum({"inputs": data["inputs"], "settings": data["settings"]})

@@ -189,6 +189,8 @@ class ParametersSection(Section):
         default="hybrid",
         description="What varies over the reaches: uniform nothing; free every reach on its own; regional one value "
         "a class of reaches; attributes a function of reach attributes; hybrid that function and a deviation a reach; "
+        "auto the simplest of uniform, attributes and hybrid, each with and without a delay on hillslopes, an exponent "
+        "of flow and a volume error, that cross-validation finds as good as the best; "
         "or the import path package.module:Class of a model of your own.",
     )
     trend: tuple[str, ...] = Field(
