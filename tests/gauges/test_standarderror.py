@@ -45,6 +45,14 @@ def test_the_simpler_is_taken_unless_the_other_is_better_by_more_than_a_standard
     assert found[0].behind == pytest.approx(0.05, abs=0.02)
 
 
+def test_a_few_very_bad_gauges_do_not_decide() -> None:
+    rng = np.random.default_rng(6)
+    simple, spread = errors_of(rng.uniform(0.3, 0.9, GAUGES), rng)
+    other = simple - 0.05 * spread
+    other[:4] = 4 * spread[:4]
+    assert simplest(standings([simple, other], spread, 0)) == 1
+
+
 def test_gauges_that_are_difficult_for_both_do_not_blur_the_difference() -> None:
     rng = np.random.default_rng(3)
     base = rng.uniform(-0.5, 0.95, GAUGES)
@@ -69,5 +77,9 @@ def test_cells_that_a_model_lacks_count_for_none() -> None:
     partly = simple.copy()
     partly[:, 2:] = np.nan
     found = standings([simple, partly], spread, 0)
-    assert found[0].score == found[1].score == pytest.approx(np.median(cell_nse(partly, spread)))
+    assert (
+        found[0].score
+        == found[1].score
+        == pytest.approx(np.sort(cell_nse(partly, spread))[GAUGES // 4 : -GAUGES // 4].mean())
+    )
     assert simplest(standings([partly * np.nan, partly * np.nan], spread, 0)) == 0

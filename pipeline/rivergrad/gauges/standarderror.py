@@ -1,8 +1,9 @@
 """Models scored on cells of gauges and time that they did not see, and the simplest of those as good as the best.
 
 A cell is a gauge in a block of time. A model is scored in every cell by a fit that did not see it. Its score is the
-median over gauges of NSE, as estimates are judged. Two models share all gauges and times, so that what counts is the
-standard error of their difference, by a bootstrap that draws the same gauges (or, with few gauges, blocks) for both.
+mean NSE of the middle half of the gauges: no very bad gauge decides it, as for the median that estimates are judged by, and
+it is less noisy. Two models share all gauges and times, so that what counts is the standard error of their difference,
+by a bootstrap that draws the same gauges (or, with few gauges, blocks) for both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Standing:
     """How a model stands.
 
     Attributes:
-        score: its median NSE over gauges, in cells that it did not see.
+        score: its mean NSE over the middle half of the gauges, in cells that it did not see.
         behind: the score of the best model less its own.
         error: standard error of that difference; 0 for the best.
     """
@@ -66,8 +67,8 @@ def standings(errors: Sequence[Float], spread: Float, seed: int) -> list[Standin
     """
     cells = np.stack(errors)
     cells = np.where(np.isnan(cells).any(axis=0), np.nan, cells)
-    whole = _median(cell_nse(cells, spread))
-    drawn = np.stack([_median(one) for one in _draws(cells, spread, seed)])
+    whole = _middle(cell_nse(cells, spread))
+    drawn = np.stack([_middle(one) for one in _draws(cells, spread, seed)])
     best = int(np.argmax(whole))
     error = (drawn[:, best, None] - drawn).std(axis=0)
     return [
@@ -96,7 +97,11 @@ def _draws(cells: Float, spread: Float, seed: int) -> list[Float]:
     return found
 
 
-def _median(nse: Float) -> Float:
-    """(model,) over the gauges (model, gauge) that have a score; the worst where none has."""
+def _middle(nse: Float) -> Float:
+    """(model,) the mean over the middle half of the gauges (model, gauge) with a score; the worst where none has."""
     known = ~np.isnan(nse).any(axis=0)
-    return np.median(nse[:, known], axis=1) if known.any() else np.full(len(nse), WORST)
+    if not known.any():
+        return np.full(len(nse), WORST)
+    found = np.sort(nse[:, known], axis=1)
+    cut = found.shape[1] // 4
+    return np.asarray(found[:, cut : found.shape[1] - cut].mean(axis=1))

@@ -34,6 +34,7 @@ from rivergrad.run.ladder import (
     Rung,
     extras_of,
     resolved_by,
+    simplicity,
     uniform_rungs,
     varied_rungs,
     widest,
@@ -196,7 +197,7 @@ def choose(problem: Problem, config: Workflow) -> Choice:
     here = {rung: errors[rung] for rung in varied}
     other = with_other_volume(varied[_best(trial, here)])
     errors[other] = fitted_errors(trial, other)
-    rungs = sorted(errors, key=lambda one: (list(_ORDER).index(one.model), one.flow, one.stage, one.volume))
+    rungs = sorted(errors, key=simplicity)
     stand = standings([errors[rung] for rung in rungs], trial.spread, config.seed)
     found = Choice(rungs, stand, simplest(stand), int((trial.problem.case.trains > 0).sum()))
     for rung, one in zip(rungs, stand, strict=True):
@@ -205,9 +206,6 @@ def choose(problem: Problem, config: Workflow) -> Choice:
         )
     log.info("%s", found.text())
     return found
-
-
-_ORDER = ("uniform", "attributes", "hybrid")
 
 
 def _best(trial: Trial, errors: Mapping[Rung, Float]) -> int:

@@ -19,7 +19,9 @@ from rivergrad.run.flowlaw import MEAN_FLOW
 
 AUTO = "auto"
 """The parameter model that stands for a choice among those of the ladder."""
-UNIFORM, TREND, HYBRID = "uniform", "attributes", "hybrid"
+UNIFORM = "uniform"
+TREND = "attributes"
+HYBRID = "hybrid"
 TRENDS = ("slope", "upstream_area_m2")
 """Attributes of the trend where the workflow names none, as far as the network has them; else the mean flow."""
 NAMES = {UNIFORM: "uniform", TREND: "trend", HYBRID: "hybrid"}
@@ -140,6 +142,11 @@ def varied_rungs(config: Workflow, extras: Extras, base: Rung) -> list[Rung]:
         if model == HYBRID and extras.stage:
             found.append(replace(plain, stage=True))
     return list(dict.fromkeys(found))
+
+
+def simplicity(rung: Rung) -> tuple[int, bool, bool, bool]:
+    """What rungs are sorted by, the simplest first."""
+    return list(NAMES).index(rung.model), rung.flow, rung.stage, rung.volume
 
 
 def with_other_volume(rung: Rung) -> Rung:
