@@ -1,9 +1,9 @@
 """Models scored on cells of gauges and time that they did not see, and the simplest of those as good as the best.
 
 A cell is a gauge in a block of time. A model is scored in every cell by a fit that did not see it. Its score is the
-mean NSE of the middle half of the gauges: no very bad gauge decides it, as for the median that estimates are judged by, and
-it is less noisy. Two models share all gauges and times, so that what counts is the standard error of their difference,
-by a bootstrap that draws the same gauges (or, with few gauges, blocks) for both.
+mean NSE of the middle half of the gauges: no very bad gauge decides it, as for the median that estimates are judged by,
+and it is less noisy. Two models share all gauges and times, so that what counts is the standard error of their
+difference, by a bootstrap that draws the same gauges (or, with few gauges, blocks) for both.
 """
 
 from __future__ import annotations
