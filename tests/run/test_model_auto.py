@@ -18,6 +18,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.io import open_runoff, read_network
 from rivergrad.pieces.simulate import Routing, simulate
+from rivergrad.report.page import choice_text
 from rivergrad.routing import schemes
 from rivergrad.routing.hillslope import DELAY, get
 from rivergrad.run import choice
@@ -154,6 +155,12 @@ def test_a_choice_of_other_input_or_a_damaged_one_is_made_again(delayed: River, 
     assert written_choice(run) is None
     (run / "choice.json").write_text(text)
     assert written_choice(run) == written_choice(done)
+
+
+def test_the_report_says_what_was_chosen(done: Path) -> None:
+    summary = json.loads((done / "run.json").read_text())["summary"]
+    assert choice_text(summary) == summary["choice"]["text"]
+    assert choice_text({}) == ""
 
 
 def test_the_run_is_scored_again_and_applied_with_what_was_chosen(

@@ -48,6 +48,7 @@ def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), file
         subtitle=_subtitle(run.info),
         verdict=verdict(run.metrics, run.folds),
         cautions=_cautions(run.summary),
+        choice=choice_text(run.summary),
         figures=key_figures(run),
         methods=[
             {"name": METHOD_WORDS[method][0], "meaning": METHOD_WORDS[method][1]}
@@ -80,6 +81,12 @@ def render_page(page: Page, found: Documents, further: Sequence[Shot] = (), file
         documents=found,
         **_frame_of_page(),
     )  # fmt: skip
+
+
+def choice_text(summary: Mapping[str, Any]) -> str:
+    """What `parameters.model: auto` chose and why; nothing where the workflow named the model."""
+    found = summary.get("choice")
+    return str(found.get("text", "")) if isinstance(found, Mapping) else ""
 
 
 def _cautions(summary: Mapping[str, Any]) -> list[str]:
