@@ -129,9 +129,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def chunk_of(n_columns: int, steps: int) -> int:
-    """Steps of a chunk, for so many values in a step."""
-    fit = CHUNK_BYTES // (4 * max(1, n_columns))
+def chunk_of(n_columns: int, steps: int, most: int = CHUNK_BYTES) -> int:
+    """Steps of a chunk of at most so many bytes, for so many values in a step."""
+    fit = most // (4 * max(1, n_columns))
     whole = fit // EVEN * EVEN if fit >= EVEN else max(FEWEST, 1 << max(fit, 1).bit_length() - 1)
     return max(1, min(steps, whole))
 

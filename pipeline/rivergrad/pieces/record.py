@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rivergrad.pieces.chunkread import ChunkReader
 from rivergrad.pieces.handover import past_steps, state_before
 from rivergrad.pieces.needs import chunk_steps
 from rivergrad.pieces.parameters import Given, prepare
@@ -60,7 +61,7 @@ def route_chunk(
 
     Args:
         inflows: (1, routing step) of each inlet, of these steps.
-        given: where parameters (for the first chunk) and runoff come from.
+        given: where parameters come from, for the first chunk; runoff is as read.
         start, stop: forcing steps.
 
     Returns:
@@ -68,11 +69,15 @@ def route_chunk(
     """
     if start == 0:
         piece.chunk = _begin(piece, given)
+        assert piece.setup.read is not None
+        piece.ahead = ChunkReader(piece.setup.read, piece.setup.steps)
     assert piece.chunk is not None
+    assert piece.ahead is not None
     prepared, state = piece.chunk
+    runoff = torch.from_numpy(piece.ahead.take(start, stop)).to(piece.engine.device, piece.dtype)
     q, out, state = piece.engine.apply(
         prepared,
-        runoff_of_record(piece, given, start, stop, stop)[None],
+        runoff[None],
         _inflow(piece, inflows, 0, stop - start),
         state,
     )

@@ -19,6 +19,7 @@ from rivergrad.cluster.executor import Executor, Pending, open_executor
 from rivergrad.cluster.options import ClusterOptions
 from rivergrad.errors import InputError
 from rivergrad.io import RunoffReader
+from rivergrad.io.ahead import Behind
 from rivergrad.pieces.direct import Routing, chunk_of
 from rivergrad.pieces.handover import Arrays, joined, split, state_after
 from rivergrad.pieces.parameters import Given
@@ -35,8 +36,10 @@ from rivergrad.routing.hillslope import Hillslope
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.routing.reported import Report
 
-CHUNK_VALUES = 1 << 25
-"""Values of runoff and of discharge that one chunk of time may hold on a GPU, over all reaches."""
+GPU_CHUNK_BYTES = 1 << 29
+"""Bytes of runoff, and of discharge that is wanted, that one chunk of time may hold on a GPU, over all pieces."""
+LONGEST_ON_GPU = 512
+"""Steps of a chunk on a GPU at most: more gain nothing, and what is wanted comes later."""
 
 IN_FLIGHT = 3
 """Chunks of time under way at once: workers route the next ones while one is written."""
@@ -123,23 +126,29 @@ def simulate(
             "a whole number of them"
         )
     tables = [{name: np.asarray(v)[piece.reaches] for name, v in parameters.items()} for piece in pieces]
-    # an end is picked from the series at the routing step
-    values = network.n_reaches * (1 if how.report == "mean" else step_ratio(runoff.step, how.routing_step))
-    if chunk_steps is None and how.device == "cpu":  # the same as in one part: so are the bytes
-        chunk_steps = chunk_of(values, steps)
-    size = chunk_steps or max(1, min(steps, CHUNK_VALUES // max(1, values)))
-    size = -(-size // hold) * hold
     here = replace(how, engine=engine, rounds=rounds if law else None)
+    setups = [
+        _setup(piece, local, runoff, here, options.threads) for piece, local in zip(pieces, mine, strict=True)
+    ]
+    size = chunk_steps or _chunk(setups, steps, wanted.size)
+    size = -(-size // hold) * hold
     with open_executor(options) if executor is None else nullcontext(executor) as workers:
-        setups = [
-            _setup(piece, local, runoff, here, options.threads)
-            for piece, local in zip(pieces, mine, strict=True)
-        ]
         placed = PlacedPieces(workers, setups)
         states = [None] * len(pieces) if before is None else split(pieces, before)
         given = [Given("table", table=one, state=state) for one, state in zip(tables, states, strict=True)]
         _route_in_chunks(placed, given, steps, size, order, sink)
         return joined(pieces, placed.everywhere(state_after), network.n_reaches) if keep else None
+
+
+def _chunk(setups: list[PieceSetup], steps: int, wanted: int) -> int:
+    """Steps of a chunk of time, for pieces that together have so many targets."""
+    one = setups[0]
+    # an end is picked from the series at the routing step
+    ratio = 1 if one.report.kind == "mean" else step_ratio(one.forcing_step, one.routing_step)
+    if one.device == "cpu":  # the same as in one part: so are the bytes
+        return chunk_of(sum(setup.piece.reaches.size for setup in setups) * ratio, steps)
+    columns = max(sum(setup.columns for setup in setups), wanted * ratio)
+    return min(LONGEST_ON_GPU, chunk_of(columns, steps, GPU_CHUNK_BYTES))
 
 
 def _setup(
@@ -177,18 +186,19 @@ def _route_in_chunks(
     order: NDArray[np.int64],
     sink: Callable[[int, NDArray[Any]], None],
 ) -> None:
-    """Start chunks of `size` steps, a few ahead of the one that `sink` receives."""
+    """Start chunks of `size` steps, a few ahead of the one that `sink` receives in a thread of its own."""
     flying: deque[tuple[int, Pending]] = deque()
-    for start in range(0, steps, size):
-        before = flying[-1][1] if flying else None
-        stop = min(start + size, steps)
-        chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
-        flying.append((start, placed.start_downstream(chunk, before)))
-        given = [Given("table")] * len(given)  # the workers keep what they prepared
-        if len(flying) == IN_FLIGHT:
-            _land(placed, flying.popleft(), order, sink)
-    while flying:
-        _land(placed, flying.popleft(), order, sink)
+    with Behind(sink) as behind:
+        for start in range(0, steps, size):
+            before = flying[-1][1] if flying else None
+            stop = min(start + size, steps)
+            chunk = [partial(route_chunk, given=one, start=start, stop=stop) for one in given]
+            flying.append((start, placed.start_downstream(chunk, before)))
+            given = [Given("table")] * len(given)  # the workers keep what they prepared
+            if len(flying) == IN_FLIGHT:
+                _land(placed, flying.popleft(), order, behind)
+        while flying:
+            _land(placed, flying.popleft(), order, behind)
 
 
 def _land(

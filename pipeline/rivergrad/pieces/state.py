@@ -18,6 +18,7 @@ from torch import Tensor
 from rivergrad.inference.adam import Adam
 from rivergrad.inference.loss import GaugeStatistics
 from rivergrad.model.layout import EMPTY, Layout
+from rivergrad.pieces.chunkread import ChunkReader
 from rivergrad.pieces.graph import RoutedWindows
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
@@ -139,7 +140,7 @@ class ResidentPiece:
         engine: routes in the set-up's precision; double: the same in float64, made when it is first needed.
         runoff: (time, reach or cell) m³/s of the record, once it is read; see `rivergrad.pieces.streamed`.
         fit: what estimation keeps, once it is prepared; stage: what is trained at present.
-        chunk: parameters and state of a record that is routed chunk by chunk.
+        chunk: parameters and state of a record that is routed chunk by chunk; ahead: reads its runoff.
         pending, grouped: the step under way; linearised: for products with the Jacobian.
         stream: of the GPU, where steps run concurrently.
     """
@@ -151,6 +152,7 @@ class ResidentPiece:
     fit: FitState = field(init=False)
     stage: Stage = Stage()
     chunk: tuple[Prepared, RouterState | None] | None = None
+    ahead: ChunkReader | None = None
     pending: PendingStep | None = None
     grouped: GroupedStep = field(default_factory=GroupedStep)
     linearised: Linearised | None = None
