@@ -13,6 +13,7 @@ from rivercut import graph
 from rivergrad import registry
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.physical import about_prior
 from rivergrad.model.prior import Prior
 from rivergrad.model.treeprior import TreePrior
 from rivergrad.routing import schemes
@@ -67,11 +68,14 @@ def test_all_kinds_are_here() -> None:
     assert {name.split(",")[0] for name in SETTINGS} == set(registry.names("parameter_model"))
 
 
+@pytest.mark.parametrize("prior_kind", ["none", "physical"])
 @pytest.mark.parametrize("scheme", ["muskingum", "linear_storage", "hayami"])
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: str) -> None:
+def test_the_posterior_starts_from_the_prior_of_the_fit(setting: str, scheme: str, prior_kind: str) -> None:
     """Its prior and its result are those of the dense joint inverse, with the standard deviations of the fit."""
     model, n = parameter_model(setting, scheme), DOWNSTREAM.size
+    if prior_kind == "physical":
+        model = about_prior(model, 0.8, 0.4)
     order = graph.topological_order(DOWNSTREAM)
     features = np.random.default_rng(1).standard_normal((n, model.n_features))
     region = REGION if model.n_regions else None

@@ -77,6 +77,7 @@ SUFFIXES = {
     "_lower": "lower end of the 90 % interval of ",
     "_upper": "upper end of the 90 % interval of ",
     "_default": "default ",
+    "_prior": "physical prior of ",
 }
 ALWAYS_FINITE = (
     "k",

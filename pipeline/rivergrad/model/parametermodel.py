@@ -16,6 +16,7 @@ from torch import Tensor
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.layout import LEVEL, SPREADING, SPREADING_REGIONS, Coefficients, Layout, Shape
+from rivergrad.model.priors import CELERITY
 from rivergrad.routing.schemes.base import Scheme
 
 Float = NDArray[np.float64]
@@ -69,6 +70,11 @@ class ParameterModel(ABC):
         Returns:
             (n_free, reach), of celerity, then of spreading where there is one.
         """
+
+    @property
+    def log_celerity_sd(self) -> float:
+        """What is known of rivers: the standard deviation of ln(celerity) of single reaches about the shared model."""
+        return CELERITY.sd
 
     @cached_property
     def layout(self) -> Layout:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.model.layout import Coefficients, Layout
 from rivergrad.model.parametermodel import ParameterModel
-from rivergrad.model.priors import CELERITY, PRIORS
+from rivergrad.model.priors import PRIORS
 from rivergrad.model.treeprior import TreePrior
 
 Float = NDArray[np.float64]
@@ -136,7 +136,7 @@ def deviation_sd(
     # near a bound the curve is flat, and any movement there would be "probable"
     inner = math.exp(0.5 * (math.log(model.celerity.lower) + math.log(model.celerity.upper)))
     slope = max(model.celerity.log_slope(celerity), LEAST_SLOPE * model.celerity.log_slope(inner))
-    found = [(CELERITY.sd if log_celerity_sd is None else log_celerity_sd) / slope]
+    found = [(model.log_celerity_sd if log_celerity_sd is None else log_celerity_sd) / slope]
     if model.spreading is not None:
         assert spreading is not None
         assert model.scheme.spreading is not None

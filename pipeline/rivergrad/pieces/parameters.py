@@ -22,6 +22,7 @@ class Given:
     Attributes:
         kind: of parameters. `unrouted`: discharge is the sum of the upstream runoff of the same step; `uniform`: the
             same celerity and spreading everywhere; `estimate`: shared coefficients with the piece's deviations;
+            `shared`: these coefficients without deviations;
             `table`: the scheme's parameters of each reach.
         shared: (coefficient,) coefficients, for `estimate`; best: take the best deviations, not the present ones.
         celerity: m/s, spreading: the scheme's, for `uniform`; delay: on hillslopes, s, where it is estimated (a given
@@ -92,6 +93,8 @@ def _resolve(piece: ResidentPiece, given: Given) -> tuple[Scheme, dict[str, Tens
         return scheme, {**found, **_uniform_delay(piece, given.delay), **_uniform_law(piece, given.exponent)}
     assert given.shared is not None
     free = piece.fit.best if given.best else piece.fit.free
+    if given.kind == "shared":
+        free = torch.zeros_like(free)
     return scheme, parameters_at(piece, piece.put(given.shared), free)
 
 

@@ -32,6 +32,10 @@ METHOD_WORDS = {
         "best uniform",
         "routing with one celerity for every reach, the best one on the training data",
     ),
+    "physical": (
+        "physical prior",
+        "routing with the celerity that Manning's equation or a regime relation gives each reach",
+    ),
     "lumped": (
         "lumped",
         "the runoff model trained on discharge without routing: runoff upstream summed at once",

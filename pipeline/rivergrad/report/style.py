@@ -71,6 +71,7 @@ class Theme:
     uniform: str
     default: str
     unrouted: str
+    physical: str
     lumped: str
     two_step: str
     mark: str
@@ -93,7 +94,7 @@ class Theme:
         """The colour of each line of a hydrograph, by what it shows."""
         return {
             "observed": self.observed, "estimate": self.estimate, "uniform": self.uniform, "default": self.default,
-            "unrouted": self.unrouted, "lumped": self.lumped, "two_step": self.two_step,
+            "unrouted": self.unrouted, "physical": self.physical, "lumped": self.lumped, "two_step": self.two_step,
         }  # fmt: skip
 
     def change_colours(self) -> Colormap:
@@ -115,6 +116,7 @@ LIGHT = Theme(
     uniform="#d9771f",
     default="#19553b",
     unrouted="#fd2b80",
+    physical="#8a5a00",
     lumped="#6f7436",
     two_step="#523179",
     mark="#c4005f",
@@ -135,6 +137,7 @@ DARK = Theme(
     uniform="#f2a24a",
     default="#61f28a",
     unrouted="#e65ca6",
+    physical="#c9a26a",
     lumped="#e1d905",
     two_step="#6b5cb8",
     mark="#ff6fae",
@@ -145,6 +148,7 @@ DASHES = {
     "uniform": "dashed",
     "default": "dotdash",
     "unrouted": "dotted",
+    "physical": "dotdash",
     "lumped": "dashdot",
     "two_step": "dashed",
 }

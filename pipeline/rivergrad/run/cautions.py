@@ -21,7 +21,7 @@ AT_BOUND = 0.01
 """A celerity is at a bound within this much of it, in the logarithm."""
 LIKELY = (0.1, 6.0)
 """Celerities of flood waves, m/s: medians of large rivers lie between 0.3 and 3 (Allen et al. 2018,
-doi:10.1002/2018GL077914); three standard deviations of a factor of two about 0.8 m/s end at 0.1 and 6."""
+doi:10.1029/2018GL077914); three standard deviations of a factor of two about 0.8 m/s end at 0.1 and 6."""
 UNLIKELY_SHARE = 0.05
 NEGATIVE_SHARE = 0.01
 """Of a gauge's mean flow: discharge below minus this is told."""

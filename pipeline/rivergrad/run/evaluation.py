@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rivergrad.gauges.scores import nse
 from rivergrad.inference.loss import gauge_loss
 from rivergrad.model.layout import RUNOFF, Coefficients
+from rivergrad.model.physical import AboutPrior, within
 from rivergrad.pieces.parameters import Given
-from rivergrad.run.baselines import Choices, Tried, Uniform, find_best
+from rivergrad.run.baselines import Choices, Tried, Uniform, best_uniform, find_best
 from rivergrad.run.case import Case
 from rivergrad.run.problem import Problem
 from rivergrad.rundir.checkpoint import has_checkpoints
@@ -26,6 +27,8 @@ DELAYS = 7
 """Delays that the best uniform parameters are looked for among, besides none."""
 EXPONENTS = (0.15, 0.3, 0.45, 0.6)
 """Exponents of flow that they are looked for among, besides 0 and the mean of the prior."""
+FACTOR, LEVELS = 6.0, 9
+"""How far from the physical prior its best level is looked for, either way, and celerities on that grid."""
 SPREADINGS = (-2.0, -0.7, 0.7, 2.0)
 """Where within its bounds spreading is looked for, as arguments of the bounded curve."""
 
@@ -166,8 +169,33 @@ def kept_uniform(problem: Problem, run_dir: Path, base: Float | None = None) -> 
             one = Uniform(known.celerity, problem.choice.spreading)
             return one, one if known.start is None else Uniform.of(known.start)
     uniform, start = find_uniform(problem, base)
+    if problem.choice.physical is not None:
+        start = replace(start, celerity=best_level(problem, start, base))
     write_baselines(run_dir, uniform.as_dict(), start.as_dict(), identity)
     return uniform, start
+
+
+def without_deviations(
+    problem: Problem, level: float, delay: float | None, base: Float | None = None
+) -> Given:
+    """Shared coefficients where they start, with a level of celerity (m/s) and a delay (s): no reach deviates.
+
+    With a physical prior and its `reference` as level, that is the prior itself.
+    """
+    shared = problem.start(level, delay)
+    return Given("shared", shared=shared.values, runoff=base if base is not None else shared.get(RUNOFF))
+
+
+def best_level(problem: Problem, about: Uniform, base: Float | None = None) -> float:
+    """The level of celerity (m/s) at which the physical prior has the best median NSE at the training gauges."""
+    model = problem.choice.model
+    assert isinstance(model, AboutPrior)
+    low, high = (within(model, model.reference * factor) for factor in (1 / FACTOR, FACTOR))
+
+    def loss(level: float) -> float:
+        return median_loss(problem, without_deviations(problem, level, about.delay, base))
+
+    return best_uniform(loss, (low, high), LEVELS)
 
 
 def compared(
@@ -188,10 +216,16 @@ def compared(
     unrouted = problem.unrouted
     if base is not None:
         unrouted = record_discharge(problem, Given("unrouted", runoff=base))
+    prior: dict[str, Float] = {}
+    model = problem.choice.model
+    if isinstance(model, AboutPrior):
+        given = without_deviations(problem, model.reference, uniform.delay, base)
+        prior["physical"] = record_discharge(problem, given)
     return {
         "unrouted": unrouted,
         "default": record_discharge(problem, uniform_given(problem, initial, base)),
         "uniform": record_discharge(problem, uniform_given(problem, uniform, base)),
+        **prior,
         "estimate": record_discharge(problem, estimated(problem, shared)),
     }
 

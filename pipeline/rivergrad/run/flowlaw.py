@@ -14,6 +14,7 @@ from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.layout import FLOW
+from rivergrad.model.physical import BANKFULL, PHYSICAL
 from rivergrad.pieces.meanflow import mean_flow
 from rivergrad.routing.flow import Rounds
 from rivergrad.routing.flow.names import EXPONENT, REFERENCE, ROUNDS
@@ -57,7 +58,8 @@ def rounds_of(config: Workflow, told: dict[str, Any] | None = None) -> Rounds | 
 
 def takes_mean_flow(config: Workflow) -> bool:
     """Whether a workflow needs the mean flow of reaches, for the law or as a feature."""
-    return config.parameters.flow_exponent is not None or MEAN_FLOW in config.parameters.trend
+    section = config.parameters
+    return section.flow_exponent is not None or MEAN_FLOW in section.trend or section.prior == PHYSICAL
 
 
 def mean_flow_of(config: Workflow, inputs: Inputs, periods: Periods) -> Float | None:
@@ -68,7 +70,8 @@ def mean_flow_of(config: Workflow, inputs: Inputs, periods: Periods) -> Float | 
     """
     section = config.parameters
     own = MEAN_FLOW in section.trend and MEAN_FLOW not in inputs.network.attributes
-    if section.flow_exponent is None and not own:
+    told = section.prior == PHYSICAL and BANKFULL not in inputs.network.attributes and inputs.runoff_is_given
+    if section.flow_exponent is None and not own and not told:
         return None
     if not inputs.runoff_is_given:
         key = "parameters.trend" if own else "parameters.flow_exponent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,9 +19,12 @@ from rivergrad.model.lakes import Lakes, without_lakes
 from rivergrad.model.layout import FLOW, RUNOFF, VOLUME, Coefficients
 from rivergrad.model.making import make_model, try_model
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.physical import PHYSICAL, PhysicalPrior, about_prior, offsets, physical_prior
 from rivergrad.model.prior import Prior, deviation_sd, make_prior
 from rivergrad.model.regions import reach_classes
 from rivergrad.routing import schemes
+
+log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
@@ -35,6 +39,7 @@ class ModelChoice:
         features: how attributes become features; values: (reach, feature), standardised.
         regions: (reach,) class of each reach, where the model has classes.
         lakes: of the network; None where all reaches are channels.
+        physical: the physical prior; None without one. With it, the last feature is each reach's offset.
     """
 
     model: ParameterModel
@@ -43,6 +48,7 @@ class ModelChoice:
     values: Float
     regions: NDArray[np.int64] | None
     lakes: Lakes | None = None
+    physical: PhysicalPrior | None = None
 
 
 def make_choice_model(
@@ -92,7 +98,14 @@ def choose_model(
     values = features.apply(attributes, network.n_reaches)
     if registry.entry("parameter_model", section.model).outside:
         try_model(section.model, model, spreading, values, regions)
-    return ModelChoice(model, spreading, features, values, regions, lakes)
+    physical = None
+    if section.prior == PHYSICAL:
+        physical = physical_prior(attributes, network.n_reaches)
+        offset = offsets(model, physical.celerity, physical.middle)
+        model = about_prior(model, physical.middle, physical.relation.sd)
+        values = np.column_stack([values, offset])
+        log.info("physical prior %s: median celerity %.3g m/s", physical.relation.name, physical.middle)
+    return ModelChoice(model, spreading, features, values, regions, lakes, physical)
 
 
 def prior_about(

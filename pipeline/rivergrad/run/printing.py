@@ -12,7 +12,7 @@ from rivergrad.run.tables import print_table, terminal
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
 from rivergrad.verbosity import quiet
 
-HEADINGS = {"uniform": "best uniform", "two_step": "two-step"}
+HEADINGS = {"uniform": "best uniform", "physical": "physical prior", "two_step": "two-step"}
 SPLIT_NAMES = {
     "train": "training gauges,\ntraining time",
     "time": "training gauges,\nheld-out time",

@@ -18,6 +18,7 @@ from rivergrad.files import json_of
 from rivergrad.model.features import Features
 from rivergrad.model.layout import Coefficients
 from rivergrad.model.parametermodel import ParameterModel
+from rivergrad.model.physical import about_prior, offsets, physical_prior
 from rivergrad.routing.schemes import RESIDENCE_TIME
 from rivergrad.run.choice import workflow_of
 from rivergrad.run.flowlaw import described_law, law_elsewhere
@@ -43,6 +44,7 @@ def describe_model(work: Problem, shared: Coefficients[Float]) -> dict[str, Any]
         "shared": shared.part(model.layout).values.tolist(),
         "hillslope": described(work.hillslope, shared),
         "flow": described_law(work.flow, shared),
+        "prior": None if work.choice.physical is None else work.choice.physical.as_dict(),
     }
 
 
@@ -113,9 +115,30 @@ def transferred(run_dir: Path, network: RiverNetwork, reference: Float | None = 
     config = workflow_of(run_dir)
     features = Features.from_list(fitted["features"])
     model, _ = make_choice_model(config, len(features.each), 0)
+    by = features.apply(network.attributes, network.n_reaches)
+    if fitted.get("prior") is not None:
+        model, by = _about_prior(model, by, fitted["prior"], network)
     shared = model.layout.coefficients(np.array(fitted["shared"]))
-    found = _among_lakes(config, model_parameters(model, features, shared, network), network)
+    found = _among_lakes(config, model_parameters(model, by, shared, network), network)
     return {**found, **_delays(config, fitted, network), **law_elsewhere(fitted.get("flow"), reference)}
+
+
+def _about_prior(
+    model: ParameterModel, features: Float, told: dict[str, Any], network: RiverNetwork
+) -> tuple[ParameterModel, Float]:
+    """The model and the features of another network's reaches, about the same physical prior as in the run.
+
+    Raises:
+        InputError: another relation serves the other network: its level would be another one.
+    """
+    here = physical_prior(network.attributes, network.n_reaches)
+    if (here.relation.name, here.flow) != (told["relation"], told["flow"]):
+        raise InputError(
+            f"found attributes for the physical prior {here.text()}; expected those for {told['text']}, as the run has"
+        )
+    reference = float(told["reference"])
+    column = offsets(model, here.celerity, reference)
+    return about_prior(model, reference, here.relation.sd), np.column_stack([features, column])
 
 
 def _among_lakes(config: Workflow, found: dict[str, Float], network: RiverNetwork) -> dict[str, Float]:
@@ -156,11 +179,11 @@ def strange_reaches(described: dict[str, Any], network: RiverNetwork) -> int:
 
 
 def model_parameters(
-    model: ParameterModel, features: Features, shared: Coefficients[Float], network: RiverNetwork
+    model: ParameterModel, features: Float, shared: Coefficients[Float], network: RiverNetwork
 ) -> dict[str, Float]:
-    """Parameters of all reaches without deviations of their own."""
+    """Parameters of all reaches without deviations of their own; `features` (reach, model.n_features)."""
     n = network.n_reaches
-    by = torch.from_numpy(features.apply(network.attributes, n))
+    by = torch.from_numpy(features)
     length = torch.from_numpy(np.array(network.length))
     at = shared.layout.coefficients(torch.from_numpy(shared.values))
     arguments = at, torch.zeros(model.n_free, n, dtype=torch.float64), by

@@ -26,6 +26,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path
 from rivergrad.io.lines import copy_lines
+from rivergrad.model.physical import prior_celerity
 from rivergrad.routing.schemes.mixed import WithLakes
 from rivergrad.run.cautions import Estimated, cautions
 from rivergrad.run.choice import kept_choice, resolved, widest_of, written_choice
@@ -429,6 +430,9 @@ def _write_results(found: Estimate, info: dict[str, Any]) -> None:
         sizes=sizes_of_rows(rows, inputs, case.periods),
     )
     values = found.values
+    prior = prior_celerity(problem.choice.model, problem.choice.values)
+    if prior is not None:
+        values = values | {"celerity_prior": np.where(np.isnan(values["celerity"]), np.nan, prior)}
     if problem.flow is not None:
         given = (inputs.network, inputs.runoff, case.periods.fit)
         summary["flow"] = measured_rounds(

@@ -45,6 +45,9 @@ LEARNED_METHODS = ("lumped", "two_step")
 """Baselines of learned runoff, where a run has them: the runoff model trained without routing, and with the routing
 fitted afterwards."""
 
+FURTHER_METHODS = ("physical", *LEARNED_METHODS)
+"""Baselines that some runs have: the physical prior as it is routed, and those of learned runoff."""
+
 METRICS_COLUMNS = (
     *("gauge", "reach_id", "split", "n_obs", "nse", "kge"),
     *(f"{score}_{method}" for method in METHODS[:3] for score in ("nse", "kge")),
@@ -59,8 +62,8 @@ FURTHER_COLUMNS = (
     *FURTHER_SCORES,
     *(f"{score}_{method}" for method in METHODS[:3] for score in TIMING_SCORES),
 )
-LEARNED_COLUMNS = tuple(f"{score}_{method}" for method in LEARNED_METHODS for score in ("nse", "kge"))
-"""Scores of LEARNED_METHODS, the last columns of metrics.csv where a run has them."""
+LEARNED_COLUMNS = tuple(f"{score}_{method}" for method in FURTHER_METHODS for score in ("nse", "kge"))
+"""Scores of FURTHER_METHODS, the last columns of metrics.csv where a run has them."""
 FOLD_COLUMNS = ("fold", *METRICS_COLUMNS, *FURTHER_COLUMNS)
 """Of folds.csv: the scores of every gauge by the estimate that held it out."""
 
@@ -68,9 +71,9 @@ HISTORY_COLUMNS = ("step", "loss", "validation_nse")
 
 
 def methods_in(names: Iterable[str]) -> tuple[str, ...]:
-    """METHODS, with those of LEARNED_METHODS that are among the names before the estimate."""
+    """METHODS, with those of FURTHER_METHODS that are among the names before the estimate."""
     known = set(names)
-    return (*METHODS[:3], *(name for name in LEARNED_METHODS if name in known), METHODS[3])
+    return (*METHODS[:3], *(name for name in FURTHER_METHODS if name in known), METHODS[3])
 
 
 def methods_of(metrics: pd.DataFrame) -> tuple[str, ...]:

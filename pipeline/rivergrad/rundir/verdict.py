@@ -18,6 +18,7 @@ METHOD_NAMES = {
     "unrouted": "unrouted",
     "default": "default",
     "uniform": "best uniform",
+    "physical": "physical prior",
     "lumped": "lumped",
     "two_step": "two-step",
     "estimate": "estimate",

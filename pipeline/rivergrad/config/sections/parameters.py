@@ -197,6 +197,12 @@ class ParametersSection(Section):
         default=(),
         description="Reach attributes whose logarithm enters the trend of celerity (models attributes and hybrid).",
     )
+    prior: Literal["none", "physical"] = Field(
+        default="none",
+        description="What celerity is about before any gauge: none, the same for all reaches; physical, what Manning's "
+        "equation and regime relations say of each reach's slope, flow, width, roughness or drainage area, so that "
+        "levels, trends and deviations are departures from that.",
+    )
     hidden: NonNegativeCount = Field(
         default=0,
         description="The number of units in the hidden layer of the trend; 0 makes it log-linear, monotone in each.",
@@ -245,6 +251,8 @@ class ParametersSection(Section):
             )
         if self.hidden and not self.trend:
             raise InputError("found hidden without trend; expected names of reach attributes in it")
+        if self.prior == "physical" and self.model == "auto":
+            raise InputError("found prior physical with model auto; expected a model, or prior none")
         flow = self.flow_exponent
         if flow is not None and flow.estimate == "regional" and self.regions is None:
             raise InputError(
