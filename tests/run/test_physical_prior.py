@@ -81,7 +81,7 @@ def test_another_network_has_the_same_prior(done: Path) -> None:
 
 
 def test_another_relation_elsewhere_is_one_line(done: Path, tmp_path: Path) -> None:
-    code, said = call("apply", done, done / "network.zarr", "--output", tmp_path / "p.zarr")
+    code, said = call("apply", done, "--network", done / "network.zarr", "--output", tmp_path / "p.zarr")
     assert code == 2
     assert "expected" in the_line(said)
 
