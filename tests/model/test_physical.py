@@ -124,7 +124,7 @@ def test_a_slope_of_zero_is_the_least_one() -> None:
     ],
 )
 def test_what_is_missing_is_one_line(attributes: dict[str, Float]) -> None:
-    with pytest.raises(InputError, match="expected one of these sets") as error:
+    with pytest.raises(InputError, match="expected a set of these") as error:
         physical_prior(attributes, N)
     assert len(str(error.value)) <= 300
     assert "\n" not in str(error.value)
