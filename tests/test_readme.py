@@ -59,13 +59,28 @@ def test_commands_are_those_there_are() -> None:
     assert named == there
 
 
+def _plan(*arguments: str) -> str:
+    """What make would do."""
+    command = ["make", "--no-print-directory", "-n", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_demo_leaves_the_development_tools_out(tmp_path: Path) -> None:
+    demo, test = (_plan(target, f"VENV={tmp_path}") for target in ("demo", "test"))
+    assert "install -e .\n" in demo
+    assert "[dev]" not in demo
+    assert "install -e '.[dev]'\n" in test
+    assert test.index("install -e .\n") < test.index("install -e '.[dev]'\n") < test.index("pytest")
+    assert all(" -q install " in line for line in test.splitlines() if " -m pip " in line)
+
+
 def test_make_hands_torch_to_pip_as_it_stands(tmp_path: Path) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
 
     def plan(*settings: str) -> str:
-        command = ["make", "--no-print-directory", "-n", "demo", f"VENV={tmp_path}", *settings]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        return _plan("demo", f"VENV={tmp_path}", *settings)
 
     default = re.search(r"`(torch==[\d.]+)`", prose(README))
     assert default is not None
