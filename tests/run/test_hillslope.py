@@ -214,6 +214,56 @@ def test_an_attribute_that_is_not_there_is_one_line(river: River) -> None:
     assert "parameters.hillslope" in said
 
 
+def test_each_reach_may_have_a_deviation_of_its_own(river: River, tmp_path: Path) -> None:
+    """Delays differ between headwaters, which have gauges: what all share misses them, deviations find them."""
+    own = river.copied(tmp_path / "own")
+    network = read_network(own.folder / "n.csv")
+    n = network.n_reaches
+    heads = np.flatnonzero(np.bincount(network.downstream[network.downstream >= 0], minlength=n) == 0)[:8]
+    true = np.full(n, TRUE_DELAY)
+    true[heads] *= np.geomspace(0.5, 2.0, heads.size)
+    found: list[np.ndarray] = []
+    simulate(
+        network=network,
+        runoff=open_runoff(own.folder / "r.nc", network),
+        parameters={"k": network.length / TRUE_CELERITY, "x": np.full(n, 0.2), DELAY: true},
+        how=Routing(schemes.get("muskingum"), 21600.0, dtype="float64", hillslope=get("linear_storage")),
+        sink=lambda start, discharge: found.append(discharge.copy()),
+        targets=heads,
+    )
+    with xr.open_dataset(own.folder / "r.nc") as data:
+        time = data["time"].to_numpy()
+    xr.Dataset(
+        {"discharge": (("time", "gauge"), np.concatenate(found), {"units": "m3 s-1"})},
+        coords={
+            "time": time,
+            "gauge": np.array([f"g{i}" for i in heads], dtype=object),
+            "reach_id": ("gauge", network.reach_id[heads]),
+        },
+    ).to_netcdf(own.folder / "o.nc")
+    run = carried_out(
+        own, "each", parameters={"model": "uniform", "hillslope": {"regions": "reach", "sd": 2.0}}
+    )
+    maps_ = maps(own, run)
+    np.testing.assert_allclose(maps_["hillslope_delay"][heads], true[heads], rtol=0.1)
+    width = np.log(maps_["hillslope_delay_upper"] / maps_["hillslope_delay_lower"])
+    others = np.setdiff1d(np.arange(n), heads)
+    # reaches that no gauge is downstream of follow what all share, and are less sure
+    assert np.ptp(maps_["hillslope_delay"][others]) == pytest.approx(0.0, abs=1.0)
+    assert width[others].min() > 5 * width[heads].max()
+
+
+def test_deviations_of_each_reach_of_a_large_network_are_refused(
+    river: River, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rivergrad.run.hillslope.MOST_EACH", 29)
+    path = river.workflow(scheme=STAGE, parameters={"model": "uniform", "hillslope": {"regions": "reach"}})
+    from rivergrad.run.hillslope import choose_hillslope
+
+    with pytest.raises(InputError, match=r"regions reach: expected 29 reaches at most, .* found 30"):
+        choose_hillslope(load_workflow(path), read_network(river.folder / "n.csv"))
+
+
 def test_a_short_warmup_is_said(river: River, caplog: pytest.LogCaptureFixture) -> None:
     from rivergrad.run.hillslope import choose_hillslope
 
