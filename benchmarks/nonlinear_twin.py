@@ -42,6 +42,7 @@ from torch import Tensor
 
 from rivercut.network import RiverNetwork
 from rivergrad.config.load import load_workflow
+from rivergrad.config.quantities import parse_duration
 from rivergrad.gauges.bootstrap import bootstrap_median
 from rivergrad.gauges.scores import nse
 from rivergrad.io.network import write_network_table
@@ -176,7 +177,7 @@ def make_twin(reaches: int, seed: int, errors: bool) -> Twin:
     return Twin(network, runoff, observed, q0, channels.celerity(at_mean), gauges, apart, large)
 
 
-def by_workflow(twin: Twin, folder: Path, seed: int) -> RunData:
+def by_workflow(twin: Twin, folder: Path, seed: int, given: argparse.Namespace) -> RunData:
     """The law with m and deviations of every reach, by the workflow: Gauss-Newton, noise and posterior with it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -206,16 +207,20 @@ def by_workflow(twin: Twin, folder: Path, seed: int) -> RunData:
             "model": "hybrid",
             "trend": ["slope", "mean_flow"],
             "celerity": {"initial": 1.0, "bounds": [0.05, 10.0]},
-            "flow_exponent": {"gradient_rounds": 2},
+            "flow_exponent": {"gradient_rounds": 2, "interval": given.interval},
         },
         "partition": {"parts": 1},
         "compute": {"kind": "serial"},
-        "estimate": {"method": "gauss_newton", "steps": 10, "window": "24d", "uniform_grid": 7},
-        "uncertainty": {"enabled": True, "products": 20},
+        "estimate": {"method": "gauss_newton", "steps": given.newton, "window": "24d", "uniform_grid": 7},
+        "uncertainty": {"enabled": True, "products": given.products},
     }
     path = folder / "w.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return read_run(run_workflow(load_workflow(path), report=False, show_scores=False))
+
+
+def case_of(given: argparse.Namespace) -> str:
+    return "errors" if given.errors else "exact"
 
 
 def carry_out(given: argparse.Namespace, seed: int) -> list[dict[str, object]]:
@@ -231,7 +236,7 @@ def carry_out(given: argparse.Namespace, seed: int) -> list[dict[str, object]]:
     length, flow = torch.from_numpy(np.array(network.length)), torch.from_numpy(twin.q0)
     forcing = torch.from_numpy(twin.runoff).float()
     steps = {"forcing_step": HOUR, "routing_step": HOUR}
-    rounds = Rounds(given.rounds, gradient_rounds=2)
+    rounds = Rounds(given.rounds, parse_duration(given.interval), gradient_rounds=2)
     at_gauges = Router(network, schemes_capped(), targets=gauges, rounds=rounds, **steps)
     everywhere = Router(network, schemes_capped(), rounds=rounds, **steps)
     seen = torch.from_numpy(twin.observed[WARM:QUIET, gauges])
@@ -272,7 +277,7 @@ def carry_out(given: argparse.Namespace, seed: int) -> list[dict[str, object]]:
     celerities: dict[str, Float] = {}
     if given.workflow:
         start = time.perf_counter()
-        run = by_workflow(twin, given.folder / f"{'errors' if given.errors else 'exact'}_{seed}_{n}", seed)
+        run = by_workflow(twin, given.folder / f"{case_of(given)}_{seed}_{n}", seed, given)
         maps = read_parameter_map(run.folder / "parameters.zarr", run.network)
         told = {key: torch.from_numpy(np.asarray(maps[key], np.float64)) for key in ("k", "x")}
         law = {
@@ -312,7 +317,7 @@ def carry_out(given: argparse.Namespace, seed: int) -> list[dict[str, object]]:
             notes[name] |= twin.celerities(c, identified, "_identified")
     rows: list[dict[str, object]] = []
     for name, score in found.items():
-        row: dict[str, object] = {"case": "errors" if given.errors else "exact", "seed": seed, "reaches": n}
+        row: dict[str, object] = {"case": case_of(given), "seed": seed, "reaches": n}
         row["method"] = name
         for part, which in (("all", twin.apart), ("large", twin.large)):
             row[f"nse_{part}"] = float(np.nanmedian(score[which]))
@@ -331,6 +336,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--interval", default="6h", help="over which coefficients are constant")
+    parser.add_argument("--newton", type=int, default=12, help="steps of the workflow")
+    parser.add_argument("--products", type=int, default=100, help="of its uncertainty")
     parser.add_argument("--errors", action="store_true")
     parser.add_argument("--no-workflow", dest="workflow", action="store_false")
     parser.add_argument(

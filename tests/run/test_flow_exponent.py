@@ -190,6 +190,24 @@ def test_rounds_are_chosen_within_the_bound_and_run_json_says_so(river: River, w
     assert told["bound"] > 0.012
 
 
+def test_coefficients_stay_for_the_interval_that_is_asked_for(river: River) -> None:
+    one_step = {"estimate": {"method": "adam", "steps": 1}}
+    runs = [
+        _run(river, f"hold{d}", {"rounds": 2, "interval": f"{d}d", "estimate": "none"}, **one_step)
+        for d in (1, 8)
+    ]
+    found = []
+    for run in runs:
+        with xr.open_dataset(run / "hydrographs.nc") as data:
+            found.append(data["estimate"].to_numpy())
+    assert np.isfinite(found[0]).all()
+    assert not np.allclose(*found, rtol=1e-3)
+    path = river.workflow(output="odd", parameters={"model": "uniform", "flow_exponent": {"interval": "36h"}})
+    code, said = call("run", path)
+    assert code == 2
+    assert "expected a multiple of the forcing step" in the_line(said)
+
+
 def test_adam_moves_the_exponent_and_none_keeps_the_prior(river: River) -> None:
     moved = _exponent(_run(river, "adam", {"sd": 0.3}, estimate=ADAM))
     assert moved[0] > 0.32

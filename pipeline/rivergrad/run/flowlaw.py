@@ -53,7 +53,7 @@ def rounds_of(config: Workflow, told: dict[str, Any] | None = None) -> Rounds | 
     number, damping = section.rounds, section.damping
     if number == "auto":
         number, damping = (told or {}).get("rounds", ROUNDS), (told or {}).get("damping", damping)
-    return Rounds(number, gradient_rounds=min(section.gradient_rounds, number + 1), damping=damping)
+    return Rounds(number, section.interval, min(section.gradient_rounds, number + 1), damping)
 
 
 def takes_mean_flow(config: Workflow) -> bool:

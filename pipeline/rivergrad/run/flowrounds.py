@@ -134,7 +134,7 @@ def settled_rounds(
     made = scheme.from_celerity(celerity, spread, torch.from_numpy(np.array(network.length)))
     values = {name: value.numpy() for name, value in made.items()}
     values |= {EXPONENT: np.full(n, min(section.prior + section.sd, section.bounds[1])), REFERENCE: reference}
-    own = Rounds(gradient_rounds=section.gradient_rounds)
+    own = Rounds(interval=section.interval, gradient_rounds=section.gradient_rounds)
     found = rounds_for(network, runoff, period, scheme, values, config.time.routing_step, own)
     more = {"rounds": found.rounds.rounds, "damping": found.rounds.damping}
     more["gradient_rounds"] = found.rounds.gradient_rounds

@@ -96,6 +96,10 @@ class FlowExponentSection(Section):
         description="Rounds of routing after the linear one, in training and afterwards; auto: as many as bring "
         "discharge within 1 % of where they converge to, measured on a part of the network.",
     )
+    interval: PositiveDuration | None = Field(
+        default=None,
+        description="How long coefficients stay as they are: some forcing steps; by default a day, or a longer step.",
+    )
     damping: PositiveShare = Field(
         default=1.0,
         description="How far a round goes from the flow that the last one took to the one it gave; less than 1 where "
