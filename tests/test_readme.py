@@ -71,7 +71,7 @@ def test_make_demo_leaves_the_development_tools_out(tmp_path: Path) -> None:
     assert "install -e .\n" in demo
     assert "[dev]" not in demo
     assert "install -e '.[dev]'\n" in test
-    assert test.index("install -e .\n") < test.index("install -e '.[dev]'\n") < test.index("pytest")
+    assert test.index("install -e .\n") < test.index("install -e '.[dev]'\n") < test.index("-m pytest ")
     assert all(" -q install " in line for line in test.splitlines() if " -m pip " in line)
 
 
