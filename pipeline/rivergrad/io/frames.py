@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import ids_of, kind_of, missing, open_dataset, reading
-from rivergrad.io.heads import VECTOR_SUFFIXES, layers_of, require_extra
+from rivergrad.io.heads import VECTOR_SUFFIXES, layers_of, pyshp_for, require_extra
 from rivergrad.io.missing import as_numbers
+from rivergrad.io.plainshapes import read as read_plain
 from rivergrad.io.shapefiles import require_whole_shapefile
 from rivergrad.io.tables import read_table
 
@@ -40,6 +41,7 @@ class Frame:
         table: a row per reach, columns under the file's own names, without the units of headers.
         units: what the file states, by column.
         geometry: (n,) shapes of shapely, where they were asked for; crs: their reference system.
+        middles: latitude and longitude (n,) of the middle of each line, where they are known without shapes.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Frame:
     units: Mapping[str, str] = field(default_factory=dict)
     geometry: NDArray[Any] | None = None
     crs: str | None = None
+    middles: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
 def read_frame(
@@ -96,8 +99,10 @@ def with_units(frame: Frame) -> Frame:
 
 
 def _vector(path: Path, layer: str | None, geometry: bool) -> Frame:
-    pyogrio = require_extra("pyogrio", "geo", path)
     require_whole_shapefile(path)
+    if (pyshp := pyshp_for(path)) is not None:
+        return _plain_shapefile(pyshp, path, layer, geometry)
+    pyogrio = require_extra("pyogrio", "geo", path)
     with reading(path, "a vector file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         layers = layers_of(path)
@@ -122,6 +127,16 @@ def geometry_stated(path: Path) -> bytes | None:
     """What the metadata of a Parquet file say of its geometry, as GeoParquet has it; None where it has none."""
     with reading(path, "Parquet"):
         return (pq.read_schema(path).metadata or {}).get(b"geo")
+
+
+def _plain_shapefile(pyshp: Any, path: Path, layer: str | None, geometry: bool) -> Frame:
+    """By pyshp: all that a network needs but shapes."""
+    if layer not in (None, path.stem):
+        raise missing(path, "layer", str(layer), [path.stem])
+    table, middles = read_plain(pyshp, path, geometry)
+    if not len(table):
+        raise InputError(f"{path}: layer '{path.stem}' has no rows; expected a reach a row")
+    return Frame(path, table, middles=middles)
 
 
 def _geoparquet(path: Path) -> Frame:
@@ -204,7 +219,7 @@ def column_of(frame: Frame, *names: str) -> str | None:
 def midpoints(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Latitude and longitude (n,) of the middle of each line; None without geometry or reference system."""
     if frame.geometry is None or frame.crs is None:
-        return None
+        return frame.middles
     shapely = require_extra("shapely", "geo", frame.path)
     pyproj = require_extra("pyproj", "geo", frame.path)
     points = shapely.line_interpolate_point(shapely.line_merge(frame.geometry), 0.5, normalized=True)
@@ -217,6 +232,8 @@ def midpoints(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]] |
 
 def geodesic_lengths(frame: Frame) -> NDArray[np.float64] | None:
     """(n,) lengths of the lines over the ellipsoid, m; None without geometry."""
+    if frame.middles is not None:  # there are lines, which pyshp alone does not measure
+        require_extra("pyogrio", "geo", frame.path)
     if frame.geometry is None or frame.crs is None:
         return None
     shapely = require_extra("shapely", "geo", frame.path)

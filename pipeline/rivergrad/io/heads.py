@@ -17,6 +17,9 @@ from typing import Any, Literal
 
 from rivergrad.errors import InputError
 from rivergrad.io.datasets import kind_of, open_dataset
+from rivergrad.io.plainshapes import SUFFIXES as PLAIN_SUFFIXES
+from rivergrad.io.plainshapes import columns as plain_columns
+from rivergrad.io.plainshapes import has_lines
 from rivergrad.io.tables import column_names
 
 Kind = Literal["csv", "parquet", "netcdf", "zarr", "vector", "raster", "folder", "text", "unknown"]
@@ -132,6 +135,9 @@ def _text_of_any(path: Path) -> str:
 
 
 def _vector(path: Path) -> Head:
+    if (pyshp := pyshp_for(path)) is not None:
+        names = plain_columns(pyshp, path)
+        return Head(path, "vector", names, {path.stem: names})
     pyogrio = require_extra("pyogrio", "geo", path)
     layers = {
         str(name): tuple(str(one) for one in pyogrio.read_info(path, layer=name)["fields"])
@@ -143,10 +149,26 @@ def _vector(path: Path) -> Head:
 
 def layers_of(path: Path) -> list[tuple[str, str | None]]:
     """Names and kinds of geometry (None without) of the layers of a vector file."""
+    if (pyshp := pyshp_for(path)) is not None:
+        return [(path.stem, "LineString" if has_lines(pyshp, path) else None)]
     pyogrio = require_extra("pyogrio", "geo", path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GDAL warns of whatever is odd and harmless
         return [(str(name), kind) for name, kind in pyogrio.list_layers(path)]
+
+
+def pyshp_for(path: Path) -> Any | None:
+    """The module of pyshp, where it stands in for pyogrio: for shapefiles, if the extra `geo` is not installed."""
+    if path.suffix.lower() not in PLAIN_SUFFIXES or _optional("pyogrio") is not None:
+        return None
+    return _optional("shapefile")
+
+
+def _optional(module: str) -> Any | None:
+    try:
+        return import_module(module)
+    except ImportError:
+        return None
 
 
 def require_extra(module: str, extra: str, path: Path) -> Any:

@@ -15,7 +15,7 @@ from rivergrad.errors import InputError, ids_text
 from rivergrad.files import require_readable
 from rivergrad.io.datasets import reading
 from rivergrad.io.formats import detect, other_format
-from rivergrad.io.heads import VECTOR_SUFFIXES, head_of, require_extra
+from rivergrad.io.heads import VECTOR_SUFFIXES, head_of, pyshp_for, require_extra
 from rivergrad.io.missing import HUGE, absent
 from rivergrad.io.networks.basin import Basin, subnetwork
 from rivergrad.io.outlets import Outlets, downstream_ids
@@ -83,8 +83,12 @@ def read_network(
         "units": units,
         "channel_area": channel_area,
     }
-    if format == "auto" and (layer or columns or units) and (other := detect(path, "network")) is not None:
-        format = "table" if other.native else other.name
+    if format == "auto" and (layer or columns or units):
+        other = detect(path, "network")
+        if other is not None:
+            format = "table" if other.native else other.name
+        elif path.suffix.lower() in VECTOR_SUFFIXES:  # whose columns no data set has: the user names them
+            format = "table"
     network = _read(path, format, {name: one for name, one in given.items() if one})
     require_plausible(network, path)
     return network if basin is None else subnetwork(network, basin, path)
@@ -98,7 +102,8 @@ def _read(path: Path, format: str, options: dict[str, Any]) -> RiverNetwork:
         if name in options:
             raise InputError(f"{path}: found {name} with format {format}; expected none, or format table")
     if path.suffix.lower() in VECTOR_SUFFIXES:
-        require_extra("pyogrio", "geo", path)
+        if pyshp_for(path) is None:
+            require_extra("pyogrio", "geo", path)
         raise InputError(
             f"{path}: no format knows its columns ({ids_text(head_of(path).columns) or 'none could be read'}); "
             "expected those of a data set, or names by columns: {reach_id: …, downstream_id: …, length_m: …}"

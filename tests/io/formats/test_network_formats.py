@@ -113,16 +113,69 @@ def test_a_missing_extra_is_one_line_that_installs_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny.FORMATS[name](tmp_path, tiny.IDS, tiny.DOWN)
-    _hide(monkeypatch, "pyogrio")
+    _hide(monkeypatch, "pyogrio", "shapefile")
     refused(path, r"needs pyogrio.*pip install 'rivergrad\[geo\]'")
     refused(path, r"pip install 'rivergrad\[geo\]'", format=name)
 
 
-def _hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+@pytest.mark.parametrize("name", ["hydrorivers", "hdma", "basinmaker", "merit", "tdx"])
+def test_pyshp_reads_shapefiles_where_geo_is_absent(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny.FORMATS[name](tmp_path, tiny.IDS, tiny.DOWN)
+    if path.suffix == ".gpkg":
+        geopandas = pytest.importorskip("geopandas")
+        lines = geopandas.read_file(path)
+        path = path.with_suffix(".shp")
+        lines.to_file(path, engine="pyogrio")
+    expected = rg.read_network(path)
+    table = rg.read_network(path.with_suffix(".dbf")) if name != "tdx" else None
+    _hide(monkeypatch, "pyogrio")
+    if name == "tdx":
+        refused(path, r"needs pyogrio.*pip install 'rivergrad\[geo\]'")
+        return
+    for one, other in ((path, expected), (path.with_suffix(".dbf"), table)):
+        found = rg.read_network(one)
+        assert found.reach_id.tolist() == other.reach_id.tolist()
+        assert found.downstream.tolist() == other.downstream.tolist()
+        np.testing.assert_array_equal(found.length, other.length)
+        assert list(found.attributes) == list(other.attributes)
+        for what, values in other.attributes.items():
+            np.testing.assert_allclose(found.attributes[what], values, rtol=1e-12)
+    refused(path, "layer 'none' is missing", layer="none", format=name)
+    for bad in (b"", path.read_bytes()[:120], b"no such thing"):
+        path.write_bytes(bad)
+        refused(path, ".", format=name)
+
+
+def test_pyshp_reads_texts_empty_cells_and_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapefile = pytest.importorskip("shapefile")
+    for code, ids in (("UTF-8", (10, 20, 30)), ("", (11, 21, 31))):
+        path = tmp_path / f"lines{code}.shp"
+        with shapefile.Writer(str(path), encoding=code or "latin-1") as file:
+            for field in (("me", "N", 18, 0), ("next", "N", 18, 0), ("len", "N", 18, 3), ("river", "C", 20)):
+                file.field(*field)
+            for at, one in enumerate(ids):
+                file.line([[(8.0, 48.0), (8.0, 48.2)], [(9.0, 48.2), (9.0, 48.2 + at / 2)]])
+                file.record(one, ids[2] if at < 2 else None, 1e3, "Maß")
+        path.with_suffix(".prj").write_text('GEOGCS["WGS 84"]')
+        if code:
+            path.with_suffix(".cpg").write_text(code)
+        _hide(monkeypatch, "pyogrio")
+        names = {"reach_id": "me", "downstream_id": "next", "length_m": "len"}
+        network = rg.read_network(path, columns=names, outlets=["empty"])
+        assert network.reach_id.tolist() == list(ids)
+        assert network.downstream.tolist() == [2, 2, -1]
+        # halfway along 0.2, 0.7 and 1.2 degrees in two parts
+        np.testing.assert_allclose(network.attributes["lat"], [48.1, 48.35, 48.6])
+        np.testing.assert_allclose(network.attributes["lon"], [8.0, 9.0, 9.0])
+
+
+def _hide(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     from rivergrad.io import heads
 
     def without(name: str) -> Any:
-        if name == module:
+        if name in modules:
             raise ImportError(name)
         return importlib.import_module(name)
 
