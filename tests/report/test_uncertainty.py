@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -268,8 +269,10 @@ def test_folds_have_a_table(sure: Path, run: RunData, plain: Path) -> None:
             assert [text for text, _ in line.cells[:2]] == expected
             above = (here["nse"] > here["nse_uniform"]).sum()
             assert line.cells[3][0] == f"{above} of {len(here)}"
-        worst = min((one["nse"].median() - one["nse_uniform"].median()) for _, one in part.groupby("fold"))
-        assert (f"{number(-worst)} behind" if worst < 0 else f"by {number(worst)} at least") in table.note
+        better = int((part["nse"] > part["nse_uniform"]).sum())
+        higher = sum(one["nse"].median() > one["nse_uniform"].median() for _, one in part.groupby("fold"))
+        assert f"better at {better} of {len(part)} gauges" in table.note
+        assert f"the higher one in {higher} of {part['fold'].nunique()} folds" in table.note
     assert fold_tables(read_run(plain)) == []
 
 
@@ -295,3 +298,21 @@ def test_damaged_columns_are_named(sure: Path, tmp_path: Path) -> None:
     folds.assign(log_nse="much").to_csv(again / "folds.csv", index=False)
     with pytest.raises(InputError, match="column log_nse holds something that is not a number"):
         read_run(again)
+
+
+def test_a_higher_median_in_every_fold_is_not_yet_ahead(run: RunData) -> None:
+    """Half of the gauges lose by little, the others win by less than chance could give."""
+    uniform = np.tile([0.2, 0.5, 0.8], 4)
+    estimate = uniform + np.tile([-0.001, 0.0005, -0.001], 4)
+    table = pd.DataFrame(
+        {"split": "gauge", "fold": np.repeat([1, 2, 3, 4], 3), "nse": estimate, "nse_uniform": uniform}
+    )
+    (found,) = fold_tables(replace(run, folds=table, summary={}))
+    assert "not distinguishable from the best uniform celerity by NSE: better at 4 of 12 gauges" in found.note
+    assert "the higher one in 4 of 4 folds" in found.note
+    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform + 0.01), summary={}))
+    assert (
+        "the estimate is ahead of the best uniform celerity by NSE: better at 12 of 12 gauges" in found.note
+    )
+    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform - 0.01), summary={}))
+    assert "the estimate is behind the best uniform celerity by NSE: better at 0 of 12 gauges" in found.note

@@ -71,6 +71,8 @@ def test_a_finished_run_tells_its_verdict(tmp_path: Path) -> None:
     said = "On held-out gauges in held-out time, the estimate is behind best uniform by NSE: …"
     run = make_run(tmp_path / "r", "10,0.5,0.6,20\n", status="done", summary={"verdict": said})
     assert read_status(run).lines()[-1] == said
+    (run / "report.html").write_text("<html>")
+    assert read_status(run).lines()[-2:] == [said, f"report: {run / 'report.html'}"]
     make_run(tmp_path / "failed", "10,0.5,0.6,20\n", status="failed", summary={"verdict": said})
     assert read_status(tmp_path / "failed").verdict is None
 

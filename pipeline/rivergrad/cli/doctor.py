@@ -114,5 +114,5 @@ def write_problem(folder: Path) -> str | None:
 def _data_text() -> str:
     folder = os.environ.get("RIVERGRAD_DATA")
     if not folder:
-        return "RIVERGRAD_DATA is not set (workflows on real cases look in ../shared/data)"
+        return "RIVERGRAD_DATA is not set (the folder of data that workflows may name as ${RIVERGRAD_DATA})"
     return f"RIVERGRAD_DATA is {folder}" + ("" if Path(folder).is_dir() else ", which is not there")

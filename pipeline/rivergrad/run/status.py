@@ -16,6 +16,7 @@ from rivergrad.files import json_of, text_of
 from rivergrad.run.claim import is_abandoned
 from rivergrad.run.jobs import Array, read_record
 from rivergrad.run.progress import time_text
+from rivergrad.rundir.contents import REPORT
 
 NEXT = {
     "inputs": "cutting the network",
@@ -33,7 +34,10 @@ NEXT = {
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a run. Seconds where a time is meant; None where the run has not said it yet."""
+    """The state of a run. Seconds where a time is meant; None where the run has not said it yet.
+
+    `verdict` is what the scores of a finished run say, `report` the path of its page.
+    """
 
     name: str
     state: str
@@ -47,6 +51,7 @@ class Status:
     job: str | None = None
     doing: str | None = None
     verdict: str | None = None
+    report: str | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -83,6 +88,7 @@ class Status:
         if self.state == "running":
             pace.append(f"last sign of life {time_text(self.seconds_since_written)} ago")
         said = [] if self.verdict is None else [self.verdict]
+        said += [] if self.report is None else [f"report: {self.report}"]
         return [*lines, *([", ".join(pace)] if pace else []), *([", ".join(where)] if where else []), *said]
 
 
@@ -169,6 +175,7 @@ def _status(run: Path, job: str | None = None, queued: JobState | None = None) -
         job=told,
         doing=NEXT.get(next(reversed(timings), "")) if isinstance(timings, dict) else None,
         verdict=_verdict(info) if state == "done" else None,
+        report=str(run / REPORT) if state == "done" and (run / REPORT).is_file() else None,
     )
 
 
