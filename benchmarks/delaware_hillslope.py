@@ -8,8 +8,8 @@ with a linear storage on hillslopes whose one delay is estimated. Five folds of 
 NSE at gauges that were held out, pooled over the folds; paired differences with 90 % intervals; the median celerity and
 the delay of the estimate from all gauges. Best uniform is that of the run.
 
-With several seeds a row of each case follows in *_seeds.csv: the gain of each gauge, its mean over seeds, and the median
-of those with the 90 % interval of a bootstrap over gauges. Seeds draw other folds of the same gauges and years.
+With several seeds a row of each case follows in *_seeds.csv: the gain of each gauge, its mean over seeds, and the
+median of those with the 90 % interval of a bootstrap over gauges. Seeds draw other folds of the same gauges and years.
 """
 
 from __future__ import annotations
