@@ -162,7 +162,8 @@ class HillslopeDelaySection(Section):
     )
     regions: str | None = Field(
         default=None,
-        description="An integer reach attribute, or basin, each class of which has a delay of its own.",
+        description="An integer reach attribute, or basin, each class of which has a delay of its own; reach for one "
+        "of every reach (of up to 1,000).",
     )
     sd: PositiveNumber = Field(
         default=1.0,
