@@ -307,12 +307,12 @@ def test_a_higher_median_in_every_fold_is_not_yet_ahead(run: RunData) -> None:
     table = pd.DataFrame(
         {"split": "gauge", "fold": np.repeat([1, 2, 3, 4], 3), "nse": estimate, "nse_uniform": uniform}
     )
-    (found,) = fold_tables(replace(run, folds=table, summary={}))
+    (found,) = fold_tables(replace(run, folds=table))
     assert "not distinguishable from the best uniform celerity by NSE: better at 4 of 12 gauges" in found.note
     assert "the higher one in 4 of 4 folds" in found.note
-    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform + 0.01), summary={}))
+    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform + 0.01)))
     assert (
         "the estimate is ahead of the best uniform celerity by NSE: better at 12 of 12 gauges" in found.note
     )
-    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform - 0.01), summary={}))
+    (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform - 0.01)))
     assert "the estimate is behind the best uniform celerity by NSE: better at 0 of 12 gauges" in found.note
