@@ -148,7 +148,8 @@ def open_forcings(
         network: whose reaches.
         names: of the variables wanted, in the order in which the model takes them; without any, all that are there
             over time and reach, by name.
-        stamp, accumulated: see `open_runoff`; what is no depth does not accumulate.
+        stamp: see `open_runoff`.
+        accumulated: see `open_runoff`; what is no depth does not accumulate.
 
     Raises:
         InputError: no such file or variable, a missing or unknown unit, a reach that the file lacks, or a time axis

@@ -53,7 +53,8 @@ class Router(torch.nn.Module):
     Args:
         network: the river network.
         scheme: name of a scheme, or a scheme.
-        forcing_step, routing_step: Δ and δ, s; Δ/δ a whole number.
+        forcing_step: Δ, s; a whole number of routing steps.
+        routing_step: δ, s.
         convention: `standard`, or `rapid` for muskingum.
         engine: `auto`, `closure`, `recurrence` or `reference`; `engine` and `reason` say what auto chose.
         targets: positions of the reaches whose discharge is wanted; all by default.

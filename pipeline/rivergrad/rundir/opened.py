@@ -90,7 +90,7 @@ def open_run(run_dir: str | Path) -> Run:
     Example:
         >>> import rivergrad as rg
         >>> run = rg.open_run("runs/demo")
-        >>> best = run.metrics.sort_values("nse_estimate").tail()
+        >>> best = run.metrics.sort_values("nse").tail()
         >>> run.hydrographs["estimate"].sel(gauge=best["gauge"].iloc[-1]).to_series()
     """
     folder = Path(run_dir)
