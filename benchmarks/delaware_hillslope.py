@@ -4,9 +4,10 @@
         [--folder delaware_hillslope] [--output delaware_hillslope.csv]
 
 workflows/delaware.yaml as it stands (`hybrid`: a deviation of every reach), with one celerity for all (`law`), and both
-with a linear storage on hillslopes whose one delay is estimated. Five folds of gauges for each seed. A row is a seed:
-NSE at gauges that were held out, pooled over the folds; paired differences with 90 % intervals; the median celerity and
-the delay of the estimate from all gauges. Best uniform is that of the run.
+with a linear storage on hillslopes whose one delay is estimated. `celerity` is there for its baseline: the best uniform
+celerity without a hillslope, while that of a run with one has a delay of its own. Five folds of gauges for each seed. A
+row is a seed: NSE at gauges that were held out, pooled over the folds; paired differences with 90 % intervals; the median
+celerity and the delay of the estimate from all gauges. Best uniform is that of the run.
 
 With several seeds a row of each case follows in *_seeds.csv: the gain of each gauge, its mean over seeds, and the
 median of those with the 90 % interval of a bootstrap over gauges. Seeds draw other folds of the same gauges and years.
@@ -36,6 +37,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "hybrid_hillslope": STAGE,
     "law": LAW,
     "law_hillslope": (*LAW, *STAGE),
+    "celerity": (*LAW, "estimate.steps=1"),
 }
 
 
@@ -89,9 +91,10 @@ def carry_out(case: str, seed: int, workflow: Path, folder: Path, machine: str) 
 
 @dataclass(frozen=True)
 class Pooled:
-    """A case over seeds: the median over gauges of the mean gain in NSE over best uniform."""
+    """A case over seeds: the median over gauges of the mean gain in NSE over best uniform, its own or another run's."""
 
     case: str
+    baseline: str
     seeds: str
     gauges: int
     gain: float
@@ -100,16 +103,19 @@ class Pooled:
     better: int
 
 
-def over_seeds(case: str, seeds: list[int], folder: Path) -> Pooled:
-    """What the folds of all seeds say together, from the run directories."""
-    gains = []
-    for seed in seeds:
-        scores = read_folds(folder / f"{case}_{seed}" / "folds.csv")
-        held = scores[scores["split"] == "gauge"].set_index("gauge")
-        gains.append(held["nse"] - held["nse_uniform"])
+def over_seeds(case: str, baseline: str, seeds: list[int], folder: Path) -> Pooled:
+    """What the folds of all seeds say together, from the run directories; `baseline` is whose best uniform counts."""
+
+    def held_out(name: str, seed: int) -> pd.DataFrame:
+        scores = read_folds(folder / f"{name}_{seed}" / "folds.csv")
+        return scores[scores["split"] == "gauge"].set_index("gauge")
+
+    gains = [held_out(case, seed)["nse"] - held_out(baseline, seed)["nse_uniform"] for seed in seeds]
     mean = pd.concat(gains, axis=1).mean(axis=1).dropna().to_numpy()
     middle, low, high = bootstrap_median(mean, [0])
-    return Pooled(case, " ".join(map(str, seeds)), mean.size, middle, low, high, int((mean > 0).sum()))
+    return Pooled(
+        case, baseline, " ".join(map(str, seeds)), mean.size, middle, low, high, int((mean > 0).sum())
+    )
 
 
 def main() -> None:
@@ -131,10 +137,11 @@ def main() -> None:
             if arguments.output:
                 measure.write(arguments.output, [row])
     for case in arguments.cases if len(arguments.seeds) > 1 else ():
-        pooled = over_seeds(case, arguments.seeds, arguments.folder)
-        print(pooled, flush=True)
-        if arguments.output:
-            measure.write(arguments.output.with_name(f"{arguments.output.stem}_seeds.csv"), [pooled])
+        for baseline in sorted({case, "celerity"} & set(arguments.cases)):
+            pooled = over_seeds(case, baseline, arguments.seeds, arguments.folder)
+            print(pooled, flush=True)
+            if arguments.output:
+                measure.write(arguments.output.with_name(f"{arguments.output.stem}_seeds.csv"), [pooled])
 
 
 if __name__ == "__main__":
