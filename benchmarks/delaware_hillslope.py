@@ -6,7 +6,7 @@
 workflows/delaware.yaml as it stands (`hybrid`: a deviation of every reach), with one celerity for all (`law`), and both
 with a linear storage on hillslopes whose one delay is estimated. `celerity` is there for its baseline: the best uniform
 celerity without a hillslope, while that of a run with one has a delay of its own. Five folds of gauges for each seed. A
-row is a seed: NSE at gauges that were held out, pooled over the folds; paired differences with 90 % intervals; the median
+row is a seed: NSE at gauges that were held out, over all folds; paired differences with 90 % intervals; the median
 celerity and the delay of the estimate from all gauges. Best uniform is that of the run.
 
 With several seeds a row of each case follows in *_seeds.csv: the gain of each gauge, its mean over seeds, and the
