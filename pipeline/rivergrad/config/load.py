@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from rivergrad import registry
 from rivergrad.config.fields import FROM_DOCUMENT
+from rivergrad.config.places import beside
 from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ComputeSection
 from rivergrad.documents import read_document, read_value, write_document
@@ -47,7 +48,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 
     `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
     `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
-    lies in no such folder). Relative paths are relative to the current directory, but those in a compute profile to
+    lies in no such folder). A relative path leads to the file of that name in the workflow's folder, or else in
+    the current directory, where those of overrides and `output` begin. Those in a compute profile are relative to
     the profile's folder: it belongs to a cluster, whatever is run there from wherever. A compute profile is
     merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
     the place of the file's `compute.kind` and `compute.workers`.
@@ -74,6 +76,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     if _belongs_to_a_run(path):
         _drop_removed(data)
         registry.search_in(*_modules_of(path.parent))
+    else:
+        beside(data, path.parent)
     if any(override.partition("=")[0].strip() == "compute.profile" for override in overrides):
         _make_way(data)
     for override in overrides:
@@ -93,7 +97,8 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 
 def _belongs_to_a_run(path: Path) -> bool:
     """Whether a file is the configuration that a run wrote, perhaps by an earlier version."""
-    return path.name == "config.yaml" and (path.parent / "run.json").is_file()
+    records = ("run.json", "written.jsonl")
+    return path.name == "config.yaml" and any((path.parent / name).is_file() for name in records)
 
 
 def _modules_of(run_dir: Path) -> list[str]:
@@ -169,6 +174,8 @@ def source_files(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     """
     path = Path(path)
     data = read_document(path)
+    if not _belongs_to_a_run(path):
+        beside(data, path.parent)
     for override in overrides:
         _apply(data, override)
     compute = _expand(data, str(path), _project_root(path)).get("compute")
@@ -181,9 +188,10 @@ def require_files(workflow: Workflow, source: str) -> None:
     missing = [(key, path) for key, path in input_files(workflow).items() if not path.exists()]
     if missing:
         key, path = missing[0]
+        where = "" if path.is_absolute() else " in the workflow's folder or the current one"
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
-            f"{path} is not there{more}; expected it, or set {DATA_VARIABLE}", where=source, key=key
+            f"{path} is not there{more}; expected it{where}, or set {DATA_VARIABLE}", where=source, key=key
         )
     for key, path in input_files(workflow).items():
         try:
