@@ -33,6 +33,7 @@ from rivergrad.run.besides import beside_columns, of_besides, segments_of
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, again, posterior, regressors, updated
 from rivergrad.run.fit import FitResult
+from rivergrad.run.mostprobable import holding, most_probable
 from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
 
@@ -84,12 +85,33 @@ def estimate_uncertainty(
     free = work.sweep.collect(work.case.inputs.network.n_reaches)["best"]
     discharge = problem.linearise(result.shared.values, free)
     present = ~np.isnan(observed)
-    residual = np.where(present, discharge - observed, 0.0)
-    noise = measure(residual, discharge, present, np.sqrt(work.case.statistics.variance.numpy()))
     trains = work.case.trains * np.count_nonzero(work.case.trains)
-    weight = noise.weights(present, trains, work.least_squares_error(problem))
+    spread, error = np.sqrt(work.case.statistics.variance.numpy()), work.least_squares_error(problem)
+
+    def weigh(residual: Float, discharge: Float) -> Float:
+        return measure(residual, discharge, present, spread).weights(present, trains, error)
+
+    members = work.config.uncertainty.method == "ensemble"
+    elsewhere = not (settings.least_squares or learned or members)
+    estimate, best = result, free
+    if elsewhere:
+        with _told("most probable parameters"):
+            shared, free, discharge = most_probable(
+                problem,
+                result.prior,
+                result.shared,
+                free,
+                discharge,
+                observed,
+                weigh,
+                allowance,
+                settings.inner,
+            )
+        result = replace(result, shared=shared)
+    residual = np.where(present, discharge - observed, 0.0)
+    weight = weigh(residual, discharge)
     try:
-        if work.config.uncertainty.method == "ensemble":
+        if members:
             found = _of_members(work, settings, problem, weight, residual, result, free, allowance)
         elif result.prior.tree is None:
             problem.weigh(weight)
@@ -111,6 +133,10 @@ def estimate_uncertainty(
                 found = _with_new_gauges(work, found, result, free, float(np.median(told)))
     finally:
         work.sweep.forget_information()
+    if elsewhere:
+        work.sweep.place(best)
+        values = work.sweep.physical(estimate.shared.values, work.n_reaches)
+        found = replace(found, columns=holding(found.columns, values))
     log.info("uncertainty: %s", found.summary)
     return found
 
@@ -145,6 +171,10 @@ def _of_reaches(
             held = again(work, earlier, prior, shared, anyhow=allowance.spent)
         found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
         found, intervals, more = of_besides(work, problem, weight, prior, shared, found)
+        if not settings.least_squares and not allowance.spent:  # the scale of the prior is another by now
+            about = _about(
+                work, problem, prior, shared, free, weight, residual, allowance.inner(settings.inner)
+            )
     else:
         found, about, more = _beside_learned(
             work, settings, problem, weight, prior, shared, free, learned_from
@@ -172,6 +202,22 @@ def _of_reaches(
         },
         found,
     )
+
+
+def _about(
+    work: Problem,
+    problem: LeastSquares,
+    prior: Prior,
+    shared: Coefficients[Float],
+    free: Float,
+    weight: Float,
+    residual: Float,
+    inner: int,
+) -> Float:
+    """(n_free, reach) the most probable latent values under a prior, a step from where `problem` is linearised."""
+    problem.weigh(weight)
+    along, _, _ = newton_direction(problem, prior, shared.values, free, weight * residual, TOLERANCE, inner)
+    return work.latent(shared.layout.coefficients(shared.values + along[0]), free + along[1])
 
 
 def _limited(work: Problem, allowance: Allowance) -> dict[str, float]:
