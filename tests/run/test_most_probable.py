@@ -21,7 +21,9 @@ def test_an_interval_is_widened_to_hold_the_estimate() -> None:
         "celerity_upper": np.array([2.0, 2.0, 2.0, np.nan]),
         "x_lower": np.array([0.1] * 4),
     }
-    found = holding(columns, {"celerity": np.array([0.5, 1.5, 3.0, np.nan]), "k": np.ones(4), "x": np.ones(4)})
+    found = holding(
+        columns, {"celerity": np.array([0.5, 1.5, 3.0, np.nan]), "k": np.ones(4), "x": np.ones(4)}
+    )
     np.testing.assert_array_equal(found["celerity_lower"], [0.5, 1.0, 1.0, np.nan])
     np.testing.assert_array_equal(found["celerity_upper"], [2.0, 2.0, 3.0, np.nan])
     np.testing.assert_array_equal(found["x_lower"], columns["x_lower"])  # no such interval
