@@ -256,7 +256,7 @@ def test_each_reach_may_have_a_deviation_of_its_own(river: River, tmp_path: Path
 def test_deviations_of_each_reach_of_a_large_network_are_refused(
     river: River, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rivergrad.run.hillslope.MOST_EACH", 29)
+    monkeypatch.setattr("rivergrad.model.regions.MOST_EACH", 29)
     path = river.workflow(scheme=STAGE, parameters={"model": "uniform", "hillslope": {"regions": "reach"}})
     from rivergrad.run.hillslope import choose_hillslope
 

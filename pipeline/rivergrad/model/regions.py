@@ -41,3 +41,23 @@ def reach_classes(network: RiverNetwork, regions: str) -> NDArray[np.int64]:
         )
     _, region = np.unique(classes, return_inverse=True)
     return region.reshape(-1).astype(np.int64)
+
+
+EACH, MOST_EACH = "reach", 1000
+"""`regions` of a delay that give each reach a deviation of its own, and of how many reaches at most."""
+
+
+def delay_classes(network: RiverNetwork, regions: str) -> NDArray[np.int64]:
+    """The class (reach,) of each reach; `reach` is one for each, so that it has a deviation of its own.
+
+    Raises:
+        InputError: more reaches than that can be done for, or see `reach_classes`.
+    """
+    if regions != EACH or EACH in network.attributes:
+        return reach_classes(network, regions)
+    if network.n_reaches > MOST_EACH:
+        raise InputError(
+            f"regions {EACH}: expected {MOST_EACH:,} reaches at most, each of which is a coefficient that all workers "
+            f"share, found {network.n_reaches:,}; basin or an attribute are for more"
+        )
+    return np.arange(network.n_reaches)

@@ -15,8 +15,7 @@ from rivergrad.errors import InputError, shortened
 from rivergrad.io import ForcingSource, Observations, RunoffSource
 from rivergrad.io.times import step_text
 from rivergrad.model.features import Features
-from rivergrad.model.physical import MEAN_FLOW, PHYSICAL, physical_prior
-from rivergrad.model.regions import reach_classes
+from rivergrad.model.regions import delay_classes, reach_classes
 from rivergrad.routing.steps import step_ratio
 from rivergrad.run.givenfiles import forcings_of, observations_of, on_runoff_steps, runoff_of
 from rivergrad.run.givennetwork import network_of, with_lengths
@@ -87,16 +86,20 @@ def _attributes(config: Workflow, network: RiverNetwork, found: Checked) -> None
     for name in dict.fromkeys((*parameters.trend, *(() if delay is None else delay.trend))):
         with found.noting():
             Features.of(network.attributes, (name,))
-    if parameters.prior == PHYSICAL:
+    if parameters.prior == "physical":
+        from rivergrad.model.physical import MEAN_FLOW, physical_prior  # which need torch
+
         told = config.runoff is not None and config.runoff.path is not None
         flow = {MEAN_FLOW: np.ones(network.n_reaches)} if told else {}
         with found.noting():
             prior = physical_prior({**flow, **network.attributes}, network.n_reaches)
             found.lines.append(f"physical prior: {prior.text()}, {prior.relation.formula}")
-    for regions in dict.fromkeys((parameters.regions, None if delay is None else delay.regions)):
-        if regions is not None:
-            with found.noting():
-                reach_classes(network, regions)
+    if parameters.regions is not None:
+        with found.noting():
+            reach_classes(network, parameters.regions)
+    if delay is not None and delay.regions is not None:
+        with found.noting():
+            delay_classes(network, delay.regions)
 
 
 def _series(config: Workflow, network: RiverNetwork, found: Checked) -> None:

@@ -15,7 +15,7 @@ from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.features import Features
 from rivergrad.model.hillslope import HillslopeModel
-from rivergrad.model.regions import reach_classes
+from rivergrad.model.regions import delay_classes
 from rivergrad.routing import hillslope as hillslopes
 from rivergrad.routing.hillslope import Hillslope
 
@@ -23,8 +23,6 @@ log = logging.getLogger("rivergrad")
 
 Float = NDArray[np.float64]
 
-EACH, MOST_EACH = "reach", 1000
-"""`regions` that give each reach a deviation of its own, and of how many reaches at most."""
 WARMUP_DELAYS = 3.0
 """Mean delays after which a storage has forgotten 95 % of what it held."""
 
@@ -75,7 +73,7 @@ def choose_hillslope(config: Workflow, network: RiverNetwork) -> HillslopeChoice
         features = Features.of(network.attributes, () if section is None else section.trend)
         regions = None
         if section is not None and section.regions is not None:
-            regions = _classes(network, section.regions)
+            regions = delay_classes(network, section.regions)
     except InputError as error:
         raise InputError(
             error.what,
@@ -90,22 +88,6 @@ def choose_hillslope(config: Workflow, network: RiverNetwork) -> HillslopeChoice
         return None
     _look_at_warmup(config, model)
     return HillslopeChoice(model, features, features.apply(network.attributes, network.n_reaches), regions)
-
-
-def _classes(network: RiverNetwork, regions: str) -> NDArray[np.int64]:
-    """The class (reach,) of each reach; `reach` is one for each, so that it has a deviation of its own.
-
-    Raises:
-        InputError: more reaches than that can be done for, or see `reach_classes`.
-    """
-    if regions != EACH or EACH in network.attributes:
-        return reach_classes(network, regions)
-    if network.n_reaches > MOST_EACH:
-        raise InputError(
-            f"regions {EACH}: expected {MOST_EACH:,} reaches at most, each of which is a coefficient that all workers "
-            f"share, found {network.n_reaches:,}; basin or an attribute are for more"
-        )
-    return np.arange(network.n_reaches)
 
 
 def _look_at_warmup(config: Workflow, model: HillslopeModel) -> None:
