@@ -244,6 +244,9 @@ def test_each_reach_may_have_a_deviation_of_its_own(river: River, tmp_path: Path
     run = carried_out(
         own, "each", parameters={"model": "uniform", "hillslope": {"regions": "reach", "sd": 2.0}}
     )
+    with chdir(own.folder):
+        code, said = call("validate", own.folder / "w.yaml")
+    assert code == 0, said
     maps_ = maps(own, run)
     np.testing.assert_allclose(maps_["hillslope_delay"][heads], true[heads], rtol=0.1)
     width = np.log(maps_["hillslope_delay_upper"] / maps_["hillslope_delay_lower"])
