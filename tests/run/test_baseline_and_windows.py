@@ -18,7 +18,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.run.baselines import WORSE_IN_A_ROW, Choices, Uniform, best_uniform, find_best
-from rivergrad.run.evaluation import median_loss, training_loss
+from rivergrad.run.evaluation import middle_loss, training_loss
 from rivergrad.run.fit import draw_windows
 from rivergrad.run.periods import Periods, periods_of
 
@@ -152,11 +152,11 @@ def test_a_few_very_bad_gauges_do_not_decide_the_uniform_celerity() -> None:
         inputs=SimpleNamespace(observed_error=None, observed=observed, compared=slice),
     )
     problem: Any = SimpleNamespace(case=case, pieces=Pieces())
-    by_median, by_mean = (
+    by_middle, by_mean = (
         best_uniform(partial(judge, problem), BOUNDS, 20)  # type: ignore[arg-type]  # a celerity for a Given
-        for judge in (median_loss, training_loss)
+        for judge in (middle_loss, training_loss)
     )
-    assert by_median == pytest.approx(2.0, rel=0.01)
+    assert by_middle == pytest.approx(2.0, rel=0.01)
     assert by_mean == pytest.approx(0.5, rel=0.02)
 
 

@@ -172,7 +172,8 @@ def test_the_run_is_scored_again_and_applied_with_what_was_chosen(
     assert code == 0, said
     assert (done / "metrics.csv").read_bytes() == before
     output = tmp_path / "p.csv"
-    code, said = call("apply", done, "--network", delayed.folder / "n.csv", "--output", output)
+    files = ("--network", delayed.folder / "n.csv", "--runoff", delayed.folder / "r.nc", "--output", output)
+    code, said = call("apply", done, *files)
     assert code == 0, said
     assert "model auto" not in said
     assert "hillslope_delay" in output.read_text().splitlines()[0]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.gauges.scores import middle_mean
+
 Float = NDArray[np.float64]
 
 FEW_GAUGES = 6
@@ -102,6 +104,4 @@ def _middle(nse: Float) -> Float:
     known = ~np.isnan(nse).any(axis=0)
     if not known.any():
         return np.full(len(nse), WORST)
-    found = np.sort(nse[:, known], axis=1)
-    cut = found.shape[1] // 4
-    return np.asarray(found[:, cut : found.shape[1] - cut].mean(axis=1))
+    return middle_mean(nse[:, known])

@@ -21,6 +21,7 @@ from rivergrad.config.load import load_workflow
 from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.gauges.holdout import deal_folds
+from rivergrad.gauges.scores import middle_mean
 from rivergrad.gauges.standarderror import FEW_GAUGES, Standing, simplest, standings
 from rivergrad.run.baselines import Tried, Uniform, find_best
 from rivergrad.run.case import Case, make_case
@@ -284,7 +285,7 @@ def _errors(trial: Trial, discharge: Float) -> Float:
 def uniform_errors(trial: Trial, rung: Rung) -> Float:
     """(gauge, block) squared errors of a uniform rung in the cells that each fold left out.
 
-    The parameters of a fold are those with the best median NSE at what it did not leave out, as for the baseline.
+    The parameters of a fold are those with the best NSE at what it did not leave out, as for the baseline.
     """
     found = np.full(trial.spread.shape, np.nan)
     for k, fold in enumerate(trial.folds):
@@ -305,7 +306,7 @@ def search(trial: Trial, rung: Rung, k: int) -> Tried:
         lost = np.where(seen, routed(trial, one), np.nan)
         all_of_it = np.nansum(np.where(np.isnan(lost), np.nan, trial.spread), axis=1)
         known = all_of_it > 0
-        return float(np.median(np.nansum(lost, axis=1)[known] / all_of_it[known]))
+        return 1 - float(middle_mean(1 - np.nansum(lost, axis=1)[known] / all_of_it[known]))
 
     choices = choices_of(trial.problem)
     choices = replace(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rivergrad.gauges.scores import nse
+from rivergrad.gauges.scores import middle_mean, nse
 from rivergrad.inference.loss import gauge_loss
 from rivergrad.model.layout import RUNOFF, Coefficients
 from rivergrad.model.physical import AboutPrior, within
@@ -91,8 +91,8 @@ def training_loss(problem: Problem, given: Given) -> float:
     return float(each.sum())
 
 
-def median_loss(problem: Problem, given: Given) -> float:
-    """1 − the median NSE of the training gauges over the training time, which scores are taken over.
+def middle_loss(problem: Problem, given: Given) -> float:
+    """1 − the mean NSE of the middle half of the training gauges over the training time, which scores are taken over.
 
     A few very bad gauges do not decide it. Where no training gauge has an NSE there, it is the training loss.
     """
@@ -102,7 +102,7 @@ def median_loss(problem: Problem, given: Given) -> float:
     discharge = problem.pieces.discharge(given, 0, case.periods.train[1])[steps][:, trains]
     scores = nse(discharge, case.inputs.observed[steps][:, trains])
     known = scores[np.isfinite(scores)]
-    return 1 - float(np.median(known)) if known.size else training_loss(problem, given)
+    return 1 - float(middle_mean(known)) if known.size else training_loss(problem, given)
 
 
 def choices_of(problem: Problem) -> Choices:
@@ -130,14 +130,14 @@ def choices_of(problem: Problem) -> Choices:
 
 
 def find_uniform(problem: Problem, base: Float | None = None) -> tuple[Uniform, Uniform]:
-    """The parameters for all reaches with the best median NSE at the training gauges, as estimates are judged.
+    """The parameters for all reaches with the best NSE at the middle half of the training gauges.
 
     Returns:
         The best of all, which is the baseline; and the best with the spreading and exponent that a fit starts from,
         with a delay where it has one.
     """
     tried = find_best(
-        lambda one: median_loss(problem, uniform_given(problem, one, base)), choices_of(problem)
+        lambda one: middle_loss(problem, uniform_given(problem, one, base)), choices_of(problem)
     )
     return tried.best(), start_of(problem, tried)
 
@@ -187,13 +187,13 @@ def without_deviations(
 
 
 def best_level(problem: Problem, about: Uniform, base: Float | None = None) -> float:
-    """The level of celerity (m/s) at which the physical prior has the best median NSE at the training gauges."""
+    """The level of celerity (m/s) at which the physical prior has the best NSE at the middle half of the training gauges."""
     model = problem.choice.model
     assert isinstance(model, AboutPrior)
     low, high = (within(model, model.reference * factor) for factor in (1 / FACTOR, FACTOR))
 
     def loss(level: float) -> float:
-        return median_loss(problem, without_deviations(problem, level, about.delay, base))
+        return middle_loss(problem, without_deviations(problem, level, about.delay, base))
 
     return best_uniform(loss, (low, high), LEVELS)
 
