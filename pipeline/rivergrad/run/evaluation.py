@@ -187,7 +187,7 @@ def without_deviations(
 
 
 def best_level(problem: Problem, about: Uniform, base: Float | None = None) -> float:
-    """The level of celerity (m/s) at which the physical prior has the best NSE at the middle half of the training gauges."""
+    """The level of celerity (m/s) at which the physical prior has the best NSE at the middle half of the gauges."""
     model = problem.choice.model
     assert isinstance(model, AboutPrior)
     low, high = (within(model, model.reference * factor) for factor in (1 / FACTOR, FACTOR))
