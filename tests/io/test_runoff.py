@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,6 +63,31 @@ def test_a_source_goes_to_a_worker(
     assert np.array_equal(part.read(None, 1, 4), whole[1:4][:, [1, 3]])
     source.close()
     assert np.array_equal(source.read(None, 0, 6), whole)
+
+
+def test_threads_that_read_first_at_once_open_the_file_once(
+    tmp_path: Path, network: RiverNetwork, make_runoff: MakeRunoff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_runoff(_write(make_runoff(), tmp_path / "r.nc"), network)
+    source.close()
+    opened, together = [], threading.Barrier(4)
+    plain = runoff_module.open_dataset
+
+    def slowly(path: Path) -> xr.Dataset:
+        opened.append(path)
+        time.sleep(0.05)  # in which the others would open it too
+        return plain(path)
+
+    monkeypatch.setattr(runoff_module, "open_dataset", slowly)
+
+    def read(start: int) -> np.ndarray:
+        together.wait()
+        return source.read(None, start, start + 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        for start, found in enumerate(pool.map(read, range(4))):
+            assert np.array_equal(found, _expected(network, start, start + 2))
+    assert len(opened) == 1
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,6 +7,7 @@ float64. No open file is pickled with it: a worker opens the file itself and rea
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -63,6 +64,9 @@ TINY_DEPTH = 1e-5  # m per step: packed reanalyses hold negatives down to here w
 UNKNOWN_AREA = 1e9  # m2, of a reach without area_m2: only says which negative flows pass for zero
 MOST = 0.99 * ROUND  # from here on numbers are looked at closely
 EXPECTED = "0 or more (but for rounding, 1e-5 m per step)"
+_OPENING = threading.RLock()
+"""Threads that read a source first, at once, would each open its file, and HDF5 crash where one that nobody holds is
+closed while another is read: xarray closes it without its lock."""
 
 
 class RunoffSource(Protocol):
@@ -304,10 +308,11 @@ class FileSource:
         self.__dict__.update(state)
 
     def _dataset(self) -> xr.Dataset:
-        dataset: xr.Dataset | None = self.__dict__.get("_open")
-        if dataset is None:
-            dataset = open_dataset(self.path) if self.files is None else self.files.open()
-            self.__dict__["_open"] = dataset
+        with _OPENING:
+            dataset: xr.Dataset | None = self.__dict__.get("_open")
+            if dataset is None:
+                dataset = open_dataset(self.path) if self.files is None else self.files.open()
+                self.__dict__["_open"] = dataset
         return dataset
 
     def opened(self) -> xr.DataArray:

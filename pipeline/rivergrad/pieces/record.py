@@ -69,12 +69,15 @@ def route_chunk(
     """
     if start == 0:
         piece.chunk = _begin(piece, given)
-        assert piece.setup.read is not None
-        piece.ahead = ChunkReader(piece.setup.read, piece.setup.steps)
+        # where a GPU routes, reading takes most of the time; elsewhere the cores have enough to do
+        on_gpu, read = piece.device.type == "cuda", piece.setup.read
+        piece.ahead = ChunkReader(read, piece.setup.steps) if on_gpu and read is not None else None
     assert piece.chunk is not None
-    assert piece.ahead is not None
     prepared, state = piece.chunk
-    runoff = torch.from_numpy(piece.ahead.take(start, stop)).to(piece.engine.device, piece.dtype)
+    if piece.ahead is None:
+        runoff = runoff_of_record(piece, given, start, stop, stop)
+    else:
+        runoff = torch.from_numpy(piece.ahead.take(start, stop)).to(piece.engine.device, piece.dtype)
     q, out, state = piece.engine.apply(
         prepared,
         runoff[None],
