@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import re
 import runpy
 import subprocess
@@ -42,3 +43,10 @@ def test_profile_of_a_training_step(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert sum(float(row["share"]) for row in rows[:-1]) == pytest.approx(1.0, abs=1e-2)
     assert re.search(r"routing takes [\d.]+ % of the step", found.stdout)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_has_no_name_that_a_library_imports(script: Path) -> None:
+    """Its folder comes first on the path: a coverage.py in it is what numba finds under that name."""
+    found = importlib.util.find_spec(script.stem)
+    assert found is None or found.origin == str(script)

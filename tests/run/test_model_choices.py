@@ -44,9 +44,12 @@ def test_one_celerity_a_class(files: Any) -> None:
     run = files.run(parameters={"model": "regional", "regions": "class"}, estimate=estimate)
     data = read(run)
     for name in ("celerity", "x", "identifiability", "celerity_log_sd"):
-        assert len(np.unique(data[name].values)) == 2, name
+        values = data[name].values.round(
+            14
+        )  # the ends of an array may be computed one by one, off by the last bit
+        assert len(np.unique(values)) == 2, name
         for one in (0, 7):
-            assert np.ptp(data[name].values[files.classes == one]) == 0, name
+            assert np.ptp(values[files.classes == one]) == 0, name
     sure = data["identifiability"].values
     assert ((sure > 0.5) & (sure <= 1)).all()
     assert summary(run)["model"]["regions"] == 2

@@ -1,7 +1,7 @@
 """How often 90 % intervals hold the true celerity, on twins of many seeds, after each optimiser.
 
-    python benchmarks/coverage.py [--methods adam gauss_newton] [--seeds 3] [--reaches 300] [--steps 60]
-        [--output coverage.csv]
+    python benchmarks/interval_coverage.py [--methods adam gauss_newton] [--seeds 3] [--reaches 300] [--steps 60]
+        [--output interval_coverage.csv]
 
 Each seed is another generated world: a law of slope and area with a deviation of every reach, routed by the scheme that
 estimates. 5 % of the reaches have gauges, with 10 % noise and 30 % gaps. `informed` are reaches upstream of a training
