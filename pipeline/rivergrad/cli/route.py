@@ -440,9 +440,10 @@ def _rounds(
     if given is None:
         return Rounds(), []
     if given == "auto":
-        from rivergrad.run.flowrounds import rounds_for
+        from rivergrad.run.flowrounds import Routed
 
-        found = rounds_for(rivers, source, (0, len(source.time)), scheme, values, step)
+        routed = Routed(rivers, source, (0, len(source.time)), step)
+        found = routed.settled(scheme, values, Rounds(), choose=True)
         return found.rounds, [f"celerity by flow: {found.text()}"]
     if not given.isdecimal() or not 1 <= int(given) <= MOST_ROUNDS:
         raise InputError(f"--flow-rounds {given}: expected 1 to {MOST_ROUNDS}, or auto")

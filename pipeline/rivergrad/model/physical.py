@@ -27,6 +27,7 @@ PHYSICAL = "physical"
 
 SLOPE, ROUGHNESS, WIDTH, AREA = "slope", "manning_n", "width_m", "upstream_area_m2"
 BANKFULL, MEAN_FLOW = "bankfull_flow", "mean_flow"
+"""Attributes, m³/s. Every workflow with given runoff has the second: its mean over the training period, added up."""
 FLOW = "flow"
 """What relations call the flow: `bankfull_flow` of the network, or else its mean flow."""
 

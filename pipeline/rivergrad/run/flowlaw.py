@@ -14,7 +14,7 @@ from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.layout import FLOW
-from rivergrad.model.physical import BANKFULL, PHYSICAL
+from rivergrad.model.physical import BANKFULL, MEAN_FLOW, PHYSICAL
 from rivergrad.pieces.meanflow import mean_flow
 from rivergrad.routing.flow import Rounds
 from rivergrad.routing.flow.names import EXPONENT, REFERENCE, ROUNDS
@@ -22,9 +22,6 @@ from rivergrad.run.inputs import Inputs
 from rivergrad.run.periods import Periods
 
 Float = NDArray[np.float64]
-
-MEAN_FLOW = "mean_flow"
-"""The feature that every workflow with runoff has: mean runoff of the training period, added up along the river."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,64 +57,51 @@ def highest(runoff: RunoffReader, reaches: NDArray[np.int64], period: tuple[int,
     return found[begin : begin + steps]
 
 
-def _settled(
-    network: RiverNetwork,
-    runoff: RunoffReader,
-    period: tuple[int, int],
-    scheme: Scheme,
-    parameters: Mapping[str, Float],
-    routing_step: float,
-    rounds: Rounds,
-    choose: bool,
-) -> Settled:
-    reaches = part_of(network)
-    place = np.full(network.n_reaches + 1, -1, np.int64)  # the last is what an outlet drains to
-    place[reaches] = np.arange(reaches.size)
-    given = highest(runoff, reaches, period, INTERVALS * rounds.hold(runoff.step))
-    below = place[network.downstream[reaches]]
-    plain = RecurrenceEngine(
-        below, scheme, runoff.step, routing_step, np.arange(reaches.size), dtype=torch.float64
-    )
-    engine = FlowEngine(plain, rounds)
-    prepared = engine.prepare(
-        {name: torch.from_numpy(np.asarray(value, np.float64)[reaches]) for name, value in parameters.items()}
-    )
-    assert isinstance(prepared, FlowPrepared)
-    return (settle if choose else measure)(engine, prepared, torch.from_numpy(given)[None], rounds)
+@dataclass(frozen=True, eq=False)
+class Routed:
+    """What is routed, of which rounds are tried on a part.
 
-
-def rounds_for(
-    network: RiverNetwork,
-    runoff: RunoffReader,
-    period: tuple[int, int],
-    scheme: Scheme,
-    parameters: Mapping[str, Float],
-    routing_step: float,
-    rounds: Rounds | None = None,
-) -> Settled:
-    """The fewest rounds within `BOUND` of the converged scheme at given parameters.
-
-    Args:
-        network, runoff: of it, m³/s.
+    Attributes:
+        network; runoff: of it, m³/s.
         period: steps of the runoff to look at.
-        scheme: of the reaches.
-        parameters: the scheme's, m and Q₀, (reach,) each.
         routing_step: s.
-        rounds: interval and gradient rounds.
     """
-    own = Rounds() if rounds is None else rounds
-    found = _settled(network, runoff, period, scheme, parameters, routing_step, own, True)
-    _say(found)
-    return found
+
+    network: RiverNetwork
+    runoff: RunoffReader
+    period: tuple[int, int]
+    routing_step: float
+
+    def settled(
+        self, scheme: Scheme, parameters: Mapping[str, Float], rounds: Rounds, choose: bool = False
+    ) -> Settled:
+        """What rounds come to on the part; or, to `choose`, the fewest within `BOUND` of the converged scheme.
+
+        Args:
+            scheme: of the reaches; parameters: its own, m and Q₀, (reach,) each.
+            rounds: interval and gradient rounds, and where nothing is chosen their number and damping.
+        """
+        network, step = self.network, self.runoff.step
+        reaches = part_of(network)
+        place = np.full(network.n_reaches + 1, -1, np.int64)  # the last is what an outlet drains to
+        place[reaches] = np.arange(reaches.size)
+        given = highest(self.runoff, reaches, self.period, INTERVALS * rounds.hold(step))
+        below, every = place[network.downstream[reaches]], np.arange(reaches.size)
+        plain = RecurrenceEngine(below, scheme, step, self.routing_step, every, dtype=torch.float64)
+        engine = FlowEngine(plain, rounds)
+        own = {
+            name: torch.from_numpy(np.asarray(value, np.float64)[reaches])
+            for name, value in parameters.items()
+        }
+        prepared = engine.prepare(own)
+        assert isinstance(prepared, FlowPrepared)
+        found = (settle if choose else measure)(engine, prepared, torch.from_numpy(given)[None], rounds)
+        _say(found)
+        return found
 
 
 def settled_rounds(
-    config: Workflow,
-    network: RiverNetwork,
-    runoff: RunoffReader,
-    period: tuple[int, int],
-    choice: ModelChoice,
-    reference: Float | None,
+    config: Workflow, routed: Routed, choice: ModelChoice, reference: Float | None
 ) -> Workflow:
     """The workflow with a number in place of `rounds: auto`.
 
@@ -121,41 +109,31 @@ def settled_rounds(
     exponent that is a standard deviation above the mean of its prior.
 
     Args:
-        network, runoff, period: see `rounds_for`.
         choice: the parameter model; reference: (reach,) Q₀, m³/s.
     """
     section = config.parameters.flow_exponent
     if section is None or section.rounds != "auto" or reference is None:
         return config
-    n = network.n_reaches
+    n = routed.network.n_reaches
     celerity = torch.full((n,), config.parameters.celerity.initial / 2, dtype=torch.float64)
     spread = None if choice.spreading is None else torch.full_like(celerity, choice.spreading)
     scheme = choice.model.scheme
-    made = scheme.from_celerity(celerity, spread, torch.from_numpy(np.array(network.length)))
+    made = scheme.from_celerity(celerity, spread, torch.from_numpy(np.array(routed.network.length)))
     values = {name: value.numpy() for name, value in made.items()}
     values |= {EXPONENT: np.full(n, min(section.prior + section.sd, section.bounds[1])), REFERENCE: reference}
     own = Rounds(interval=section.interval, gradient_rounds=section.gradient_rounds)
-    found = rounds_for(network, runoff, period, scheme, values, config.time.routing_step, own)
-    more = {"rounds": found.rounds.rounds, "damping": found.rounds.damping}
-    more["gradient_rounds"] = found.rounds.gradient_rounds
+    found = routed.settled(scheme, values, own, choose=True).rounds
+    more = {"rounds": found.rounds, "damping": found.damping, "gradient_rounds": found.gradient_rounds}
     parameters = config.parameters.model_copy(update={"flow_exponent": section.model_copy(update=more)})
     return config.model_copy(update={"parameters": parameters})
 
 
 def measured_rounds(
-    config: Workflow,
-    network: RiverNetwork,
-    runoff: RunoffReader,
-    period: tuple[int, int],
-    scheme: Scheme,
-    values: Mapping[str, Float],
-    rounds: Rounds,
+    routed: Routed, scheme: Scheme, values: Mapping[str, Float], rounds: Rounds
 ) -> dict[str, Any]:
-    """For run.json: what the rounds of a run come to at its estimate; arguments as of `rounds_for`."""
+    """For run.json: what the rounds of a run come to at its estimate; arguments as of `Routed.settled`."""
     names = (*scheme.parameter_names, EXPONENT, REFERENCE)
-    given = {name: values[name] for name in names if name in values}
-    found = _settled(network, runoff, period, scheme, given, config.time.routing_step, rounds, False)
-    _say(found)
+    found = routed.settled(scheme, {name: values[name] for name in names if name in values}, rounds)
     return {
         "rounds": found.rounds.rounds,
         "damping": found.rounds.damping,

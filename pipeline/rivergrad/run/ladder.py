@@ -13,9 +13,9 @@ from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ParametersSection
 from rivergrad.config.sections.parameters import FlowExponentSection, HillslopeDelaySection, NuisanceSection
 from rivergrad.config.sections.routing import HillslopeSection
+from rivergrad.model.physical import MEAN_FLOW
 from rivergrad.routing import schemes
 from rivergrad.routing.flow.law import refuse
-from rivergrad.run.flowlaw import MEAN_FLOW
 
 AUTO = "auto"
 """The parameter model that stands for a choice among those of the ladder."""

@@ -18,6 +18,7 @@ from rivergrad.cluster.placement import Needs
 from rivergrad.config.schema import Workflow
 from rivergrad.inference.loss import LossSpec
 from rivergrad.model.layout import FLOW, HILLSLOPE, RUNOFF, Coefficients, Layout
+from rivergrad.model.physical import MEAN_FLOW
 from rivergrad.model.prior import Prior
 from rivergrad.model.smoothing import ties_of
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
@@ -30,8 +31,8 @@ from rivergrad.pieces.simulate import targets_of
 from rivergrad.pieces.sweep import Sweep
 from rivergrad.routing.pieces import Piece, make_pieces
 from rivergrad.run.case import Case, make_case
-from rivergrad.run.flowlaw import MEAN_FLOW, FlowOfReaches, flow_of, mean_flow_of, rounds_of
-from rivergrad.run.flowrounds import settled_rounds
+from rivergrad.run.flowlaw import FlowOfReaches, flow_of, mean_flow_of, rounds_of
+from rivergrad.run.flowrounds import Routed, settled_rounds
 from rivergrad.run.hillslope import HillslopeChoice, choose_hillslope, response_of
 from rivergrad.run.inputs import Inputs
 from rivergrad.run.lakes import lakes_of_inputs
@@ -233,7 +234,8 @@ def make_problem(
     reference = mean_flow_of(config, inputs, periods)
     more = {} if reference is None else {MEAN_FLOW: reference}
     choice = choose_model(config, inputs.network, lakes_of_inputs(config, inputs), more)
-    config = settled_rounds(config, inputs.network, inputs.runoff, periods.fit, choice, reference)
+    routed = Routed(inputs.network, inputs.runoff, periods.fit, config.time.routing_step)
+    config = settled_rounds(config, routed, choice, reference)
     flow = flow_of(config, reference, choice.regions)
     slope = choose_hillslope(config, inputs.network)
     learned = make_learned(config, inputs, periods.fit[1])

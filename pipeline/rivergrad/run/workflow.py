@@ -33,7 +33,7 @@ from rivergrad.run.choice import kept_choice, resolved, widest_of, written_choic
 from rivergrad.run.claim import alone_in, one_after_the_other
 from rivergrad.run.computing import compile_once, cut_network, engine_of, note_workers, settle
 from rivergrad.run.estimation import Estimate, estimate
-from rivergrad.run.flowrounds import measured_rounds
+from rivergrad.run.flowrounds import Routed, measured_rounds
 from rivergrad.run.folds import carry_out_fold, cross_validate, require_fold
 from rivergrad.run.inputs import Inputs, prepare_inputs
 from rivergrad.run.jobs import note_job
@@ -434,10 +434,8 @@ def _write_results(found: Estimate, info: dict[str, Any]) -> None:
     if prior is not None:
         values = values | {"celerity_prior": np.where(np.isnan(values["celerity"]), np.nan, prior)}
     if problem.flow is not None:
-        given = (inputs.network, inputs.runoff, case.periods.fit)
-        summary["flow"] = measured_rounds(
-            config, *given, problem.choice.model.scheme, values, problem.flow.rounds
-        )
+        routed = Routed(inputs.network, inputs.runoff, case.periods.fit, config.time.routing_step)
+        summary["flow"] = measured_rounds(routed, problem.choice.model.scheme, values, problem.flow.rounds)
     if problem.choice.lakes is not None:
         summary["lakes"] = problem.choice.lakes.counts()
     if inputs.true_celerity is not None:

@@ -119,6 +119,14 @@ def _slope(
 
 
 @njit(cache=True, nogil=True)
+def _rows(
+    of: Array, t: int, low: int, high: int
+) -> tuple[Array, Array, Array, Array]:  # pragma: no cover - compiled
+    """Four rows by themselves: known to be contiguous."""
+    return of[t, low:high], of[t + 1, low:high], of[t + 2, low:high], of[t + 3, low:high]
+
+
+@njit(cache=True, nogil=True)
 def _single(
     keep: Array, out: Array, runoff: Array, state: Array, after: Array, first: int, last: int
 ) -> None:  # pragma: no cover - compiled
@@ -128,13 +136,8 @@ def _single(
         y, p, w = state[0, low:high].copy(), keep[0, low:high].copy(), out[0, low:high].copy()
         whole = times - times % 4
         for t in range(0, whole, 4):
-            r0, r1 = (
-                runoff[t, low:high],
-                runoff[t + 1, low:high],
-            )  # rows by themselves: known to be contiguous
-            r2, r3 = runoff[t + 2, low:high], runoff[t + 3, low:high]
-            t0, t1 = after[t, low:high], after[t + 1, low:high]
-            t2, t3 = after[t + 2, low:high], after[t + 3, low:high]
+            r0, r1, r2, r3 = _rows(runoff, t, low, high)
+            t0, t1, t2, t3 = _rows(after, t, low, high)
             _four(r0, r1, r2, r3, t0, t1, t2, t3, y, p, w)
         for t in range(whole, times):
             _one(runoff[t, low:high], after[t, low:high], y, p, w)
@@ -151,13 +154,8 @@ def _pair(
         s, p, w = state[:, low:high].copy(), keep[:, low:high].copy(), out[:, low:high].copy()
         whole = times - times % 4
         for t in range(0, whole, 4):
-            r0, r1 = (
-                runoff[t, low:high],
-                runoff[t + 1, low:high],
-            )  # rows by themselves: known to be contiguous
-            r2, r3 = runoff[t + 2, low:high], runoff[t + 3, low:high]
-            t0, t1 = after[t, low:high], after[t + 1, low:high]
-            t2, t3 = after[t + 2, low:high], after[t + 3, low:high]
+            r0, r1, r2, r3 = _rows(runoff, t, low, high)
+            t0, t1, t2, t3 = _rows(after, t, low, high)
             _double_four(r0, r1, r2, r3, t0, t1, t2, t3, s[0], s[1], p[0], p[1], w[0], w[1])
         for t in range(whole, times):
             _double(runoff[t, low:high], after[t, low:high], s[0], s[1], p[0], p[1], w[0], w[1])
