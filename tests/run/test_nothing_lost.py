@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 import yaml
 from small_river import River, call, contents, the_line
 
@@ -347,13 +348,13 @@ def test_a_table_of_the_users_in_a_directory_of_an_earlier_version(old: River) -
 
 def test_a_record_cannot_name_what_is_outside(old: River) -> None:
     """Whoever can write the record, with right checksums: names lead nowhere but below the run directory."""
-    from rivergrad.rundir.written import _line
+    from rivergrad.io.recorded import line_of
 
     outside = old.folder / "outside.txt"
     outside.write_text("mine")
     with (old.run_dir / "written.jsonl").open("ab") as file:
         for name in ("../outside.txt", str(outside), "maps/../../outside.txt", "", "."):
-            file.write(_line({"name": name, "kind": "file"}))
+            file.write(line_of({"name": name, "kind": "file"}))
     assert call("estimate", "w.yaml", "--fresh", *MISTAKE)[0] == 2
     assert outside.read_text() == "mine"
 
@@ -370,6 +371,78 @@ def test_evaluate_and_report_do_not_overwrite_what_is_not_theirs(old: River) -> 
         (old.run_dir / name).write_bytes(whole)
     assert call("evaluate", "run")[0] == 0
     assert call("report", "run")[0] == 0
+
+
+def of_another_run(path: Path) -> None:
+    """The same store with other values, as another run has it."""
+    with xr.open_zarr(path, consolidated=False) as found:
+        other = (found * 0.5).assign_coords(reach_id=found["reach_id"]).load()
+    shutil.rmtree(path)
+    other.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
+
+
+def without_a_chunk(path: Path) -> None:
+    """What Zarr reads as a chunk of fill values."""
+    chunk = path / ("celerity" if path.name == "parameters.zarr" else "length") / "c" / "0"
+    chunk.unlink()
+    chunk.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("damage", [of_another_run, without_a_chunk])
+def test_results_of_another_run_or_with_holes_are_not_read(
+    old: River, damage: Callable[[Path], None]
+) -> None:
+    """Every command that reads a map or a network of a run."""
+    kept = old.run_dir.with_name("kept")
+    shutil.copytree(old.run_dir, kept)
+    files = ("--network", "n.csv", "--runoff", "r.nc", "--output", "q.nc")
+    route = ("route", *files, "--scheme", "muskingum", "--routing-step", "6h", "--parameters")
+    readers = {
+        "parameters.zarr": (
+            ("export", "run", "--output", "a.csv"),
+            ("export", "run", "--output", "a.nc"),
+            ("export", "run", "--as", "rapid", "--output", "a"),
+            ("report", "run"),
+            (*route, "run"),
+            (*route, "run/parameters.zarr"),
+        ),
+        "network.zarr": (
+            ("export", "run", "--as", "rapid", "--output", "a"),
+            ("report", "run"),
+            ("inspect", "run/network.zarr"),
+        ),
+    }
+    there = sorted(one.name for one in Path().iterdir())
+    for name, commands in readers.items():
+        damage(old.run_dir / name)
+        for words in commands:
+            code, said = call(*words)
+            assert code == 2, (words, said)
+            assert name in the_line(said), words
+            assert sorted(one.name for one in Path().iterdir()) == there
+        shutil.rmtree(old.run_dir)
+        shutil.copytree(kept, old.run_dir)
+    assert call(*readers["parameters.zarr"][0])[0] == 0
+
+
+def test_hydrographs_of_another_run_are_not_reported(old: River) -> None:
+    with xr.open_dataset(old.run_dir / "hydrographs.nc") as found:
+        other = found.load()
+    other["estimate"] *= 2
+    (old.run_dir / "hydrographs.nc").unlink()
+    other.to_netcdf(old.run_dir / "hydrographs.nc")
+    code, said = call("report", "run")
+    assert code == 2, said
+    assert "hydrographs.nc" in the_line(said)
+
+
+def test_a_table_of_scores_that_was_changed_is_reported_with_a_warning(
+    old: River, caplog: pytest.LogCaptureFixture
+) -> None:
+    (old.run_dir / "metrics.csv").write_text((old.run_dir / "metrics.csv").read_text() + "\n")
+    code, said = call("report", "run")
+    assert code == 0, said
+    assert "metrics.csv is not as the run wrote it" in caplog.text
 
 
 def test_folds_go_with_the_run_and_leave_what_is_not_theirs(new: River) -> None:

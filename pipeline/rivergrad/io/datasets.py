@@ -35,6 +35,7 @@ from rivergrad.io.missing import (
     stands_for_none,
     within,
 )
+from rivergrad.io.recorded import refuse_changed
 from rivergrad.io.stored import keep_stored
 from rivergrad.watchdog import opening
 
@@ -140,11 +141,12 @@ def open_dataset(path: Path) -> xr.Dataset:
     """Open a NetCDF file or a Zarr store lazily, with its times left as numbers.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
+        InputError: there is no such file, it cannot be read, or a run wrote another one there.
     """
     kind = kind_of(path)
     if kind not in ("zarr", "netcdf"):
         raise InputError(f"{path}: expected NetCDF (.nc) or Zarr (.zarr), found {kind}")
+    refuse_changed(path)
     with reading(path, "Zarr" if kind == "zarr" else "NetCDF"), warnings.catch_warnings():
         # zarr warns of whatever else lies in a store, beside what is said about it here
         warnings.filterwarnings("ignore", message="Object at ")

@@ -21,6 +21,7 @@ from rivergrad.io.networks.basin import Basin, subnetwork
 from rivergrad.io.outlets import Outlets, downstream_ids
 from rivergrad.io.plausible import require_plausible
 from rivergrad.io.rapid import CONNECT, is_rapid_folder, read_rapid_network
+from rivergrad.io.recorded import refuse_changed
 from rivergrad.io.tables import (
     id_column,
     is_numeric,
@@ -76,6 +77,7 @@ def read_network(
     """
     path = Path(path)
     require_readable(path, "network file or folder")
+    refuse_changed(path)
     given = {
         "outlets": outlets,
         "layer": layer,

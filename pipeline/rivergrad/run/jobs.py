@@ -23,10 +23,11 @@ from rivergrad.errors import InputError
 from rivergrad.files import text_of
 from rivergrad.io import atomic_path
 from rivergrad.io.atomic import keeper_of
+from rivergrad.io.recorded import RECORD
 from rivergrad.packaged import job_template
 from rivergrad.run.claim import make_folders, working_in
 from rivergrad.run.template import fill_in
-from rivergrad.rundir.contents import ARRAY_SCRIPT, JOB, JOB_SCRIPT, RECORD
+from rivergrad.rundir.contents import ARRAY_SCRIPT, JOB, JOB_SCRIPT
 from rivergrad.rundir.written import record_of
 
 TEMPLATE = "job.sh.j2"

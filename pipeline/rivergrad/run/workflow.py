@@ -26,6 +26,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError, os_error_text
 from rivergrad.io import atomic_path
 from rivergrad.io.lines import copy_lines
+from rivergrad.io.recorded import RECORD
 from rivergrad.model.physical import prior_celerity
 from rivergrad.routing.schemes.mixed import WithLakes
 from rivergrad.run.cautions import Estimated, cautions
@@ -68,7 +69,6 @@ from rivergrad.rundir.contents import (
     LOG,
     NETWORK,
     PARTITION,
-    RECORD,
     SUBMITTED,
     WORKERS,
 )

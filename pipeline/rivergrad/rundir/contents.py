@@ -15,6 +15,7 @@ from pathlib import Path
 from rivergrad.documents import read_document
 from rivergrad.errors import InputError
 from rivergrad.files import open_file, text_of
+from rivergrad.io.recorded import RECORD
 
 CONFIG, INFO, BASELINES, INPUTS = "config.yaml", "run.json", "baselines.json", "inputs.json"
 NETWORK, PARTITION, PARAMETERS = "network.zarr", "partition.zarr", "parameters.zarr"
@@ -28,7 +29,6 @@ GAUGE_PAGES = "report-gauges"
 CHOICE = "choice.json"
 CHECKPOINTS, WORLD, TWIN = "checkpoints", "world", "twin"
 FOLDS, FOLDS_TABLE, FOLDS_LOCK = "folds", "folds.csv", ".folds.lock"
-RECORD = "written.jsonl"
 LOCK = ".lock"
 """Held by the process that works in a run directory, which has written there who it is; gone when it has ended."""
 JOB_SCRIPT, ARRAY_SCRIPT, JOB = "job.sh", "job-array.sh", "job.json"

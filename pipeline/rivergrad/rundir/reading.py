@@ -19,6 +19,7 @@ from rivergrad.files import json_of, require_readable, text_of
 from rivergrad.io.datasets import Variable, integer_ids, reading, write_dataset
 from rivergrad.io.discharge import refuse_not_finite
 from rivergrad.io.gridded import impossible
+from rivergrad.io.recorded import refuse_changed, warn_of_change
 from rivergrad.io.times import TIME_ATTRIBUTES, encode_time
 from rivergrad.io.wholechunks import store_of
 from rivergrad.rundir.contents import (
@@ -211,6 +212,7 @@ def read_parameter_map(path: Path, network: RiverNetwork) -> dict[str, Float]:
 
     Returns name -> (n,) float64. Errors: InputError when reach_id is missing or lacks reaches of the network.
     """
+    refuse_changed(path)
     with reading(path, "Zarr"), xr.open_zarr(store_of(path), consolidated=False) as data:
         if "reach_id" not in data.variables or data["reach_id"].ndim != 1:
             raise InputError(f"{path} has no reach_id: expected one value a reach")
@@ -241,6 +243,7 @@ def read_folds(path: Path) -> pd.DataFrame:
 
 
 def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    warn_of_change(path)
     table = _read_table(path, columns, text=("gauge", "split"), optional=(*FURTHER_COLUMNS, *LEARNED_COLUMNS))
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
@@ -250,6 +253,7 @@ def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def read_hydrographs(path: Path) -> Hydrographs:
     """Read hydrographs.nc: observed and computed discharge (time, gauge), m³/s."""
+    refuse_changed(path)
     with reading(path, "NetCDF"), xr.open_dataset(path, engine="netcdf4") as data:
         needed = ("time", "gauge", "reach_id", "held_out", "observed", *METHODS)
         lacking = [name for name in needed if name not in data.variables]

@@ -22,12 +22,11 @@ from typing import Any
 from rivergrad.errors import InputError
 from rivergrad.io.atomic import keeper_of, kept_by, remove_leftovers
 from rivergrad.io.digest import Digest, digest_of, prefix_digest, text_digest
+from rivergrad.io.recorded import KEPT, RECORD, line_of, read_line
 from rivergrad.rundir import contents
-from rivergrad.rundir.contents import RECORD, item_of
+from rivergrad.rundir.contents import item_of
 
 FORMAT, VERSION = "rivergrad run directory", 1
-KEPT = 2
-"""Digests of a name that count, the newest: a run that is killed may leave what was there before."""
 NOT_OURS = f"was not written by a run, as far as the record {RECORD} says"
 _MOST = 1 << 22
 """Bytes of a record that is not yet written anew with what is there only."""
@@ -168,7 +167,7 @@ class Written:
         if os.path.lexists(self.folder / RECORD) and (self.folder / RECORD).stat().st_nlink > 1:
             self.rewrite()  # another name of the file may be the user's
         with _named(self.folder / RECORD), (self.folder / RECORD).open("ab") as file:
-            file.write(_line(line))
+            file.write(line_of(line))
             file.flush()
             os.fsync(file.fileno())
         _enter(self.entries, line)
@@ -212,13 +211,13 @@ class Written:
     def rewrite(self) -> None:
         """Write the record anew, with what is there only."""
         there = {name: one for name, one in self.entries.items() if os.path.lexists(self.folder / name)}
-        lines = [_line({"format": FORMAT, "version": VERSION, "rivergrad": version("rivergrad")})]
+        lines = [line_of({"format": FORMAT, "version": VERSION, "rivergrad": version("rivergrad")})]
         for name, entry in there.items():
             for digest in entry.digests or (None,):
                 line: dict[str, Any] = {"name": name, "kind": entry.kind}
                 if digest is not None:
                     line |= {"size": digest.size, "digest": digest.value}
-                lines.append(_line(line))
+                lines.append(line_of(line))
         temporary = self.folder / f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{RECORD}"
         try:
             with _named(self.folder / RECORD), temporary.open("xb") as file:
@@ -281,21 +280,6 @@ def _remove_logs(folder: Path) -> None:
         folder.rmdir()
 
 
-def _line(content: dict[str, Any]) -> bytes:
-    text = json.dumps(content, ensure_ascii=True)
-    return f'{text[:-1]}, "check": "{text_digest(text)[:16]}"}}\n'.encode()
-
-
-def _read_line(line: str) -> dict[str, Any] | None:
-    """What a line of a record says; None where it is damaged."""
-    head, comma, tail = line.rpartition(', "check": ')
-    text = head + "}"
-    if not comma or tail != f'"{text_digest(text)[:16]}"}}':
-        return None
-    found = json.loads(text)
-    return found if isinstance(found, dict) else None
-
-
 def _is_safe(name: Any) -> bool:
     """Whether a name stays in the run directory."""
     if not isinstance(name, str) or not name or "\0" in name or name.startswith("/"):
@@ -326,7 +310,7 @@ def read_record(folder: Path) -> Written | None:
             raise InputError(f"{path}: is no file; expected the record of a run directory")
         return None
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    first = _read_line(lines[0]) if lines else None
+    first = read_line(lines[0]) if lines else None
     if first is None or first.get("format") != FORMAT:
         raise InputError(
             f"{path}: is damaged, so that nobody knows what in this folder a run wrote; expected it as it was, or "
@@ -336,7 +320,7 @@ def read_record(folder: Path) -> Written | None:
         raise InputError(f"{path}: has version {first.get('version')}; expected {VERSION}, of this rivergrad")
     entries: dict[str, Entry] = {}
     for line in lines[1:]:
-        found = _read_line(line)
+        found = read_line(line)
         if found is not None and _is_safe(found.get("name")):
             _enter(entries, found)
     return Written(folder, entries)
