@@ -143,6 +143,31 @@ def _take_flow(
 
 
 @bare()
+def _take(
+    group: int,
+    tile: int,
+    batch: int,
+    plan: Plan,
+    tiles: Tiles,
+    model: VaryingModel,
+    record: Record,
+    scratch: Scratch,
+    own: Coefficients,
+    count: int,
+) -> int:  # pragma: no cover - compiled
+    """Lay runoff and coefficients or flow of a group's rows out; returns what `_take_flow` does."""
+    units = tiles.units[tile]
+    width = units * count
+    take_runoff(group, plan, tiles, tile, model, record, batch, scratch, count)
+    for k in range(width):
+        own.intervals[k] = scratch.days[k] // model.hold
+    if model.law.shape[0] > 0:
+        return _take_flow(group, plan, model, batch, own, units, count)
+    _take_coefficients(group, plan, model, batch, own, width)
+    return 0
+
+
+@bare()
 def _spread_near(
     near_a: int, near_b: int, since: int, a: int, b: int, near: int, units: int, like: Any
 ) -> None:  # pragma: no cover - compiled
@@ -304,15 +329,8 @@ def forward_item(
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
 
-    take_runoff(group, plan, tiles, tile, model, record, batch, scratch, count)
-    for k in range(width):
-        own_rows.intervals[k] = scratch.days[k] // model.hold
     lawful = model.law.shape[0] > 0
-    near = 0
-    if lawful:
-        near = _take_flow(group, plan, model, batch, own_rows, units, count)
-    else:
-        _take_coefficients(group, plan, model, batch, own_rows, width)
+    near = _take(group, tile, batch, plan, tiles, model, record, scratch, own_rows, count)
 
     for row in range(first_row, end_row):
         i = plan.reach[row]
@@ -431,15 +449,8 @@ def backward_item(
     width = units * count
     first_row, end_row = plan.group_start[group], plan.group_start[group + 1]
 
-    take_runoff(group, plan, tiles, tile, model, record, batch, scratch, count)
-    for k in range(width):
-        own_rows.intervals[k] = scratch.days[k] // model.hold
     lawful = model.law.shape[0] > 0
-    near = 0
-    if lawful:
-        near = _take_flow(group, plan, model, batch, own_rows, units, count)
-    else:
-        _take_coefficients(group, plan, model, batch, own_rows, width)
+    near = _take(group, tile, batch, plan, tiles, model, record, scratch, own_rows, count)
     for k in range((end_row - first_row) * width):
         gradients[k] = 0.0
     series.gather_gradients(

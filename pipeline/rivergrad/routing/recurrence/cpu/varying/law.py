@@ -9,13 +9,15 @@ h is δ/2 for Muskingum, and δ, with x = 0, for linear storages. All lanes of a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rivergrad.routing.recurrence.cpu.lanes import VECTOR_BYTES, bare, load, splat, store
 from rivergrad.routing.recurrence.cpu.varying.vectors import (
-    exponential,
+    binary_logarithm,
     larger,
-    logarithm,
+    power_of_two,
+    reciprocal,
     smaller,
     total,
     where_below,
@@ -24,6 +26,7 @@ from rivergrad.routing.recurrence.cpu.varying.vectors import (
 Number = Any
 K, X, M, RATE, H, LOWER, UPPER, STEP, LEAST, MOST, NUMBERS = range(11)
 """Columns of a law: k, x, m, 1/Q₀, h, bounds of k', δ, bounds of Q/Q₀."""
+LN_2 = math.log(2.0)
 BY_K, BY_X, BY_M, BY_LOG, GRADIENTS = range(5)
 """Rows of gradients of a reach; the last is that by ln Q₀."""
 
@@ -34,14 +37,14 @@ def coefficients(flow: int, a: int, b: int, count: int, law: Any) -> None:  # pr
     k, x, m, rate = splat(law[K]), splat(law[X]), splat(-law[M]), splat(law[RATE])
     h, step = splat(law[H]), splat(law[STEP])
     half = splat(type(law[K])(0.5) * law[STEP])
-    one, zero = splat(type(law[K])(1.0)), splat(type(law[K])(0.0))
+    zero = splat(type(law[K])(0.0))
     like = law[K]
     for u in range(count):
         at = u * VECTOR_BYTES
         r = smaller(larger(load(flow + at, like) * rate, splat(law[LEAST])), splat(law[MOST]))
-        now = smaller(larger(k * exponential(m * logarithm(r)), splat(law[LOWER])), splat(law[UPPER]))
+        now = smaller(larger(k * power_of_two(m * binary_logarithm(r)), splat(law[LOWER])), splat(law[UPPER]))
         part = larger(smaller(now * x, smaller(half, now - half)), zero)
-        inverse = one / ((now - part) + h)
+        inverse = reciprocal((now - part) + h)
         store(a + at, (h - part) * inverse)
         store(b + at, step * inverse)
 
@@ -59,19 +62,20 @@ def adjoint(
     one, zero = splat(type(like)(1.0)), splat(type(like)(0.0))
     least, most = splat(law[LEAST]), splat(law[MOST])
     lower, upper = splat(law[LOWER]), splat(law[UPPER])
+    ln_2 = splat(type(like)(LN_2))
     g_k, g_x, g_m, g_log = zero, zero, zero, zero
     for u in range(count):
         at = u * VECTOR_BYTES
         free = load(flow + at, like) * rate
         r = smaller(larger(free, least), most)
-        ln = logarithm(r)
-        factor = exponential(m * ln)
+        logarithm = binary_logarithm(r)
+        factor = power_of_two(m * logarithm)
         wanted = k * factor
         now = smaller(larger(wanted, lower), upper)
         own = now * x
         cap = smaller(half, now - half)
         part = larger(smaller(own, cap), zero)
-        inverse = one / ((now - part) + h)
+        inverse = reciprocal((now - part) + h)
         va = (h - part) * inverse
         vb = step * inverse
         ga, gb = load(by_a + at, like), load(by_b + at, like)
@@ -85,11 +89,11 @@ def adjoint(
         g_now = where_below(wanted, lower, zero, where_below(upper, wanted, zero, g_now))
         g_k = g_k + g_now * factor
         g_power = zero - g_now * wanted  # by ln of r^m
-        g_m = g_m + g_power * ln
+        g_m = g_m + g_power * (ln_2 * logarithm)
         g_ln = where_below(free, least, zero, where_below(most, free, zero, zero - g_power * m))
         g_log = g_log - g_ln
         if wanted_flow:
-            store(into + at, g_ln * rate / r)
+            store(into + at, g_ln * rate * reciprocal(r))
     sums[BY_K, at_reach] += total(g_k, lanes)
     sums[BY_X, at_reach] += total(g_x, lanes)
     sums[BY_M, at_reach] += total(g_m, lanes)
