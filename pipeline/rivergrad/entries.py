@@ -368,6 +368,12 @@ BUILT_IN: tuple[Entry, ...] = (
     ),
     Entry(
         "field",
+        "runoff_delay",
+        "The delay of the given runoff of each gauge's own area, with its interval.",
+        "rivergrad.report.timing:runoff_delay",
+    ),
+    Entry(
+        "field",
         "flow_exponent",
         "The exponent of celerity by flow, with its interval.",
         "rivergrad.report.flow:exponent",

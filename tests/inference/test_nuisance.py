@@ -46,6 +46,9 @@ def test_beside_is_the_dense_marginal() -> None:
     precision[4:, 4:] += before
     covariance = np.linalg.inv(precision)
     np.testing.assert_allclose(known.covariance, covariance[2:4, 2:4], rtol=1e-6, atol=1e-12)
+    alone = np.diag(np.linalg.inv(precision[2:4, 2:4]))  # all else known
+    np.testing.assert_allclose(known.alone, alone, rtol=1e-9)
+    assert (known.alone < np.diag(known.covariance)).all()
     root = np.sqrt(np.diag(covariance))
     dense = covariance[:2, 2:4] / np.outer(root[:2], root[2:4])
     np.testing.assert_allclose(known.correlation, dense, rtol=1e-5, atol=1e-7)

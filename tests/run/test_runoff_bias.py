@@ -71,9 +71,13 @@ def test_volume_errors_keep_biased_runoff_from_bending_celerity(
 
 @pytest.mark.parametrize("predict", [True, False])
 def test_discharge_of_every_reach_is_what_is_scored(files: Any, predict: bool) -> None:
-    """Also where the estimate is scored with the volume error taken out of the runoff."""
+    """Also where the estimate is scored with errors in volume and time taken out of the runoff."""
     run = files.run(
-        parameters={"model": "uniform", "nuisance": {"knots": "60d", "sd": 0.5, "predict": predict}},
+        parameters={
+            "model": "uniform",
+            "nuisance": {"knots": "60d", "sd": 0.5, "predict": predict},
+            "timing": {"sd": "1d", "predict": predict},
+        },
         estimate={"steps": 3},
         gauges={"holdout": 0.25},
         uncertainty={"enabled": False},

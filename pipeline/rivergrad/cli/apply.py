@@ -242,8 +242,12 @@ def _runoff(
 
     if config.runoff is None or not config.runoff.learned:
         assert given is not None
-        if config.parameters.nuisance is not None and config.parameters.nuisance.predict:
-            typer.echo("the volume error of the runoff stays behind: it is of single gauges", err=True)
+        for section, error in (
+            (config.parameters.nuisance, "volume error"),
+            (config.parameters.timing, "delay"),
+        ):
+            if section is not None and section.predict:
+                typer.echo(f"the {error} of the runoff stays behind: it is of single gauges", err=True)
         if config.runoff is None:
             return open_runoff(given, rivers)
         return open_runoff(given, rivers, stamp=config.runoff.stamp, accumulated=config.runoff.accumulated)

@@ -152,8 +152,9 @@ class Workflow(Section):
             raise InputError(
                 "found parameters.model auto with learned runoff; expected a model, or runoff that is given"
             )
-        if self.parameters.nuisance is not None:
-            raise InputError("found parameters.nuisance with learned runoff; expected one of the two")
+        for key in ("nuisance", "timing"):
+            if getattr(self.parameters, key) is not None:
+                raise InputError(f"found parameters.{key} with learned runoff; expected one of the two")
         if self.world is not None:
             if runoff.path is not None or runoff.forcings is not None:
                 raise InputError(

@@ -20,10 +20,12 @@ class Beside:
     Attributes:
         covariance: (H, H) of t.
         correlation: (P, H) of each shared coefficient b with each of t.
+        alone: (H,) variance that each would have if the latent values were known.
     """
 
     covariance: Float
     correlation: Float
+    alone: Float
 
 
 def beside(found: Posterior, pulled: Float, square: Float, sd: Float) -> tuple[Posterior, Beside]:
@@ -61,4 +63,5 @@ def beside(found: Posterior, pulled: Float, square: Float, sd: Float) -> tuple[P
     variance = np.diag(found.shared_covariance) + np.einsum("ph,hg,pg->p", taken, covariance, taken)
     scale = np.sqrt(np.outer(variance, np.diag(covariance)))
     correlation = np.divide(joint, scale, out=np.zeros((variance.size, count)), where=scale > 0)
-    return replace(found, variance=found.variance + more), Beside(covariance, correlation)
+    alone = np.diag(np.linalg.inv(np.diag(1 / sd**2) + (square + square.T) / 2))
+    return replace(found, variance=found.variance + more), Beside(covariance, correlation, alone)

@@ -66,6 +66,11 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "gauge_value": ("1", "share of the posterior variance of ln celerity that a gauge there would take away"),
     "hillslope_delay": ("s", "mean delay of runoff on its way to the reach"),
     "hillslope_shape": ("1", "shape of the hillslope response"),
+    "runoff_delay": ("s", "estimated delay of the given runoff, negative where it has to come earlier"),
+    "identifiability_runoff_delay": (
+        "1",
+        "1 - posterior over prior variance of the delay of the given runoff",
+    ),
     "identifiability_spreading": ("1", "1 - posterior over prior variance of spreading"),
     "residence_time_log_sd": ("1", "posterior standard deviation of the logarithm of residence time"),
     "identifiability_lakes": ("1", "1 - posterior over prior variance of the logarithm of residence time"),

@@ -10,7 +10,16 @@ from torch import Tensor
 from rivergrad import registry
 from rivergrad.errors import InputError
 from rivergrad.model.bounds import Bounded
-from rivergrad.model.layout import DELAY, FLOW, HILLSLOPE, HILLSLOPE_REGIONS, HILLSLOPE_TREND, RUNOFF, VOLUME
+from rivergrad.model.layout import (
+    DELAY,
+    FLOW,
+    HILLSLOPE,
+    HILLSLOPE_REGIONS,
+    HILLSLOPE_TREND,
+    RUNOFF,
+    TIMING,
+    VOLUME,
+)
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.routing.schemes.base import Scheme
 
@@ -101,7 +110,7 @@ def try_model(
 def _wrong(
     model: ParameterModel, spreading: float | None, features: Float, region: NDArray[np.int64] | None
 ) -> str | None:
-    ours = (VOLUME, FLOW, RUNOFF, DELAY, HILLSLOPE, HILLSLOPE_TREND, HILLSLOPE_REGIONS)
+    ours = (VOLUME, TIMING, FLOW, RUNOFF, DELAY, HILLSLOPE, HILLSLOPE_TREND, HILLSLOPE_REGIONS)
     taken = [name for name in model.layout.names if name in ours]
     if taken:
         return f"found a segment {taken[0]}; expected another name, rivergrad has one of this name"

@@ -29,7 +29,7 @@ class Given:
             one stays; None lets runoff enter as it is); exponent: of celerity by flow, None for none.
         table: (reach,) of the piece by the name of the parameter, SI, for `table`.
         runoff: (weight,) of the runoff model; None takes runoff as it is given.
-        volume: take the estimated volume error out of the runoff, by `shared`.
+        volume: take the estimated volume error out of the runoff, timing: delay it as estimated, both by `shared`.
         state: what the record goes on from (see `rivergrad.pieces.handover`); None starts from rest.
     """
 
@@ -43,6 +43,7 @@ class Given:
     table: dict[str, NDArray[np.float64]] | None = None
     runoff: NDArray[np.float64] | None = None
     volume: bool = False
+    timing: bool = False
     state: dict[str, NDArray[np.float64]] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Runoff of a piece: as read, as learned by a runoff model, or corrected for its estimated volume error."""
+"""Runoff of a piece: as read, as learned by a runoff model, or corrected for its errors in volume and time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rivergrad.model.layout import RUNOFF, VOLUME
+from rivergrad.model.layout import RUNOFF, TIMING, VOLUME
+from rivergrad.model.timing import TimingModel
 from rivergrad.pieces.learned import PieceRunoffModel
 from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.setup import Window
@@ -33,11 +34,13 @@ def runoff_of_windows(
         dtype: of the result.
 
     Returns:
-        (window, time, reach or cell) m³/s, learned and corrected for its volume error if the workflow estimates these.
+        (window, time, reach or cell) m³/s, learned, or corrected for its errors if the workflow estimates these.
     """
     fit = piece.fit
     if fit.learned is not None:
         runoff = _learned_windows(piece, fit.learned, shared, windows).to(dtype)
+    elif fit.setup.timing is not None:
+        runoff = _delayed_windows(piece, fit.setup.timing, shared, windows, dtype)
     else:
         assert piece.runoff is not None
         runoff = _stacked(piece.runoff, windows).to(dtype)
@@ -51,6 +54,24 @@ def _stacked(runoff: Runoff, windows: Sequence[Window]) -> Tensor:
     if len(windows) == 1:
         return runoff.take(windows[0][0], windows[0][2])[None]
     return torch.stack([runoff.take(a, c) for a, _, c in windows])
+
+
+def _delayed_windows(
+    piece: ResidentPiece, timing: TimingModel, shared: Tensor, windows: Sequence[Window], dtype: torch.dtype
+) -> Tensor:
+    """(window, time, reach): given runoff, as much later as is estimated."""
+    return torch.stack([_delayed(piece, timing, shared, start, stop, dtype) for start, _, stop in windows])
+
+
+def _delayed(
+    piece: ResidentPiece, timing: TimingModel, shared: Tensor, start: int, stop: int, dtype: torch.dtype
+) -> Tensor:
+    assert piece.runoff is not None
+    assert piece.fit.area is not None
+    before, after, rows = timing.around(start, stop, piece.setup.steps)
+    runoff = piece.runoff.take(before, after).to(dtype)
+    values = piece.stage.layout.view(shared, TIMING)
+    return timing.delayed(runoff[rows.to(runoff.device)], values, piece.fit.area)
 
 
 def _whole(piece: ResidentPiece) -> Tensor | None:
@@ -81,11 +102,17 @@ def runoff_of_record(piece: ResidentPiece, given: Given, start: int, stop: int, 
     if given.runoff is not None:
         assert piece.fit.learned is not None
         return piece.fit.learned.record(given.runoff, last, _whole(piece))[start:stop]
-    if given.volume:
+    if given.volume or given.timing:
         assert given.shared is not None
         assert piece.runoff is not None
-        runoff = piece.runoff.take(start, stop)
-        return runoff * _volume_factor(piece, piece.put(given.shared), start, stop).to(runoff)
+        shared, timing = piece.put(given.shared), piece.fit.setup.timing
+        if given.timing and timing is not None:
+            runoff = _delayed(piece, timing, shared, start, stop, piece.dtype)
+        else:
+            runoff = piece.runoff.take(start, stop)
+        if not given.volume:
+            return runoff
+        return runoff * _volume_factor(piece, shared, start, stop).to(runoff)
     if piece.runoff is not None:
         return piece.runoff.take(start, stop)
     assert piece.setup.read is not None

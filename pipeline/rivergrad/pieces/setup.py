@@ -16,6 +16,7 @@ from rivergrad.model.lakes import Lakes
 from rivergrad.model.layout import Layout
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.smoothing import Ties
+from rivergrad.model.timing import TimingModel
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.learned import RunoffSetup
 from rivergrad.routing import GridWeights
@@ -88,8 +89,7 @@ class FitSetup:
 
     Attributes:
         model: the parameter model.
-        layout: layout of the shared coefficients: the parameter model's, then those of `volume` and `runoff` if they
-            are estimated.
+        layout: layout of the shared coefficients: the parameter model's, then those of what else is estimated.
         features: (reach, feature) standardised features.
         length: (reach,) m.
         observed: (time, target) m³/s aligned with the runoff, NaN where missing or not for training.
@@ -100,7 +100,8 @@ class FitSetup:
         error: (time, target) m³/s standard deviation of the observation error, if known.
         region: (reach,) class of each reach, if the parameter model has classes.
         volume: the model of the runoff's volume error, if it is estimated.
-        area: (reach,) index of each reach's increment area in `volume`, −1 for none.
+        timing: the model of its delay, if that is estimated.
+        area: (reach,) index of each reach's increment area in `volume` and `timing`, −1 for none.
         smoothing: weight of the penalty on differences along the river, divided in the same way.
         runoff: the runoff model, if runoff is learned.
         flow: how celerity depends on flow; None where it does not. reference_flow: (reach,) Q₀, m³/s.
@@ -122,6 +123,7 @@ class FitSetup:
     error: NDArray[np.float32] | None = None
     region: NDArray[np.int64] | None = None
     volume: VolumeModel | None = None
+    timing: TimingModel | None = None
     area: NDArray[np.int64] | None = None
     smoothing: float = 0.0
     runoff: RunoffSetup | None = None

@@ -1,27 +1,30 @@
-"""The delay on hillslopes and the exponent of flow in the uncertainty: coefficients that are no reach's celerity."""
+"""Delays of runoff and the exponent of flow in the uncertainty: coefficients that are no reach's celerity."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rivergrad.inference.nuisance import Beside, beside
 from rivergrad.inference.posterior import Posterior
-from rivergrad.model.layout import FLOW, HILLSLOPE, Coefficients, Layout
+from rivergrad.model.layout import FLOW, HILLSLOPE, TIMING, Coefficients, Layout
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.delayinterval import delay_columns
 from rivergrad.run.flowinterval import exponent_columns
 from rivergrad.run.problem import Problem
+from rivergrad.run.timinginterval import timing_columns, unknown_delays
 
 Float = NDArray[np.float64]
 
 
 def segments_of(work: Problem, layout: Layout) -> tuple[str, ...]:
-    """The segments of the layout that say how runoff is delayed and how celerity depends on flow."""
+    """The segments of the layout that say how runoff is delayed, or in error, and how celerity depends on flow."""
     slope = () if work.hillslope is None else work.hillslope.model.layout.names
     law = () if work.flow is None else work.flow.law.layout.names
-    return tuple(name for name in layout.names if name in (*slope, *law))
+    return tuple(name for name in layout.names if name in (*slope, *unknown_delays(work), *law))
 
 
 def of_besides(
@@ -31,8 +34,8 @@ def of_besides(
     prior: Prior,
     shared: Coefficients[Float],
     found: Posterior,
-) -> tuple[Posterior, dict[str, Float], dict[str, float]]:
-    """The posterior where delay and exponent are unknown too, the columns of their intervals, numbers for the summary.
+) -> tuple[Posterior, dict[str, Float], dict[str, Any]]:
+    """The posterior where delays and exponent are unknown too, the columns of their intervals, numbers for the summary.
 
     Args:
         work: with the stage and the law; without either, the posterior comes back as it is.
@@ -54,8 +57,8 @@ def of_besides(
 
 def beside_columns(
     work: Problem, shared: Coefficients[Float], known: Beside, sd: Float
-) -> tuple[dict[str, Float], dict[str, float]]:
-    """Intervals of delay and exponent, (reach,) each by name, and numbers for the summary.
+) -> tuple[dict[str, Float], dict[str, Any]]:
+    """Intervals of delays and exponent, (reach,) each by name, and numbers for the summary.
 
     Args:
         work: with the stage and the law; shared: coefficients of the estimate.
@@ -64,7 +67,7 @@ def beside_columns(
     layout = shared.layout
     own = layout.mask(*segments_of(work, layout))
     columns: dict[str, Float] = {}
-    numbers: dict[str, float] = {}
+    numbers: dict[str, Any] = {}
     if work.hillslope is not None and HILLSLOPE in layout:
         at = np.flatnonzero(layout.mask(*work.hillslope.model.layout.names)[own])
         told = delay_columns(work, shared, _part(known, at), sd[at])
@@ -75,8 +78,13 @@ def beside_columns(
         told = exponent_columns(work, shared, _part(known, at), sd[at])
         columns |= told[0]
         numbers |= told[1]
+    if TIMING in unknown_delays(work):
+        at = np.flatnonzero(layout.mask(TIMING)[own])
+        told = timing_columns(work, shared, _part(known, at))
+        columns |= told[0]
+        numbers |= told[1]
     return columns, numbers
 
 
 def _part(known: Beside, at: NDArray[np.int64]) -> Beside:
-    return Beside(known.covariance[np.ix_(at, at)], known.correlation[:, at])
+    return Beside(known.covariance[np.ix_(at, at)], known.correlation[:, at], known.alone[at])

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rivergrad.io import DischargeWriter, RunoffReader, open_runoff
 from rivergrad.io.discharge import DISCHARGE_ATTRIBUTES, END_ATTRIBUTES
 from rivergrad.io.readers import FactoredRunoff
 from rivergrad.io.state import routed_at, write_state
-from rivergrad.model.layout import VOLUME, Coefficients
+from rivergrad.model.layout import TIMING, VOLUME, Coefficients
+from rivergrad.model.timing import TimingModel
 from rivergrad.model.volume import VolumeModel
 from rivergrad.pieces.direct import simulate
+from rivergrad.pieces.parameters import Given
 from rivergrad.routing.flow.names import EXPONENT, REFERENCE
 from rivergrad.routing.hillslope import NAMES
 from rivergrad.routing.outside import Outside, Sink, effective, outside, watched
@@ -28,6 +30,41 @@ from rivergrad.run.routing import routing_of
 from rivergrad.rundir.contents import DISCHARGE, RUNOFF, STATE
 
 Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DelayedRunoff:
+    """A `RunoffReader`: another one, as much later as is estimated.
+
+    Attributes:
+        given: the other one; timing: the model; values: (area,) its coefficients.
+        area: (reach,) increment area of each reach, −1 for none.
+    """
+
+    given: RunoffReader
+    timing: TimingModel
+    values: Float
+    area: NDArray[np.int64]
+
+    @property
+    def time(self) -> NDArray[np.datetime64]:
+        return self.given.time
+
+    @property
+    def step(self) -> float:
+        return self.given.step
+
+    def read(self, reach_positions: ArrayLike | None, start: int, stop: int) -> Float:
+        before, after, rows = self.timing.around(start, stop, self.time.size)
+        given = torch.from_numpy(np.asarray(self.given.read(reach_positions, before, after)))[rows]
+        area = self.area if reach_positions is None else self.area[np.asarray(reach_positions, np.int64)]
+        found = self.timing.delayed(given, torch.from_numpy(self.values), torch.from_numpy(area))
+        values: Float = found.numpy()
+        return values
+
+    def select(self, reach_positions: ArrayLike) -> DelayedRunoff:
+        at = np.asarray(reach_positions, np.int64)
+        return DelayedRunoff(self.given.select(at), self.timing, self.values, self.area[at])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +120,8 @@ def write_every_discharge(
     given = estimated(work, shared)
     if work.learned is not None:
         runoff = open_runoff(work.run_dir / RUNOFF, inputs.network)
-    elif given.volume:
-        assert work.volume is not None
-        assert work.increment_area is not None
-        runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, shared[VOLUME], work.increment_area))
+    else:
+        runoff = _corrected(work, given, shared, runoff)
     network, scheme = inputs.network, work.choice.model.scheme
     names = (*scheme.parameter_names, *NAMES, EXPONENT, REFERENCE)
     with ExitStack() as stack:
@@ -106,6 +141,18 @@ def write_every_discharge(
             steps, response = (inputs.runoff.step, config.time.routing_step), response_of(config)
             belongs = routed_at(end, scheme, config.scheme.convention, work.engine, steps, response)
             write_state(work.run_dir / STATE, network, after, belongs)
+
+
+def _corrected(
+    work: Problem, given: Given, shared: Coefficients[Float], runoff: RunoffReader
+) -> RunoffReader:
+    """Runoff without its estimated errors, as far as the estimate is scored without them."""
+    area = work.increment_area
+    if given.timing and work.timing is not None and area is not None:
+        runoff = DelayedRunoff(runoff, work.timing, shared[TIMING], area)
+    if given.volume and work.volume is not None and area is not None:
+        runoff = FactoredRunoff(runoff, VolumeFactor(work.volume, shared[VOLUME], area))
+    return runoff
 
 
 def _sink(work: Problem, stack: ExitStack) -> Sink:

@@ -59,21 +59,33 @@ def uniform_given(problem: Problem, uniform: Uniform | float, base: Float | None
 
 
 def estimated(
-    problem: Problem, shared: Coefficients[Float], *, routed: bool = True, best: bool = True
+    problem: Problem,
+    shared: Coefficients[Float],
+    *,
+    routed: bool = True,
+    best: bool = True,
+    fitting: bool = False,
 ) -> Given:
     """The estimate, with runoff as it is given or learned.
 
     Args:
-        problem: says whether the volume error is taken out of the runoff.
+        problem: says whether errors in volume and time are taken out of the runoff.
         shared: its coefficients.
         routed: discharge takes time; else the upstream runoff of a step is summed in the same step.
         best: at the best deviations, not the present ones.
+        fitting: while fitting runoff is in time in any case: else late runoff would ask for slow rivers.
     """
     if not routed:
         return Given("unrouted", runoff=shared.get(RUNOFF))
-    section = problem.config.parameters.nuisance
-    predicts = section is not None and section.predict
-    return Given("estimate", shared=shared.values, best=best, runoff=shared.get(RUNOFF), volume=predicts)
+    volume, late = problem.config.parameters.nuisance, problem.config.parameters.timing
+    return Given(
+        "estimate",
+        shared=shared.values,
+        best=best,
+        runoff=shared.get(RUNOFF),
+        volume=volume is not None and volume.predict,
+        timing=late is not None and (late.predict or fitting),
+    )
 
 
 def training_loss(problem: Problem, given: Given) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rivergrad import registry
 from rivergrad.config.sections import EstimateSection
-from rivergrad.model.layout import VOLUME, Coefficients, Layout
+from rivergrad.model.layout import TIMING, VOLUME, Coefficients, Layout
 from rivergrad.model.prior import Prior
 from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.run.evaluation import estimated, validation_score
@@ -115,22 +115,13 @@ def make_optimiser(
     settings, periods = training.settings, work.case.periods
     length = max(1, round(settings.window / work.case.inputs.runoff.step))
 
-    def penalty(shared: Float) -> tuple[float, Float]:
-        """What the runoff error's coefficients add to the loss: their mean square in units of their prior."""
-        if work.volume is None or work.config.parameters.nuisance is None:
-            return 0.0, np.zeros_like(shared)
-        scaled = start.layout.view(shared, VOLUME).ravel() / work.volume.sd
-        weight = work.config.parameters.nuisance.shrinkage / scaled.size
-        slope = (2 * weight * scaled / work.volume.sd).reshape(work.volume.areas, work.volume.knots)
-        return weight * float(scaled @ scaled), start.layout.fill({VOLUME: slope})
-
     make: Callable[[Task], Optimiser] = registry.load("optimiser", settings.method)
     task = Task(
         sweep=work.sweep,
         start=start.values,
         windows=lambda step: draw_windows(work.config.seed, step, periods, length, settings.windows_per_step),
         rate=lambda step: learning_rate(settings, step),
-        penalty=penalty,
+        penalty=partial(_penalty, work, start.layout),
         clip=settings.clip,
         scale=training.scale,
         decay=training.decay,
@@ -142,6 +133,23 @@ def make_optimiser(
     if settings.least_squares:
         task = replace(task, make_squares=partial(_squares, work, start.layout, prior, aside or Aside()))
     return make(task)
+
+
+def _penalty(work: Problem, layout: Layout, shared: Float) -> tuple[float, Float]:
+    """What coefficients of the runoff's errors add to the loss: their mean squares in units of their prior."""
+    parameters, value, slope = work.config.parameters, 0.0, np.zeros_like(shared)
+    errors: list[tuple[str, float, float]] = []
+    if work.volume is not None and parameters.nuisance is not None:
+        errors.append((VOLUME, work.volume.sd, parameters.nuisance.shrinkage))
+    if work.timing is not None and parameters.timing is not None:
+        errors.append((TIMING, 1.0, parameters.timing.shrinkage))
+    for name, sd, shrinkage in errors:
+        at = layout.positions(name)
+        scaled = shared[at] / sd
+        weight = shrinkage / scaled.size
+        value += weight * float(scaled @ scaled)
+        slope[at] = 2 * weight * scaled / sd
+    return value, slope
 
 
 def _squares(work: Problem, layout: Layout, prior: Prior, aside: Aside) -> Squares:
@@ -211,7 +219,7 @@ def fit(
 
     def score_now() -> float:
         at = start.layout.coefficients(optimiser.shared)
-        return validation_score(work, estimated(work, at, routed=training.routed, best=False))
+        return validation_score(work, estimated(work, at, routed=training.routed, best=False, fitting=True))
 
     found = (
         None

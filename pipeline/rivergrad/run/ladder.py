@@ -175,6 +175,7 @@ def _parameters(section: ParametersSection, rung: Rung) -> dict[str, Any]:
         "hillslope": (section.hillslope or HillslopeDelaySection()) if rung.stage else None,
         "flow_exponent": (section.flow_exponent or FlowExponentSection()) if rung.flow else None,
         "nuisance": (section.nuisance or NuisanceSection()) if rung.volume else None,
+        "timing": section.timing if rung.fitted else None,
     }
 
 

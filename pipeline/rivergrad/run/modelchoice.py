@@ -16,7 +16,7 @@ from rivergrad.config.sections import ParametersSection
 from rivergrad.model.features import Features
 from rivergrad.model.flowlaw import FlowLaw
 from rivergrad.model.lakes import Lakes, without_lakes
-from rivergrad.model.layout import FLOW, RUNOFF, VOLUME, Coefficients
+from rivergrad.model.layout import FLOW, RUNOFF, TIMING, VOLUME, Coefficients
 from rivergrad.model.making import make_model, try_model
 from rivergrad.model.parametermodel import ParameterModel
 from rivergrad.model.physical import PHYSICAL, PhysicalPrior, about_prior, offsets, physical_prior
@@ -132,6 +132,6 @@ def prior_about(
     tau = deviation_sd(choice.model, about, choice.spreading, given)
     # Gauss-Newton alone goes by the prior, and it does not train a runoff model: its weights have no prior to speak of
     flow_sd = 1.0 if flow is None else flow.free_sd
-    sd = {VOLUME: volume_sd, RUNOFF: 1.0, FLOW: flow_sd, **hillslope_sd}
+    sd = {VOLUME: volume_sd, TIMING: 1.0, RUNOFF: 1.0, FLOW: flow_sd, **hillslope_sd}
     own = None if choice.lakes is None else choice.lakes.own_sd()
     return make_prior(choice.model, about, sd, tau, section.smoothing, network.downstream, network.order, own)

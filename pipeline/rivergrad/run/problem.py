@@ -21,6 +21,7 @@ from rivergrad.model.layout import FLOW, HILLSLOPE, RUNOFF, Coefficients, Layout
 from rivergrad.model.physical import MEAN_FLOW
 from rivergrad.model.prior import Prior
 from rivergrad.model.smoothing import ties_of
+from rivergrad.model.timing import TimingModel
 from rivergrad.model.volume import VolumeModel, increment_areas, make_volume
 from rivergrad.pieces.leastsquares import LeastSquares, covering_windows
 from rivergrad.pieces.needs import piece_needs
@@ -91,7 +92,8 @@ class Problem:
         choice: the parameter model with its features and classes.
         hillslope: the stage before routing, where there is one.
         learned: the runoff model, where runoff is learned; its weights are among the shared coefficients.
-        volume: the volume error of the runoff, where it is estimated; increment_area: (reach,) that each lies in.
+        volume: the volume error of the runoff, timing: its delay, where they are estimated; increment_area: (reach,)
+            that each lies in.
         flow: how celerity depends on flow; None where it does not.
         pieces: the pieces, ready for estimation.
         unrouted: (time, gauge) runoff upstream of each gauge summed in the same step, m³/s; NaN where none is given.
@@ -104,6 +106,7 @@ class Problem:
     hillslope: HillslopeChoice | None
     learned: LearnedRunoff | None
     volume: VolumeModel | None
+    timing: TimingModel | None
     increment_area: NDArray[np.int64] | None
     flow: FlowOfReaches | None
     pieces: GaugedPieces
@@ -116,7 +119,7 @@ class Problem:
     @cached_property
     def layout(self) -> Layout:
         """All shared coefficients."""
-        return layout_of(self.choice, self.hillslope, self.volume, self.flow, self.learned)
+        return layout_of(self.choice, self.hillslope, self.volume, self.timing, self.flow, self.learned)
 
     @property
     def sweep(self) -> Sweep:
@@ -197,14 +200,15 @@ def layout_of(
     choice: ModelChoice,
     hillslope: HillslopeChoice | None,
     volume: VolumeModel | None,
+    timing: TimingModel | None,
     flow: FlowOfReaches | None,
     learned: LearnedRunoff | None,
 ) -> Layout:
-    """The shared coefficients: of the parameter model, hillslopes, volume error, celerity by flow, runoff model."""
+    """The shared coefficients: of the parameter model, hillslopes, runoff's errors, celerity by flow, runoff model."""
     found = choice.model.layout
     slope = None if hillslope is None else hillslope.model
     law = None if flow is None else flow.law
-    for more in (slope, volume, law, learned):
+    for more in (slope, volume, timing, law, learned):
         found = found if more is None else found.join(more.layout)
     return found
 
@@ -248,7 +252,7 @@ def make_problem(
     screened = screen_inputs(inputs, unrouted, config, run_dir)
     loss = LossSpec.parse(config.estimate.loss, config.estimate.student_t_nu)
     case = make_case(screened, periods, loss, config.gauges.validation, config.seed)
-    volume, area = _volume(config, case)
+    volume, timing, area = _runoff_errors(config, case)
     problem = Problem(
         config,
         case,
@@ -256,6 +260,7 @@ def make_problem(
         slope,
         learned,
         volume,
+        timing,
         area,
         flow,
         placed,
@@ -283,7 +288,7 @@ def with_model(problem: Problem, config: Workflow, case: Case, reference: Float 
     choice = choose_model(config, network, problem.choice.lakes, more)
     flow = flow_of(config, reference, choice.regions)
     slope = choose_hillslope(config, network)
-    volume, area = _volume(config, case)
+    volume, timing, area = _runoff_errors(config, case)
     found = replace(
         problem,
         config=config,
@@ -291,6 +296,7 @@ def with_model(problem: Problem, config: Workflow, case: Case, reference: Float 
         choice=choice,
         hillslope=slope,
         volume=volume,
+        timing=timing,
         increment_area=area,
         flow=flow,
     )
@@ -311,7 +317,7 @@ def _place(
     mine, order = targets_of(tuple(pieces), inputs.observations.reach, inputs.network.n_reaches)
     gauges = np.argsort(order)  # gauge of each column of the pieces' results laid side by side
     columns = np.split(gauges, np.cumsum([local.size for local in mine])[:-1])
-    compute, by_reach = config.compute, config.parameters.nuisance is not None or learned is not None
+    compute, by_reach = config.compute, _by_reach(config) or learned is not None
     setups = []
     for piece, local in zip(pieces, mine, strict=True):
         read, grid = None, None
@@ -382,17 +388,25 @@ def _needs(
     )
 
 
-def _volume(config: Workflow, case: Case) -> tuple[VolumeModel | None, NDArray[np.int64] | None]:
-    """The model of the runoff's volume error, and the increment area (reach,) of each reach."""
-    section = config.parameters.nuisance
-    if section is None:
-        return None, None
+def _by_reach(config: Workflow) -> bool:
+    """Whether runoff is corrected reach by reach."""
+    return config.parameters.nuisance is not None or config.parameters.timing is not None
+
+
+def _runoff_errors(
+    config: Workflow, case: Case
+) -> tuple[VolumeModel | None, TimingModel | None, NDArray[np.int64] | None]:
+    """The models of the runoff's errors in volume and time, and the increment area (reach,) of each reach."""
+    if not _by_reach(config):
+        return None, None, None
+    section, late, step = config.parameters.nuisance, config.parameters.timing, case.inputs.runoff.step
     gauges = np.flatnonzero(case.trains > 0)
     area = increment_areas(case.inputs.network, case.inputs.observations.reach[gauges])
-    spacing = section.knots / case.inputs.runoff.step
-    volume = make_volume(gauges.size, *case.periods.fit, spacing, section.sd)
-    log.info("runoff error: %d increment areas with %d knots", gauges.size, volume.knots)
-    return volume, area
+    volume = None
+    if section is not None:
+        volume = make_volume(gauges.size, *case.periods.fit, section.knots / step, section.sd)
+        log.info("runoff error: %d increment areas with %d knots", gauges.size, volume.knots)
+    return volume, None if late is None else TimingModel(gauges.size, late.sd / step), area
 
 
 def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
@@ -417,6 +431,7 @@ def _fit_setups(problem: Problem, pieces: Sequence[Piece]) -> list[FitSetup]:
             error=None if error is None else np.ascontiguousarray(error[:, at]),
             region=None if regions is None else regions[piece.reaches],
             volume=problem.volume,
+            timing=problem.timing,
             area=None if area is None else area[piece.reaches],
             smoothing=config.parameters.smoothing * config.parameters.shrinkage / network.n_reaches,
             runoff=None if learned is None else learned.setup(piece.reaches),

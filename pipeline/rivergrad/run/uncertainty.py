@@ -163,7 +163,7 @@ def _of_reaches(
     shared = result.shared
     prior, earlier = _prior(work, settings, problem, weight, residual, result, free, allowance)
     assert prior.tree is not None
-    more: dict[str, float] = {}
+    more: dict[str, Any] = {}
     intervals: dict[str, Float] = {}
     about = None
     if learned_from is None:
@@ -509,12 +509,13 @@ def _of_shared(
         variance[0], before[0] = (np.where(np.isnan(apart), one[0], apart) for one in (variance, before))
     columns = _columns(work, shared, nothing, np.sqrt(variance))
     columns["identifiability"] = np.clip(1 - variance[0] / before[0], 0.0, 1.0)
-    more: dict[str, float] = {}
+    more: dict[str, Any] = {}
     if beside:
         theirs = np.flatnonzero(layout.mask(*beside)[own])
         root = np.sqrt(np.diag(every))
         correlation = every[np.ix_(mine, theirs)] / np.outer(root[mine], root[theirs])
-        known = Beside(every[np.ix_(theirs, theirs)], correlation)
+        alone = information[np.ix_(theirs, theirs)] + np.diag(1 / prior.sd[own][theirs] ** 2)
+        known = Beside(every[np.ix_(theirs, theirs)], correlation, np.diag(np.linalg.inv(alone)))
         intervals, more = beside_columns(work, shared, known, prior.sd[own][theirs])
         columns |= intervals
     return Uncertainty(columns, {"products": float(len(own)), **more})

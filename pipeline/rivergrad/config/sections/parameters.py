@@ -149,6 +149,25 @@ class NuisanceSection(Section):
     )
 
 
+class TimingSection(Section):
+    """Error of the runoff in time: a delay of the runoff of each training gauge's own increment area.
+
+    It takes part in the fit and in intervals, in scores if `predict` says so, and never in exported parameters.
+    """
+
+    sd: PositiveDuration = Field(
+        default=43200.0, description="Prior standard deviation of the delay, which may be negative."
+    )
+    shrinkage: NonNegativeNumber = Field(
+        default=0.01, description="Weight of the penalty on the mean of (delay/sd)^2, for the optimiser adam."
+    )
+    predict: Switch = Field(
+        default=False,
+        description="Whether the estimate is scored with the delays: a correction of the given runoff that training "
+        "gauges teach, for all reaches upstream of them.",
+    )
+
+
 class HillslopeDelaySection(Section):
     """The mean delay of runoff on its way to the reach, estimated with the celerities."""
 
@@ -241,6 +260,10 @@ class ParametersSection(Section):
     nuisance: NuisanceSection | None = Field(
         default=None,
         description="Volume error of the runoff, estimated with the parameters; by default runoff is taken as it is.",
+    )
+    timing: TimingSection | None = Field(
+        default=None,
+        description="Error of the runoff in time, estimated with the parameters; by default runoff is in time.",
     )
 
     @model_validator(mode="after")
