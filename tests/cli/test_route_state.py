@@ -154,3 +154,63 @@ def test_delays_of_another_length_end_in_a_line(folder: Path) -> None:
     table.loc[2, "delay"] = 3e5
     table.to_csv("p.csv", index=False)
     refused(route("r2.csv", "q2.nc", "--state-in", "s.nc", scheme="pure_lag"), "delayed steps at the reach")
+
+
+def qinit(path: str, ids: np.ndarray, discharge: np.ndarray) -> None:
+    """An initial state as RAPID has it: discharge by rivid, in an order of its own."""
+    back = slice(None, None, -1)
+    values = {"Qout": (("time", "rivid"), discharge[None, back], {"units": "m3 s-1"})}
+    xr.Dataset(values, {"rivid": ("rivid", ids[back].astype(np.int32))}).to_netcdf(path)
+
+
+@pytest.mark.parametrize("convention", ["rapid", "standard"])
+def test_the_initial_state_of_rapid_is_a_warm_start(folder: Path, convention: str) -> None:
+    """What RAPID starts from holds all that Muskingum needs, where the runoff before is that of the first step."""
+    table = pd.read_csv("r1.csv")
+    table.iloc[-1, 1:] = pd.read_csv("r2.csv").iloc[0, 1:].to_numpy()
+    table.to_csv("r1.csv", index=False)
+    more = ["--convention", convention, "--dtype", "float64", "--report", "end"]
+    done(route("r1.csv", "q1.nc", "--state-out", "s.nc", *more))
+    with xr.open_dataset("s.nc") as state, xr.open_dataset("q1.nc") as before:
+        flow = before["discharge"].isel(time=-1).sel(reach=state["reach_id"].values).values
+        qinit("Qinit.nc", state["reach_id"].values, flow)
+    done(route("r2.csv", "right.nc", "--state-in", "s.nc", *more))
+    result = route("r2.csv", "warm.nc", "--state-in", "Qinit.nc", *more)
+    done(result)
+    assert "starts from the discharge in Qinit.nc" in result.output
+    np.testing.assert_allclose(discharge("warm.nc"), discharge("right.nc"), rtol=1e-5)
+    done(route("r2.csv", "cold.nc", *more))
+    assert np.abs(discharge("cold.nc") - discharge("right.nc")).max() > 0.1
+
+
+def test_what_discharge_alone_does_not_tell_ends_in_a_line(folder: Path) -> None:
+    ids = np.arange(1, N + 1)
+    qinit("Qinit.nc", ids, np.ones(N))
+    for more, kind in (
+        ([], {"scheme": "pure_lag"}),
+        (["--engine", "closure"], {}),
+        ([], {"parameters": "lakes.csv"}),
+    ):
+        result = route("r2.csv", "q.nc", "--state-in", "Qinit.nc", *more, **kind)
+        assert result.exit_code == 2, result.output
+        assert "holds discharge alone" in result.output
+    qinit("Qinit.nc", ids[1:], np.ones(N - 1))
+    result = route("r2.csv", "q.nc", "--state-in", "Qinit.nc")
+    assert result.exit_code == 2
+    assert "lacks" in result.output
+
+
+def test_rapids_own_discharge_from_its_own_state(data_dir: Path, tmp_path: Path) -> None:
+    folder = data_dir / "formats" / "rapid1" / "sandbox"
+    if not folder.is_dir():
+        pytest.skip(f"samples of formats not found at {folder}")
+    (runoff,), (state,), (theirs,) = (list(folder.glob(f"{one}_*.nc4")) for one in ("Qext", "Qinit", "Qout"))
+    output = tmp_path / "q.nc"
+    words = f"route --network {folder} --runoff {runoff} --scheme muskingum --parameters {folder} --output {output}"
+    words += f" --routing-step 15min --convention rapid --dtype float64 --state-in {state}"
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(theirs, decode_times=False) as rapid, xr.open_dataset(output) as ours:
+        found = ours["discharge"].sel(reach=rapid["rivid"].values).transpose("time", "reach").values
+        np.testing.assert_allclose(found, rapid["Qout"].values, rtol=2e-7)
+        assert found.sum() == pytest.approx(11199.998046875, rel=1e-6)

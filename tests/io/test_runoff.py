@@ -276,7 +276,7 @@ def test_rapid_runoff_by_position_of_rapid_connect(rapid_folder: Path) -> None:
 def test_rapid_runoff_away_from_its_folder(tmp_path: Path, rapid_folder: Path) -> None:
     network = read_network(rapid_folder)
     path = _m3_riv(tmp_path / "volumes.nc", np.ones((2, 3)))
-    with pytest.raises(InputError, match="give start and step"):
+    with pytest.raises(InputError, match=r"or runoff\.start and runoff\.step"):
         open_runoff(path, network)
     source = open_runoff(path, network, start="1990-01-01", step=3600.0)
     assert source.time[1] == np.datetime64("1990-01-01T01")

@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rivergrad.cli.options import OutletWords, outlet_words
+from rivergrad.cli.runoffoptions import (
+    Absent,
+    Absents,
+    Amounts,
+    First,
+    Stamp,
+    Stamps,
+    Step,
+    Variables,
+    Weights,
+    reading,
+)
 
 if TYPE_CHECKING:
     from rivergrad.io.observed.gather import ArchiveOptions
@@ -20,15 +32,6 @@ class Role(StrEnum):
     network = "network"
     runoff = "runoff"
     observations = "observations"
-
-
-class Stamp(StrEnum):
-    """What times label."""
-
-    auto = "auto"
-    start = "start"
-    middle = "middle"
-    end = "end"
 
 
 Files = Annotated[
@@ -58,15 +61,13 @@ def import_files(
         typer.Option("--network", metavar="N", help="Whose reaches; needed for runoff.", show_default=False),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="The files' format; auto tells it.")] = "auto",
-    variable: Annotated[
-        list[str] | None,
-        typer.Option("--variable", help="The variable of runoff; several are summed.", show_default=False),
-    ] = None,
-    stamp: Annotated[Stamp, typer.Option("--stamp", help="What times label.")] = Stamp.auto,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option("--weights", help="A table of weights of runoff.", show_default=False),
-    ] = None,
+    variable: Variables = None,
+    stamp: Stamps = Stamp.auto,
+    accumulated: Amounts = "auto",
+    weights: Weights = None,
+    absent: Absents = Absent.error,
+    runoff_start: First = None,
+    runoff_step: Step = None,
     stations: Annotated[
         Path | None,
         typer.Option(
@@ -77,8 +78,19 @@ def import_files(
         str | None,
         typer.Option(
             "--utc-offset",
+            metavar="H",
             help="By how much gauges' clocks are ahead of UTC, or file.",
             show_default=False,
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option("--drop", metavar="FLAG", help="Leave out values with this flag.", show_default=False),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="FLAG", help="Keep only values with one of these flags.", show_default=False
         ),
     ] = None,
     outlets: OutletWords = None,
@@ -106,24 +118,27 @@ def import_files(
     elif role is Role.runoff:
         if rivers is None:
             raise InputError("runoff is that of the reaches of a network; expected --network")
-        options = {
-            "variable": variable or None,
-            "format": format,
-            "stamp": stamp.value,
-            "weights": tuple(weights or ()),
-        }
+        options = reading(variable, stamp, weights, absent, accumulated, runoff_start, runoff_step)
+        options["format"] = format
         said = importing.import_runoff(paths, rivers, output, **options)
     else:
         said = importing.import_observations(
-            paths, rivers, output, format, _archive(stations, utc_offset, stamp)
+            paths, rivers, output, format, _archive(stations, utc_offset, stamp, drop, keep)
         )
     typer.echo(f"{output.name}: {said}", err=True)
     typer.echo(output)
 
 
-def _archive(stations: Path | None, utc_offset: str | None, stamp: Stamp) -> ArchiveOptions:
+def _archive(
+    stations: Path | None,
+    utc_offset: str | None,
+    stamp: Stamp,
+    drop: list[str] | None,
+    keep: list[str] | None,
+) -> ArchiveOptions:
     from rivergrad.clocks import offset_of
     from rivergrad.io.observed.gather import ArchiveOptions
+    from rivergrad.io.observed.quality import Quality
 
     said = utc_offset if utc_offset in (None, "file") else offset_of(utc_offset, "--utc-offset")
-    return ArchiveOptions(stations, utc_offset=said, stamp=stamp.value)
+    return ArchiveOptions(stations, Quality.of(drop or (), keep or ()), said, stamp.value)

@@ -19,6 +19,18 @@ from rivergrad.cli.options import (
     Overwrite,
     outlet_words,
 )
+from rivergrad.cli.runoffoptions import (
+    Absent,
+    Absents,
+    Amounts,
+    First,
+    Stamp,
+    Stamps,
+    Step,
+    Variables,
+    Weights,
+    reading,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +40,6 @@ if TYPE_CHECKING:
 
     from rivercut.network import RiverNetwork
     from rivergrad.io import DischargeWriter, RunoffReader
-    from rivergrad.io.accumulated import Accumulated
     from rivergrad.io.state import Routed
     from rivergrad.routing.flow import Rounds
 
@@ -53,15 +64,6 @@ class Engine(StrEnum):
     reference = "reference"
 
 
-class Stamp(StrEnum):
-    """What the times of the runoff label."""
-
-    auto = "auto"
-    start = "start"
-    middle = "middle"
-    end = "end"
-
-
 class Lakes(StrEnum):
     """Which reaches are lakes."""
 
@@ -74,13 +76,6 @@ class Reported(StrEnum):
 
     mean = "mean"
     end = "end"
-
-
-class Absent(StrEnum):
-    """What of reaches that the runoff lacks."""
-
-    error = "error"
-    zero = "zero"
 
 
 class Precision(StrEnum):
@@ -153,10 +148,7 @@ def route(
     ] = None,
     device: Annotated[Device, typer.Option("--device", help="What computes.")] = Device.cpu,
     dtype: Annotated[Precision, typer.Option("--dtype", help="The precision.")] = Precision.float32,
-    variable: Annotated[
-        str | None,
-        typer.Option("--variable", help="The runoff variable, if there are several.", show_default=False),
-    ] = None,
+    variable: Variables = None,
     chunk_steps: Annotated[
         int | None,
         typer.Option("--chunk-steps", min=1, help="Forcing steps computed at a time.", show_default=False),
@@ -166,12 +158,7 @@ def route(
         bool,
         typer.Option("--cap-x", help="Lower x of muskingum where responses would be negative."),
     ] = False,
-    stamp: Annotated[
-        Stamp,
-        typer.Option(
-            "--stamp", help="What times of the runoff label; auto: as the file says, else the start."
-        ),
-    ] = Stamp.auto,
+    stamp: Stamps = Stamp.auto,
     report: Annotated[
         Reported,
         typer.Option(
@@ -205,7 +192,10 @@ def route(
     state_in: Annotated[
         Path | None,
         typer.Option(
-            "--state-in", metavar="S.nc", help="The state to go on from; else from rest.", show_default=False
+            "--state-in",
+            metavar="S.nc",
+            help="The state to go on from, or RAPID's Qinit; else from rest.",
+            show_default=False,
         ),
     ] = None,
     state_out: Annotated[
@@ -217,26 +207,11 @@ def route(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--weights",
-            metavar="W",
-            help="A table of the cells or catchments that drain to each reach; twice for two that follow one another.",
-            show_default=False,
-        ),
-    ] = None,
-    absent: Annotated[
-        Absent, typer.Option("--absent", help="What of reaches that the runoff lacks.")
-    ] = Absent.error,
-    accumulated: Annotated[
-        str,
-        typer.Option(
-            "--accumulated",
-            metavar="D",
-            help="How long amounts accumulate: no, run, 12h or 1d; auto: as the file and its values say.",
-        ),
-    ] = "auto",
+    weights: Weights = None,
+    absent: Absents = Absent.error,
+    accumulated: Amounts = "auto",
+    runoff_start: First = None,
+    runoff_step: Step = None,
     reaches: Annotated[
         list[str] | None,
         typer.Option(
@@ -297,6 +272,7 @@ def route(
     from rivergrad.io import open_runoff, read_network
     from rivergrad.io.hillslope import read_hillslope
     from rivergrad.io.physical import lakes_in
+    from rivergrad.io.rapidstate import is_rapid_state
     from rivergrad.io.state import read_state, write_state
     from rivergrad.pieces.direct import Routing, simulate
     from rivergrad.routing import schemes
@@ -308,15 +284,8 @@ def route(
     picked, why = choose_engine(engine.value, chosen, device.value)
     rivers = read_network(network, outlets=outlet_words(outlets))
     targets = _targets(reaches or [], rivers)
-    source = open_runoff(
-        runoff,
-        rivers,
-        variable=variable,
-        stamp=stamp.value,
-        accumulated=_accumulated(accumulated),
-        weights=weights or (),
-        absent=absent.value,
-    )
+    how = reading(variable, stamp, weights, absent, accumulated, runoff_start, runoff_step)
+    source = open_runoff(runoff, rivers, **how)
     if lakes is Lakes.auto and lakes_in(parameters, rivers):
         chosen = schemes.WithLakes(chosen)
         picked, why = choose_engine(engine.value, chosen, device.value)
@@ -347,7 +316,13 @@ def route(
 
         compile_kernels([getattr(torch, dtype.value)], backward=False)  # here, where it is told
     job = _job(chosen, convention.value, picked, source, step, response)
-    before = None if state_in is None else read_state(state_in, rivers, job(source.time[0]))
+    before = None
+    if state_in is not None and is_rapid_state(state_in):
+        also = {"a hillslope": response is not None, "celerity by flow": bool(law)}
+        before = _rapid_start(state_in, rivers, source, chosen, picked, values, step, also)
+        notes.append(f"starts from the discharge in {state_in.name}")
+    elif state_in is not None:
+        before = read_state(state_in, rivers, job(source.time[0]))
     with ExitStack() as stack:
         writer = stack.enter_context(_writer(output, rivers, targets, report, len(source.time)))
         for note in notes:  # now that all is read and checked, and can be written
@@ -374,6 +349,23 @@ def route(
     if beyond is not None and beyond.is_negative:
         typer.echo(f"warning: {beyond.text()}", err=True)
     typer.echo(output)
+
+
+def _rapid_start(
+    path: Path,
+    rivers: RiverNetwork,
+    source: RunoffReader,
+    scheme: Any,
+    engine: str,
+    parameters: dict[str, NDArray[float64]],
+    step: float,
+    more: dict[str, bool],
+) -> dict[str, NDArray[float64]]:
+    from rivergrad.io.rapidstate import rapid_start, require_rapid_start
+
+    require_rapid_start(path, scheme.name, engine, more)
+    first = source.read(None, 0, 1)[0]
+    return rapid_start(path, rivers, parameters, step, first, is_rapid=scheme.separate_runoff)
 
 
 def _claim_state(path: Path, read: dict[str, Path | None]) -> None:
@@ -511,24 +503,6 @@ def _delay(given: str | None) -> float | None:
         return parse_duration(given)
     except InputError as error:
         raise error.at(key="--hillslope-delay") from None
-
-
-def _accumulated(given: str) -> Accumulated:
-    from rivergrad.config.quantities import parse_duration
-    from rivergrad.errors import InputError
-
-    words: dict[str, Accumulated] = {"auto": "auto", "no": "no", "run": "run"}
-    if given in words:
-        return words[given]
-    try:
-        length = parse_duration(given)
-    except InputError:
-        length = 0.0
-    if length <= 0:
-        raise InputError(
-            f"found {given}; expected auto, no, run, or a duration such as 12h or 1d", key="--accumulated"
-        )
-    return length
 
 
 def _claim(output: Path, read: dict[str, Path | None], overwrite: bool) -> None:

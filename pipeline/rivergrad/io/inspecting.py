@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +10,18 @@ import numpy as np
 
 from rivergrad.errors import InputError, ids_text
 from rivergrad.files import require_readable
-from rivergrad.io.axes import find_grid
-from rivergrad.io.datasets import find_ids, find_variable, open_dataset
 from rivergrad.io.formats import CANONICAL, Found, candidates
 from rivergrad.io.heads import head_of
-from rivergrad.io.joined import together
+from rivergrad.io.inspectseries import Seen, many, series_seen
 from rivergrad.io.network import read_network
 from rivergrad.io.observed.record import GaugeFormat, Record
-from rivergrad.io.observed.stations import read_stations
+from rivergrad.io.observed.stations import read_stations, station_table
+from rivergrad.io.rapid import read_rapid_qout
+from rivergrad.io.rapidstate import is_rapid_state
 from rivergrad.io.runoff import VARIABLES
-from rivergrad.io.stamps import FileAxis, read_axis, time_dim
+from rivergrad.io.state import TITLE
 from rivergrad.io.times import step_text, text
+from rivergrad.io.weighttables import read_weights
 
 _RUNOFF = (
     "runoff",
@@ -35,7 +36,7 @@ _RUNOFF = (
     "q_lateral",
 )
 _OBSERVED = ("discharge", "streamflow", "Q")
-_WEIGHTS = {"lon_index", "i_index", "overlaps", "overlappolyid", "x_index", "weight"}
+_WEIGHTS = {"lon_index", "i_index", "overlaps", "overlappolyid", "x_index", "weight", "1bi"}
 _TOO_EAGER = ("usgs_rdb", "netcdf")
 """Formats whose files may be tables of stations or weights, too."""
 
@@ -72,6 +73,9 @@ class Inspection:
             yield f"  handled: {trap}"
         if self.extra is not None:
             yield f"  needs: pip install 'rivergrad[{self.extra}]'"
+        if self.role == "state":
+            yield f"  to start from it: rivergrad route --state-in {self.path}"
+            return
         yield f"{self.role}:"
         yield f"  {self.key}: {self.path}"
         for name, value in self.settings.items():
@@ -93,8 +97,10 @@ def inspect_file(path: str | Path) -> Inspection:
     """
     path = Path(path)
     require_readable(path, "file or folder")
+    if (state := _state(path)) is not None:
+        return state
     told = _told(path)
-    if (told is None or told[0].name in _TOO_EAGER) and (auxiliary := _auxiliary(path)) is not None:
+    if (told is None or told[0].name in _TOO_EAGER) and (auxiliary := _auxiliary(path, told)) is not None:
         return auxiliary
     if told is None:
         seen = ids_text(head_of(path).columns or head_of(path).names)
@@ -103,7 +109,12 @@ def inspect_file(path: str | Path) -> Inspection:
             "runoff or observations (docs/formats.md)"
         )
     found, role = told
-    facts, settings = _FACTS[role](path, found)
+    traps = tuple(found.format.traps)
+    if role == "runoff" and found.native and head_of(path).kind in ("netcdf", "zarr"):
+        looked = _seen(path, VARIABLES, "reach")
+        facts, settings, traps = list(looked.facts), looked.settings, looked.handled
+    else:
+        facts, settings = _FACTS[role](path, found)
     if not found.native and found.name != "table":
         settings = {"format": found.name, **settings}
     return Inspection(
@@ -112,7 +123,7 @@ def inspect_file(path: str | Path) -> Inspection:
         found.name,
         found.why,
         tuple(facts),
-        tuple(found.format.traps),
+        traps,
         found.format.extra,
         settings,
     )
@@ -134,12 +145,45 @@ def _told(path: Path) -> tuple[Found, str] | None:
     return (plain, "network") if plain is not None and plain.format.reads == ("network",) else None
 
 
-def _auxiliary(path: Path) -> Inspection | None:
+def _state(path: Path) -> Inspection | None:
+    """An initial state, of rivergrad or of RAPID; None where it is neither."""
+    head = head_of(path)
+    if head.attributes.get("title") == TITLE:
+        facts = [f"{name}: {head.attributes.get(name)}" for name in ("scheme", "engine", "time")]
+        return Inspection(path, "state", "rivergrad", "by its title", tuple(facts), (), None, {}, "")
+    if head.has("Qinit") or (path.name.startswith("Qinit") and is_rapid_state(path)):
+        ids, _ = read_rapid_qout(path)
+        facts = [f"discharge of {many(ids.size, 'reach')} ({ids_text(ids)}) to start from"]
+        return Inspection(path, "state", "rapid", "Qinit of RAPID", tuple(facts), (), None, {}, "")
+    return None
+
+
+def _weights(path: Path, told: object) -> Inspection | None:
+    """A table of weights; None where it is another one."""
+    head = head_of(path)
+    columns = {name.lower() for name in head.columns}
+    named = bool(columns & _WEIGHTS) or columns >= {"s", "row", "col"} or ":GridWeights" in head.text
+    if not named and (told is not None or head.kind != "csv"):
+        return None
+    try:
+        table = read_weights(path)
+    except InputError:
+        if named and told is None:
+            raise
+        return None
+    ids = np.unique(table.target)
+    share = f"{table.value.sum() / 1e6:,.6g} km2" if table.is_area else "shares of their areas"
+    facts = (
+        f"a table of weights: {many(table.value.size, 'row')}, {many(ids.size, 'id')} ({ids_text(ids)}), {share}",
+    )
+    why = "by its columns" if head.columns else "has :GridWeights"
+    return Inspection(path, "runoff", "weights", why, facts, (), None, {}, "weights")
+
+
+def _auxiliary(path: Path, told: object) -> Inspection | None:
     """A table of stations or of weights, which belongs to files of series; None where it is neither."""
-    columns = {name.lower() for name in head_of(path).columns}
-    if columns & _WEIGHTS:
-        said = f"a table of weights: {ids_text(head_of(path).columns)}"
-        return Inspection(path, "runoff", "weights", "by its columns", (said,), (), None, {}, "weights")
+    if (weights := _weights(path, told)) is not None:
+        return weights
     if path.is_dir():
         return None
     try:
@@ -151,15 +195,10 @@ def _auxiliary(path: Path) -> Inspection | None:
     if not placed and not reaches and not np.isfinite(stations.area).any():
         return None
     facts = (
-        f"a table of {_many(stations.gauge.size, 'station')} ({ids_text(stations.gauge)})",
+        f"a table of {many(stations.gauge.size, 'station')} ({ids_text(stations.gauge)})",
         f"{placed} with a position, {reaches} with a reach, {int(np.isfinite(stations.area).sum())} with an area",
     )
     return Inspection(path, "observations", "stations", "by its columns", facts, (), None, {}, "stations")
-
-
-def _many(count: int, word: str) -> str:
-    plural = word + ("es" if word.endswith("ch") else "s")
-    return f"{count:,} {word if count == 1 else plural}"
 
 
 def _role_by_names(columns: set[str], path: Path) -> str:
@@ -176,7 +215,7 @@ def _role_by_names(columns: set[str], path: Path) -> str:
 def _network(path: Path, found: Found) -> tuple[list[str], dict[str, str]]:
     network = read_network(path, found.name)
     ends = network.reach_id[network.downstream < 0]
-    facts = [f"{_many(network.n_reaches, 'reach')}, {_many(ends.size, 'outlet')} ({ids_text(ends)})"]
+    facts = [f"{many(network.n_reaches, 'reach')}, {many(ends.size, 'outlet')} ({ids_text(ends)})"]
     if network.length is None:
         facts.append(
             "no lengths" + (", k in their place" if "k" in network.attributes else ": it can't be estimated")
@@ -202,12 +241,19 @@ def _observations(path: Path, found: Found) -> tuple[list[str], dict[str, str]]:
     if not isinstance(found.format, GaugeFormat):
         return _series(path, _OBSERVED, "gauge")
     records = found.format.records(path)
-    return _of_records(records), _settings_of(records)
+    gauges = list(dict.fromkeys(record.gauge for record in records))
+    beside = station_table(None, found.format.table, [path], gauges)
+    facts, settings = _of_records(records), _settings_of(records)
+    if beside is not None and (beside.rows_of(np.array(gauges)) >= 0).all():
+        facts = [one for one in facts if "a table of stations says them" not in one]
+        facts.append(f"stations: {beside.path}, where the archive keeps it")
+        settings.pop("stations", None)
+    return facts, settings
 
 
 def _of_records(records: Sequence[Record]) -> list[str]:
     gauges = list(dict.fromkeys(record.gauge for record in records))
-    facts = [f"{_many(len(gauges), 'gauge')} ({ids_text(gauges)})"]
+    facts = [f"{many(len(gauges), 'gauge')} ({ids_text(gauges)})"]
     times = np.concatenate([record.time for record in records])
     gaps = np.concatenate([np.diff(np.unique(record.time)) for record in records]).astype("timedelta64[s]")
     step = f", by {step_text(float(np.min(gaps.astype(np.int64))))}" if gaps.size else ""
@@ -254,53 +300,15 @@ def _runoff(path: Path, found: Found) -> tuple[list[str], dict[str, str]]:
 
 def _series(path: Path, names: Sequence[str], what: str) -> tuple[list[str], dict[str, str]]:
     """Of NetCDF and Zarr; of a table, its columns."""
+    seen = _seen(path, names, what)
+    return list(seen.facts), seen.settings
+
+
+def _seen(path: Path, names: Sequence[str], what: str) -> Seen:
     head = head_of(path)
     if head.kind not in ("netcdf", "zarr"):
-        return [f"columns: {ids_text(head.columns)}"], {}
-    with open_dataset(path) as dataset:
-        parts = (
-            together(list(map(str, dataset.data_vars)))
-            if not any(one in dataset.data_vars for one in names)
-            else ()
-        )
-        array = dataset[parts[0]] if parts else find_variable(dataset, None, names, path)
-        facts = [f"variable {' + '.join(parts) or array.name} ({', '.join(map(str, array.dims))})"]
-        facts[0] += f", unit {array.attrs.get('units', 'not stated')}"
-        try:
-            dim = time_dim(dataset, array, path)
-        except InputError:
-            return [*facts, "a single time: give all files of the record, as a list or a pattern"], {}
-        facts += _times(int(array.sizes[dim]), path, lambda: read_axis(dataset, array, dim, path))
-        grid = find_grid(dataset, array, dim, path)
-        if grid is not None:
-            sizes = " x ".join(str(array.sizes[one]) for one in array.dims if str(one) != dim)
-            facts.append(f"on a grid of {sizes}: the network needs lat, lon and area_m2")
-        else:
-            other = next((str(one) for one in array.dims if str(one) != dim), dim)
-            ids = find_ids(dataset, other, path)
-            said = "without ids" if ids is None else f"({ids_text(ids)})"
-            facts.append(f"{_many(array.sizes[other], what)} {said}")
-    return facts, {}
-
-
-def _times(count: int, path: Path, axis_of: Callable[[], FileAxis]) -> list[str]:
-    try:
-        axis = axis_of()
-    except InputError as error:
-        if count == 1:
-            return ["a single time: give all files of the record, as a list or a pattern"]
-        if "calendar" in str(error):
-            return [f"{_many(count, 'time')} of a model's calendar, which are taken by their dates"]
-        return [f"{_many(count, 'time')}: {error}"]
-    said = (
-        f"the {axis.at} of the step ({axis.why})" if axis.at is not None else "not stated, taken as the start"
-    )
-    if axis.ask is not None:
-        said = f"may be start or end ({axis.ask}): a run asks"
-    return [
-        f"period {text(axis.stamps[0])} to {text(axis.stamps[-1])}, {count} steps of {step_text(axis.step)}",
-        f"stamp: {said}",
-    ]
+        return Seen((f"columns: {ids_text(head.columns)}",), (), {})
+    return series_seen(path, names, what)
 
 
 _FACTS = {"network": _network, "runoff": _runoff, "observations": _observations}

@@ -175,6 +175,8 @@ def open_runoff(
             raise InputError(f"{path}: is a table of flows; expected one file, one variable and no weights")
         if accumulated not in ("auto", "no"):
             raise InputError(f"{path}: is a table of flows, which do not accumulate; expected no accumulated")
+        if start is not None or step is not None:
+            raise InputError(f"{path}: is a table with times of its own; expected no start and no step")
         return _open_table(path, network, stamp, absent)
     names = names or _summed(path)
     files = joined(paths, names)

@@ -123,17 +123,20 @@ def read_axis(
         raise InputError(f"{path}: variable '{array.name}' has no times")
     found = read_stamps(dataset, array, dim, path)
     if found is None:
-        if start is not None and step is not None:
-            first = parse_dates([start], "start")[0]
-            return FileAxis(first + np.arange(count) * np.timedelta64(round(step * 1e9), "ns"), float(step))
-        if by_name is None:
+        told, length = by_name if by_name is not None else (None, None)
+        first = parse_dates([start], "start")[0] if start is not None else None if told is None else told[0]
+        length = length if step is None else float(step)
+        if first is None or length is None:
             raise InputError(
-                f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable "
-                f"'{dim}' with units such as 'days since 1980-01-01', or give start and step"
+                f"{path}: variable '{array.name}' has no readable times along '{dim}'; expected a variable '{dim}' "
+                "with units such as 'days since 1980-01-01', or runoff.start and runoff.step (route --runoff-start, "
+                "--runoff-step)"
             )
-        return FileAxis(*by_name)
+        return FileAxis(first + np.arange(count) * np.timedelta64(round(length * 1e9), "ns"), length)
     name, stamps = found
     stamps = snapped(stamps)
+    if start is not None and stamps[0] != parse_dates([start], "start")[0]:
+        raise InputError(f"{path}: '{name}' begins at {text(stamps[0])}, but the start {start} was given")
     bounds = read_bounds(dataset, name, dim, path)
     if like is not None and (
         time_method(array, {dim, name}) == "point" or not has_own_step(stamps, like, path)
@@ -146,6 +149,11 @@ def read_axis(
         own = float(step) if step is not None else length
         if own <= 0:
             regular_step(stamps, str(path), name)  # raises: one time tells no step
+    elif count == 1:
+        raise InputError(
+            f"{path}: '{name}' has 1 time; expected two or more, to know the step (of runoff, runoff.step or "
+            "--runoff-step gives it)"
+        )
     else:
         own = regular_step(stamps, str(path), name)
         if step is not None and step != own:

@@ -15,15 +15,17 @@ from rivergrad.files import require_readable, text_of
 from rivergrad.io.datasets import ids_of, integer_ids, kind_of, missing, numbers_of, open_dataset
 from rivergrad.io.frames import column_of, read_frame
 from rivergrad.io.heads import head_of
-from rivergrad.io.missing import absent, without_absent
+from rivergrad.io.missing import absent, text_numbers, without_absent
 from rivergrad.io.networks.mizuroute import HRU, HRU_AREA, HRU_SEGMENT, SEGMENT, TO
-from rivergrad.io.tables import id_column, number_column
+from rivergrad.io.tables import id_column, number_column, read_table
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _COUNTS = ("frequency", "overlaps")
 """What mizuRoute's remapping calls the number of cells of each catchment."""
+_COUPLING = ("riv", "skm", "1bi", "1bj")
+"""Columns of RAPID 2's coupling, which has no header as CSV."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +106,29 @@ def _require_alike(path: Path, weight: NDArray[Any], *others: NDArray[Any]) -> N
             )
 
 
+def _coupling(path: Path) -> Table | None:
+    """RAPID 2's coupling: id, area in km2, and column and row from 1; None where a table is another one."""
+    if kind_of(path) == "parquet":
+        if not head_of(path).has(*_COUPLING):
+            return None
+        table = read_table(path)
+        table = table.rename(columns={one: str(one).strip().lower() for one in table.columns})
+    else:
+        cells = [one.strip() for one in head_of(path).text.partition("\n")[0].split(",")]
+        if len(cells) != len(_COUPLING) or text_numbers(cells)[1].any():
+            return None
+        table = read_table(path, header=None).set_axis(list(_COUPLING), axis=1)
+    target = id_column(table, "riv", path)
+    area = number_column(table, "skm", path) * 1e6
+    column, row = (id_column(table, one, path) - 1 for one in ("1bi", "1bj"))
+    used = (column >= 0) & (row >= 0)
+    return _checked(Table(path, target[used], area[used], True, target, row=row[used], column=column[used]))
+
+
 def _rapid(path: Path) -> Table:
-    """`rivid, area_sqm, lon_index, lat_index, npoints[, lon, lat]`, indexes from 0."""
+    """`rivid, area_sqm, lon_index, lat_index, npoints[, lon, lat]`, indexes from 0; or RAPID 2's coupling."""
+    if (coupling := _coupling(path)) is not None:
+        return coupling
     frame = read_frame(path)
     names = {one: column_of(frame, one) for one in ("area_sqm", "lon_index", "lat_index")}
     lacking = [one for one, column in names.items() if column is None]

@@ -45,6 +45,8 @@ def runoff_of(section: RunoffSection, network: RiverNetwork, path: Path | None =
         network,
         variable=section.variable,
         grid=section.grid,
+        start=section.start if path is None else None,
+        step=section.step if path is None else None,
         stamp=section.stamp,
         accumulated=section.accumulated,
         format=section.format if path is None else "auto",

@@ -19,6 +19,7 @@ from rivergrad.config.fields import (
     NonNegativeNumber,
     Options,
     OutletWords,
+    PositiveDuration,
     PositiveNumber,
     Several,
     SeveralPaths,
@@ -108,6 +109,12 @@ class RunoffSection(Section):
         default="auto",
         description="Whether the amounts of path accumulate, and for how long: no, run (since the first step), 12h or "
         "1d (from 00 UTC); auto tells from the file and its values, or asks.",
+    )
+    start: str | None = Field(
+        default=None, description="The first time of a path that has no times, such as 1980-01-01."
+    )
+    step: PositiveDuration | None = Field(
+        default=None, description="The step of a path that has no times, or a single one, such as 3h."
     )
     kind: Literal["given", "learned"] = Field(
         default="given",
