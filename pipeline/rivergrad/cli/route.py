@@ -403,7 +403,7 @@ def _targets(words: list[str], rivers: RiverNetwork) -> NDArray[int64]:
     from rivergrad.gauges.sizes import river_size
     from rivergrad.io.chosen import chosen_reaches
 
-    return chosen_reaches(words, rivers, river_size(rivers), "--reaches")
+    return chosen_reaches(words, rivers, river_size, "--reaches")
 
 
 def _writer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
+from rivergrad.io.datasets import places_of
 from rivergrad.io.missing import exact_integers
 from rivergrad.io.tables import id_column, read_table
 
@@ -18,14 +19,17 @@ LARGEST = "largest:"
 
 
 def chosen_reaches(
-    words: Sequence[str], network: RiverNetwork, size: NDArray[np.float64], option: str
+    words: Sequence[str],
+    network: RiverNetwork,
+    size: Callable[[RiverNetwork], NDArray[np.float64]],
+    option: str,
 ) -> NDArray[np.int64]:
     """Positions of the reaches that some words name, rising; a reach that is named twice counts once.
 
     Args:
         words: each is `largest:N`, ids with commas between them, or the path of a table with a column reach_id.
         network: their network.
-        size: (reach,) of the river, for `largest`; reaches of one size are taken in the network's order.
+        size: gives (reach,) the size of the river, for `largest`; reaches of one size are taken in the network's order.
         option: what messages call them.
 
     Raises:
@@ -35,12 +39,14 @@ def chosen_reaches(
     return np.unique(np.concatenate(found)) if found else np.arange(network.n_reaches)
 
 
-def _of_word(word: str, network: RiverNetwork, size: NDArray[np.float64], option: str) -> NDArray[np.int64]:
+def _of_word(
+    word: str, network: RiverNetwork, size: Callable[[RiverNetwork], NDArray[np.float64]], option: str
+) -> NDArray[np.int64]:
     if word.startswith(LARGEST):
         number = word.removeprefix(LARGEST)
         if not number.isascii() or not number.isdigit() or len(number) > 18 or int(number) < 1:
             raise InputError(f"{option}: found {word!r}; expected {LARGEST}N, N being 1 or more")
-        return np.argsort(-size, kind="stable")[: int(number)]
+        return np.argsort(-size(network), kind="stable")[: int(number)]
     ids, bad = exact_integers(np.array([one.strip() for one in word.split(",")], object))
     if bad.any():
         path = Path(word)
@@ -51,9 +57,8 @@ def _of_word(word: str, network: RiverNetwork, size: NDArray[np.float64], option
         ids = id_column(read_table(path, needs=["reach_id"]), "reach_id", path)
         if not ids.size:
             raise InputError(f"{option} {path}: found no row; expected reach ids")
-    order = np.argsort(network.reach_id, kind="stable")
-    at = order[np.minimum(np.searchsorted(network.reach_id, ids, sorter=order), order.size - 1)]
-    unknown = ids[network.reach_id[at] != ids]
+    at, known = places_of(ids, network.reach_id)
+    unknown = ids[~known]
     if unknown.size:
         raise InputError(
             f"{option}: found {unknown.size:,} reaches that the network lacks ({ids_text(unknown)}); expected its ids"

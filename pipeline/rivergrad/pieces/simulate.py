@@ -29,6 +29,7 @@ from rivergrad.pieces.record import route_chunk
 from rivergrad.pieces.setup import PieceSetup
 from rivergrad.routing import Router, choose_engine, schemes, step_ratio
 from rivergrad.routing import hillslope as hillslopes
+from rivergrad.routing.choice import refuse_without_cuda
 from rivergrad.routing.flow import Rounds
 from rivergrad.routing.flow.arrays import law_of
 from rivergrad.routing.flow.names import without_law
@@ -102,8 +103,7 @@ def simulate(
     options = ClusterOptions(workers=cluster) if isinstance(cluster, int) else cluster
     step_ratio(runoff.step, how.routing_step)
     check_parameters(how.scheme, parameters, network, how.hillslope)
-    if how.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
+    refuse_without_cuda(how.device)
     steps = runoff.time.size
     wanted = np.arange(network.n_reaches) if targets is None else targets
     engine, _ = choose_engine(how.engine, how.scheme, how.device)

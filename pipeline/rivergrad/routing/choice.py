@@ -19,6 +19,20 @@ else:
 ENGINES = ("auto", "closure", "recurrence", "reference")
 
 
+def refuse_without_cuda(device: str, key: str | None = None) -> None:
+    """Refuse a device that is not there, before the work that is meant for it.
+
+    Args:
+        device: cpu or cuda.
+        key: of the workflow, for the message.
+
+    Raises:
+        InputError: it is cuda, and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu", key=key)
+
+
 def choose_engine(
     name: str, scheme: Scheme, device: torch.device | str = "cpu", closure_options: Collection[str] = ()
 ) -> tuple[str, str]:

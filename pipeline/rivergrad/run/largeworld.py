@@ -19,6 +19,7 @@ from rivergrad.io.ahead import Behind
 from rivergrad.io.gridstore import GridWriter
 from rivergrad.pieces.direct import Routing, cores, simulate
 from rivergrad.routing import schemes
+from rivergrad.routing.choice import refuse_without_cuda
 from rivergrad.run.progress import Progress
 from rivergrad.world.large import (
     LargeSpec,
@@ -63,8 +64,7 @@ def generate_world(
         InputError: no CUDA device was found.
         OSError: the disk is full; nothing is left of the world.
     """
-    if device == "cuda":
-        refuse_without_cuda()
+    refuse_without_cuda(device)
     with atomic_path(output) as folder:
         folder.mkdir()
         clock = _Clock(tell)
@@ -90,14 +90,6 @@ def generate_world(
         (folder / RECIPE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         clock("observations", f"{facts['observations']:,} values")
     return facts
-
-
-def refuse_without_cuda() -> None:
-    """Raise an InputError where there is no CUDA device: before the minutes that a world takes, not after."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise InputError("device cuda: no CUDA device was found; expected one, or device cpu")
 
 
 def is_of_large_world(network: Path) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rivercut.partition import Partition
@@ -28,6 +27,7 @@ from rivergrad.io import atomic_path
 from rivergrad.io.lines import copy_lines
 from rivergrad.io.recorded import RECORD
 from rivergrad.model.physical import prior_celerity
+from rivergrad.routing.choice import refuse_without_cuda
 from rivergrad.routing.schemes.mixed import WithLakes
 from rivergrad.run.cautions import Estimated, cautions
 from rivergrad.run.choice import kept_choice, resolved, widest_of, written_choice
@@ -273,10 +273,7 @@ def _carry_out(config: Workflow, run_dir: Path, info: dict[str, Any], show_score
     periods = periods_of(
         config, inputs.runoff.time, inputs.runoff.step, inputs.runoff.path, inputs.report.every
     )
-    if config.compute.device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "found cuda, but no CUDA device is there; expected one, or cpu", key="compute.device"
-        )
+    refuse_without_cuda(config.compute.device, "compute.device")
     engine = engine_of(config, inputs.network)
     cut = cut_network(config, inputs)
     _write_partition(config, run_dir, inputs, cut)
