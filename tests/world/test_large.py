@@ -138,6 +138,12 @@ def test_storms_move_with_the_wind() -> None:
     assert like["trades"][0] < like["trades"][1]
 
 
+def test_as_many_gauges_as_asked_for(middling: LargeWorld) -> None:
+    gauges = place_large_gauges(LargeSpec(100_000, seed=2, gauge_count=1_500), middling.network)
+    assert gauges.reach.size == 1_500
+    assert not np.isin(middling.network.downstream[gauges.reach], gauges.reach).any()
+
+
 def test_gauges_are_clustered_and_never_follow_each_other(middling: LargeWorld) -> None:
     spec, network = LargeSpec(100_000, seed=2), middling.network
     gauges = place_large_gauges(spec, network)
@@ -210,6 +216,8 @@ def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
         ({"reaches": 2000, "years": 0.0}, "--years 0"),
         ({"reaches": 2000, "years": float("nan")}, "--years nan"),
         ({"reaches": 2000, "seed": -1}, "--seed -1"),
+        ({"reaches": 2000, "gauge_count": 0}, "--gauges 0: expected 1 to 200"),
+        ({"reaches": 2000, "gauge_count": 201}, "--gauges 201"),
         ({"reaches": 2000, "start": "spring"}, "--start spring"),
         ({"reaches": 2000, "start": "2001-13-01"}, "--start 2001-13-01"),
     ],

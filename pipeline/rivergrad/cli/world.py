@@ -17,6 +17,15 @@ def generate_world(
     years: Annotated[float, typer.Option("--years", metavar="Y", help="The length of the record.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="The seed of everything random.")] = 1,
     start: Annotated[str, typer.Option("--start", help="The first day of the record.")] = "2001-01-01",
+    gauges: Annotated[
+        int | None,
+        typer.Option(
+            "--gauges",
+            metavar="G",
+            help="The number of gauges; by default one in 1,000 reaches.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[
         Device, typer.Option("--device", help="What routes the truth to the gauges.")
     ] = Device.cpu,
@@ -28,7 +37,7 @@ def generate_world(
     from rivergrad.run.largeworld import generate_world as generate
     from rivergrad.world.large import LargeSpec
 
-    spec = LargeSpec(reaches, years, seed, start)
+    spec = LargeSpec(reaches, years, seed, start, gauges)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"OUT {output}: is there; expected another place to write to")
     generate(spec, output, lambda said: None if quiet() else typer.echo(said, err=True), device.value)

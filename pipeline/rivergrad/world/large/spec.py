@@ -22,7 +22,7 @@ LAND_FRACTION = 0.29
 FEWEST, MOST = 1_000, 20_000_000
 MOST_YEARS = 100.0
 GAUGES_PER_REACH = 1e-3
-FEWEST_GAUGES = 40
+FEWEST_GAUGES, MOST_GAUGED = 40, 10
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class LargeSpec:
         years: of the record of daily runoff, each of 365.25 days.
         seed: of everything random.
         start: date of the first day.
+        gauge_count: of gauges, at most one in ten reaches; by default one in 1,000.
 
     Raises:
         InputError: a number out of its range, or a start that is no date.
@@ -45,10 +46,16 @@ class LargeSpec:
     years: float = 1.0
     seed: int = 1
     start: str = "2001-01-01"
+    gauge_count: int | None = None
 
     def __post_init__(self) -> None:
         if not FEWEST <= self.reaches <= MOST:
             raise InputError(f"--reaches {self.reaches}: expected {FEWEST:,} to {MOST:,}")
+        if self.gauge_count is not None and not 1 <= self.gauge_count <= self.reaches // MOST_GAUGED:
+            most = self.reaches // MOST_GAUGED
+            raise InputError(
+                f"--gauges {self.gauge_count}: expected 1 to {most:,}, one in {MOST_GAUGED} reaches"
+            )
         if not 2.0 / 365.25 <= self.years <= MOST_YEARS:
             raise InputError(f"--years {self.years:g}: expected two days to {MOST_YEARS:g} years")
         if not 0 <= self.seed < 2**32:
@@ -95,7 +102,7 @@ class LargeSpec:
     @property
     def gauges(self) -> int:
         """Gauges that are wanted."""
-        return max(FEWEST_GAUGES, round(GAUGES_PER_REACH * self.reaches))
+        return self.gauge_count or max(FEWEST_GAUGES, round(GAUGES_PER_REACH * self.reaches))
 
     @property
     def time(self) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
