@@ -119,6 +119,8 @@ def gauss_newton_step(
     weigh: Callable[[Float, Float], Float],
     tolerance: float,
     most: int,
+    *,
+    anew: bool = False,
 ) -> tuple[Float, Float, Float, Step]:
     """Take one Gauss-Newton step.
 
@@ -132,6 +134,8 @@ def gauss_newton_step(
         weigh: function of residuals (0 where missing) and discharge that returns weights, all (window, time, gauge).
         tolerance: relative residual at which the conjugate gradients stop.
         most: the largest number of products.
+        anew: search from deviations of zero. However few the products, what is found then has no deviation that no
+            gauge asks for, such as a fit by other means leaves at every reach.
 
     Returns:
         The new shared coefficients and deviations, discharge there, and the record of the step. `problem` is linearised
@@ -151,7 +155,10 @@ def gauss_newton_step(
         return 0.5 * float((weight * r * r).sum()) + prior.value(s, u)
 
     before = value(r, shared, free)
-    along, descent, products = newton_direction(problem, prior, shared, free, weight * r, tolerance, most)
+    start = (np.zeros_like(shared), -free) if anew else None
+    along, descent, products = newton_direction(
+        problem, prior, shared, free, weight * r, tolerance, most, start
+    )
     length = 1.0
     for _ in range(HALVINGS + 1):
         there = shared + length * along[0], free + length * along[1]
