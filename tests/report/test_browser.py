@@ -288,8 +288,15 @@ def test_paper_is_light_and_has_pictures_of_the_charts(browser: Any, folder: Pat
     assert len(printed) >= 5
     assert all(seen and width > 200 for seen, width in printed)
     assert one.run("() => document.querySelector('#table > .controls').checkVisibility()") is False
+    closed = "() => document.querySelectorAll('details:not([open])').length"
+    assert one.run(closed) == 0  # no heading stands over nothing
     one.run("() => dispatchEvent(new Event('afterprint'))")
     assert one.run("() => document.querySelectorAll('canvas.printed').length") == 0
+    assert one.run(closed) == 2
+    # axes of less than a decade have numbers all the same; the band's key looks like the band
+    assert one.run("() => RG.logTicks(0.3, 6)") == [0.5, 1, 2, 5]
+    assert one.run("() => RG.logTicks(0.5, 2e6)") == [1, 10, 100, 1000, 1e4, 1e5, 1e6]
+    assert one.run("() => document.querySelectorAll('#hydrograph-keys .band').length") == 1
     assert one.said == []
     one.context.close()
 

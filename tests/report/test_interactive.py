@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from rivergrad.report import write_report
+from rivergrad.report import maps, write_report
 from rivergrad.report.fields import fields_of
 from rivergrad.report.interactive import reaches, series
 from rivergrad.report.interactive.document import documents, theme_document
@@ -220,6 +220,18 @@ def test_scales_fit_the_scores(page: Page) -> None:
     assert reaches.fitted_scale(0.96, 0.99)["ticks"] == [0.96, 0.97, 0.98, 0.99]
     same = reaches.fitted_scale(2.0, 2.0)
     assert same["min"] < 2.0 < same["max"]
+    # pictures alike: 151 gauges from 0.96 to 0.997 are no 151 dots of one colour
+    low, high = maps.score_range(np.append(np.linspace(0.96, 0.997, 150), -40.0))
+    assert 0.95 < low < high < 1
+    assert maps.score_range(np.array([np.nan])) == (0.0, 1.0)
+
+
+def test_a_small_gain_has_a_colour_although_a_few_are_large() -> None:
+    gain = np.r_[np.full(140, 0.02), np.full(11, 0.31)]
+    norm = maps.change_norm(maps.change_limit(gain))
+    assert norm(np.array([-0.4, -0.1, 0.0, 0.1, 0.4])).tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert float(norm(0.02)) > 0.6
+    assert maps.change_ticks(0.4) == [-0.4, -0.1, 0.0, 0.1, 0.4]
 
 
 # What people see who lack a kind of cone: Machado et al. (2009), doi:10.1109/TVCG.2009.113, at full severity.
@@ -272,6 +284,8 @@ def test_colours_are_told_apart_without_a_kind_of_cone(theme: Theme, sight: str)
     for end in (change[6], change[41]):
         assert np.linalg.norm(end - middle) > 20
     assert np.linalg.norm(change[6] - change[41]) > 20  # worse and better
+    assert contrast(palettes["change"][3], theme.page) >= 3  # the largest changes do not melt into the page
+    assert contrast(palettes["change"][-4], theme.page) >= 3
     series_colours = theme.series_colours()
     for one, other in itertools.combinations(series_colours, 2):
         apart = float(

@@ -25,7 +25,7 @@ from rivergrad.report import write_report
 from rivergrad.report.maps import celerity_panel
 from rivergrad.report.panels import frame_of
 from rivergrad.report.style import DARK, LIGHT, Panel, picture
-from rivergrad.report.tables import fold_tables, further_lines, signed
+from rivergrad.report.tables import fold_tables, further_lines, percent, signed
 from rivergrad.report.uncertainty import (
     Coverage,
     coverage,
@@ -253,6 +253,7 @@ def test_intervals_stand_beneath_their_medians(sure: Path, run: RunData, plain: 
     assert texts[5] == f"{100 * part['bias'].median():+.1f} %".replace("-", "−")
     assert texts[6] == f"{part['peak_error_days'].median():.1f}"
     assert lines[0].cells[2][1] == f"uniform {number(part['kge_r_uniform'].median())}"
+    assert [percent(one) for one in (-0.0004, 0.0, 0.0312)] == ["0.0 %", "0.0 %", "+3.1 %"]  # no "−0.0 %"
     assert further_lines(read_run(plain)) == []
     assert "What kind of error is left" not in words(plain)
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, LogNorm, Normalize, to_rgba
+from matplotlib.colors import Colormap, FuncNorm, LogNorm, Normalize, to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ def skill_panel(
 ) -> Panel:
     """A panel with a score at each gauge: its reach position, value and whether it was held out, each (g,).
 
-    A score is coloured from 0 to 1; a `change` of score diverges about 0.
+    A score is coloured over the range of most gauges (`score_range`); a `change` of score diverges about 0.
     """
 
     def draw(axes: Axes, theme: Theme) -> None:
@@ -133,11 +133,12 @@ def skill_panel(
         norm: Normalize
         if change:
             limit = change_limit(score)
-            norm, colours = Normalize(-limit, limit), theme.change_colours()
-            ticks = np.array([-limit, -limit / 2, 0.0, limit / 2, limit])
+            norm, colours = change_norm(limit), theme.change_colours()
+            ticks = np.array(change_ticks(limit))
         else:
-            norm, colours = Normalize(0.0, 1.0), theme.skill_colours()
-            ticks = np.linspace(0.0, 1.0, 6)
+            low, high = score_range(score)
+            norm, colours = Normalize(low, high), theme.skill_colours()
+            ticks = round_ticks(low, high)
         xy = frame.points(reach)
         area = float(np.clip(5200.0 / max(score.size, 1), 14.0, 62.0))
         handles = []
@@ -213,6 +214,41 @@ def change_limit(change: Float) -> float:
     size = np.abs(change[np.isfinite(change)])
     wanted = float(np.quantile(size, 0.95)) if size.size else 0.1
     return next((limit for limit in (0.02, 0.04, 0.1, 0.2, 0.4) if limit >= wanted), 1.0)
+
+
+def score_range(score: Float) -> tuple[float, float]:
+    """The ends of a colour scale that fits scores: their 5 % and 95 % quantiles, from −1 on and 0.02 apart or more."""
+    seen = score[np.isfinite(score)]
+    low, high = np.quantile(seen, [0.05, 0.95]).tolist() if seen.size else (0.0, 1.0)
+    low = max(low, -1.0)  # a few gauges far below 0 would take all colours
+    return min(low, high - 0.02), max(high, low + 0.02)
+
+
+def round_ticks(low: float, high: float) -> Float:
+    """Some five round numbers from `low` to `high`."""
+    rough = (high - low) / 5
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = float(power * next(one for one in (1, 2, 2.5, 5, 10) if one * power >= rough * 0.999))
+    ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+    return np.asarray(np.round(ticks, 12))
+
+
+def change_norm(limit: float) -> Normalize:
+    """Colours about 0 by the root of a change: many small ones differ, and a few large ones still fit."""
+    return FuncNorm((_signed_root, _signed_square), vmin=-limit, vmax=limit)
+
+
+def change_ticks(limit: float) -> list[float]:
+    """Round numbers on such a scale, evenly apart."""
+    return [-limit, -limit / 4, 0.0, limit / 4, limit]
+
+
+def _signed_root(value: Float) -> Float:
+    return np.asarray(np.sign(value) * np.sqrt(np.abs(value)))
+
+
+def _signed_square(value: Float) -> Float:
+    return np.asarray(np.sign(value) * np.square(value))
 
 
 def _draw_rivers(

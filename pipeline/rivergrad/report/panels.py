@@ -248,7 +248,10 @@ def _skill_panels(frame: Frame, size: NDArray[np.float64], scores: GaugeScores) 
         f"better at {np.count_nonzero(known > 0)} of {known.size} {gauges}" if known.size else "no scores"
     )
     return [
-        (nse, f"NSE of the estimate at each gauge in {when}; values below 0 have the colour of 0."),
+        (
+            nse,
+            f"NSE of the estimate at each gauge in {when}; values beyond the scale have the colour of its end.",
+        ),
         (change, f"NSE of the estimate minus that of the best uniform celerity, in {when}: {better}."),
     ]
 

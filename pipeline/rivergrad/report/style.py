@@ -98,8 +98,10 @@ class Theme:
         }  # fmt: skip
 
     def change_colours(self) -> Colormap:
-        """The diverging colours of a change: brown is worse, blue-green is better."""
-        return matplotlib.colormaps["BrBG"]
+        """The diverging colours of a change: brown is worse, blue-green is better; no change melts into the page."""
+        if self.name == "light":
+            return matplotlib.colormaps["BrBG"]
+        return LinearSegmentedColormap.from_list("change_dark", list(CHANGE_DARK))
 
 
 LIGHT = Theme(
@@ -153,6 +155,9 @@ DASHES = {
     "two_step": "dashed",
 }
 """How lines of the page's charts are broken, so that no two are told apart by their colour alone."""
+
+CHANGE_DARK = ("#ffd9a3", "#e08a2c", "#8a5a2b", "#3d4650", "#2f7f78", "#35c2b0", "#b9fff0")
+"""BrBG the other way round in lightness: on a dark page the largest changes are the brightest."""
 
 Panel = Callable[[Axes, Theme], None]
 """Something that draws itself into one pair of axes."""

@@ -194,6 +194,12 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
+def percent(share: float) -> str:
+    """A share as percent with one decimal and its sign; a zero has none."""
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f} %".replace("-", "−") if rounded else "0.0 %"
+
+
 def _median(part: pd.DataFrame, column: str) -> float:
     return float(part[column].median())
 
@@ -202,7 +208,7 @@ def _score_text(score: str, value: float) -> str:
     if not np.isfinite(value):
         return "–"
     if score == "bias":
-        return f"{100 * value:+.1f} %".replace("-", "−")
+        return percent(value)
     return f"{value:.1f}" if score == "peak_error_days" else number(value)
 
 

@@ -33,8 +33,27 @@ RG.figure = (options) => {
   return figure;
 };
 
+/* Round numbers on a logarithmic axis: Bokeh's own leave an axis of less than two decades almost bare. */
+RG.logTicks = (low, high) => {
+  const first = Math.floor(Math.log10(low)), decades = Math.log10(high / low);
+  const found = [];
+  for (let power = first; 10 ** power <= high; power++) {
+    for (const one of decades > 3 ? [1] : [1, 2, 5]) {
+      const tick = Number(`${one}e${power}`);
+      if (tick >= low && tick <= high) found.push(tick);
+    }
+  }
+  return found;
+};
+RG.logAxis = (axis, low, high) => {
+  const ticks = RG.logTicks(low, high);
+  if (ticks.length < 2) return;
+  axis.ticker = new Bokeh.FixedTicker({ ticks });
+  axis.formatter = new Bokeh.BasicTickFormatter({ use_scientific: high / low > 1e4 });
+};
+
 RG.showChart = async (figure, element) => {
-  if (element.clientWidth < 500) for (const axis of figure.xaxes) axis.ticker.desired_num_ticks = 3;
+  if (element.clientWidth < 500) for (const axis of figure.xaxes) if (!axis.ticker.ticks) axis.ticker.desired_num_ticks = 3;
   element.replaceChildren();
   const view = await Bokeh.Plotting.show(figure, element);
   RG.views.push({ view, element });
@@ -44,6 +63,7 @@ RG.showChart = async (figure, element) => {
 RG.views = [];
 addEventListener("beforeprint", () => {
   RG.charts.forEach((again) => again());
+  for (const one of document.querySelectorAll("details:not([open])")) { one.open = true; one.dataset.closed = "yes"; }
   for (const { view, element } of RG.views) {
     view.paint();
     const { canvas } = view.export("png");
@@ -53,16 +73,22 @@ addEventListener("beforeprint", () => {
     element.after(canvas);
   }
 });
-addEventListener("afterprint", () => document.querySelectorAll("canvas.printed").forEach((one) => one.remove()));
+addEventListener("afterprint", () => {
+  document.querySelectorAll("canvas.printed").forEach((one) => one.remove());
+  for (const one of document.querySelectorAll("details[data-closed]")) { one.open = false; delete one.dataset.closed; }
+});
 
 /* Buttons that show and hide the lines of a chart. */
 RG.keys = (element, entries) => {
-  element.replaceChildren(...entries.map(({ name, colour, dash, on, toggle }) => {
+  element.replaceChildren(...entries.map(({ name, colour, dash, on, toggle, band }) => {
     const box = RG.make("input", { type: "checkbox" });
     box.checked = on;
     box.addEventListener("change", () => toggle(box.checked));
-    const line = RG.make("span", { class: "line" });
-    const paint = () => { line.style.borderTop = `3px ${dash} ${colour()}`; };
+    const line = RG.make("span", { class: band ? "band" : "line" });
+    const paint = () => {
+      if (band) line.style.background = colour();
+      else line.style.borderTop = `3px ${dash} ${colour()}`;
+    };
     paint();
     RG.charts.push(paint);
     return RG.make("label", { class: "key" }, box, line, name);
@@ -95,6 +121,9 @@ RG.Hydrograph = class {
     }));
     const fit = () => { clearTimeout(this.fitting); this.fitting = setTimeout(() => this.fit(), 30); };
     for (const end of ["start", "end"]) figure.x_range.properties[end].change.connect(fit);
+    for (const axis of figure.xaxes) axis.formatter = new Bokeh.DatetimeTickFormatter({
+      hours: "%H:%M", days: "%e %b", months: "%b %Y", years: "%Y", hourmin: "%H:%M",
+    });
     RG.keepChart(figure, () => {
       const colours = theme().series;
       this.lines.band.glyph.setv({ fill_color: colours.estimate, fill_alpha: 0.18 });
@@ -111,7 +140,7 @@ RG.Hydrograph = class {
       ["observed", "observed"], ["estimate", "estimate"], ["band", "90 % band"],
       ...methods.filter((one) => one !== "estimate").reverse().map((one) => [one, RG.names[one]]),
     ].map(([name, text]) => ({
-      name: text, on: this.lines[name].visible, dash: dashes[RG.dash[name] || "solid"],
+      name: text, on: this.lines[name].visible, band: name === "band", dash: dashes[RG.dash[name] || "solid"],
       colour: () => theme().series[name === "band" ? "estimate" : name] || theme().muted,
       toggle: (on) => {
         this.lines[name].visible = on;
@@ -228,6 +257,7 @@ RG.paired = (element, records, methods, choose) => {
 RG.course = (element, { x, y, title, label, log, kept }) => {
   const figure = RG.figure({ title, x_axis_label: "optimisation step", y_axis_label: label, y_axis_type: log ? "log" : "linear", height: 280 });
   const source = new Bokeh.ColumnDataSource({ data: { x, y } });
+  if (log) RG.logAxis(figure.yaxes[0], Math.min(...y.filter((one) => one > 0)), Math.max(...y));
   const line = figure.line({ field: "x" }, { field: "y" }, { source, line_width: 2 });
   const dots = figure.scatter({ field: "x" }, { field: "y" }, { source, size: x.length > 60 ? 0 : 6 });
   figure.add_tools(new Bokeh.HoverTool({ renderers: [dots], mode: "vline", tooltips: [["step", "@x"], [label, "@y{0.0000}"]] }));
@@ -247,6 +277,7 @@ RG.truth = (element, { x, y, low, high }) => {
     title: "Estimated against true celerity", x_range: [low, high], y_range: [low, high], x_axis_type: "log", y_axis_type: "log",
     x_axis_label: "true (m/s)", y_axis_label: "estimated (m/s)", height: 280,
   });
+  for (const axis of figure.axes) RG.logAxis(axis, low, high);
   const line = figure.line([low, high], [low, high], { line_dash: "dashed" });
   const dots = figure.scatter({ field: "x" }, { field: "y" }, { source: new Bokeh.ColumnDataSource({ data: { x, y } }), size: 4 });
   RG.keepChart(figure, () => {

@@ -11,6 +11,10 @@ RG.onTheme = (run) => {
 };
 
 RG.scaled = (value, scale) => {
+  if (scale.root) { /* about 0, by the root of the size: many small changes differ, and a few large ones still fit */
+    const share = 0.5 + 0.5 * Math.sign(value) * Math.sqrt(Math.abs(value) / scale.max);
+    return share < 0 ? 0 : share > 1 ? 1 : share;
+  }
   const share = scale.log
     ? Math.log(value / scale.min) / Math.log(scale.max / scale.min)
     : (value - scale.min) / (scale.max - scale.min);
@@ -29,6 +33,7 @@ RG.legend = (element, title, unit, scale, colours, backwards) => {
     last = place;
     const tick = RG.make("span", {}, RG.number(value));
     tick.style.left = `${100 * place}%`;
+    tick.style.transform = place < 0.04 ? "none" : place > 0.96 ? "translateX(-100%)" : ""; /* within the bar */
     ticks.append(tick);
   }
   element.replaceChildren(RG.make("div", { class: "what" }, unit ? `${title} (${unit})` : title), bar, ticks);

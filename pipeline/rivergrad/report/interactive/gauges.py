@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rivergrad.report.interactive.reaches import Drawn, View, fitted_scale
-from rivergrad.report.maps import change_limit
+from rivergrad.report.maps import change_limit, change_ticks, score_range
 from rivergrad.report.panels import Page
 from rivergrad.report.scores import SPLIT_WORDS
 from rivergrad.rundir.contents import GAUGES, SCREENING
@@ -80,22 +80,14 @@ def about_gauges(page: Page, records: list[dict[str, Any]]) -> dict[str, Any]:
     """What is the same for all gauges: names of methods and splits, and the colour scales that fit their scores."""
     nse = np.array([one["nse"] if one["nse"] is not None else np.nan for one in records], np.float64)
     gain = np.array([one["gain"] if one["gain"] is not None else np.nan for one in records], np.float64)
-    seen = nse[np.isfinite(nse)]
-    low, high = np.quantile(seen, [0.05, 0.95]).tolist() if seen.size else (0.0, 1.0)
-    low = max(low, -1.0)  # a few gauges far below 0 would take all colours
     limit = change_limit(gain)
     return {
         "methods": list(methods_of(page.run.metrics)),
         "splits": {name: SPLIT_WORDS[name][0] for name in SPLITS},
         "in_held_out_time": page.scores.in_held_out_time,
         "scales": {
-            "nse": fitted_scale(min(low, high - 0.02), max(high, low + 0.02)),
-            "gain": {
-                "min": -limit,
-                "max": limit,
-                "ticks": [-limit, -limit / 2, 0.0, limit / 2, limit],
-                "log": False,
-            },
+            "nse": fitted_scale(*score_range(nse)),
+            "gain": {"min": -limit, "max": limit, "ticks": change_ticks(limit), "log": False, "root": True},
             "rank": {"min": 0.0, "max": 1.0, "ticks": [0.0, 0.25, 0.5, 0.75, 1.0], "log": False},
         },
     }

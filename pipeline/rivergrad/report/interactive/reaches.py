@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivergrad.report.fields import Field, reach_time
 from rivergrad.report.interactive.packing import STEPS, Pack, quantised
-from rivergrad.report.maps import change_limit, line_widths, log_scale
+from rivergrad.report.maps import change_limit, line_widths, log_scale, round_ticks
 from rivergrad.report.panels import Page
 from rivergrad.report.uncertainty import QUANTILE_95, hardly_told
 
@@ -192,11 +192,7 @@ def fitted_scale(low: float, high: float) -> dict[str, Any]:
     """A linear colour scale from `low` to `high`, wider where they are the same, with round ticks."""
     if high - low < 1e-9 * max(abs(low), abs(high), 1e-30):
         low, high = low - 0.5 * max(abs(low), 1e-3), high + 0.5 * max(abs(high), 1e-3)
-    rough = (high - low) / 5
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = float(power * next(one for one in (1, 2, 2.5, 5, 10) if one * power >= rough * 0.999))
-    ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    return {"min": low, "max": high, "ticks": np.round(ticks, 12).tolist(), "log": False}
+    return {"min": low, "max": high, "ticks": round_ticks(low, high).tolist(), "log": False}
 
 
 @dataclass(frozen=True, eq=False)
