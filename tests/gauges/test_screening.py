@@ -239,6 +239,7 @@ def test_runoff_that_follows_no_river_drops_no_gauge() -> None:
     assert result.keep.all()
     assert len(result.findings) == GAUGES
     assert {(one.what, one.action) for one in result.findings} == {("wrong river", "reported only")}
+    assert not any(one.spared for one in result.findings)  # none would be dropped, whatever it is for
 
 
 def test_gauges_that_are_not_judged_are_only_reported_and_tell_nothing() -> None:
@@ -260,6 +261,10 @@ def test_gauges_that_are_not_judged_are_only_reported_and_tell_nothing() -> None
     }
     assert np.flatnonzero(~result.keep).tolist() == [1]
     assert not result.mask.any()
+    # what would have been dropped for wrong values: neither a stretch nor a lack of data is that
+    assert {(one.gauge, one.what) for one in result.findings if one.spared} == {
+        (gauge, "unit error") for gauge in (8, 9, 11)
+    }
 
 
 def test_only_the_steps_of_the_fit_count_as_values() -> None:

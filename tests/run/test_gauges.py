@@ -322,6 +322,7 @@ def test_what_screening_leaves_out(tmp_path: Path) -> None:
     assert after.observed_error is not None
     assert np.array_equal(np.isnan(after.observed_error), np.isnan(expected))
     assert np.array_equal(after.held_out, before.held_out)
+    assert (before.suspects, after.suspects) == ({}, {6: "unit error"})
     thresholds = [ON, "gauges.screening.flat_run=200d", "gauges.screening.correlation=0.0"]
     _, _, table = screened(tmp_path, *thresholds)
     assert table["gauge"].tolist() == ["G1", "G4", "G6"]

@@ -103,6 +103,7 @@ class Finding:
         found, expected: in words.
         action: what was done: dropped, masked, or reported only.
         start: first step that is wrong; -1 if the whole record is.
+        spared: whether the gauge is kept only because it is not judged: its values are wrong.
     """
 
     gauge: int
@@ -111,6 +112,7 @@ class Finding:
     expected: str
     action: str
     start: int = -1
+    spared: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,16 +299,20 @@ def volumes(
         action = DROPPED if judged[g] else REPORTED
         if not ratio[g] > 0:
             of = f"{seen[g] / count[g]:.4g} m3/s, and {runoff[g] / count[g]:.4g} m3/s of runoff upstream"
-            findings.append(Finding(int(g), "volume ratio", of, expected, action))
+            findings.append(Finding(int(g), "volume ratio", of, expected, action, spared=not bool(judged[g])))
             continue
         relative = abs(float(np.log(ratio[g] / usual)))
         found = f"{ratio[g]:.3g} times the runoff upstream"
         if abs(relative - np.log(FEET)) <= np.log(settings.unit_tolerance):
             which = "ft3/s read as m3/s" if ratio[g] > usual else "m3/s read as ft3/s"
             found += f", as with {which} ({FEET if ratio[g] > usual else 1 / FEET:.4g})"
-            findings.append(Finding(int(g), "unit error", found, expected, action))
+            findings.append(
+                Finding(int(g), "unit error", found, expected, action, spared=not bool(judged[g]))
+            )
         elif relative > np.log(settings.volume_factor):
-            findings.append(Finding(int(g), "volume ratio", found, expected, action))
+            findings.append(
+                Finding(int(g), "volume ratio", found, expected, action, spared=not bool(judged[g]))
+            )
     return findings
 
 
@@ -338,7 +344,8 @@ def wrong_rivers(
         )
         found = f"best correlation with the runoff upstream {best[g]:.2f}"
         action = DROPPED if enough and judged[g] else REPORTED
-        findings.append(Finding(int(g), "wrong river", found, expected, action))
+        spared = enough and not bool(judged[g])
+        findings.append(Finding(int(g), "wrong river", found, expected, action, spared=spared))
     return findings
 
 
@@ -573,4 +580,5 @@ def _masked(count: int, judged: bool) -> str:
 
 
 def _dropped(one: Finding, judged: Bool) -> Finding:
-    return replace(one, action=DROPPED if judged[one.gauge] else REPORTED)
+    spared = not bool(judged[one.gauge])
+    return replace(one, action=REPORTED if spared else DROPPED, spared=spared)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rivergrad.documents import read_text
 from rivergrad.rundir.reading import SPLITS, RunData, methods_of, score_column
+from rivergrad.rundir.suspects import named, suspects_of, without_suspects
 from rivergrad.rundir.verdict import number
 
 Float = NDArray[np.float64]
@@ -85,14 +86,23 @@ def score_table(
         if part.empty:
             continue
         methods = estimate_first(methods_of(metrics))
-        medians = [float(part[score_column(score, method)].median()) for method in methods]
-        texts = [number(value) for value in medians]
-        best = number(float(np.nanmax(medians)))
         name, meaning = SPLIT_WORDS[split]
-        cells = [Cell(text, text == best) for text in texts]
+        cells = _cells(part, score, methods)
         cells[0] = replace(cells[0], range=ranges(split, f"{score}_estimate"))
         rows.append(Row(name, meaning, len(part), tuple(cells)))
+        kept = without_suspects(part)
+        if len(kept) < len(part) and not kept.empty:
+            said = f"without gauges that screening would drop: {named(suspects_of(metrics, split))}"
+            rows.append(Row(f"{name}, less suspects", said, len(kept), tuple(_cells(kept, score, methods))))
     return rows
+
+
+def _cells(part: pd.DataFrame, score: str, methods: Sequence[str]) -> list[Cell]:
+    """Medians over the rows of a split, by method."""
+    medians = [float(part[score_column(score, method)].median()) for method in methods]
+    texts = [number(value) for value in medians]
+    best = number(float(np.nanmax(medians)))
+    return [Cell(text, text == best) for text in texts]
 
 
 @dataclass(frozen=True, eq=False)

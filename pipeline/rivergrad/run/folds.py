@@ -31,6 +31,7 @@ from rivergrad.rundir.contents import CONFIG, FOLDS, FOLDS_TABLE, INFO, METRICS,
 from rivergrad.rundir.identity import differences, read_identity
 from rivergrad.rundir.reading import FOLD_COLUMNS, read_metrics
 from rivergrad.rundir.record import write_rows
+from rivergrad.rundir.suspects import SUSPECT
 from rivergrad.rundir.written import record_of
 
 log = logging.getLogger("rivergrad")
@@ -115,7 +116,7 @@ def cross_validate(
         table = read_metrics(derived.output / METRICS)
         # gauges that no estimate sees are scored in every fold: they belong to none
         of_fold = table[table["split"].isin(list(TIMES)) & table["gauge"].isin(names)]
-        rows += [{"fold": fold, **row} for row in _records(of_fold)]
+        rows += [{"fold": fold, SUSPECT: "", **row} for row in _records(of_fold)]
     write_rows(run_dir / FOLDS_TABLE, rows, (*FOLD_COLUMNS, *learned_columns(rows)))
     return summarise(rows, config.gauges.holdout_by, config.seed)
 
@@ -196,16 +197,23 @@ def print_folds(summary: dict[str, Any], console: Console) -> None:
             cells += [f"{fold['nse_difference']:+.4f} ({fold['nse_better']})"]
         table.add_row(str(one["fold"]), str(one["gauges"]), *cells)
     table.add_section()
+    _add_pooled(table, "all\n(90 %)", [found["pooled"] for found in splits.values()])
+    without = [found["pooled"].get("without_suspects") for found in splits.values()]
+    if all(without):
+        _add_pooled(table, "without\nsuspects", without)
+    print_table(table, console)
+
+
+def _add_pooled(table: Table, name: str, splits: Sequence[dict[str, Any]]) -> None:
+    """Add the row of all folds together."""
     cells = []
-    for found in splits.values():
-        pooled = found["pooled"]
+    for pooled in splits:
         better = f" ({pooled['nse_better']})"
         cells += [
             f"{pooled[f'nse_{name}']:{sign}.4f}{more}\n{interval_text(pooled[f'nse_{name}_interval'], sign)}"
             for name, sign, more in (("uniform", "", ""), ("estimate", "", ""), ("difference", "+", better))
         ]
-    table.add_row("all\n(90 %)", str(first["pooled"]["gauges"]), *cells)
-    print_table(table, console)
+    table.add_row(name, str(splits[0]["gauges"]), *cells)
 
 
 def interval_text(interval: Sequence[float], sign: str = "") -> str:

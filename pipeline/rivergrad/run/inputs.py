@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ class Inputs:
     forcings: of a runoff model, where there are any; runoff_is_given: whether `runoff` is one.
     identity: what the run was begun with.
     on_steps: where observations lie among the steps of the runoff; None where each step may have one.
+    suspects: held-out gauges whose values screening finds wrong, by position, and the check that says so.
     """
 
     network: RiverNetwork
@@ -94,6 +96,7 @@ class Inputs:
     runoff_is_given: bool = True
     identity: Identity | None = None
     on_steps: OnSteps | None = None
+    suspects: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def report(self) -> Report:

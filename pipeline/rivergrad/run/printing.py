@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 from rivergrad.run.folds import interval_text, print_folds
 from rivergrad.run.tables import print_table, terminal
 from rivergrad.rundir.reading import LEARNED_METHODS, methods_in
+from rivergrad.rundir.suspects import named
 from rivergrad.verbosity import quiet
 
 HEADINGS = {"uniform": "best uniform", "physical": "physical prior", "two_step": "two-step"}
@@ -39,18 +41,18 @@ def print_scores(summary: dict[str, Any]) -> None:
     than = learned or ["uniform"]
     for name in than:
         table.add_column(f"estimate − {name.replace('_', '-')}\n(better at)", justify="right")
-    for split, row in summary["medians"].items():
-        cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
+    for name, row in _rows(summary["medians"]):
+        cells = [f"{row[f'nse_{one}']:.4f} ({row[f'kge_{one}']:.3f})" for one in methods]
         cells[-1] += "\n" + interval_text(row["nse_estimate_interval"])
         gains = []
-        for name in than:
+        for other in than:
             key, better = (
                 ("nse_difference", "nse_better")
-                if name == "uniform"
-                else (f"nse_over_{name}", f"nse_better_than_{name}")
+                if other == "uniform"
+                else (f"nse_over_{other}", f"nse_better_than_{other}")
             )
             gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
-        table.add_row(SPLIT_NAMES[split], str(row["gauges"]), *cells, *gains)
+        table.add_row(name, str(row["gauges"]), *cells, *gains)
     print_table(table, console)
     console.print(
         f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
@@ -58,6 +60,18 @@ def print_scores(summary: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    suspects = {
+        gauge: check
+        for row in summary["medians"].values()
+        for gauge, check in row.get("suspects", {}).items()
+    }
+    if suspects:
+        console.print(
+            f"suspects: held-out gauges that screening would drop: {named(suspects)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     if "sizes" in summary:
         _print_sizes(summary["sizes"], console)
     if "folds" in summary:
@@ -76,6 +90,15 @@ def print_scores(summary: dict[str, Any]) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _rows(medians: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The medians of each split, and those without the gauges that screening would drop."""
+    for split, row in medians.items():
+        yield SPLIT_NAMES[split], row
+        if row.get("without_suspects"):
+            count = len(row["suspects"])
+            yield f"the same without\n{count} suspect{'' if count == 1 else 's'}", row["without_suspects"]
 
 
 def _print_sizes(sizes: dict[str, Any], console: Console) -> None:

@@ -39,6 +39,7 @@ from rivergrad.rundir.reading import (
     write_hydrographs,
 )
 from rivergrad.rundir.record import write_rows
+from rivergrad.rundir.suspects import SUSPECT
 from rivergrad.rundir.verdict import verdict
 
 Float = NDArray[np.float64]
@@ -86,8 +87,9 @@ def score_rows(inputs: Inputs, periods: Periods, discharge: Mapping[str, Float])
                 "split": split,
                 "n_obs": int(count[a]),
             }
+            suspect = inputs.suspects.get(int(g), "")
             row |= {name: float(values[a]) for name, values in scores.items()}
-            rows.append(row)
+            rows.append(row | {SUSPECT: suspect})
     return rows
 
 
@@ -122,7 +124,8 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
     score minus that of the best uniform celerity, with their intervals, and `nse_better` and `kge_better`, at how many
     gauges it is above 0 (medians can differ one way and most gauges the other); and the further scores of the estimate
     (FURTHER_SCORES) under `SCORE_estimate`. Where runoff is learned, the same differences to LEARNED_METHODS under
-    `SCORE_over_METHOD`, `SCORE_gain_over_METHOD` and `SCORE_better_than_METHOD`.
+    `SCORE_over_METHOD`, `SCORE_gain_over_METHOD` and `SCORE_better_than_METHOD`. Where screening would drop some of the
+    gauges, `suspects` has their names and checks, and `without_suspects` all of this without them.
 
     Args:
         rows: of metrics.csv.
@@ -159,6 +162,10 @@ def medians(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
                 values = _column(here, score)
                 values = values[~np.isnan(values)]
                 found[f"{score}_estimate"] = float(np.median(values)) if values.size else float("nan")
+        kept = [row for row in here if not row.get(SUSPECT)]
+        if len(kept) < len(here):
+            found["suspects"] = {row["gauge"]: row[SUSPECT] for row in here if row.get(SUSPECT)}
+            found["without_suspects"] = medians(kept, seed).get(split)
         result[split] = found
     return result
 
@@ -217,7 +224,7 @@ def rank_correlation(a: Float, b: Float) -> float:
 
 def write_scores(run_dir: Path, rows: Sequence[Row]) -> None:
     """Write metrics.csv."""
-    write_rows(run_dir / METRICS, rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, *learned_columns(rows)))
+    write_rows(run_dir / METRICS, rows, (*METRICS_COLUMNS, *FURTHER_COLUMNS, SUSPECT, *learned_columns(rows)))
 
 
 def learned_columns(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
         run_dir: where screening.csv is written.
 
     Returns:
-        The same inputs where nothing was left out, else with NaN there in `observed` and `observed_error`.
+        The same inputs where nothing was found, else with NaN in `observed` and `observed_error` where something was
+        left out, and with the held-out gauges that would have been dropped as `suspects`.
 
     Raises:
         InputError: no training gauge is left.
@@ -85,11 +86,13 @@ def screen_inputs(inputs: Inputs, unrouted: NDArray[np.float64], config: Workflo
     out = np.zeros(inputs.observed.shape, bool)
     out[window] = result.mask
     out[:, result.wrong] = True
+    suspects = {one.gauge: one.what for one in result.findings if one.spared}
     if not out.any():
-        return inputs
+        return replace(inputs, suspects=suspects) if suspects else inputs
     error = inputs.observed_error
     return replace(
         inputs,
+        suspects=suspects,
         observed=np.where(out, np.nan, inputs.observed),
         observed_error=None if error is None else np.where(out, np.nan, error),
     )

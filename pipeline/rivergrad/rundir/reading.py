@@ -33,6 +33,7 @@ from rivergrad.rundir.contents import (
     PARAMETERS,
     WORLD,
 )
+from rivergrad.rundir.suspects import SUSPECT
 
 Float = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ FURTHER_COLUMNS = (
 )
 LEARNED_COLUMNS = tuple(f"{score}_{method}" for method in FURTHER_METHODS for score in ("nse", "kge"))
 """Scores of FURTHER_METHODS, the last columns of metrics.csv where a run has them."""
-FOLD_COLUMNS = ("fold", *METRICS_COLUMNS, *FURTHER_COLUMNS)
+FOLD_COLUMNS = ("fold", *METRICS_COLUMNS, *FURTHER_COLUMNS, SUSPECT)
 """Of folds.csv: the scores of every gauge by the estimate that held it out."""
 
 HISTORY_COLUMNS = ("step", "loss", "validation_nse")
@@ -244,7 +245,11 @@ def read_folds(path: Path) -> pd.DataFrame:
 
 def _read_scores(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     warn_of_change(path)
-    table = _read_table(path, columns, text=("gauge", "split"), optional=(*FURTHER_COLUMNS, *LEARNED_COLUMNS))
+    table = _read_table(
+        path, columns, text=("gauge", "split", SUSPECT), optional=(*FURTHER_COLUMNS, *LEARNED_COLUMNS)
+    )
+    if SUSPECT in table.columns:
+        table[SUSPECT] = ["" if pd.isna(one) else str(one) for one in table[SUSPECT]]  # an empty cell is NaN
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
         raise InputError(f"{path}: split is {ids_text(unknown)}, expected one of {', '.join(SPLITS)}")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rivergrad.gauges.comparison import Comparison, compare
 from rivergrad.rundir.reading import SPLITS, methods_of, score_column
+from rivergrad.rundir.suspects import named, suspects_of, without_suspects
 
 SPLIT_PLACES = {
     "train": "training gauges in training time",
@@ -59,8 +60,23 @@ def verdict(metrics: pd.DataFrame, folds: pd.DataFrame | None = None) -> str:
         if "nse" in found:
             where = f"{SPLIT_PLACES[split]}{' (cross-validated)' if validated else ''}"
             said = [_said(score.upper(), one) for score, one in found.items()]
-            return f"On {where}, the estimate is {' '.join(said)}"
+            further = _without_suspects(folds if folds is not None and validated else metrics, split)
+            return f"On {where}, the estimate is {' '.join(said)}{further}"
     return "No gauge has enough observations for a score."
+
+
+def _without_suspects(table: pd.DataFrame, split: str) -> str:
+    """The same comparison without the gauges that screening would drop; nothing where it would drop none."""
+    suspects = suspects_of(table, split)
+    if not suspects:
+        return ""
+    which = "1 of these gauges" if len(suspects) == 1 else f"{len(suspects)} of these gauges"
+    text = f" Screening would drop {which}: {named(suspects)}."
+    found = comparisons(without_suspects(table), split)
+    if not found:
+        return f"{text} No other gauge has a score."
+    said = [_said(score.upper(), one) for score, one in found.items()]
+    return f"{text} Without {'it' if len(suspects) == 1 else 'them'}, the estimate is {' '.join(said)}"
 
 
 def _said(score: str, one: Comparison) -> str:
