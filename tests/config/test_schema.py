@@ -485,24 +485,26 @@ def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert str(network.path) == "/somewhere//somewhere/$HOME/n.csv".replace("//", "/")
 
 
-def test_data_folder_has_a_default_beside_the_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+def test_a_data_folder_that_is_not_named_is_an_error_that_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
+    """No folder of whoever wrote the package stands in for the reader's, in a folder `workflows` neither."""
     monkeypatch.delenv("RIVERGRAD_DATA", raising=False)
-    data = changed(FILES, "network.path", "${RIVERGRAD_DATA}/n.csv")
-    project = tmp_path / "project"
-    (project / "workflows" / "more").mkdir(parents=True)
-    here = tmp_path / "a" / "b"
-    here.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    for folder, expected in (
-        (project / "workflows", tmp_path),
-        (project / "workflows" / "more", tmp_path),
-        (here, tmp_path / "a"),
-    ):
-        network = load_workflow(write(folder, data)).network
-        assert network is not None
-        assert network.path == expected / "shared" / "data" / "n.csv"
+    if value is not None:
+        monkeypatch.setenv("RIVERGRAD_DATA", value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shared" / "data").mkdir(parents=True)
+    folder = tmp_path / "project" / "workflows"
+    folder.mkdir(parents=True)
+    path = write(folder, changed(FILES, "network.path", "${RIVERGRAD_DATA}/n.csv"))
+    with pytest.raises(InputError) as caught:
+        load_workflow(path)
+    said = str(caught.value)
+    assert said.startswith(
+        f"{path}: network.path: the environment variable RIVERGRAD_DATA is not set; expected "
+    )
+    assert "the folder of your data in it (export RIVERGRAD_DATA=" in said
 
 
 def test_missing_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,13 +46,11 @@ DEEPEST = 20
 def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Workflow:
     """Read, complete and check a workflow; the files it names are not looked at.
 
-    `${NAME}` in any text is replaced by the environment variable; `${RIVERGRAD_DATA}` has a default,
-    `../shared/data` from the folder above `workflows/` (or from the current directory, for a workflow that
-    lies in no such folder). A relative path leads to the file of that name in the workflow's folder, or else in
-    the current directory, where those of overrides and `output` begin. Those in a compute profile are relative to
-    the profile's folder: it belongs to a cluster, whatever is run there from wherever. A compute profile is
-    merged into `compute`, so that the result no longer refers to it; one that is given as an override also takes
-    the place of the file's `compute.kind` and `compute.workers`.
+    `${NAME}` in any text is replaced by the environment variable. A relative path leads to the file of that name
+    in the workflow's folder, or else in the current directory, where those of overrides and `output` begin. Those
+    in a compute profile are relative to the profile's folder: it belongs to a cluster, whatever is run there from
+    wherever. A compute profile is merged into `compute`, so that the result no longer refers to it; one that is
+    given as an override also takes the place of the file's `compute.kind` and `compute.workers`.
 
     Args:
         path: the YAML file.
@@ -85,7 +83,7 @@ def load_workflow(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     sources = {
         override.partition("=")[0].strip(): f"--set {shortened(override, 100)}" for override in overrides
     }
-    data = _expand(data, str(path), _project_root(path))
+    data = _expand(data, str(path))
     compute = data.get("compute")
     if isinstance(compute, dict) and isinstance(compute.get("profile"), str):
         data = {**data, "compute": _with_profile(compute, str(path))}
@@ -178,7 +176,7 @@ def source_files(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         beside(data, path.parent)
     for override in overrides:
         _apply(data, override)
-    compute = _expand(data, str(path), _project_root(path)).get("compute")
+    compute = _expand(data, str(path)).get("compute")
     profile = compute.get("profile") if isinstance(compute, dict) else None
     return [path, *([profile_path(profile)] if isinstance(profile, str) else [])]
 
@@ -198,13 +196,6 @@ def require_files(workflow: Workflow, source: str) -> None:
             require_readable(path)
         except InputError as error:
             raise error.at(source, key) from None
-
-
-def _project_root(path: Path) -> Path:
-    for folder in path.absolute().parents:
-        if folder.name == "workflows":
-            return folder.parent
-    return Path.cwd()
 
 
 def _make_way(data: dict[str, Any]) -> None:
@@ -239,26 +230,26 @@ def _apply(data: dict[str, Any], override: str) -> None:
     data[names[-1]] = value
 
 
-def _expand(data: Any, source: str, root: Path, key: str = "") -> Any:
+def _expand(data: Any, source: str, key: str = "") -> Any:
     """The same data with `${NAME}` replaced in every text."""
     if isinstance(data, dict):
         return {
-            name: _expand(value, source, root, f"{key}.{name}" if key else name)
-            for name, value in data.items()
+            name: _expand(value, source, f"{key}.{name}" if key else name) for name, value in data.items()
         }
     if isinstance(data, list):
-        return [_expand(value, source, root, f"{key}[{i}]") for i, value in enumerate(data)]
+        return [_expand(value, source, f"{key}[{i}]") for i, value in enumerate(data)]
     if not isinstance(data, str):
         return data
 
     def value_of(match: re.Match[str]) -> str:
         name = match.group(1)
         value = os.environ.get(name)
-        if not value and name == DATA_VARIABLE:
-            return str(root.parent / "shared" / "data")
-        if value is None:
+        if value is None or (name == DATA_VARIABLE and not value):
+            wanted = "the folder of your data in it" if name == DATA_VARIABLE else "a value"
             raise InputError(
-                f"the environment variable {name} is not set; expected it to be", where=source, key=key
+                f"the environment variable {name} is not set; expected {wanted} (export {name}=…)",
+                where=source,
+                key=key,
             )
         return value
 
@@ -274,7 +265,7 @@ def _with_profile(compute: dict[str, Any], source: str) -> dict[str, Any]:
             where=source,
             key="compute.profile",
         )
-    profile = _expand(read_document(path), str(path), Path.cwd())
+    profile = _expand(read_document(path), str(path))
     if "profile" in profile:
         raise InputError(
             "a profile cannot refer to another one; expected the keys of compute", where=path, key="profile"
