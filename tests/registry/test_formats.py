@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import rivergrad as rg
 from rivergrad import registry
+from rivergrad.cli.app import app
 from rivergrad.io.formats import ROLES
 
 HERE = Path(__file__).parent
@@ -64,6 +66,45 @@ def test_announced_by_a_package(plain: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     read(plain, "auto")
     read(plain, "plain")
+
+
+def test_a_package_reaches_every_command(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """inspect, import, route and validate take a format that an installed package announces."""
+    point = EntryPoint("plain", "outside_format:Plain", "rivergrad.formats")
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda *, group: [point] if group == "rivergrad.formats" else []
+    )
+    monkeypatch.chdir(plain)
+    (plain / "runoff.plain").write_text("1 2\n" * 6)
+    (plain / "o.csv").write_text("time,2\n" + "".join(f"2001-01-0{day},3\n" for day in range(1, 7)))
+    (plain / "w.yaml").write_text(
+        "name: w\noutput: run\nnetwork: {path: net.plain}\nrunoff: {path: runoff.plain}\n"
+        "observations: {path: o.csv}\nscheme: {name: muskingum}\nparameters: {model: uniform}\n"
+        "estimate: {method: gauss_newton, window: 2d}\n"
+        "time: {train: [2001-01-01, 2001-01-04], validation: [2001-01-05, 2001-01-06], warmup: 0d, routing_step: 1h}\n"
+    )
+
+    def call(words: str) -> str:
+        result = CliRunner().invoke(app, words.split())
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "net.plain: network, plain (its name ends in .plain)\n  2 reaches, 1 outlet (2)" in call(
+        "inspect net.plain"
+    )
+    said = call("inspect runoff.plain")
+    assert "runoff.plain: runoff, plain" in said
+    assert "runoff:\n  path: runoff.plain\n  format: plain" in said
+    assert "2 reaches, 6 steps" in call("import runoff runoff.plain --network net.plain --output r.nc")
+    assert "valid (w: muskingum" in call("validate w.yaml")
+    call("route --network net.plain --runoff runoff.plain --scheme pure_lag --output q.nc")
+
+
+def test_several_files_are_not_read_as_one_by_a_format_of_others(plain: Path) -> None:
+    network = rg.read_network(plain / "net.plain", "outside_format:Plain")
+    (plain / "runoff2.plain").write_text("1 2\n3 4\n0 0\n")
+    with pytest.raises(rg.InputError, match="one of 2 files, and its format reads one"):
+        rg.open_runoff(plain / "runoff*.plain", network, format="outside_format:Plain")
 
 
 def test_what_is_no_format(plain: Path) -> None:

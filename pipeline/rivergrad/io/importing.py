@@ -101,7 +101,7 @@ def import_observations(
     """
     if network is not None:
         found = read_observations(
-            paths,
+            _single(paths),
             network,
             format=format,
             stations=options.stations,
@@ -138,6 +138,11 @@ def import_observations(
         {"Conventions": "CF-1.11", "source": "rivergrad", "featureType": "timeSeries"},
     )
     return _said(sites.gauge.size, raw.discharge)
+
+
+def _single(paths: Paths) -> Paths:
+    """A list of one file is that file, which may be of rivergrad's own form."""
+    return paths if isinstance(paths, str | Path) or len(paths) != 1 else paths[0]
 
 
 def _hours(seconds: float | str | None) -> float:

@@ -109,6 +109,8 @@ def inspect_file(path: str | Path) -> Inspection:
             "runoff or observations (docs/formats.md)"
         )
     found, role = told
+    if found.outside:
+        return _of_others(path, found)
     traps = tuple(found.format.traps)
     if role == "runoff" and found.native and head_of(path).kind in ("netcdf", "zarr"):
         looked = _seen(path, VARIABLES, "reach")
@@ -143,6 +145,21 @@ def _told(path: Path) -> tuple[Found, str] | None:
     if special is not None:
         return special, special.format.reads[0]
     return (plain, "network") if plain is not None and plain.format.reads == ("network",) else None
+
+
+def _of_others(path: Path, found: Found) -> Inspection:
+    """A file of a format that another package brings, which may read several roles from such files."""
+    roles = list(found.format.reads)
+    facts, role = [f"reads {' and '.join(roles)}"], roles[0]
+    if role == "network":
+        try:
+            facts, _ = _network(path, found)
+        except Exception:  # what its code raises where the file holds something else
+            if len(roles) == 1:
+                raise
+            role = roles[1]
+    settings, traps = {"format": found.name}, tuple(found.format.traps)
+    return Inspection(path, role, found.name, found.why, tuple(facts), traps, found.format.extra, settings)
 
 
 def _state(path: Path) -> Inspection | None:

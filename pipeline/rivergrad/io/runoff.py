@@ -166,7 +166,17 @@ def open_runoff(
     paths, names = paths_of(path), named(variable)
     path = paths[0]
     if (other := other_format(path, "runoff", format)) is not None:
-        options = {"variable": variable, "grid": grid, "stamp": stamp, "accumulated": accumulated}
+        if len(paths) > 1:
+            raise InputError(f"{path}: is one of {len(paths)} files, and its format reads one; expected one")
+        given: dict[str, Any] = {"weights": weights or None, "start": start, "step": step, "cell": cell}
+        given["absent"] = None if absent == "error" else absent
+        options: dict[str, Any] = {
+            "variable": variable,
+            "grid": grid,
+            "stamp": stamp,
+            "accumulated": accumulated,
+        }
+        options |= {name: value for name, value in given.items() if value is not None}
         source: RunoffSource = other.read(path, "runoff", network=network, **options)
         return source
     kind = kind_of(path)
