@@ -24,7 +24,16 @@ from rivergrad.routing.hillslope import DELAY, get
 from rivergrad.run import choice
 from rivergrad.run import workflow as workflows
 from rivergrad.run.choice import workflow_of, written_choice
-from rivergrad.run.ladder import Extras, Rung, extras_of, resolved_by, uniform_rungs, varied_rungs
+from rivergrad.run.ladder import (
+    Extras,
+    Rung,
+    extras_of,
+    resolved_by,
+    simplicity,
+    uniform_rungs,
+    variations,
+    varied_rungs,
+)
 from rivergrad.run.workflow import run_workflow
 from rivergrad.rundir.reading import read_parameter_map
 
@@ -198,7 +207,12 @@ def test_what_a_rung_makes_of_a_workflow(tmp_path: Path) -> None:
     assert bare.scheme.hillslope is None
     assert bare.parameters.hillslope is bare.parameters.flow_exponent is bare.parameters.nuisance is None
     assert bare.estimate.steps == 0
-    assert Rung.of(Rung("hybrid", ("slope",), stage=True).as_dict()) == Rung("hybrid", ("slope",), stage=True)
+    about = Rung("hybrid", ("slope",), stage=True, prior=True, shrinkage=10.0)
+    assert Rung.of(about.as_dict()) == about
+    found = resolved_by(config, about).parameters
+    assert (found.prior, found.shrinkage) == ("physical", 10 * config.parameters.shrinkage)
+    earlier = {key: value for key, value in about.as_dict().items() if key not in ("prior", "shrinkage")}
+    assert Rung.of(earlier) == Rung("hybrid", ("slope",), stage=True)
 
 
 def test_a_stage_that_is_given_stays_on_all_rungs(tmp_path: Path) -> None:
@@ -206,7 +220,7 @@ def test_a_stage_that_is_given_stays_on_all_rungs(tmp_path: Path) -> None:
     config = workflow(tmp_path, scheme=stage, parameters={"model": "auto"})
     network = read_network(tmp_path / "n.csv")
     extras = extras_of(config, network, lakes=False)
-    assert extras == Extras(stage=False, flow=True, trend=("slope", "mean_flow"))
+    assert extras == Extras(stage=False, flow=True, trend=("slope", "mean_flow"), prior=True)
     assert not any(rung.stage for rung in uniform_rungs(extras))
     assert resolved_by(config, Rung("hybrid")).scheme.hillslope == config.scheme.hillslope
     assert not extras_of(config, network, lakes=True).flow
@@ -218,10 +232,30 @@ def test_the_ladder_is_short_and_its_simplest_rungs_come_first(tmp_path: Path) -
     names = [rung.name for rung in uniform_rungs(extras)]
     assert names == ["uniform", "uniform + hillslope", "uniform + flow", "uniform + hillslope + flow"]
     varied = varied_rungs(config, extras, Rung("uniform", stage=True))
-    assert [rung.name for rung in varied] == ["trend", "trend + hillslope", "hybrid", "hybrid + hillslope"]
+    assert [rung.name for rung in varied] == ["trend + hillslope", "hybrid", "hybrid + hillslope"]
     assert [one.name for one in varied_rungs(config, Extras(False, False, ()), Rung("uniform"))] == ["hybrid"]
     with_flow = [one.name for one in varied_rungs(config, extras, Rung("uniform", flow=True))]
-    assert with_flow == ["trend", "trend + flow", "hybrid", "hybrid + flow", "hybrid + hillslope"]
+    assert with_flow == ["trend + flow", "hybrid", "hybrid + flow", "hybrid + hillslope"]
+    with_prior = varied_rungs(config, Extras(True, True, (), prior=True), Rung("uniform", stage=True))
+    assert [one.name for one in with_prior] == ["prior scaled + hillslope", "hybrid", "hybrid + hillslope"]
+    assert with_prior[0].fitted
+
+
+def test_the_best_is_tried_with_one_thing_another_way(tmp_path: Path) -> None:
+    config = workflow(tmp_path, parameters={"model": "auto", "shrinkage": 0.1})
+    extras = Extras(stage=True, flow=True, trend=("slope",), prior=True)
+    best = Rung("hybrid", stage=True)
+    names = [one.name for one in variations(config, extras, best)]
+    assert names == [
+        "hybrid + hillslope + volume",
+        "hybrid + prior + hillslope",
+        "hybrid + trend + hillslope",
+        "hybrid + hillslope + shrinkage x 10",
+    ]
+    sorted_names = [one.name for one in sorted([best, *variations(config, extras, best)], key=simplicity)]
+    assert sorted_names[:2] == ["hybrid + hillslope + shrinkage x 10", "hybrid + hillslope"]
+    alone = variations(config, Extras(False, False, ()), Rung("attributes", ("slope",)))
+    assert [one.name for one in alone] == ["trend + volume"]
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ from rivergrad.errors import InputError
 from rivergrad.gauges.holdout import deal_folds
 from rivergrad.gauges.scores import middle_mean
 from rivergrad.gauges.standarderror import FEW_GAUGES, Standing, simplest, standings
+from rivergrad.model.physical import PHYSICAL
 from rivergrad.run.baselines import Tried, Uniform, find_best
 from rivergrad.run.case import Case, make_case
-from rivergrad.run.evaluation import choices_of, estimated, start_of, uniform_given
+from rivergrad.run.evaluation import best_level, choices_of, estimated, start_of, uniform_given
 from rivergrad.run.fit import fit
 from rivergrad.run.flowlaw import mean_flow_of
 from rivergrad.run.inputs import Inputs
@@ -37,9 +38,9 @@ from rivergrad.run.ladder import (
     resolved_by,
     simplicity,
     uniform_rungs,
+    variations,
     varied_rungs,
     widest,
-    with_other_volume,
 )
 from rivergrad.run.problem import Problem, with_model
 from rivergrad.run.training import Training
@@ -196,8 +197,8 @@ def choose(problem: Problem, config: Workflow) -> Choice:
     varied = varied_rungs(config, trial.extras, base)
     errors |= {rung: fitted_errors(trial, rung) for rung in varied}
     here = {rung: errors[rung] for rung in varied}
-    other = with_other_volume(varied[_best(trial, here)])
-    errors[other] = fitted_errors(trial, other)
+    more = variations(config, trial.extras, varied[_best(trial, here)])
+    errors |= {rung: fitted_errors(trial, rung) for rung in more if rung not in errors}
     rungs = sorted(errors, key=simplicity)
     stand = standings([errors[rung] for rung in rungs], trial.spread, config.seed)
     found = Choice(rungs, stand, simplest(stand), int((trial.problem.case.trains > 0).sum()))
@@ -230,9 +231,8 @@ def make_trial(problem: Problem, config: Workflow) -> Trial:
 
 
 def _with_mean_flow(config: Workflow, extras: Extras) -> Workflow:
-    return config.model_copy(
-        update={"parameters": config.parameters.model_copy(update={"trend": extras.trend})}
-    )
+    needs = {"trend": extras.trend, "prior": PHYSICAL if extras.prior else "none"}
+    return config.model_copy(update={"parameters": config.parameters.model_copy(update=needs)})
 
 
 def _means(observed: Float) -> Float:
@@ -336,6 +336,8 @@ def fitted_errors(trial: Trial, rung: Rung) -> Float:
         log.info("model %s without fold %d of %d", rung.name, k + 1, len(trial.folds))
         work = with_model(trial.problem, config, fold.case, trial.reference)
         first = start_of(work, starts[k])
+        if work.choice.physical is not None:
+            first = replace(first, celerity=best_level(work, first))
         start = work.start(first.celerity, first.delay)
         result = fit(
             work,

@@ -13,7 +13,7 @@ from rivergrad.config.schema import Workflow
 from rivergrad.config.sections import ParametersSection
 from rivergrad.config.sections.parameters import FlowExponentSection, HillslopeDelaySection, NuisanceSection
 from rivergrad.config.sections.routing import HillslopeSection
-from rivergrad.model.physical import MEAN_FLOW
+from rivergrad.model.physical import MEAN_FLOW, PHYSICAL, SLOPE
 from rivergrad.routing import schemes
 from rivergrad.routing.flow.law import refuse
 
@@ -22,9 +22,11 @@ AUTO = "auto"
 UNIFORM = "uniform"
 TREND = "attributes"
 HYBRID = "hybrid"
-TRENDS = ("slope", "upstream_area_m2")
+TRENDS = (SLOPE, "upstream_area_m2")
 """Attributes of the trend where the workflow names none, as far as the network has them; else the mean flow."""
 NAMES = {UNIFORM: "uniform", TREND: "trend", HYBRID: "hybrid"}
+STRONGER = 10.0
+"""Factor of the shrinkage of deviations that is tried besides that of the workflow."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Rung:
     Attributes:
         model: kind of parameter model; trend: its attributes.
         stage: whether the delay on hillslopes is estimated; flow: the exponent of flow; volume: the runoff's volume
-            error.
+            error; prior: whether celerity is about the physical prior.
+        shrinkage: factor on the workflow's shrinkage of deviations.
     """
 
     model: str
@@ -42,17 +45,28 @@ class Rung:
     stage: bool = False
     flow: bool = False
     volume: bool = False
+    prior: bool = False
+    shrinkage: float = 1.0
 
     @property
     def fitted(self) -> bool:
         """Whether it is fitted. The best parameters for all reaches are looked for, and then are the estimate."""
-        return self.model != UNIFORM
+        return self.model != UNIFORM or self.prior
 
     @property
     def name(self) -> str:
         """In words, such as `hybrid + hillslope`."""
-        more = (("hillslope", self.stage), ("flow", self.flow), ("volume", self.volume))
-        return " + ".join([NAMES[self.model], *(name for name, has in more if has)])
+        alone = self.model == UNIFORM and self.prior
+        more = {
+            "trend": self.model == HYBRID and bool(self.trend),
+            "prior": self.prior and not alone,
+            "hillslope": self.stage,
+            "flow": self.flow,
+            "volume": self.volume,
+            f"shrinkage x {self.shrinkage:g}": self.shrinkage != 1.0,
+        }
+        first = "prior scaled" if alone else NAMES[self.model]
+        return " + ".join([first, *(name for name, has in more.items() if has)])
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -67,6 +81,8 @@ class Rung:
             bool(data["stage"]),
             bool(data["flow"]),
             bool(data["volume"]),
+            bool(data.get("prior", False)),
+            float(data.get("shrinkage", 1.0)),
         )
 
 
@@ -76,11 +92,13 @@ class Extras:
 
     Attributes:
         stage: a delay on hillslopes; flow: an exponent of flow; trend: attributes of the trend, none without it.
+        prior: a physical prior of celerity.
     """
 
     stage: bool
     flow: bool
     trend: tuple[str, ...]
+    prior: bool = False
 
 
 def extras_of(config: Workflow, network: RiverNetwork, lakes: bool) -> Extras:
@@ -94,7 +112,7 @@ def extras_of(config: Workflow, network: RiverNetwork, lakes: bool) -> Extras:
     stage = parameters.hillslope is not None or scheme.hillslope is None
     flow = config.compute.device == "cpu" and config.compute.engine != "closure" and not lakes
     flow = parameters.flow_exponent is not None or (flow and refuse(schemes.of(scheme)) is None)
-    return Extras(stage, flow, parameters.trend or _trend(network))
+    return Extras(stage, flow, parameters.trend or _trend(network), _varies(network.attributes.get(SLOPE)))
 
 
 def _trend(network: RiverNetwork) -> tuple[str, ...]:
@@ -124,7 +142,7 @@ def uniform_rungs(extras: Extras) -> list[Rung]:
 
 
 def varied_rungs(config: Workflow, extras: Extras, base: Rung) -> list[Rung]:
-    """Rungs on which reaches differ: each plain and with what helped when they shared all, and hybrid with a hillslope.
+    """Rungs on which reaches differ, each with what helped when they shared all; hybrid plain and with a hillslope too.
 
     Deviations of reaches next to a delay are not what either is alone.
 
@@ -132,26 +150,35 @@ def varied_rungs(config: Workflow, extras: Extras, base: Rung) -> list[Rung]:
         config: the workflow; extras: of its ladder.
         base: the best of `uniform_rungs`.
     """
-    volume = config.parameters.nuisance is not None
-    found = []
-    for model, trend in ((TREND, extras.trend), (HYBRID, config.parameters.trend)):
-        if model == TREND and not trend:
-            continue
-        plain = Rung(model, trend, volume=volume)
-        found += [plain, replace(plain, stage=base.stage, flow=base.flow)]
-        if model == HYBRID and extras.stage:
-            found.append(replace(plain, stage=True))
+    found, helped = [], replace(base, volume=config.parameters.nuisance is not None)
+    if extras.prior:
+        found.append(replace(helped, prior=True))
+    if extras.trend:
+        found.append(replace(helped, model=TREND, trend=extras.trend))
+    plain = Rung(HYBRID, config.parameters.trend, volume=helped.volume)
+    found += [plain, replace(plain, stage=base.stage, flow=base.flow)]
+    if extras.stage:
+        found.append(replace(plain, stage=True))
     return list(dict.fromkeys(found))
 
 
-def simplicity(rung: Rung) -> tuple[int, bool, bool, bool]:
+def variations(config: Workflow, extras: Extras, best: Rung) -> list[Rung]:
+    """The best of `varied_rungs` with one thing another way: volume error, prior, trend, stronger shrinkage."""
+    found = [replace(best, volume=not best.volume)]
+    if extras.prior and not best.prior:
+        found.append(replace(best, prior=True))
+    if best.model == HYBRID:
+        if extras.trend and not best.trend:
+            found.append(replace(best, trend=extras.trend))
+        if config.parameters.shrinkage > 0:
+            found.append(replace(best, shrinkage=STRONGER))
+    return found
+
+
+def simplicity(rung: Rung) -> tuple[float | bool, ...]:
     """What rungs are sorted by, the simplest first."""
-    return list(NAMES).index(rung.model), rung.flow, rung.stage, rung.volume
-
-
-def with_other_volume(rung: Rung) -> Rung:
-    """The same rung with the runoff's volume error estimated, or left out."""
-    return replace(rung, volume=not rung.volume)
+    model, trend = list(NAMES).index(rung.model), bool(rung.trend)
+    return model, trend, rung.prior, rung.flow, rung.stage, rung.volume, -rung.shrinkage
 
 
 def resolved_by(config: Workflow, rung: Rung) -> Workflow:
@@ -171,6 +198,8 @@ def _parameters(section: ParametersSection, rung: Rung) -> dict[str, Any]:
     return {
         "model": rung.model,
         "trend": rung.trend,
+        "prior": PHYSICAL if rung.prior else "none",
+        "shrinkage": section.shrinkage * rung.shrinkage,
         "hidden": 0 if not rung.trend else section.hidden,
         "hillslope": (section.hillslope or HillslopeDelaySection()) if rung.stage else None,
         "flow_exponent": (section.flow_exponent or FlowExponentSection()) if rung.flow else None,
