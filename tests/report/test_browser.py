@@ -118,7 +118,7 @@ def test_hover_says_id_value_interval_and_identifiability(opened: Opened, folder
     assert f"Reach {page.run.network.reach_id[reach]}" in said
     assert f"Celerity: {page.run.celerity[reach]:.3g} m/s" in said
     assert page.run.celerity_lower is not None
-    assert f"90 % interval {page.run.celerity_lower[reach]:.3g} to" in said
+    assert f"Nominal 90 % interval {page.run.celerity_lower[reach]:.3g} to" in said
     assert "Identifiability" in said
     opened.page.select_option("#field", "travel_time")
     opened.page.mouse.move(*[one + 1 for one in opened.place("reach", reach)])

@@ -21,7 +21,7 @@ from matplotlib.colors import to_rgb
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError
 from rivergrad.gauges.sizes import river_size
-from rivergrad.report import write_report
+from rivergrad.report import measured, write_report
 from rivergrad.report.maps import celerity_panel
 from rivergrad.report.panels import frame_of
 from rivergrad.report.style import DARK, LIGHT, Panel, picture
@@ -42,6 +42,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's 
 
 from dummies import dummy_network, dummy_run
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MAPS = {"celerity.png", "skill.png", "hydrographs.png", "identifiability.png", "uncertainty.png"}
 
 
@@ -317,3 +318,39 @@ def test_a_higher_median_in_every_fold_is_not_yet_ahead(run: RunData) -> None:
     )
     (found,) = fold_tables(replace(run, folds=table.assign(nse=uniform - 0.01)))
     assert "the estimate is behind the best uniform celerity by NSE: better at 0 of 12 gauges" in found.note
+
+
+def test_nominal_intervals_stand_beside_what_was_measured(run: RunData, plain: Path, sure: Path) -> None:
+    tables = {
+        name: pd.read_csv(BENCHMARKS / f"{name}.csv")
+        for name in ("interval_coverage", "nonlinear_twin", "twins")
+    }
+    found = tables["interval_coverage"]
+    for method, held in measured.HELD.items():
+        row = found[(found["method"] == method) & (found["seed"] == "all")].iloc[0]
+        assert held == (round(100 * row["coverage"]), round(100 * row["coverage_identified"]))
+    flow = tables["nonlinear_twin"]["coverage_identified"].dropna()
+    assert (round(100 * flow.min()), round(100 * flow.max())) == measured.HELD_WITH_FLOW
+    twins = tables["twins"]
+    assert twins[twins["model"].isin(measured.NO_DEVIATION)]["coverage_90"].max() <= 0.05
+
+    def said(method: str, kind: str = "hybrid", flow: object = None) -> str:
+        one = dataclasses.replace(
+            run,
+            config=f"estimate: {{method: {method}}}\n",
+            summary={**run.summary, "model": {"kind": kind, "flow": flow}},
+        )
+        return measured.held_on_twins(one)
+
+    assert "held 95 % of the true celerities, 93 % where" in said("gauss_newton")
+    assert "held 94 % of the true celerities, 92 % where" in said("adam")
+    assert "held 5 % of the true celerities or fewer" in said("adam", "attributes")
+    assert "held 66 to 75 % of the true celerities" in said("adam", flow={"m": 0.3})
+    assert measured.held_on_twins(read_run(plain)) == ""
+    page = (sure / "report.html").read_text()
+    assert (
+        page.count("such intervals held 94 % of the true celerities") == 3
+    )  # two maps, and what they cannot tell
+    assert "Truth within the nominal 90 % interval" in page
+    assert not re.search(r"(?<!nominal )90 % interval (\$|</cap)", page)
+    assert "The 90 % of the intervals is nominal" in words(sure)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rivercut import graph
 from rivergrad import registry
 from rivergrad.errors import InputError
+from rivergrad.report.measured import held_on_twins
 from rivergrad.report.panels import Page
 
 Float = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Field:
         value: (reach,) in `unit`, in the order of `page.run.network`; NaN where there is none: such reaches are grey.
         unit: as text, such as `m/s`; empty for numbers without one.
         scale: `log` for positive values over a range, `linear`, `share` for 0 to 1, `change` for values about 0.
-        lower, upper: (reach,) ends of the 90 % interval, where known.
+        lower, upper: (reach,) ends of the nominal 90 % interval, where known.
         note: a sentence below the map.
         sureness: whether it says how sure something is; such fields have colours of their own.
     """
@@ -93,8 +94,13 @@ def celerity(page: Page) -> Field:
     run = page.run
     return Field(
         "celerity", "Celerity", run.celerity, "m/s", "log", run.celerity_lower, run.celerity_upper,
-        note="How fast a flood wave travels along each reach.",
+        note=f"How fast a flood wave travels along each reach. {_nominal(page)}".strip(),
     )  # fmt: skip
+
+
+def _nominal(page: Page) -> str:
+    held = held_on_twins(page.run)
+    return f"Its 90 % intervals are nominal. {held}" if held else ""
 
 
 def interval_width(page: Page) -> Field | None:
@@ -107,7 +113,7 @@ def interval_width(page: Page) -> Field | None:
     return Field(
         "interval", "Interval of celerity", factor, "times, either way", "log", sureness=True,
         note="The factor from the estimate to either end of its nominal 90 % interval: 1.2 is about ±20 %, "
-        "2 is from half to double.",
+        f"2 is from half to double. {held_on_twins(page.run)}",
     )  # fmt: skip
 
 

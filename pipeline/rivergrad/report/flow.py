@@ -33,7 +33,7 @@ def _note(page: Page) -> str:
     if not isinstance(told, dict) or "flow_exponent" not in told:
         return f"{said} Each class of reaches has its own m."
     level, low, high = (told[f"flow_exponent{end}"] for end in ("", "_lower", "_upper"))
-    said += f" m is {level:.3g} (90 % interval {low:.3g} to {high:.3g})."
+    said += f" m is {level:.3g} (nominal 90 % interval {low:.3g} to {high:.3g})."
     if told["flow_exponent_identifiability"] < LITTLE:
         return f"{said} The gauges say little of it: it is near its prior."
     return with_correlation(said, told["flow_exponent_correlation"])

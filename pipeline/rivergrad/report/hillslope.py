@@ -37,7 +37,7 @@ def _note(page: Page) -> str:
     if not isinstance(told, dict) or "hillslope_delay_s" not in told:
         return f"{said} It was given."
     days = [told[f"hillslope_delay{end}_s"] / DAY for end in ("", "_lower", "_upper")]
-    said += f" Its level is {days[0]:.3g} days (90 % interval {days[1]:.3g} to {days[2]:.3g})."
+    said += f" Its level is {days[0]:.3g} days (nominal 90 % interval {days[1]:.3g} to {days[2]:.3g})."
     if told["hillslope_identifiability"] < LITTLE:
         return f"{said} The gauges say little of it."
     return with_correlation(said, told["hillslope_correlation"])

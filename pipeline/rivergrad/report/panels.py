@@ -222,7 +222,7 @@ def coverage(page: Page) -> Sequence[Shot]:
     if found is None or not found.covered:
         return []
     panel = coverage_panel(found.covered)
-    return [page.shot(panel, SMALL_CHART, alt="Share of true celerities within their 90 % interval.")]
+    return [page.shot(panel, SMALL_CHART, alt="Share of true celerities within their nominal 90 % interval.")]
 
 
 def frame_of(run: RunData) -> Frame:

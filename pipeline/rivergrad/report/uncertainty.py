@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rivergrad.report.frame import Frame
 from rivergrad.report.maps import log_scale, river_panel
+from rivergrad.report.measured import held_on_twins
 from rivergrad.report.scores import spearman
 from rivergrad.report.style import Panel, Theme
 from rivergrad.rundir.reading import RunData
@@ -81,7 +82,7 @@ def uncertainty_panel(
     known = informed & np.isfinite(factor)
     return river_panel(
         frame, factor, known, size,
-        title="Uncertainty of celerity", label="factor either way, 90 % interval",
+        title="Uncertainty of celerity", label="factor either way, nominal 90 % interval",
         scale=lambda theme: log_scale(factor[known]),
         colours=lambda theme: theme.sureness_colours().reversed(), faint=faint, gauges=gauges,
     )  # fmt: skip
@@ -150,7 +151,7 @@ class Truth:
             text += f", and {number(value)} over the {reaches:,} of them with an identifiability of {WELL:g} or more"
         if self.covered:
             text += (
-                f". {100 * self.covered[0].share:.0f} % of the true celerities lie within their 90 % interval; "
+                f". {100 * self.covered[0].share:.0f} % of the true celerities lie within their nominal 90 % interval; "
                 "85 to 95 % would be as it should"
             )
         return text + "."
@@ -195,7 +196,7 @@ def coverage_panel(found: list[Coverage]) -> Panel:
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_title("Truth within the 90 % interval")
+        axes.set_title("Truth within the nominal 90 % interval")
 
     return draw
 
@@ -225,8 +226,9 @@ def limits(run: RunData) -> list[str]:
     )
     if run.celerity_log_sd is not None:
         found.append(
-            "The intervals take the scheme, the runoff and the errors of the observations to be as assumed. Runoff "
-            "that comes too early or too late moves celerity, and no interval shows that."
+            f"The 90 % of the intervals is nominal. {held_on_twins(run)} They take the scheme, the runoff and the "
+            "errors of the observations to be as assumed. Runoff that comes too early or too late moves celerity, "
+            "and no interval shows that."
         )
     found.append(
         "Celerity is one number a reach for all times: low and high flow, ice, backwater and reservoirs are not in it."

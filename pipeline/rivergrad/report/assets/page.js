@@ -173,7 +173,7 @@ RG.Page = class {
   aboutReach(reach) {
     const { field, data } = this, unit = field.unit ? ` ${field.unit}` : "", found = [`Reach ${this.id(reach)}`];
     found.push(`${field.title}: ${RG.number(this.read(field, reach, "value"))}${unit}`);
-    if (field.interval) found.push(`90 % interval ${RG.number(this.read(field, reach, "lower"))} to ${RG.number(this.read(field, reach, "upper"))}${unit}`);
+    if (field.interval) found.push(`Nominal 90 % interval ${RG.number(this.read(field, reach, "lower"))} to ${RG.number(this.read(field, reach, "upper"))}${unit}`);
     const told = this.about.fields.find((one) => one.name === "identifiability");
     if (told && told !== field) found.push(`Identifiability ${RG.number(this.read(told, reach, "value"), 2)}`);
     if (!(data.told[reach] & 1)) found.push("upstream of no training gauge");
@@ -220,7 +220,7 @@ RG.Page = class {
     const { time, low, high, apart, known } = RG.travel(data, way);
     const found = [RG.make("strong", {}, `Travel time ${RG.days(time)}`),
       ` from reach ${this.id(way[0])} to reach ${this.id(way[way.length - 1])}, both included: ${way.length.toLocaleString("en")} ${way.length === 1 ? "reach" : "reaches"}.`];
-    if (known) found.push(RG.make("div", {}, `90 % interval ${RG.days(low)} to ${RG.days(high)}, with all reaches too fast or too slow together: the widest. `
+    if (known) found.push(RG.make("div", {}, `Nominal 90 % interval ${RG.days(low)} to ${RG.days(high)}, with all reaches too fast or too slow together: the widest. `
       + `With errors that are independent it is ${RG.days(Math.max(0, time - apart))} to ${RG.days(time + apart)}.`));
     else found.push(RG.make("div", { class: "muted" }, "This run has no uncertainty, so that there is no interval."));
     return found;
