@@ -332,25 +332,24 @@ def test_nominal_intervals_stand_beside_what_was_measured(run: RunData, plain: P
     flow = tables["nonlinear_twin"]["coverage_identified"].dropna()
     assert (round(100 * flow.min()), round(100 * flow.max())) == measured.HELD_WITH_FLOW
     twins = tables["twins"]
-    assert twins[twins["model"].isin(measured.NO_DEVIATION)]["coverage_90"].max() <= 0.05
+    assert twins[twins["model"].isin(measured.NO_DEVIATION)]["coverage_90"].max() < 0.055  # 5 %
 
     def said(method: str, kind: str = "hybrid", flow: object = None) -> str:
         one = dataclasses.replace(
             run,
             config=f"estimate: {{method: {method}}}\n",
-            summary={**run.summary, "model": {"kind": kind, "flow": flow}},
+            info={"summary": {"model": {"kind": kind, "flow": flow}}},
         )
         return measured.held_on_twins(one)
 
     assert "held 95 % of the true celerities, 93 % where" in said("gauss_newton")
     assert "held 94 % of the true celerities, 92 % where" in said("adam")
-    assert "held 5 % of the true celerities or fewer" in said("adam", "attributes")
+    assert "held at most 5 % of the true celerities" in said("adam", "attributes")
     assert "held 66 to 75 % of the true celerities" in said("adam", flow={"m": 0.3})
     assert measured.held_on_twins(read_run(plain)) == ""
     page = (sure / "report.html").read_text()
-    assert (
-        page.count("such intervals held 94 % of the true celerities") == 3
-    )  # two maps, and what they cannot tell
+    # in the notes of two maps, and in what they cannot tell
+    assert page.count("such intervals held 94 % of the true celerities") == 3
     assert "Truth within the nominal 90 % interval" in page
     assert not re.search(r"(?<!nominal )90 % interval (\$|</cap)", page)
     assert "The 90 % of the intervals is nominal" in words(sure)

@@ -26,7 +26,7 @@ def held_on_twins(run: RunData) -> str:
     about = model if isinstance(model, dict) else {}
     if about.get("kind") in NO_DEVIATION:
         return (
-            "On twins whose reaches differ from the law, such intervals held 5 % of the true celerities or fewer: "
+            "On twins whose reaches differ from the law, such intervals held at most 5 % of the true celerities: "
             "they are about the law, not about a reach."
         )
     if about.get("flow"):
