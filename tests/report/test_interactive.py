@@ -22,6 +22,7 @@ from rivergrad.report.interactive.gauges import moved_table, reasons
 from rivergrad.report.interactive.packing import Pack, quantised
 from rivergrad.report.panels import Page
 from rivergrad.report.style import DARK, LIGHT, Theme
+from rivergrad.report.uncertainty import hardly_told
 from rivergrad.rundir.reading import read_run
 
 sys.path.insert(0, str(Path(__file__).parent))  # dummies.py, whatever pytest's import mode
@@ -164,6 +165,13 @@ def test_smaller_rivers_become_cells_and_larger_ones_stay_lines(page: Page) -> N
         mean = np.exp(np.log(page.run.celerity[others[of == cell]]).mean())
         share = np.log(mean / celerity["min"]) / np.log(celerity["max"] / celerity["min"])
         assert value == pytest.approx(254 * np.clip(share, 0, 1), abs=1.1)
+    # where no gauge informs a reach of a cell it has no colour, as such a reach is grey
+    told, informed, hardly = found["cell_told"], page.run.informed, hardly_told(page.run)
+    for cell, one in zip(cells.tolist(), told.tolist(), strict=True):  # type: ignore[attr-defined]
+        here = others[of == cell]
+        well, some = (informed & ~hardly)[here].any(), informed[here].any()
+        assert one == (1 if well else 3 if some else 0)
+    assert {0, 1} <= set(told.tolist())  # type: ignore[attr-defined]
 
 
 def test_reasons_name_volume_timing_and_the_main_cause() -> None:

@@ -297,23 +297,24 @@ RG.RiverMap = class {
   }
   cells() {
     if (this.cellPicture) return this.cellPicture;
-    const { data, field } = this, [down, across] = this.about.cells, colours = this.palette().map(RG.rgb);
+    const { data, field } = this, [down, across] = this.about.cells, theme = RG.theme();
+    const colours = theme.palettes[field.colours].map(RG.rgb), pale = theme.pale[field.colours].map(RG.rgb);
     const picture = document.createElement("canvas");
     picture.width = across;
     picture.height = down;
     const context = picture.getContext("2d"), pixels = context.createImageData(across, down);
     const values = data[`${field.name}.cell`];
     data.cell.forEach((cell, i) => {
-      if (values[i] === 255) return;
+      const told = this.fade ? data.cell_told[i] : 1; /* bare land where no gauge informs, as reaches are grey */
+      if (values[i] === 255 || !(told & 1)) return;
       const share = values[i] / 254, place = field.backwards ? 1 - share : share;
-      const colour = colours[Math.min(RG.COLOURS - 1, Math.floor(place * RG.COLOURS))];
+      const colour = (told & 2 ? pale : colours)[Math.min(RG.COLOURS - 1, Math.floor(place * RG.COLOURS))];
       pixels.data.set([...colour, 255], 4 * cell);
     });
     context.putImageData(pixels, 0, 0);
     this.cellPicture = picture;
     return picture;
   }
-  palette() { return RG.theme().palettes[this.field.colours]; }
   work(budget) {
     const { job, data, order, key } = this, { context, view, theme } = job, { scale } = view;
     const lines = data.lines, step = 2 * this.about.map.points, until = performance.now() + budget;

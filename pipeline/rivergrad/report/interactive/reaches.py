@@ -131,6 +131,7 @@ def add_fields(
     cells = None if drawn.whole else _cells(page, drawn, view)
     if cells is not None:
         pack.add("cell", cells.index.astype(np.int32))
+        pack.add("cell_told", cells.told(page.run.informed, hardly_told(page.run)))
     found = []
     for one in fields:
         scale = scale_of(one, page.run.informed)
@@ -202,6 +203,16 @@ class _Cells:
     index: Int
     of: Int
     reach: Int
+
+    def told(self, informed: Bool, hardly: Bool) -> NDArray[np.uint8]:
+        """(c,) 0 where no gauge informs a reach of the cell, 1 where one does, 3 where it hardly does.
+
+        Args:
+            informed, hardly: (reach,) of the network.
+        """
+        some = np.bincount(self.of, informed[self.reach], minlength=self.index.size) > 0
+        well = np.bincount(self.of, (informed & ~hardly)[self.reach], minlength=self.index.size) > 0
+        return np.where(well, 1, np.where(some, 3, 0)).astype(np.uint8)
 
     def mean(self, values: Float, logarithmic: bool) -> Float:
         """(c,) mean over the reaches of each cell; geometric where `logarithmic`."""
