@@ -173,8 +173,11 @@ class RiverNetwork:
                     "outlet: --outlets outside for a part of a larger network (network.outlets in a workflow, "
                     "unknown_downstream in Python)"
                 )
-            # The class checks the arrays and takes the attributes' types.
-            return cls(ids, downstream, length, dict(attributes or {}))  # type: ignore[arg-type]
+            # The class checks the arrays and takes the attributes' types. It need not sort the ids again.
+            network = cls.__new__(cls)
+            network.__dict__["_ranked"] = (by_id, ranked)
+            cls.__init__(network, ids, downstream, length, dict(attributes or {}))  # type: ignore[arg-type]
+            return network
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 

@@ -243,6 +243,8 @@ FORMATS: dict[str, Make] = {
     "rapid2": rapid2,
     "rapid": rapid,
     "diffroute": diffroute,
+    "csv": table(lambda i, d: {"reach_id": i, "downstream_id": d, "length_m": LENGTH}, "own.csv"),
+    "parquet": table(lambda i, d: {"reach_id": i, "downstream_id": d, "length_m": LENGTH}, "own.parquet"),
 }  # fmt: skip
 
 

@@ -61,7 +61,6 @@ REACH_NAMES = (
 GAUGE_NAMES = ("gauge", "gauge_id", "station", "station_id", "site_no", "STAID")
 TIME_NAMES = ("time", "Time", "valid_time", "date", "datetime")
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 # what is opened to be decoded here needs no indexes yet: they would read every coordinate twice
 _UNINDEXED: dict[str, Any] = (
     {"create_default_indexes": False}
@@ -89,7 +88,7 @@ def kind_of(path: Path, *, writing: bool = False) -> Kind:
         return "netcdf"
     if name.endswith((".csv", ".csv.gz")):
         return "csv"
-    if name.endswith((".parquet", ".pq")):
+    if name.endswith((".parquet", ".pq")) or (not writing and name.endswith(".geoparquet")):
         return "parquet"
     if not writing and _is_netcdf(path):  # 202108231300.CHRTOUT_DOMAIN1
         return "netcdf"

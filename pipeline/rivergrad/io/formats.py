@@ -9,7 +9,7 @@ in the order of `rivergrad.entries`, and last the plain ones (`NATIVE`), which g
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -161,11 +161,18 @@ def candidates(path: str | Path, role: Role | None = None) -> Iterator[Found]:
     """All formats that know a path, the most special first."""
     path = Path(path)
     known = (*registry.entries("format"), *registry.installed("format"))
-    plain = role is not None and head_of(path).has(*CANONICAL[role])
     others = [one for one in known if one.outside]
-    special = [] if plain else [one for one in known if not one.outside and one.name not in NATIVE]
+    special = [one for one in known if not one.outside and one.name not in NATIVE]
     native = [one for one in known if not one.outside and one.name in NATIVE]
-    for entry in (*others, *special, *native):
+    if role is not None and head_of(path).has(
+        *CANONICAL[role]
+    ):  # where rivergrad's own readers read such a file
+        special = [] if any(_knowing(native, path, role)) else special
+    yield from _knowing((*others, *special, *native), path, role)
+
+
+def _knowing(entries: Iterable[registry.Entry], path: Path, role: Role | None) -> Iterator[Found]:
+    for entry in entries:
         made: Format = entry.load()
         if (role is None or role in made.reads) and (why := made.guess(path)) is not None:
             yield Found(entry.name, made, why, entry.outside)

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from rivercut.network import RiverNetwork
 from rivergrad.errors import InputError, ids_text
 from rivergrad.io.datasets import find_ids, find_variable, match_ids, numbers_of, open_dataset, places_of
 from rivergrad.io.missing import without_absent
-from rivergrad.io.tables import id_column, number_column, read_table, unique_ids
+from rivergrad.io.tables import id_column, is_numeric, number_column, read_table, unique_ids
 from rivergrad.io.times import TimeArray, parse_dates
 from rivergrad.io.units import discharge_factor, unit_of
 
@@ -28,6 +29,7 @@ log = logging.getLogger("rivergrad")
 
 CONNECT = "rapid_connect.csv"
 COORDINATES = "comid_lat_lon_z.csv"
+_COORDS = "coords"
 _COORDINATE_NAMES = {"lat": "lat", "lon": "lon", "elev_m": "elevation_m", "z": "elevation_m"}
 _NAME_TIMES = re.compile(r"_(\d+)hr_(\d{8})(?:to\d{8})?(?:_|\.|$)")
 
@@ -73,8 +75,9 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
     """The network of a RAPID folder, in the order of `rapid_connect.csv`; RAPID has no lengths.
 
     Downstream ids of 0, and ids that are not in the table (a region cut out of a larger network), are
-    outlets, and so are `outlet_values`. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` where
-    it is there, `k` (s) and `x` from k.csv and x.csv. Reaches that `riv_bas_id.csv` does not name are left out.
+    outlets, and so are `outlet_values`. `lat` and `lon` (degrees) are read from `comid_lat_lon_z.csv` or
+    `coords.csv` where it is there, `k` (s) and `x` from k.csv and x.csv. Reaches that
+    `riv_bas_id.csv` does not name are left out.
     """
     ids, downstream = _connectivity(folder)
     unique_ids(ids, connect_file(folder) or folder / CONNECT)  # before k and x are of another number
@@ -85,14 +88,13 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
     coordinates = next(
         (
             one
-            for one in (folder / COORDINATES, _beside(folder, COORDINATES), _beside(folder, "coords"))
+            for one in (folder / COORDINATES, _beside(folder, COORDINATES), _beside(folder, _COORDS))
             if one.is_file()
         ),
         None,
     )
     if coordinates is not None:
-        table = read_table(coordinates)
-        table = table.rename(columns={one: str(one).strip() for one in table.columns})
+        table = _positions(coordinates)
         first = str(table.columns[0])
         known = id_column(table, first, coordinates)
         unique_ids(known, coordinates)
@@ -100,9 +102,8 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
         for column in table.columns[1:]:
             known_as = _COORDINATE_NAMES.get(str(column).lower())
             if known_as is not None:
-                values = without_absent(number_column(table, column, coordinates), short=known_as == "lat")[
-                    row
-                ]
+                values = number_column(table, column, coordinates)
+                values = without_absent(values, short=known_as == "lat")[row]
                 attributes[known_as] = np.where(found, values, np.nan)
     network = RiverNetwork.from_ids(
         ids,
@@ -114,6 +115,16 @@ def read_rapid_network(folder: Path, outlet_values: Sequence[int] = ()) -> River
         source=str(connect_file(folder)),
     )
     return _modelled(network, _beside(folder, "riv_bas_id"))
+
+
+def _positions(path: Path) -> pd.DataFrame:
+    """A table of positions with names; RAPID's own, `coords_*.csv`, has none: id, longitude, latitude."""
+    if path.name.startswith(_COORDS):
+        table = read_table(path, header=None)
+        if is_numeric(table[0]) and table.shape[1] >= 3:
+            return table.iloc[:, :3].set_axis(["rivid", "lon", "lat"], axis=1)
+    table = read_table(path)
+    return table.rename(columns={one: str(one).strip() for one in table.columns})
 
 
 def _modelled(network: RiverNetwork, path: Path) -> RiverNetwork:

@@ -15,11 +15,18 @@ import tiny_networks as tiny
 import xarray as xr
 
 import rivergrad as rg
+from rivergrad import registry
 from rivergrad.io.formats import detect
 
 NAMES = list(tiny.FORMATS)
 WITHOUT_LENGTHS = ("rapid", "rapid2", "river_route", "river_route_1", "diffroute")
-NEEDS_GEO = ("tdx", "merit", "hydrorivers", "hdma", "hydrofabric", "basinmaker")
+OF_NETWORKS = {
+    one.name: one.load()
+    for one in registry.entries("format")
+    if not one.outside and "network" in one.load().reads
+}
+OF_CELLS = ("d8", "ldd", "cama", "wflow")
+NEEDS_GEO = [name for name, one in OF_NETWORKS.items() if one.extra == "geo"]
 
 
 def of_ids(network: rg.RiverNetwork, name: str) -> list[float]:
@@ -37,6 +44,12 @@ def refused(path: Path, match: str, **options: Any) -> str:
     assert "\n" not in text
     assert path.name in text or path.parent.name in text
     return text
+
+
+def test_no_format_is_left_out() -> None:
+    """A network of every format is tried below with texts for ids, ids twice and cycles."""
+    assert {*NAMES, *OF_CELLS, "zarr"} == set(OF_NETWORKS)
+    assert {name for name, one in OF_NETWORKS.items() if one.extra is not None} == {*NEEDS_GEO, "d8", "ldd"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +115,7 @@ def test_files_that_are_damaged(name: str, how: str, tmp_path: Path) -> None:
             "another": b"\x00no such thing\xff" * 9,
         }
         one.write_bytes(kept[how])
-    if how == "truncated" and name in ("rapid", "diffroute", "table"):
+    if how == "truncated" and name in ("rapid", "diffroute", "table", "csv"):
         return  # half a text is a text: what it lacks is told by the ids, below
     refused(path, ".", format=name)
     refused(path, ".")
@@ -269,6 +282,16 @@ def test_rapid_names_the_reaches_it_models(tmp_path: Path) -> None:
     assert network.attributes["k"].tolist() == [1e3, 2e3]
 
 
+def test_positions_of_rapid_have_no_names_and_longitude_first(tmp_path: Path) -> None:
+    path = tiny.rapid(tmp_path, tiny.IDS, tiny.DOWN)
+    (path / "coords_x.csv").write_text("30,8.3,48.3\n20,8.2,48.2\n")
+    network = rg.read_network(path)
+    np.testing.assert_array_equal(of_ids(network, "lat"), [np.nan, 48.2, 48.3])
+    np.testing.assert_array_equal(of_ids(network, "lon"), [np.nan, 8.2, 8.3])
+    (path / "coords_x.csv").write_text("rivid,lat,lon\n30,48.3,8.3\n")
+    assert of_ids(rg.read_network(path), "lat")[2] == 48.3
+
+
 def test_units_of_headers_and_of_options(tmp_path: Path) -> None:
     path = tiny.FORMATS["table"](tmp_path, tiny.IDS, tiny.DOWN)
     assert of_ids(rg.read_network(path), "k") == pytest.approx([864.0, 1728.0, 2592.0])
@@ -376,6 +399,7 @@ def test_cama_flood_counts_from_1(tmp_path: Path) -> None:
     assert network.reach_id.tolist() == [1, 2, 3, 5, 6]
     assert network.downstream.tolist() == [1, 2, -1, 1, -1]  # -9 is a mouth, -10 an inland end
     assert network.attributes["lat"][0] == pytest.approx(47.875)
+    refused(tiny.cama(tmp_path, [[2, 1, -9], x[1]], y), "cells drain in a loop")
     (tmp_path / "nextxy.bin").write_bytes(b"\0" * 40)
     refused(tmp_path, "nextxy.bin: has 40 bytes; expected 48")
     (tmp_path / "params.txt").write_text("nothing")
@@ -408,6 +432,9 @@ def test_static_maps_of_wflow_under_both_names(new: bool, tmp_path: Path) -> Non
     made.isel(lat=slice(None, None, -1)).to_netcdf(tmp_path / "up.nc")  # latitude rising is the same map
     other = rg.read_network(tmp_path / "up.nc")
     assert other.downstream.tolist() == network.downstream.tolist()
+    made[names[0]][0, :2] = [6, 4]  # east, and back west
+    made.to_netcdf(tmp_path / "loop.nc")
+    refused(tmp_path / "loop.nc", "cells drain in a loop")
 
 
 def test_exit_2_and_one_line(
