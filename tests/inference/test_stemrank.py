@@ -93,3 +93,42 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 def test_rows_that_fit() -> None:
     assert turns_that_fit(12e6, 2, 100_000) == 10
+
+
+@pytest.mark.parametrize("kappa", [0.7, 10.0])
+def test_tied_neighbours_above_outlets(kappa: float) -> None:
+    """No reach lies below a gauge, so nothing is cut off."""
+    rng = np.random.default_rng(1)
+    downstream = random_forest(rng, 120, 4, 0.1)
+    river = LinearRiver.draw(downstream, np.flatnonzero(downstream < 0), 1, kappa, values=20)
+    for products in (2, 12):
+        directions, rows = posterior(river, products, 0), posterior(river, products, 2)
+        for name in (*FIELDS, "smallest"):
+            np.testing.assert_allclose(getattr(rows, name), getattr(directions, name), **SINGLE, err_msg=name)
+
+
+@pytest.mark.parametrize("kappa", [0.7, 10.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_tied_neighbours_below_gauges_are_less_sure_and_others_the_same(seed: int, kappa: float) -> None:
+    rng = np.random.default_rng(seed)
+    downstream = random_forest(rng, 300, 3, 0.02)
+    river = LinearRiver.draw(downstream, rng.integers(0, 300, 10), seed, kappa, values=20)
+    directions, rows = posterior(river, 12, 0), posterior(river, 12, 2)
+    ratio = rows.conditional_variance / directions.conditional_variance
+    assert ratio.min() > 0.98  # never much surer than with all that gauges tell
+    assert np.median(ratio) < 1.001
+
+
+def test_tied_neighbours_of_another_scale() -> None:
+    rng = np.random.default_rng(1)
+    downstream = random_forest(rng, 120, 4, 0.1)
+    river = LinearRiver.draw(downstream, np.flatnonzero(downstream < 0), 1, 5.0, values=20)
+    prior = river.prior.with_tau(np.array(river.prior.tau) * [0.7, 1.3])
+    two = [
+        at_scale(posterior(river, 8, rows), prior, river.regressors, river.b_sd, river.basin)
+        for rows in (0, 2)
+    ]
+    for name in FIELDS:
+        np.testing.assert_allclose(
+            getattr(two[1], name), getattr(two[0], name), rtol=1e-4, atol=1e-5, err_msg=name
+        )

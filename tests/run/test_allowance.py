@@ -52,7 +52,7 @@ def test_a_fit_s_work_is_what_products_may_take() -> None:
     # what is quick is never too much
     assert allowed(steps=1, reaches=1000).most == pytest.approx(allowance.QUICK / (product * 24 * 1000))
     # on a GPU routing costs little beside the passes
-    assert allowed(steps=33, device="cuda").most == pytest.approx(33 * 2 * 40 / (2 * 110 + 30_000 / 24))
+    assert allowed(steps=33, device="cuda").most == pytest.approx(33 * 2 * 40 / (2 * 110 + 60_000 / 24))
 
 
 def test_products_are_counted_as_they_are_taken() -> None:

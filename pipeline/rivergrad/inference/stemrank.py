@@ -7,7 +7,9 @@ goes through the small matrices BᵀB = V diag(λ) Vᵀ of basins:
 
     U diag(f(λ)) Uᵀ = B M Bᵀ,   M = V diag(f(λ)/λ) Vᵀ.
 
-It is for priors whose reaches are independent: then a column is zero outside of its stem.
+Where the prior ties neighbours, a gauge tells a little of the reaches below it too, less with each: a column would
+reach beyond its stem. There it is cut off. Below a gauge with many reaches above it that is a small part of the column.
+Reaches just below gauges are then less sure than they could be.
 """
 
 from __future__ import annotations
@@ -197,14 +199,24 @@ class StemRank:
         return np.einsum("afn,bfn->ab", v, explained), explained
 
     def take_off(self, prior: TreePrior, variance: Float) -> Float:
-        """See `LowRank.take_off`; the reaches of the prior are independent."""
+        """See `LowRank.take_off`."""
         told = self.diagonal(gain_of)
-        variance -= prior.colour(np.sqrt(told)) ** 2
+        if not np.any(prior.kappa):
+            variance -= prior.colour(np.sqrt(told)) ** 2
+            return told
+        coloured = np.empty_like(self.rows)
+        for out, row in zip(coloured, self.rows, strict=True):
+            out[...] = prior.colour(row.astype(np.float64))  # upstream of a stem's reaches are its own alone
+        variance -= replace(self, rows=coloured)._through_diagonal(self._inner(gain_of))
         return told
 
     def diagonal(self, function: Function) -> Float:
         """The diagonal of U diag(f(λ)) Uᵀ, (F, n)."""
-        inner, out = self._inner(function), np.zeros(self.groups.shape)
+        return self._through_diagonal(self._inner(function))
+
+    def _through_diagonal(self, inner: list[Float]) -> Float:
+        """The diagonal of B M Bᵀ, (F, n)."""
+        out = np.zeros(self.groups.shape)
         self._each(
             lambda g, members: _diagonal(self.rows, self.column, members, inner[g], out) or np.empty(0)
         )
@@ -228,7 +240,7 @@ class StemRows:
 
     Args:
         groups: the basins with gauges.
-        prior: gives the whitening; its reaches are independent.
+        prior: gives the whitening.
         turns: products at most.
     """
 
@@ -249,7 +261,7 @@ class StemRows:
         column[stems[order]] = self._size[basin_of_stem[order]] + rank
         known = np.where(owner < column.size - 1, owner, -1)
         self._column[self._turns] = column[known]
-        self._rows[self._turns] = self.prior.colour_transposed(row)
+        self._rows[self._turns] = np.where(known >= 0, self.prior.colour_transposed(row), 0.0)
         self._size += several
         self._turns += 1
 

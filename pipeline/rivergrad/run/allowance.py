@@ -18,7 +18,7 @@ log = logging.getLogger("rivergrad")
 
 DOUBLE = 2.0
 """What double precision, in which products are, costs more than single precision."""
-ASIDE = {"cpu": 300.0, "cuda": 30_000.0}
+ASIDE = {"cpu": 300.0, "cuda": 60_000.0}
 """Routing steps there and back that cost as much as what a product does besides routing: passes over all reaches, by
 the host. A GPU routes a hundred times as many steps meanwhile."""
 QUICK = 8e10

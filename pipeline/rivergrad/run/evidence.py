@@ -32,8 +32,6 @@ EVIDENCE_SHARE = 1.0
 """Measuring the prior's scale takes this share of `uncertainty.products`."""
 TELLING = 1e-3
 """A stem of gauges gets no more products once its last direction held less information than this (the prior has 1)."""
-LEAST_DIRECTIONS = 16
-"""The least number of directions kept for a basin, however little memory there is."""
 SEEN_BEFORE = 10.0
 """The initial scale of the fit counts as this many observed deviations: few gauges determine the scale poorly."""
 
@@ -85,7 +83,7 @@ def posterior(
 
     One product finds one direction for each stem of gauges of one level (see `rivergrad.inference.gaugewise`). If the
     directions do not fit into `compute.memory_budget`, what products gave is kept reach by reach (see
-    `rivergrad.inference.stemrank`); where the prior ties neighbours, only the strongest directions are.
+    `rivergrad.inference.stemrank`).
 
     Args:
         work: the case and the parameter model.
@@ -116,8 +114,7 @@ def posterior(
     memory = work.config.compute.memory_budget
     room = int(memory // (8 * max(inside, 1)))
     fits = products * max(side_by_side, 1) <= room
-    as_rows = not fits and not np.any(prior.tree.kappa)
-    if as_rows:
+    if not fits:
         products = max(1, min(products, turns_that_fit(memory, model.n_free, network.n_reaches)))
     root = np.sqrt(weight)
 
@@ -141,9 +138,8 @@ def posterior(
         work.config.seed,
         checks=checks,
         least=NEGLIGIBLE if exact else TELLING,
-        most=None if fits or as_rows else max(room, LEAST_DIRECTIONS),
         progress=progress,
-        rows=work.config.compute.threads_per_worker if as_rows else 0,
+        rows=work.config.compute.threads_per_worker if not fits else 0,
     )
 
 
