@@ -19,7 +19,10 @@ try:
     app(sys.argv[1:], standalone_mode=False)
 except SystemExit:
     pass
-print([name for name in ("torch", "matplotlib", "distributed") if name in sys.modules])
+heavy = ("torch", "matplotlib", "distributed")
+if sys.argv[1] == "status":  # JSON and CSV files are all that it reads
+    heavy += ("pandas", "xarray", "numba", "scipy")
+print([name for name in heavy if name in sys.modules])
 """
 
 

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rivergrad import registry
 from rivergrad.cluster.slurmqueue import job_states, slurm_time
 from rivergrad.config.fields import require_line
-from rivergrad.config.schema import Workflow
 from rivergrad.errors import InputError
 from rivergrad.files import text_of
 from rivergrad.io import atomic_path
@@ -29,6 +28,9 @@ from rivergrad.run.claim import make_folders, working_in
 from rivergrad.run.template import fill_in
 from rivergrad.rundir.contents import ARRAY_SCRIPT, JOB, JOB_SCRIPT
 from rivergrad.rundir.written import record_of
+
+if TYPE_CHECKING:
+    from rivergrad.config.schema import Workflow
 
 TEMPLATE = "job.sh.j2"
 SIGNAL_SECONDS = 60.0
