@@ -2,6 +2,12 @@
 
     python benchmarks/interval_coverage.py [--methods adam gauss_newton] [--seeds 3] [--reaches 300] [--steps 60]
         [--output interval_coverage.csv]
+    python benchmarks/interval_coverage.py --methods "own law" nonlinear --reaches 600 --seeds 2
+    python benchmarks/interval_coverage.py --methods --runs runs/global_ddm30
+
+`own law` and `nonlinear` are the twins of nonlinear_twin.py without noise, by Gauss-Newton with an exponent of flow:
+the truth is the law itself with an exponent of each reach (0.25 to 0.45), or Muskingum-Cunge with parameters by flow.
+`--runs` takes finished runs of a twin, such as that of workflows/global_ddm30.yaml.
 
 Each seed is another generated world: a law of slope and area with a deviation of every reach, routed by the scheme that
 estimates. 5 % of the reaches have gauges, with 10 % noise and 30 % gaps. `informed` are reaches upstream of a training
@@ -21,12 +27,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from rivergrad.config.load import load_workflow
 from rivergrad.run.workflow import run_workflow
-from rivergrad.rundir.reading import read_parameter_map, read_run
+from rivergrad.rundir.reading import RunData, read_parameter_map, read_run
 
 IDENTIFIED = 0.2
+LAWS = ("own law", "nonlinear")
 
 
 def workflow(seed: int, reaches: int, method: str, steps: int, folder: Path) -> dict[str, Any]:
@@ -65,9 +73,24 @@ def covered(seed: int, reaches: int, method: str, steps: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "w.yaml"
         path.write_text(yaml.safe_dump(workflow(seed, reaches, method, steps, Path(folder))))
-        run = read_run(run_workflow(load_workflow(path), report=False, show_scores=False))
-        maps = read_parameter_map(run.folder / "parameters.zarr", run.network)
-    low, high, true = maps["celerity_lower"], maps["celerity_upper"], maps["celerity_true"]
+        return of_run(read_run(run_workflow(load_workflow(path), report=False, show_scores=False)))
+
+
+def of_nonlinear(seed: int, reaches: int, own: bool) -> pd.DataFrame:
+    """The same where celerity depends on flow."""
+    import nonlinear_twin as twins
+
+    twin = twins.make_twin(reaches, seed, errors=False, own=own)
+    how = argparse.Namespace(newton=10, interval="6h", products=60)
+    with tempfile.TemporaryDirectory() as folder:
+        return of_run(twins.by_workflow(twin, Path(folder) / "twin", seed, how), twin.true_c)
+
+
+def of_run(run: RunData, true: NDArray[np.float64] | None = None) -> pd.DataFrame:
+    """The same of a finished run, with its own truth by default."""
+    maps = read_parameter_map(run.folder / "parameters.zarr", run.network)
+    true = maps["celerity_true"] if true is None else true
+    low, high = maps["celerity_lower"], maps["celerity_upper"]
     return pd.DataFrame(
         {
             "inside": (low <= true) & (true <= high),
@@ -97,7 +120,8 @@ def row(method: str, seed: object, found: pd.DataFrame, seconds: float) -> dict[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="+", default=["adam", "gauss_newton"])
+    parser.add_argument("--methods", nargs="*", default=["adam", "gauss_newton"])
+    parser.add_argument("--runs", nargs="*", type=Path, default=[], help="finished runs of twins")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reaches", type=int, default=300)
     parser.add_argument("--steps", type=int, default=60)
@@ -108,10 +132,17 @@ def main() -> None:
         each, began = [], time.perf_counter()
         for seed in range(1, asked.seeds + 1):
             start = time.perf_counter()
-            each.append(covered(seed, asked.reaches, method, asked.steps))
+            if method in LAWS:
+                each.append(of_nonlinear(seed, asked.reaches, method == "own law"))
+            else:
+                each.append(covered(seed, asked.reaches, method, asked.steps))
             rows.append(row(method, seed, each[-1], time.perf_counter() - start))
             print(rows[-1], flush=True)
         rows.append(row(method, "all", pd.concat(each), time.perf_counter() - began))
+        print(rows[-1], flush=True)
+    for folder in asked.runs:
+        run = read_run(folder)
+        rows.append(row(f"adam, {run.name}", "", of_run(run), np.nan))
         print(rows[-1], flush=True)
     if asked.output:
         pd.DataFrame(rows).to_csv(asked.output, index=False, float_format="%.4g")

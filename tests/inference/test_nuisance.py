@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rivergrad.inference.nuisance import beside
+from rivergrad.inference.nuisance import beside, moved
 from rivergrad.inference.posterior import gauge_posterior
 from rivergrad.model.treeprior import TreePrior
 
@@ -54,3 +54,8 @@ def test_beside_is_the_dense_marginal() -> None:
     np.testing.assert_allclose(known.correlation, dense, rtol=1e-5, atol=1e-7)
     latent = np.concatenate([shared, np.zeros((n, 2)), np.eye(n)], axis=1)
     np.testing.assert_allclose(got.variance[0], np.diag(latent @ covariance @ latent.T), rtol=1e-6)
+
+    known_t = np.delete(np.delete(precision, [2, 3], 0), [2, 3], 1)  # the move of z after errors of discharge
+    error = np.einsum("kg->gk", direct.reshape(-1, 2))
+    move = np.delete(latent, [2, 3], 1) @ np.linalg.inv(known_t) @ np.delete(design, [2, 3], 1).T @ error.T
+    np.testing.assert_allclose(moved(found, pulled)[:, 0].T, move, rtol=1e-6, atol=1e-9)

@@ -13,9 +13,15 @@ import xarray as xr
 from small_river import REACHES, River, call, the_line
 
 import rivergrad as rg
+from rivergrad.inference.posterior import Posterior
+from rivergrad.model.layout import FLOW
+from rivergrad.pieces.leastsquares import LeastSquares
 from rivergrad.pieces.meanflow import mean_flow
 from rivergrad.report.fields import fields_of
 from rivergrad.report.panels import Page
+from rivergrad.run import uncertainty
+from rivergrad.run.flowspread import exponent_variance
+from rivergrad.run.problem import Problem
 from rivergrad.rundir.reading import read_run
 
 TRUE = 0.5
@@ -116,7 +122,24 @@ def test_an_unknown_exponent_makes_celerity_less_sure(river: River, whole: Path)
         assert "flow_exponent_lower" not in two
 
 
-def test_reaches_with_deviations_have_the_interval_too(river: River) -> None:
+def test_reaches_with_deviations_have_the_interval_too(river: River, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of m, and intervals of celerity that allow for exponents of single reaches."""
+    added = []
+
+    def looked_at(work: Problem, problem: LeastSquares, weight: np.ndarray, found: Posterior) -> np.ndarray:
+        law = work.flow.law  # type: ignore[union-attr]
+        layout, nothing = work.layout, np.zeros((work.choice.model.n_free, work.n_reaches))
+        shared = problem.tangent(
+            nothing, layout.fill({FLOW: 1.0})
+        )  # at m's coefficient, which all reaches share
+        each = problem.tangent_of_exponents(np.ones(work.n_reaches))
+        ratio = (shared * each).sum() / (each * each).sum()  # dm / d coefficient
+        np.testing.assert_allclose(shared, ratio * each, rtol=1e-3, atol=1e-3 * np.abs(shared).max())
+        assert 0 < ratio < law.exponent.upper
+        added.append((exponent_variance(work, problem, weight, found), found.variance))
+        return added[0][0]
+
+    monkeypatch.setattr(uncertainty, "exponent_variance", looked_at)
     run = _run(
         river,
         "hybrid",
@@ -129,6 +152,10 @@ def test_reaches_with_deviations_have_the_interval_too(river: River) -> None:
     with xr.open_zarr(run / "parameters.zarr") as found:
         assert (found["flow_exponent_lower"] < m).all()
         assert (found["flow_exponent_upper"] > m).all()
+    ((more, without),) = added
+    assert more.shape == without.shape
+    assert (more >= 0).all()
+    assert more[0].max() > 0.01 * without[0].min()
 
 
 def test_the_map_of_the_report_has_the_exponent_with_its_interval(whole: Path) -> None:

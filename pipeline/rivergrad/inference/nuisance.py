@@ -42,22 +42,14 @@ def beside(found: Posterior, pulled: Float, square: Float, sd: Float) -> tuple[P
         The posterior with the variance of z whatever t may be (identifiability stays that where t is known), and what
         is known of t. What the low rank lacks makes variances larger.
     """
-    basis, prior = found.basis, found.prior
     count = sd.size
-    white = np.stack([prior.colour_transposed(one) for one in pulled])
-    inner = white - basis.through(gain_of, white)
     cross = np.einsum("pfn,hfn->ph", found._follow, pulled)
     taken = found.shared_covariance @ cross  # −db/dt
+    white, inner, follow = _moved(found, pulled, taken)
     told = square - np.einsum("hfn,gfn->hg", white, inner) - cross.T @ taken
     value, vector = np.linalg.eigh((told + told.T) / 2)  # rounding must not make information negative
     told = (vector * np.maximum(value, 0.0)) @ vector.T
     covariance = np.linalg.inv(np.diag(1 / sd**2) + told)
-    follow = np.stack(
-        [
-            prior.colour(one) + np.einsum("pfn,p->fn", found._follow, taken[:, h])
-            for h, one in enumerate(inner)
-        ]
-    )
     more = np.einsum("hfn,hg,gfn->fn", follow, covariance, follow, optimize=True)
     joint = -taken @ covariance
     variance = np.diag(found.shared_covariance) + np.einsum("ph,hg,pg->p", taken, covariance, taken)
@@ -65,3 +57,27 @@ def beside(found: Posterior, pulled: Float, square: Float, sd: Float) -> tuple[P
     correlation = np.divide(joint, scale, out=np.zeros((variance.size, count)), where=scale > 0)
     alone = np.diag(np.linalg.inv(np.diag(1 / sd**2) + (square + square.T) / 2))
     return replace(found, variance=found.variance + more), Beside(covariance, correlation, alone)
+
+
+def moved(found: Posterior, pulled: Float) -> Float:
+    """(H, F, n) by how much errors e of discharge move the most probable latent values.
+
+    Args:
+        found: the posterior; pulled: (H, F, n) Jᵀ W e.
+    """
+    taken = found.shared_covariance @ np.einsum("pfn,hfn->ph", found._follow, pulled)
+    return _moved(found, pulled, taken)[2]
+
+
+def _moved(found: Posterior, pulled: Float, taken: Float) -> tuple[Float, Float, Float]:
+    """`pulled` where the prior is the identity, what is left of it after the data, and the latent values' move."""
+    prior = found.prior
+    white = np.stack([prior.colour_transposed(one) for one in pulled])
+    inner = white - found.basis.through(gain_of, white)
+    follow = np.stack(
+        [
+            prior.colour(one) + np.einsum("pfn,p->fn", found._follow, taken[:, h])
+            for h, one in enumerate(inner)
+        ]
+    )
+    return white, inner, follow

@@ -91,6 +91,22 @@ class LeastSquares:
         self._placed.downstream(self._along(along, free, step))
         return self._join(self._placed.everywhere(image))
 
+    def tangent_of_exponents(self, exponent: Float) -> Float:
+        """JVP in exponents of flow, each reach its own: a direction (reach,) to (window, time, gauge)."""
+        step, nothing = DIFFERENCE / _largest(exponent, exponent), np.zeros(self._n_coefficients)
+        functions = [
+            partial(
+                jvp,
+                shared=nothing,
+                free=np.zeros((1, piece.reaches.size)),
+                step=step,
+                exponent=exponent[piece.reaches],
+            )
+            for piece in self._placed.pieces
+        ]
+        self._placed.downstream(functions)
+        return self._join(self._placed.everywhere(image))
+
     def _along(self, shared: Float, free: Float, step: float) -> list[partial[tuple[None, list[Series]]]]:
         return [
             partial(jvp, shared=shared, free=free[:, piece.reaches], step=step)

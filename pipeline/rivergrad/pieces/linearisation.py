@@ -23,6 +23,7 @@ from rivergrad.pieces.series import Series, apart, side_by_side
 from rivergrad.pieces.setup import Window
 from rivergrad.pieces.state import Linearised, ResidentPiece
 from rivergrad.routing.flow.engine import flow_engine_of, flow_given
+from rivergrad.routing.flow.names import EXPONENT
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -56,7 +57,13 @@ def linearise(
 
 @torch.no_grad()
 def jvp(
-    piece: ResidentPiece, inflows: Sequence[Series], *, shared: Float, free: Float, step: float
+    piece: ResidentPiece,
+    inflows: Sequence[Series],
+    *,
+    shared: Float,
+    free: Float,
+    step: float,
+    exponent: Float | None = None,
 ) -> tuple[None, list[Series]]:
     """Route at z + step · direction and keep J · direction, for `image` and `vjp`.
 
@@ -65,6 +72,7 @@ def jvp(
         shared: (coefficient,) the direction in shared coefficients.
         free: (n_free, reach) the direction in deviations.
         step: h, the step of the finite difference.
+        exponent: (reach,) the direction in exponents of flow, each reach its own; None for none.
 
     Returns:
         Nothing, and the series of each outlet.
@@ -78,6 +86,7 @@ def jvp(
             routed.shared + step * torch.from_numpy(shared).to(routed.shared),
             routed.free + step * torch.from_numpy(free).to(routed.free),
             _inflow(piece, inflows),
+            None if exponent is None else step * torch.from_numpy(exponent).to(routed.free),
         )
     here.image = (moved - routed.discharge) / step
     return None, apart(outflow)
@@ -90,11 +99,19 @@ def _inflow(piece: ResidentPiece, inflows: Sequence[Series]) -> Tensor:
 
 
 def _route(
-    piece: ResidentPiece, windows: Sequence[Window], shared: Tensor, free: Tensor, inflow: Tensor
+    piece: ResidentPiece,
+    windows: Sequence[Window],
+    shared: Tensor,
+    free: Tensor,
+    inflow: Tensor,
+    exponent: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     runoff = runoff_of_windows(piece, shared, windows, torch.float64)
     engine = piece.double_engine()
-    prepared = engine.prepare(parameters_at(piece, shared, free), runoff.shape[1])
+    parameters = parameters_at(piece, shared, free)
+    if exponent is not None:
+        parameters[EXPONENT] = parameters[EXPONENT] + exponent
+    prepared = engine.prepare(parameters, runoff.shape[1])
     discharge, outflow, _ = engine.apply(prepared, runoff, inflow if inflow.numel() else None)
     return discharge[:, windows[0][1] - windows[0][0] :], outflow
 

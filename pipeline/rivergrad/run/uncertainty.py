@@ -33,6 +33,7 @@ from rivergrad.run.besides import beside_columns, of_besides, segments_of
 from rivergrad.run.ensemble import spread_of_members
 from rivergrad.run.evidence import MOST_REGRESSORS, again, posterior, regressors, updated
 from rivergrad.run.fit import FitResult
+from rivergrad.run.flowspread import exponent_variance
 from rivergrad.run.mostprobable import holding, most_probable
 from rivergrad.run.problem import Problem
 from rivergrad.run.progress import Progress
@@ -171,6 +172,10 @@ def _of_reaches(
             held = again(work, earlier, prior, shared, anyhow=allowance.spent)
         found = held if held is not None else _with_checks(work, problem, weight, prior, shared, allowance)
         found, intervals, more = of_besides(work, problem, weight, prior, shared, found)
+        if work.flow is not None:
+            with _told("exponents of single reaches"):
+                extra = exponent_variance(work, problem, weight, found)
+            found = replace(found, variance=found.variance + extra)
         if not settings.least_squares and not allowance.spent:  # the scale of the prior is another by now
             about = _about(
                 work, problem, prior, shared, free, weight, residual, allowance.inner(settings.inner)
