@@ -385,6 +385,17 @@ class TestOutputs:
             export_run(run, tmp_path / name, name=format)
             assert (tmp_path / name).read_bytes() == first
 
+    def test_a_mistake_names_the_file_that_was_asked_for(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write(self: object, estimate: object, output: Path, like: object) -> list[str]:
+            raise InputError(f"{output}: cannot hold it")
+
+        monkeypatch.setattr("rivergrad.io.exporters.tables.Csv.write", write)
+        with pytest.raises(InputError) as caught:
+            export_run(run, tmp_path / "p.csv")
+        assert str(caught.value) == f"{tmp_path / 'p.csv'}: cannot hold it"
+
     def test_nothing_of_the_users_is_written_over(self, run: Path, tmp_path: Path) -> None:
         mine = {"t.csv": "reach_id,mine\n1,2\n", "f.gpkg": "x", "q.parquet": "x", "m.nc": "x", "t.tif": "x"}
         for name, text in mine.items():

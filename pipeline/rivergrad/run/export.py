@@ -75,7 +75,10 @@ def export_run(
         raise InputError(f"{run_dir}: holds no {NETWORK}; expected the directory of a run, for --as {name}")
     estimate = replace(estimate, provenance={**estimate.provenance, MARK: name})
     with atomic_path(output) as temporary:
-        told = exporter.write(estimate, temporary, like)
+        try:
+            told = exporter.write(estimate, temporary, like)
+        except InputError as error:  # of the file that was asked for, not of the one that is being written
+            raise InputError(str(error).replace(str(temporary), str(output))) from error
     if isinstance(exporter, Csv):
         with atomic_path(sidecar_of(output)) as temporary:
             exporter.beside(estimate, temporary, output)
