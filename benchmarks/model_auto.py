@@ -10,8 +10,8 @@ reaches without a gauge. `hillslope`: a world of 500 reaches whose runoff takes 
 says nothing of hillslopes; with `uniform` and `hybrid` in place of auto besides, for the caution.
 
 `--models auto hybrid` says which models; a row is a case with a seed and a model. `best` is the best baseline by the
-median NSE of the same gauges, `difference` the difference of medians with its paired 90 % interval over the gauges of all
-folds. `ceiling`, of a cross-validation, is the median NSE of the last fit, which trained on all gauges.
+median NSE of the same gauges, `difference` the difference of medians with its paired 90 % interval over the gauges
+of all folds. `ceiling`, of a cross-validation, is the median NSE of the last fit, which trained on all gauges.
 """
 
 from __future__ import annotations
