@@ -199,6 +199,40 @@ def test_two_points_of_a_river_give_the_travel_time_between_them(opened: Opened,
     assert "does not pass" in said
 
 
+def test_nothing_of_a_run_is_left_out(opened: Opened, folder: Path) -> None:
+    """A hydrograph of every gauge, a distribution for every baseline, provenance, and links that lead to files."""
+    run = read_run(folder)
+    records = opened.run("() => RG.page.records")
+    assert {one["name"] for one in records} == set(run.metrics["gauge"])
+    assert all("at" in one["series"] for one in records)  # in the page itself: there is room
+    names = ["estimate", "best uniform", "default", "unrouted"]
+    for keys in ("#cdf-keys", "#hydrograph-keys"):
+        said = opened.text(keys)
+        assert all(name in said for name in names), keys
+    links = opened.run("() => [...document.querySelectorAll('.files a')].map((a) => a.getAttribute('href'))")
+    assert {"metrics.csv", "hydrographs.nc", "parameters.zarr", "maps/celerity.png"} <= set(links)
+    assert all((folder / link).exists() for link in links)
+    versions = opened.run("() => document.querySelectorAll('details')[1].textContent")
+    for value in (run.info["git"], run.info["finished"], run.info["versions"]["torch"]):
+        assert value in versions
+    assert (folder / "report.html").stat().st_size < 15e6
+
+
+def test_rings_of_gauges_hide_no_reach(opened: Opened) -> None:
+    clear = """() => { const m = RG.page.map, view = m.frontView, r = m.ratio, { width, height } = m.rings;
+        const { data } = m.rings.getContext("2d").getImageData(0, 0, width, height);
+        return RG.page.records.filter((one) => one.xy).map((one) => {
+            const x = Math.floor((one.xy[0] * view.scale + view.x + m.margin * m.width) * r);
+            const y = Math.floor((one.xy[1] * view.scale + view.y + m.margin * m.height) * r);
+            const alpha = (dx) => data[4 * (y * width + x + dx) + 3];
+            return [alpha(0), Math.max(...Array.from({ length: 12 }, (_, dx) => alpha(dx)))]; }); }"""
+    opened.run("() => RG.page.map.now()")
+    found = opened.run(clear)
+    assert all(ring > 200 for _, ring in found)  # it is drawn
+    alone = [middle for middle, _ in found if middle == 0]
+    assert len(alone) >= len(found) - 2  # but for gauges on top of each other, the middle is open
+
+
 def test_the_table_sorts_filters_and_chooses(opened: Opened) -> None:
     page = opened.page
     names = lambda: [one.inner_text() for one in page.locator("#table tbody th").all()]  # noqa: E731

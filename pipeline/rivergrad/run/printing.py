@@ -52,7 +52,7 @@ def print_scores(summary: dict[str, Any]) -> None:
                 else (f"nse_over_{other}", f"nse_better_than_{other}")
             )
             gains.append(f"{row[key]:+.4f} ({row[better]})\n{interval_text(row[f'{key}_interval'], '+')}")
-        table.add_row(name, str(row["gauges"]), *cells, *gains)
+        table.add_row(name, f"{row['gauges']:,}", *cells, *gains)
     print_table(table, console)
     console.print(
         f"a..b: 90 % bootstrap interval of the median NSE; (better at): at how many gauges the estimate beats "
@@ -119,7 +119,7 @@ def _print_sizes(sizes: dict[str, Any], console: Console) -> None:
         table.add_column(HEADINGS.get(name, name), justify="right")
     for row in found["classes"]:
         cells = [f"{row[f'nse_{name}']:.4f} ({row[f'kge_{name}']:.3f})" for name in methods]
-        table.add_row(f"{row['name']}\n{_ends(row, sizes['of'])}", str(row["gauges"]), *cells)
+        table.add_row(f"{row['name']}\n{_ends(row, sizes['of'])}", f"{row['gauges']:,}", *cells)
     if mean := found["by_flow"]:
         cells = [f"{mean[f'nse_{name}']:.4f} ({mean[f'kge_{name}']:.3f})" for name in methods]
         table.add_row("mean by flow", "", *cells)
