@@ -56,6 +56,8 @@ def rapid2(folder: Path, ids: Sequence[Any], down: Sequence[Any]) -> Path:
     pd.DataFrame({"riv": list(ids)[::-1], "kpr": [3e3, 2e3, 1e3]}).to_parquet(
         folder / "kpr_x.parquet", index=False
     )
+    coupling = {"riv": list(ids)[::-1], "skm": [3.0, 2.0, 1.0], "1bi": 1, "1bj": 1}
+    pd.DataFrame(coupling).to_parquet(folder / "cpl_x.parquet", index=False)
     pd.DataFrame({"riv": ids, "xpr": [0.1, 0.2, 0.3]}).to_parquet(folder / "xpr_x.parquet", index=False)
     return folder
 
@@ -186,6 +188,7 @@ FORMATS: dict[str, Make] = {
             "NEXT_DOWN": outlet(d, 0),
             "LENGTH_KM": LENGTH / 1e3,
             "CATCH_SKM": AREA / 1e6,
+            "UPLAND_SKM": [1.0, 2.0, 6.0],
         },
         "HydroRIVERS.shp",
     ),

@@ -19,6 +19,16 @@ from rivergrad import registry
 from rivergrad.io.formats import detect
 
 NAMES = list(tiny.FORMATS)
+AREAS = {
+    **dict.fromkeys(
+        ("merit", "hydrorivers", "hdma", "hydrofabric", "mosart", "basinmaker", "rapid2"), tiny.AREA
+    ),
+    "tdx": [1e6, 2e6, 0.0],  # differences of DSContArea, which is 3 km2 at the outlet
+    "raven": [2e6] * 3,
+    "mizuroute": [3e6, 0.0, 7e6],
+}
+UPSTREAM = ("merit", "hydrorivers", "hdma", "hydrofabric", "mosart")
+K = {"geoglows": 1e3, "nwm": 3600.0}
 WITHOUT_LENGTHS = ("rapid", "rapid2", "river_route", "river_route_1", "diffroute")
 OF_NETWORKS = {
     one.name: one.load()
@@ -53,12 +63,16 @@ def test_no_format_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_format_is_told_and_its_network_is_right(name: str, tmp_path: Path) -> None:
+def test_a_format_is_told_and_its_network_is_right(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tiny.FORMATS[name](tmp_path, tiny.IDS, tiny.DOWN)
     found = detect(path, "network")
     assert found is not None
     assert found.name == name
-    network = rg.read_network(path)
+    with caplog.at_level(logging.WARNING, logger="rivergrad"):
+        network = rg.read_network(path)
+    assert "which no reach is" not in caplog.text  # a format knows what means an outlet in it
     below = network.downstream[network.positions(list(tiny.IDS))]
     assert np.where(below < 0, -1, network.reach_id[below]).tolist() == [30, 30, -1]
     if name in WITHOUT_LENGTHS:
@@ -70,6 +84,16 @@ def test_a_format_is_told_and_its_network_is_right(name: str, tmp_path: Path) ->
     else:
         lakes = [1.0, 2000.0, 3000.0] if name in ("raven", "basinmaker") else [1000.0, 2000.0, 3000.0]
         np.testing.assert_allclose(of_ids(network, "length"), lakes)
+    if name in AREAS:
+        np.testing.assert_allclose(of_ids(network, "area_m2"), AREAS[name])
+    if name in K:
+        assert of_ids(network, "k") == [K[name]] * 3
+    if name in UPSTREAM:
+        np.testing.assert_allclose(of_ids(network, "upstream_area_m2"), [1e6, 2e6, 6e6])
+    if name in ("tdx", "merit", "hydrorivers", "hdma", "basinmaker"):
+        np.testing.assert_allclose(of_ids(network, "lon"), 8.005)  # halfway along a line
+    if name == "nwm":
+        assert of_ids(network, "is_lake") == [0, 1, 0]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -207,6 +231,13 @@ def test_outlets_outside_of_a_part_are_said(tmp_path: Path, caplog: pytest.LogCa
             rg.read_network(tiny.FORMATS[name](folder, tiny.IDS, tiny.DOWN))
         assert "1 reach flows into 99, which the file does not hold" in caplog.text
         caplog.clear()
+    for name in ("rapid2", "hydrofabric"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with caplog.at_level(logging.WARNING, logger="rivergrad"):
+            rg.read_network(tiny.FORMATS[name](folder, tiny.IDS, (30, 30, 99)))
+        assert "1 reach flows into 99, which the file does not hold" in caplog.text
+        caplog.clear()
     # where a cut is not usual, it is a mistake until it is said
     ids = pd.DataFrame({"LINKNO": [1, 2], "DSLINKNO": [2, 3], "LengthGeodesicMeters": [1e3, 1e3]})
     ids.to_parquet(tmp_path / "cut.parquet")
@@ -227,18 +258,35 @@ def test_a_fill_value_among_ids_is_an_outlet(tmp_path: Path) -> None:
         {
             "ID": ("n", np.array([1, 2]), fill),
             "ID_next": ("n", np.array([2, -9999]), fill),
-            "length": ("n", [1e3, 1e3], {"_FillValue": -9999.0}),
+            "length": ("n", [1e3, 0.0], {"_FillValue": -9999.0}),
             "lake": ("n", np.array([0, 1])),
         }
     ).to_netcdf(path)
     network = rg.read_network(path)
     assert network.reach_id[network.outlets].tolist() == [2]
     assert network.attributes["is_lake"].tolist() == [0, 1]
+    assert np.asarray(network.length).tolist() == [1e3, 1.0]  # a lake without a length
 
 
 def test_areas_of_mosart_are_summed_not_believed(tmp_path: Path) -> None:
     network = rg.read_network(tiny.FORMATS["mosart"](tmp_path, tiny.IDS, tiny.DOWN))
     assert of_ids(network, "upstream_area_m2") == [1e6, 2e6, 6e6]
+
+
+def test_cells_of_mosart_without_an_id_are_sea(tmp_path: Path) -> None:
+    columns = {
+        "ID": [np.nan, 10.0, 20.0],
+        "dnID": [-9999.0, 20.0, -9999.0],
+        "rlen": [0.0, 1e3, 1e3],
+        "rslp": 0.0,
+    }
+    frame = pd.DataFrame({**columns, "area": 2e6})
+    made = xr.Dataset({one: ("n", frame[one].to_numpy()) for one in frame})
+    made["area"].attrs["units"] = "m^2"
+    made.to_netcdf(tmp_path / "MOSART.nc")
+    network = rg.read_network(tmp_path / "MOSART.nc")
+    assert network.reach_id.tolist() == [10, 20]
+    assert network.attributes["area_m2"].tolist() == [2e6, 2e6]
 
 
 def test_merit_takes_areas_from_its_catchments(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -260,6 +308,33 @@ def test_the_hydrofabric_goes_through_nexuses(tmp_path: Path, caplog: pytest.Log
     assert 20 < of_ids(network, "lat")[0] < 60  # out of EPSG:5070
 
 
+def test_the_hydrofabric_in_parquet_and_of_2_0(tmp_path: Path) -> None:
+    geopandas, pyogrio = pytest.importorskip("geopandas"), pytest.importorskip("pyogrio")
+    path = tiny.hydrofabric(tmp_path, tiny.IDS, tiny.DOWN)
+    parts = {one: pyogrio.read_dataframe(path, layer=one) for one, _ in pyogrio.list_layers(path)}
+    for name, part in parts.items():
+        part.to_parquet(tmp_path / f"{name}.parquet")
+    network = rg.read_network(tmp_path / "flowpaths.parquet")
+    assert of_ids(network, "slope") == [0.01, 0.02, 0.03]
+    assert network.reach_id[network.outlets].tolist() == [30]
+    former = tmp_path / "2.0.gpkg"
+    for one in ("flowpaths", "nexus"):
+        geopandas.GeoDataFrame(parts[one]).to_file(former, layer=one, engine="pyogrio")
+    named = {
+        "rl_So": [0.01, 0.02, 0.03],
+        "rl_n": 0.03,
+        "rl_MusK_s": 3600.0,
+        "rl_MusX": 0.2,
+        "rl_BtmWdth_m": 5.0,
+    }
+    further = pd.DataFrame({"id": [f"wb-{one}" for one in tiny.IDS], **named})
+    pyogrio.write_dataframe(further, former, layer="flowpath_attributes")
+    network = rg.read_network(former)
+    assert of_ids(network, "slope") == named["rl_So"]
+    for name, value in {"manning_n": 0.03, "k": 3600.0, "x": 0.2, "width_m": 5.0}.items():
+        assert of_ids(network, name) == [value] * 3
+
+
 def test_lakes_without_a_length(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("raven", "basinmaker"):
         folder = tmp_path / name
@@ -270,7 +345,9 @@ def test_lakes_without_a_length(tmp_path: Path, caplog: pytest.LogCaptureFixture
         assert "1 lakes have no length" in caplog.text
         caplog.clear()
     assert of_ids(network, "lat") == pytest.approx([48.0, 49.0, 50.0])  # -1.2345 is no position
-    assert of_ids(rg.read_network(tmp_path / "raven/x.rvh"), "area_m2") == [2e6, 2e6, 2e6]
+    path = tmp_path / "raven/x.rvh"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if ":Units" not in line))
+    assert of_ids(rg.read_network(path), "length") == [1.0, 2e3, 3e3]  # in km, said or not
 
 
 def test_rapid_names_the_reaches_it_models(tmp_path: Path) -> None:
@@ -359,6 +436,8 @@ def test_d8_and_ldd_are_told_by_their_codes(tmp_path: Path) -> None:
     assert first.reach_id.tolist() == second.reach_id.tolist() == [1, 2, 3, 5, 6, 8, 9]
     assert first.downstream.tolist() == second.downstream.tolist()
     assert first.reach_id[first.outlets].tolist() == [9]
+    zero = rg.read_network(tiny.raster(tmp_path / "zero.tif", D8, nodata=0))  # a pit, whatever is declared
+    assert zero.downstream.tolist() == first.downstream.tolist()
     # over the ground: 0.01 degrees are 746 m along the parallel of 48 and 1112 m along the meridian
     np.testing.assert_allclose(first.length[[0, 2]], [746.2, 1112.0], rtol=1e-3)  # type: ignore[index]
     assert first.attributes["area_m2"].sum() == pytest.approx(7 * 746.2 * 1112.0, rel=5e-3)
@@ -399,6 +478,10 @@ def test_cama_flood_counts_from_1(tmp_path: Path) -> None:
     assert network.reach_id.tolist() == [1, 2, 3, 5, 6]
     assert network.downstream.tolist() == [1, 2, -1, 1, -1]  # -9 is a mouth, -10 an inland end
     assert network.attributes["lat"][0] == pytest.approx(47.875)
+    np.array([7e3, -9999.0, 5e3, -9999.0, 4e3, 3e3], "<f4").tofile(tmp_path / "rivlen.bin")
+    lengths = np.asarray(rg.read_network(tmp_path).length)
+    assert lengths[[0, 2, 3, 4]].tolist() == [7e3, 5e3, 4e3, 3e3]
+    assert lengths[1] == pytest.approx(np.asarray(network.length)[1])  # over the ground where there is none
     refused(tiny.cama(tmp_path, [[2, 1, -9], x[1]], y), "cells drain in a loop")
     (tmp_path / "nextxy.bin").write_bytes(b"\0" * 40)
     refused(tmp_path, "nextxy.bin: has 40 bytes; expected 48")
@@ -413,11 +496,13 @@ def test_static_maps_of_wflow_under_both_names(new: bool, tmp_path: Path) -> Non
     )  # fmt: skip
     river = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 1]])
     length = np.where(river > 0, 900.0, -9999.0)
+    area = "meta_upstream_area" if new else "wflow_uparea"
     made = xr.Dataset(
         {
             names[0]: (("lat", "lon"), np.array(LDD, np.uint8)),
             names[1]: (("lat", "lon"), river),
             names[2]: (("lat", "lon"), length),
+            area: (("lat", "lon"), np.where(river > 0, 7.0, -9999.0)),  # km2
         },
         coords={
             "lat": ("lat", [48.0, 47.99, 47.98], {"units": "degrees_north"}),
@@ -428,7 +513,10 @@ def test_static_maps_of_wflow_under_both_names(new: bool, tmp_path: Path) -> Non
     network = rg.read_network(tmp_path / "staticmaps.nc")
     assert network.reach_id.tolist() == [2, 3, 6, 9]
     assert np.asarray(network.length).tolist() == [900.0] * 4
-    assert network.attributes["area_m2"].sum() == pytest.approx(network.attributes["upstream_area_m2"].max())
+    assert network.attributes["upstream_area_m2"].tolist() == [7e6] * 4
+    made.drop_vars(area).to_netcdf(tmp_path / "none.nc")  # then what drains in from land cells counts too
+    none = rg.read_network(tmp_path / "none.nc")
+    assert none.attributes["area_m2"].sum() == pytest.approx(none.attributes["upstream_area_m2"].max())
     made.isel(lat=slice(None, None, -1)).to_netcdf(tmp_path / "up.nc")  # latitude rising is the same map
     other = rg.read_network(tmp_path / "up.nc")
     assert other.downstream.tolist() == network.downstream.tolist()

@@ -26,21 +26,27 @@ _ENDS = ("tnx-", "cnx-", "inx-")
 
 def _flowpaths(frame: Frame, options: Options) -> Frame:
     """With numbers for ids, the flowpath downstream instead of the nexus, and the attributes of the other layer."""
-    layers = head_of(frame.path).layers
-    nexus = read_frame(frame.path, layer="nexus").table if "nexus" in layers else None
+    nexus = _part(frame.path, "nexus")
     table = frame.table.copy()
-    table["toid"] = _downstream(table["toid"], nexus)
+    table["toid"] = _downstream(table["toid"], None if nexus is None else nexus.table)
     table["id"] = _numbers(table["id"], frame.path)
     made = replace(frame, table=table)
-    layer = next((one for one in LAYERS if one in layers), None)
-    if layer is None:
+    further = next((part for one in LAYERS if (part := _part(frame.path, one)) is not None), None)
+    key = None if further is None else column_of(further, "id", "link")
+    if further is None or key is None:
         return made
-    further = read_frame(frame.path, layer=layer)
-    key = column_of(further, "id", "link")
-    if key is None:
-        return made
-    further = replace(further, table=further.table.assign(**{key: _numbers(further.table[key], frame.path)}))
+    further = replace(
+        further, table=further.table.assign(**{key: _numbers(further.table[key], further.path)})
+    )
     return joined(made, "id", further, key, _ATTRIBUTES)
+
+
+def _part(path: Path, layer: str) -> Frame | None:
+    """A layer of a GeoPackage, or the Parquet file of that name beside the flowpaths; None where there is none."""
+    if path.suffix.lower() != ".parquet":
+        return read_frame(path, layer=layer) if layer in head_of(path).layers else None
+    beside = path.with_name(f"{layer}.parquet")
+    return read_frame(beside) if beside.is_file() and beside != path else None
 
 
 def _numbers(column: pd.Series[Any], path: Path) -> pd.Series[Any]:
@@ -91,7 +97,7 @@ HYDROFABRIC = TableFormat(
     (
         "Ids are texts (wb-88316): a reach has the number alone.",
         "A flowpath flows into a nexus, and that into the next flowpath.",
-        "Slopes, widths and Manning's n stand in another layer, where an id may stand twice.",
+        "Slopes, widths and Manning's n stand in another layer, or Parquet file, where an id may stand twice.",
         "Lengths are in km and areas in km2.",
     ),
     containers=("vector", "parquet"),

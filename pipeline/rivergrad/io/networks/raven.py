@@ -66,7 +66,8 @@ def _subbasins(path: Path) -> Frame:
     basins["REACH_LENGTH"] = basins["REACH_LENGTH"].mask(zero, "0").replace("_AUTO", "")
     basins["REACH_LENGTH"] = number_column(basins, "REACH_LENGTH", path)
     basins[_LAKE] = zero.astype(np.int8)
-    frame = Frame(path, _with_hrus(basins, path), {"REACH_LENGTH": units.get("REACH_LENGTH", "km")})
+    unit = units.get("REACH_LENGTH", "none")  # a line of units need not be there: Raven itself takes km
+    frame = Frame(path, _with_hrus(basins, path), {"REACH_LENGTH": "km" if unit.lower() == "none" else unit})
     return lengths_with_lakes(frame, "REACH_LENGTH", zero.to_numpy(dtype=bool))
 
 
