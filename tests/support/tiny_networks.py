@@ -255,14 +255,14 @@ def _floats(values: Sequence[Any]) -> Any:
     return values if any(isinstance(one, str) for one in values) else np.asarray(values, np.float64)
 
 
-def raster(path: Path, codes: Any, *, nodata: int | None = None) -> Path:
+def raster(path: Path, codes: Any, *, nodata: int | None = None, dtype: str = "uint8") -> Path:
     """A GeoTIFF of directions in cells of 0.01 degrees at 48 degrees north."""
     import warnings
 
     import rasterio
     from rasterio.transform import from_origin
 
-    codes = np.asarray(codes, np.uint8)
+    codes = np.asarray(codes, dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with rasterio.open(
@@ -272,7 +272,7 @@ def raster(path: Path, codes: Any, *, nodata: int | None = None) -> Path:
             height=codes.shape[0],
             width=codes.shape[1],
             count=1,
-            dtype="uint8",
+            dtype=dtype,
             crs="EPSG:4326",
             transform=from_origin(8.0, 48.0, 0.01, 0.01),
             nodata=nodata,

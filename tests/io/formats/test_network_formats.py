@@ -283,6 +283,7 @@ def test_cells_of_mosart_without_an_id_are_sea(tmp_path: Path) -> None:
     frame = pd.DataFrame({**columns, "area": 2e6})
     made = xr.Dataset({one: ("n", frame[one].to_numpy()) for one in frame})
     made["area"].attrs["units"] = "m^2"
+    made["rslp"].attrs["units"] = "unitless"
     made.to_netcdf(tmp_path / "MOSART.nc")
     network = rg.read_network(tmp_path / "MOSART.nc")
     assert network.reach_id.tolist() == [10, 20]
@@ -453,6 +454,10 @@ def test_an_inland_sink_is_a_pit_unless_it_is_no_data(tmp_path: Path) -> None:
     assert sink.reach_id[sink.outlets].tolist() == [3]
     none = rg.read_network(tiny.raster(tmp_path / "none.tif", codes, nodata=255))
     assert none.reach_id.tolist() == [1, 2, 5, 6]
+    signed = tiny.raster(
+        tmp_path / "signed.tif", [[1, 1, -1], [-9, 64, 64]], dtype="int8"
+    )  # as MERIT Hydro is
+    assert rg.read_network(signed, "d8").reach_id.tolist() == [1, 2, 3, 5, 6]
 
 
 def test_bad_rasters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
