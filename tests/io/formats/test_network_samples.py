@@ -189,6 +189,20 @@ def test_a_raster_and_a_threshold(samples: Path, facts: dict[str, Any]) -> None:
     assert rivers.n_basins == 1
 
 
+def test_every_cell_of_static_maps(samples: Path, facts: dict[str, Any]) -> None:
+    every = rg.read_network(samples / "wflow/piave_clip/staticmaps.nc", channel_area=1.0)
+    known = facts["wflow/piave_clip"]
+    assert (every.n_reaches, every.n_basins) == (known["active"], known["pits"])
+
+
+@pytest.mark.parametrize("folder", ["rapid1/xx", "rapid1/texas_cut"])
+def test_k_follows_rapid_connect_and_not_riv_bas_id(folder: str, samples: Path) -> None:
+    ids = [int(line.split(",")[0]) for line in (samples / folder / "rapid_connect.csv").read_text().split()]
+    k = dict(zip(ids, map(float, (samples / folder / "k.csv").read_text().split()), strict=True))
+    network = rg.read_network(samples / folder)
+    assert network.attributes["k"].tolist() == [k[int(one)] for one in network.reach_id]
+
+
 def test_cama_and_ldd_hold_the_same_network(samples: Path) -> None:
     from rivergrad.io.networks.cells import Raster, network_of_cells
 
