@@ -20,7 +20,7 @@ NORMAL_90 = 1.6448536269514722  # 90 % of |x| lie below this, for x standard nor
 MAX_CORRELATION = 0.999
 
 
-def update_tau(u: Float, posterior: Posterior, prior: TreePrior, most: float = 4.0) -> Float:
+def update_tau(u: Float, posterior: Posterior, prior: TreePrior, most: Float | float = 4.0) -> Float:
     """MacKay's update of the deviations' scale: τ² = uᵀ(I + κL)u / γ.
 
     A field keeps its tau if the data determine less than one number of it (γ < 1).
@@ -29,7 +29,7 @@ def update_tau(u: Float, posterior: Posterior, prior: TreePrior, most: float = 4
         u: (F, n) most probable deviations under `prior`.
         posterior: the posterior at `u`; γ is its `effective`.
         prior: the prior with the present tau.
-        most: the largest factor by which tau may rise or fall in one update.
+        most: the largest factor by which tau may rise or fall in one update, one number or (F,).
 
     Returns:
         (F,) the new tau.

@@ -32,6 +32,8 @@ EVIDENCE_SHARE = 1.0
 """Measuring the prior's scale takes this share of `uncertainty.products`."""
 TELLING = 1e-3
 """A stem of gauges gets no more products once its last direction held less information than this (the prior has 1)."""
+MANY = 30.0
+"""Numbers that the data determine, from which the scale may move far in one update: with fewer it would swing."""
 SEEN_BEFORE = 10.0
 """The initial scale of the fit counts as this many observed deviations: few gauges determine the scale poorly."""
 
@@ -215,7 +217,7 @@ def updated(before: Prior, found: Posterior, free: Float, first: Float) -> Prior
     """
     assert before.tree is not None
     told = np.maximum(found.effective, 0.0)
-    tau = update_tau(free, found, before.tree, most=1.5)
+    tau = update_tau(free, found, before.tree, most=np.where(told >= MANY, 4.0, 1.5))
     tau = np.sqrt((told * tau**2 + SEEN_BEFORE * first**2) / (told + SEEN_BEFORE))
     log.info(
         "evidence: %s numbers determined, deviations' scale %s to %s",
