@@ -126,13 +126,16 @@ class PlainSweep:
         self._turn(filter_, state, time, True)
         return saved
 
-    def _make_schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
-        tiles = make_tiles(time, self.problem.ratio, self.lanes, self.run)
+    def _make_schedule(self, time: int, batch: int, most_units: int | None) -> tuple[Tiles, Index]:
+        ratio = self.problem.ratio
+        tiles = make_tiles(time, ratio, self.lanes, self.run)
+        if most_units is not None and self.run is None and tiles.most_units > most_units:
+            tiles = make_tiles(time, ratio, self.lanes, most_units * ratio)
         return tiles, make_items(self.plan, tiles.day.size, batch)
 
-    def schedule(self, time: int, batch: int) -> tuple[Tiles, Index]:
-        """Tiles of so many forcing steps, and the items of a sweep over them."""
-        return self._schedule(time, batch)
+    def schedule(self, time: int, batch: int, most_units: int | None = None) -> tuple[Tiles, Index]:
+        """Tiles of so many forcing steps, and the items of a sweep over them; `most_units`: of a lane's run."""
+        return self._schedule(time, batch, most_units)
 
     def is_worth(self, days: int) -> bool:
         """Whether so many forcing steps, of all members of a batch, are work for a second thread."""

@@ -29,6 +29,9 @@ from rivergrad.routing.recurrence.cpu.varying.law import GRADIENTS
 
 Index = NDArray[np.int64]
 
+MOST_UNITS = 8
+"""Forcing steps of a lane's run where each has a flow of its own: runoff and flow of a group stay in the cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class VaryingGradients:
@@ -82,7 +85,7 @@ class VaryingSweep:
         """
         plain, problem = self._plain, self._plain.problem
         batch, time, _ = runoff.shape
-        tiles, items = plain.schedule(time, batch)
+        tiles, items = plain.schedule(time, batch, MOST_UNITS if hold == 1 else None)
         discharge = runoff.new_empty(batch, time, problem.targets.size) if room is None else room
         outflow = runoff.new_empty(batch, problem.outlets.size, time * problem.ratio)
         after = state.detach().clone(memory_format=torch.contiguous_format)
@@ -127,7 +130,7 @@ class VaryingSweep:
         """The adjoint of `forward`; arguments as for it and for `CpuSweep.backward`. Flow is a law's."""
         plain, problem = self._plain, self._plain.problem
         batch, time, _ = runoff.shape
-        tiles, items = plain.schedule(time, batch)
+        tiles, items = plain.schedule(time, batch, MOST_UNITS if hold == 1 else None)
         g_before = g_state.detach().clone(memory_format=torch.contiguous_format)
         g_runoff = runoff.new_empty(batch, time if want_runoff else 0, problem.n_reaches)
         g_inflow = torch.empty_like(inflow, memory_format=torch.contiguous_format)
