@@ -16,7 +16,12 @@ regions. 5 % of the reaches have gauges, without noise. Estimates:
 All by Adam through the router, from the same start; the last one also by the workflow (hybrid, Gauss-Newton, its own
 noise and posterior). `identified` are reaches whose celerity the training record tells, by the workflow:
 identifiability (1 − posterior over prior variance) above 0.5. `rank` and `level` compare c₀ with the truth at Q₀, the
-mean flow of the training months, where c₀ is meant; `_known` at all reaches upstream of a gauge.
+mean flow of the training months, where c₀ is meant; `_known` at all reaches upstream of a gauge. `_sharp` is as
+`_identified` with identifiability above 0.9. `expected` is the rank correlation that a posterior with these intervals
+has with its own draws: no estimate with such intervals can be expected to rank better. `path` is the root mean square
+of ln(travel time over the true one) from each gauge to the next one downstream, `reach` that of identified reaches.
+`law` is the rank correlation of what attributes explain best of the truth, fitted to it, `next` the correlation of the
+errors of ln c₀ between an identified reach and the next one downstream.
 
 NSE is at reaches without a gauge, over the floods; `large` is the tenth with the largest drainage area. Differences are
 paired over reaches, with 90 % intervals of their median by bootstrap.
@@ -28,7 +33,7 @@ import argparse
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,6 +204,8 @@ def by_own_law(network: RiverNetwork, channels: Channels, runoff: Float, flow: F
 
 def by_workflow(twin: Twin, folder: Path, seed: int, given: argparse.Namespace) -> RunData:
     """The law with m and deviations of every reach, by the workflow: Gauss-Newton, noise and posterior with it."""
+    if given.again and (folder / "run").exists():
+        return read_run(folder / "run")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_network_table(folder / "n.parquet", twin.network)
@@ -237,6 +244,68 @@ def by_workflow(twin: Twin, folder: Path, seed: int, given: argparse.Namespace) 
     path = folder / "w.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return read_run(run_workflow(load_workflow(path), report=False, show_scores=False))
+
+
+def expected_rank(celerity: Float, sd_log: Float, seed: int) -> float:
+    """Rank correlation of an estimate with draws of its own posterior, the mean of 100."""
+    rng, log = np.random.default_rng(seed), np.log(celerity)
+    draws = (log + sd_log * rng.standard_normal(log.size) for _ in range(100))
+    return float(np.mean([spearmanr(log, one).statistic for one in draws]))
+
+
+def path_errors(twin: Twin, celerity: Float) -> Float:
+    """ln of the travel time over the true one, from each gauge to the next one downstream."""
+    down, length = twin.network.downstream, np.asarray(twin.network.length)
+    gauged = np.isin(np.arange(down.size), twin.gauges)
+    found = []
+    for gauge in twin.gauges:
+        path, at = [], int(down[gauge])
+        while at >= 0:
+            path.append(at)
+            if gauged[at]:
+                found.append(
+                    float(np.log((length / celerity)[path].sum() / (length / twin.true_c)[path].sum()))
+                )
+                break
+            at = int(down[at])
+    return np.array(found)
+
+
+def best_law(twin: Twin) -> Float:
+    """ln of the celerity that slope, mean flow, area and length explain best, fitted to the truth itself."""
+    of = twin.network.attributes
+    slope = np.clip(of["slope"], 1e-4, 3e-2)
+    columns = [
+        np.ones(slope.size),
+        *map(np.log, (slope, twin.q0, of["upstream_area_m2"], twin.network.length)),
+    ]
+    made = np.stack(columns, axis=1)
+    found: Float = made @ np.linalg.lstsq(made, np.log(twin.true_c), rcond=None)[0]
+    return found
+
+
+def told_of(twin: Twin, maps: Mapping[str, Float], known: NDArray[np.bool_], seed: int) -> dict[str, float]:
+    """What celerities of the workflow are worth, by identifiability; see the top of this file."""
+    c = np.asarray(maps["celerity"], np.float64)
+    lower, upper = (np.asarray(maps[f"celerity_{end}"], np.float64) for end in ("lower", "upper"))
+    sd_log = np.log(upper / lower) / (2 * 1.645)
+    off = np.log(c / twin.true_c)
+    best, down = best_law(twin), twin.network.downstream
+    found = {"path": float(np.sqrt(np.mean(path_errors(twin, c) ** 2)))}
+    for name, least in (("identified", 0.5), ("sharp", 0.9)):
+        which = known & (np.asarray(maps["identifiability"]) > least)
+        pairs = np.flatnonzero(which & (down >= 0) & which[down])
+        inside = (twin.true_c >= lower) & (twin.true_c <= upper)
+        found |= {
+            f"n_{name}": float(which.sum()), f"coverage_{name}": float(inside[which].mean()),
+            f"expected_{name}": expected_rank(c[which], sd_log[which], seed),
+            f"reach_{name}": float(np.sqrt(np.mean(off[which] ** 2))),
+            f"spread_{name}": float(np.log(twin.true_c[which]).std()),
+            f"next_{name}": float(np.corrcoef(off[pairs], off[down[pairs]])[0, 1]) if pairs.size > 2 else math.nan,
+            f"law_{name}": float(spearmanr(best[which], twin.true_c[which]).statistic),
+        }  # fmt: skip
+        found |= twin.celerities(c, which, f"_{name}")
+    return found
 
 
 def case_of(given: argparse.Namespace) -> str:
@@ -308,11 +377,10 @@ def carry_out(given: argparse.Namespace, seed: int) -> list[dict[str, object]]:
         found[name] = twin.scored(routed(told, **law))
         celerities[name] = run.celerity
         identified = known & (maps["identifiability"] > 0.5)
-        inside = (twin.true_c >= maps["celerity_lower"]) & (twin.true_c <= maps["celerity_upper"])
         notes[name] = {
             "m": float(law["flow_exponent"][0]), "x": float(told["x"].median()), "seconds": time.perf_counter() - start,
-            "identified": float(identified.sum()), "coverage_identified": float(inside[identified].mean()),
             "rounds": float(run.summary["flow"]["rounds"]), "bound": run.summary["flow"]["bound"],
+            **told_of(twin, maps, known, seed),
         }  # fmt: skip
         print(name, notes[name], flush=True)
     cases: dict[str, Callable[[], Law]] = {
@@ -361,6 +429,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=100, help="of its uncertainty")
     parser.add_argument("--errors", action="store_true")
     parser.add_argument("--own", action="store_true", help="the truth is the law itself, m by reach")
+    parser.add_argument("--again", action="store_true", help="take the workflow's run that is in the folder")
     parser.add_argument("--no-workflow", dest="workflow", action="store_false")
     parser.add_argument(
         "--folder", type=Path, default=Path("nonlinear_twin"), help="for files of the workflow"
