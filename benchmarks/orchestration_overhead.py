@@ -23,7 +23,7 @@ import torch
 from rivercut import graph
 from rivercut.network import RiverNetwork
 from rivercut.partition import partition
-from rivergrad.cluster.executor import open_executor
+from rivergrad.cluster.executor import Executor, open_executor
 from rivergrad.inference.loss import LossSpec, gauge_statistics
 from rivergrad.model.bounds import Bounded
 from rivergrad.model.kinds import Hybrid
@@ -90,7 +90,8 @@ def equal_basins(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
     return down
 
 
-def measured(given: argparse.Namespace, n: int) -> Row:
+def optimiser_on(executor: Executor, given: argparse.Namespace, n: int) -> AdamOptimiser:
+    """Adam on pieces of a network of `n` reaches, set up on an executor and ready for steps."""
     rng = np.random.default_rng(0)
     down = equal_basins(n, 4 * given.parts, rng)
     ids = np.arange(n)
@@ -108,53 +109,55 @@ def measured(given: argparse.Namespace, n: int) -> Row:
     statistics_of = gauge_statistics(observed, np.ones(gauges.size), None)
     scheme = schemes.get("muskingum")
     model = Hybrid(scheme, Bounded(0.05, 5.0, True), Bounded(0.0, 0.5, False), 2)
-    with open_executor(given.workers) as executor:
-        sweep = Sweep(
-            executor,
-            [
-                PieceSetup(
-                    piece, scheme, DAY, DAY / 4, at, STEPS, Rain(piece.reaches.size), engine="recurrence"
-                )
-                for piece, at in zip(pieces, local, strict=True)
-            ],
-        )
-        sweep.load()
-        sweep.prepare_fit(
-            [
-                FitSetup(
-                    model=model,
-                    layout=model.layout,
-                    features=rng.standard_normal((piece.reaches.size, 2)),
-                    length=length[piece.reaches],
-                    observed=np.ascontiguousarray(observed[:, at]),
-                    loss=LossSpec.parse("nse"),
-                    statistics=statistics_of.select(at),
-                    shrinkage=0.01 / n,
-                    rate=0.05,
-                )
-                for piece, at in zip(pieces, columns, strict=True)
-            ]
-        )
-        windows = [(k, 20 + k, 120 + k) for k in range(given.windows)]
-        optimiser = AdamOptimiser(
-            Task(
-                sweep,
-                model.start(0.8, scheme.spreading.default if scheme.spreading else None).values,
-                lambda step: windows,
-                lambda step: 0.05,
+    sweep = Sweep(
+        executor,
+        [
+            PieceSetup(piece, scheme, DAY, DAY / 4, at, STEPS, Rain(piece.reaches.size), engine="recurrence")
+            for piece, at in zip(pieces, local, strict=True)
+        ],
+    )
+    sweep.load()
+    sweep.prepare_fit(
+        [
+            FitSetup(
+                model=model,
+                layout=model.layout,
+                features=rng.standard_normal((piece.reaches.size, 2)),
+                length=length[piece.reaches],
+                observed=np.ascontiguousarray(observed[:, at]),
+                loss=LossSpec.parse("nse"),
+                statistics=statistics_of.select(at),
+                shrinkage=0.01 / n,
+                rate=0.05,
             )
+            for piece, at in zip(pieces, columns, strict=True)
+        ]
+    )
+    windows = [(k, 20 + k, 120 + k) for k in range(given.windows)]
+    return AdamOptimiser(
+        Task(
+            sweep,
+            model.start(0.8, scheme.spreading.default if scheme.spreading else None).values,
+            lambda step: windows,
+            lambda step: 0.05,
         )
+    )
+
+
+def measured(given: argparse.Namespace, n: int) -> Row:
+    with open_executor(given.workers) as executor:
+        optimiser = optimiser_on(executor, given, n)
         found = []
         for step in range(given.repeats + 3):
             overhead = Overhead()
-            with overhead.step(lambda: sweep.seconds):
+            with overhead.step(lambda: optimiser.task.sweep.seconds):
                 optimiser.step(step)
             if step >= 3:  # the first ones compile
                 found.append(overhead)
     row = Row(
         reaches=n,
         parts=given.parts,
-        pieces=len(pieces),
+        pieces=len(optimiser.task.sweep.placed.pieces),
         workers=given.workers,
         cut=given.cut,
         windows=given.windows,

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from rivergrad.cluster.boundary import pack
-from rivergrad.cluster.calls import Call, make_batches
+from rivergrad.cluster.calls import Call, Plan, make_batches
 from rivergrad.cluster.exchange import Exchange, leave, open_exchange, share_out
 from rivergrad.cluster.executor import DaskExecutor, SerialExecutor, open_executor, with_restarts
 from rivergrad.cluster.lost import WorkerLostError
@@ -37,6 +37,10 @@ class Reach:
 def add(reach: Reach, inflows: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
     flow = np.full(4, float(reach.number)) + sum(inflows)
     return {"sum": float(flow.sum()), "process": os.getpid()}, [flow]
+
+
+def scale(reach: Reach, inflows: Sequence[Any], *, factor: float) -> tuple[dict[str, Any], list[Any]]:
+    return add(Reach(int(factor * reach.number)), inflows)
 
 
 def refuse(reach: Reach, inflows: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -135,6 +139,45 @@ def test_who_cannot_send_does_not_wait_for_an_answer() -> None:
     forget("torn")
 
 
+def scaled() -> Plan:
+    """A chain of four pieces, each with a factor of its own."""
+    calls = [replace(call, given=(("factor", ("factor", call.key)),)) for call in chain(*[scale] * 4)]
+    return Plan(calls, Total(("sum",), 4))
+
+
+def factors(*values: float) -> dict[Any, float]:
+    return {("factor", k): value for k, value in enumerate(values)}
+
+
+def test_a_worker_keeps_its_part_of_a_plan_until_the_run_is_over() -> None:
+    create("kept", 0, Reach, 3)
+    shares = share_out("kept", 0, make_batches(chain(scale), {0: 0}), None, ["a"])
+    portion = shares["a"].portions[0]
+    call = replace(portion.calls[0], given=(("factor", "factor"),))
+    first = replace(shares["a"], portions=[replace(portion, calls=[call])], plan=5, given={"factor": 2.0})
+    assert first.names == {"factor"}
+
+    async def work() -> list[Any]:
+        worker = SimpleNamespace(
+            executors={"default": pool}, status=SimpleNamespace(name="running"), handlers={}
+        )
+        here = Exchange(worker)
+        worker.handlers |= {"rivergrad_work": here.work, "rivergrad_abandon": here.abandon}
+        again = replace(first, sweep=1, portions=[], given={"factor": 4.0})
+        unknown = replace(again, plan=6)
+        found = [await here.work(one) for one in (first, again, unknown)]
+        await leave("kept", worker)
+        return [*found, await here.work(replace(again, sweep=2)), here._plans]
+
+    with ThreadPoolExecutor(1) as pool:
+        one, two, unknown, later, plans = asyncio.run(work())
+    assert one["report"].data.results[0]["sum"] == 24.0
+    assert two["report"].data.results[0]["sum"] == 48.0
+    assert "knows nothing of this run" in unknown["exception_text"]
+    assert later["status"] == "error"
+    assert plans == {}
+
+
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("default")  # of connections that broke
 @pytest.mark.timeout(120)
@@ -143,6 +186,8 @@ def test_who_waits_gives_up_when_another_fails() -> None:
     alone = SerialExecutor()
     alone.gather([alone.create(k, 0.0, Reach, k) for k in range(4)])
     expected = alone.do(chain(*[add] * 4), total)
+    plan, tries = scaled(), [factors(1, 2, 3, 4), factors(5, 1, 1, 7)]
+    expected_scaled = [alone.repeat(plan, given).sums for given in tries]
     with open_executor(2) as executor:
         assert isinstance(executor, DaskExecutor)
 
@@ -152,6 +197,7 @@ def test_who_waits_gives_up_when_another_fails() -> None:
         set_up()
         found = executor.do(chain(*[add] * 4), total)
         assert found.sums == expected.sums
+        assert [executor.repeat(plan, given).sums for given in tries] == expected_scaled
         processes = {k: result["process"] for k, result in found.results.items()}
         assert processes[0] == processes[2] != processes[1] == processes[3]
         began = time.monotonic()
@@ -166,6 +212,7 @@ def test_who_waits_gives_up_when_another_fails() -> None:
         executor.renew()
         set_up()
         assert executor.do(chain(*[add] * 4), total).sums == expected.sums
+        assert [executor.repeat(plan, given).sums for given in tries] == expected_scaled
         assert threading.active_count() < 40  # nobody waits on
         # killed before the first sweep of an executor: borne as any other
         os.kill(next(iter(executor._client.run(os.getpid).values())), signal.SIGKILL)

@@ -7,9 +7,12 @@ a worker.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from rivergrad.cluster.totals import Total
 
 Node = Hashable
 Series = tuple[Node, int]
@@ -32,6 +35,7 @@ class Call:
         wanted: whether the result goes to the client, by the number of the piece.
         label: calls of different labels are never in one task; they come in the order of their labels.
         concurrent: whether the worker's later calls of the sweep need not wait for it; nobody takes its series.
+        given: the function's keywords and the names of the values that they take, which come with each sweep.
     """
 
     node: Node
@@ -42,6 +46,27 @@ class Call:
     wanted: bool = True
     label: int = 0
     concurrent: bool = False
+    given: tuple[tuple[str, Hashable], ...] = ()
+
+
+_plan_numbers = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A sweep that is carried out again and again: what is new each time are the values that its calls are given.
+
+    Workers keep their part of it. What it costs to put calls together and to send them is paid once.
+
+    Attributes:
+        calls: each after those whose series it takes.
+        total: how results are added up.
+        number: tells it from other plans of this process.
+    """
+
+    calls: Sequence[Call]
+    total: Total | None = None
+    number: int = field(default_factory=lambda: next(_plan_numbers))
 
 
 @dataclass

@@ -11,7 +11,7 @@ import asyncio
 import math
 import pickle
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,12 +54,27 @@ class Portion:
 
 @dataclass(frozen=True)
 class Share:
-    """All the work of a worker in a sweep, and how results are added up."""
+    """All the work of a worker in a sweep, and how results are added up.
+
+    Attributes:
+        run, sweep: which.
+        portions: the work; none if the worker has kept it under the number of the `plan`.
+        total: how results are added up.
+        plan: number of a plan, whose portions the worker keeps for the sweeps that follow.
+        given: values that calls are given, by name.
+    """
 
     run: str
     sweep: int
     portions: list[Portion]
     total: Total | None
+    plan: int | None = None
+    given: Mapping[Hashable, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[Hashable]:
+        """Names of the values that its calls are given."""
+        return {name for portion in self.portions for call in portion.calls for _, name in call.given}
 
 
 def share_out(
@@ -104,6 +119,7 @@ class Exchange:
         self._worker = worker
         self._mail: dict[tuple[str, int], dict[Series, Any]] = {}
         self._abandoned: set[tuple[str, int | None]] = set()
+        self._plans: dict[tuple[str, int], list[Portion]] = {}
         self._news = threading.Condition()
 
     async def work(self, share: Share) -> dict[str, Any]:
@@ -150,6 +166,7 @@ class Exchange:
             self._abandoned.add((run, sweep))
             if sweep is None:
                 self._drop_mail(run, math.inf)
+                self._plans = {at: kept for at, kept in self._plans.items() if at[0] != run}
             self._news.notify_all()
         return "OK"
 
@@ -171,7 +188,7 @@ class Exchange:
 
     def _carry_out(self, share: Share, send: Any) -> Report:
         here: dict[Series, Any] = {}
-        todo, done = list(share.portions), set[int]()
+        todo, done = list(self._portions(share)), set[int]()
         while todo:
             portion = self._next(share, todo, done, here)
             outcome = carry_out(
@@ -183,6 +200,7 @@ class Exchange:
                 False,
                 share.total,
                 here,
+                given=share.given,
             )
             for series in portion.takes:
                 del here[series]
@@ -192,6 +210,16 @@ class Exchange:
             todo.remove(portion)
             done.add(portion.number)
         return collect(share.run, share.sweep, share.total)
+
+    def _portions(self, share: Share) -> list[Portion]:
+        """The work of a share; that of a plan is kept."""
+        if share.plan is None:
+            return share.portions
+        if share.portions:
+            self._plans[share.run, share.plan] = share.portions
+        elif (share.run, share.plan) not in self._plans:
+            raise WorkerLostError("a worker was started anew and knows nothing of this run")
+        return self._plans[share.run, share.plan]
 
     def _next(self, share: Share, todo: list[Portion], done: set[int], here: dict[Series, Any]) -> Portion:
         """Wait for the first portion that can be done; the series that it takes are then in `here`."""

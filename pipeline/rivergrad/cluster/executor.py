@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from rivergrad.cluster.calls import Batch, Call, critical_seconds, make_batches
+from rivergrad.cluster.calls import Batch, Call, Plan, critical_seconds, make_batches
 from rivergrad.cluster.clusters import Started, no_others
-from rivergrad.cluster.exchange import ask, leave, open_exchange, share_out
+from rivergrad.cluster.exchange import Share, ask, leave, open_exchange, share_out
 from rivergrad.cluster.liveness import AGAIN, PATIENCE, Watch
 from rivergrad.cluster.lost import ClusterError, WorkerLostError
 from rivergrad.cluster.options import ClusterOptions
@@ -74,10 +74,20 @@ class Pending:
     answer: Answer | None = None
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """A plan as it was dealt out: its batches, and each worker's share and names of what its calls are given."""
+
+    batches: list[Batch]
+    shares: Mapping[str, Share]
+    names: Mapping[str, set[Hashable]]
+
+
 class Executor(Protocol):
     """Holds objects by key and calls functions on them: all that `pieces` knows of a cluster.
 
-    `do` carries out a sweep of calls whose series go from worker to worker. `start` sends one off as tasks, behind
+    `do` carries out a sweep of calls whose series go from worker to worker, and `repeat` one that comes again and again
+    with other values. `start` sends one off as tasks, behind
     those of an earlier sweep that may still be under way, and `finish` waits for its results. After a worker was lost,
     `renew` gets ready to set everything up again, and says with what.
     """
@@ -92,6 +102,8 @@ class Executor(Protocol):
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer: ...
 
+    def repeat(self, plan: Plan, given: Mapping[Hashable, Any]) -> Answer: ...
+
     def gather(self, handles: Sequence[Handle]) -> list[Any]: ...
 
     def everywhere(self, function: Callable[..., T], *args: Any) -> list[T]: ...
@@ -99,7 +111,7 @@ class Executor(Protocol):
     def renew(self) -> str | None: ...
 
 
-def _answer(batches: Sequence[Batch], total: Total | None, reports: Sequence[Report]) -> Answer:
+def answer_of(batches: Sequence[Batch], total: Total | None, reports: Sequence[Report]) -> Answer:
     results: dict[int, Any] = {}
     sums: dict[str, Any] = {}
     if total is not None:
@@ -132,9 +144,13 @@ class SerialExecutor:
         return pending.answer
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
-        report = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total).report
+        return self.repeat(Plan(calls, total), {})
+
+    def repeat(self, plan: Plan, given: Mapping[Hashable, Any]) -> Answer:
+        sweep = next(self._sweeps)
+        report = carry_out(self._run, sweep, 0, plan.calls, (), True, plan.total, given=given).report
         assert report is not None
-        return _answer([Batch(0, 0, 0, list(calls))], total, [report])
+        return answer_of([Batch(0, 0, 0, list(plan.calls))], plan.total, [report])
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)
@@ -179,6 +195,7 @@ class DaskExecutor:
         self._run = f"dask-{self._client.id}-{next(self._runs)}"
         self._workers = workers
         self._home: dict[int, int] = {}
+        self._plans: dict[int, _Shared] = {}
         self._ready = False  # whether the workers take part in sweeps
 
     def _needed(self) -> list[str]:
@@ -251,16 +268,43 @@ class DaskExecutor:
 
     def finish(self, pending: Pending) -> Answer:
         reports = [outcome.report for outcome in self.gather(pending.reports)]
-        return _answer(pending.batches, pending.total, reports)
+        return answer_of(pending.batches, pending.total, reports)
 
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
+        batches = make_batches(calls, self._home)
+        shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
+        return answer_of(batches, total, self._asked(shares))
+
+    def repeat(self, plan: Plan, given: Mapping[Hashable, Any]) -> Answer:
+        known = self._plans.get(plan.number)
+        if known is None:
+            batches = make_batches(plan.calls, self._home)
+            shares = share_out(self._run, 0, batches, plan.total, self._workers)
+            known = _Shared(batches, shares, {address: share.names for address, share in shares.items()})
+        sweep = next(self._sweeps)
+        asked = {
+            address: replace(
+                share,
+                sweep=sweep,
+                plan=plan.number,
+                given={name: given[name] for name in known.names[address]},
+            )
+            for address, share in known.shares.items()
+        }
+        reports = self._asked(asked)
+        if plan.number not in self._plans:  # every worker has its portions now
+            bare = {address: replace(share, portions=[]) for address, share in known.shares.items()}
+            self._plans[plan.number] = replace(known, shares=bare)
+        return answer_of(known.batches, plan.total, reports)
+
+    def _asked(self, shares: Mapping[str, Share]) -> list[Report]:
         if not self._ready:  # not before: here a lost worker is handled
             self.everywhere(open_exchange)
             self._ready = True
-        batches = make_batches(calls, self._home)
-        shares = share_out(self._run, next(self._sweeps), batches, total, self._workers)
-        found = self._watch.patiently(lambda: self._client.sync(ask, self._client, shares), list(shares))
-        return _answer(batches, total, found)
+        found: list[Report] = self._watch.patiently(
+            lambda: self._client.sync(ask, self._client, shares), list(shares)
+        )
+        return found
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         found: list[Any] = self._watch.patiently(lambda: self._client.gather(list(handles)), self._needed())

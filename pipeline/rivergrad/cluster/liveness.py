@@ -75,15 +75,15 @@ class Watch:
         """Whether a silent worker's processor time has grown since the last look, as far as its nanny knows."""
         from distributed.comm.core import CommClosedError
 
-        try:
-            found = self._client.sync(
-                self._client._run,
-                processor_seconds,
-                workers=[address],
-                nanny=True,
-                on_error="return",
-                callback_timeout=LOOK_SECONDS,
+        async def asked() -> dict[str, Any]:
+            # on the client's loop, where its methods return what can be awaited, and a wait for it has an end
+            found: dict[str, Any] = await self._client.run(
+                processor_seconds, workers=[address], nanny=True, on_error="return"
             )
+            return found
+
+        try:
+            found = self._client.sync(asked, callback_timeout=LOOK_SECONDS)
         except (OSError, TimeoutError, CommClosedError, KeyError):
             return False
         seconds = found.get(address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +81,7 @@ def carry_out(
     last: bool,
     total: Total | None,
     *before: Outcome | Mapping[Series, Any],
+    given: Mapping[Hashable, Any] | None = None,
 ) -> Outcome:
     """Make the calls of a batch.
 
@@ -91,6 +92,7 @@ def carry_out(
         last: whether the worker's report is due after it.
         total: how results are added up.
         before: outcomes of earlier batches, or series picked from them.
+        given: values by the names that calls have for them.
     """
     began = time.perf_counter()
     series: dict[Series, Any] = {}
@@ -99,14 +101,15 @@ def carry_out(
     report = _REPORTS.setdefault((run, sweep), Report({}, {}))
     for call in calls:
         piece = resident(run, call.key)
+        values = {keyword: given[name] for keyword, name in call.given} if given is not None else {}
         if call.concurrent:
-            report.unfinished[call.key] = _CONCURRENT.submit(call.function, piece, ())
+            report.unfinished[call.key] = _CONCURRENT.submit(call.function, piece, (), **values)
             continue
         if call.linked:
-            result, leaving = call.function(piece, [series[taken] for taken in call.takes])
+            result, leaving = call.function(piece, [series[taken] for taken in call.takes], **values)
             series.update({(call.node, i): value for i, value in enumerate(leaving)})
         else:
-            result = call.function(piece)
+            result = call.function(piece, **values)
         if call.wanted:
             report.results[call.key] = result
     if last:

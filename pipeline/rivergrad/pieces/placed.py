@@ -6,13 +6,13 @@ then returns (result, [series, ...]); see `rivergrad.cluster.calls.Call`. `funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.cluster.calls import Call
+from rivergrad.cluster.calls import Call, Plan
 from rivergrad.cluster.executor import Answer, Executor, Pending
 from rivergrad.cluster.placement import Needs, fit_parts, room_here
 from rivergrad.cluster.totals import Total
@@ -83,6 +83,12 @@ class PlacedPieces:
     def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
         """Carry out a sweep."""
         answer = self._executor.do(calls, total)
+        self.seconds += answer.seconds
+        return answer
+
+    def repeat(self, plan: Plan, given: Mapping[Hashable, Any]) -> Answer:
+        """Carry out a sweep that comes again and again with other values."""
+        answer = self._executor.repeat(plan, given)
         self.seconds += answer.seconds
         return answer
 

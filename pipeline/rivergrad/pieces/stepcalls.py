@@ -1,12 +1,13 @@
 """The calls of one step of training: which function runs on which piece, and which series it receives.
 
 Pieces without neighbours do all in one call. Where basins are cut, series go downstream from `forward` to `forward`,
-and their gradients come back upstream from `backward` to `backward`.
+and their gradients come back upstream from `backward` to `backward`. Which calls there are depends on the number of
+windows only; what they are given is new in each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rivergrad.cluster.calls import Call, Node
+from rivergrad.cluster.calls import Call, Node, Plan
+from rivergrad.cluster.totals import Total
 from rivergrad.model.smoothing import Neighbours
 from rivergrad.pieces.groups import backward_group, end_groups, forward_group, judge_groups
 from rivergrad.pieces.placed import PlacedPieces
-from rivergrad.pieces.series import Series
 from rivergrad.pieces.setup import Window
 from rivergrad.pieces.step import After, backward, forward, forward_and_backward
 
@@ -49,86 +50,103 @@ class StepRequest:
     ahead: Sequence[Window] = ()
 
 
-def step_calls(placed: PlacedPieces, request: StepRequest) -> list[Call]:
-    """The calls of a step. Each call follows the calls that it needs."""
-    several = placed.cut and not placed.on_gpu
-    count = len(request.windows)
-    groups = np.array_split(np.arange(count), min(GROUPS, count) if several else 1)
-    if len(groups) == 1:
-        return _at_once(placed, request)
-    return _in_groups(placed, request, [[request.windows[w] for w in members] for members in groups])
+Given = tuple[tuple[str, Hashable], ...]
+"""Keywords of a function, and the names of the values that it is given."""
+
+ENDS: Given = (("after", "after"), ("rate", "rate"))
 
 
-def _at_once(placed: PlacedPieces, request: StepRequest) -> list[Call]:
+def group_count(placed: PlacedPieces, windows: int) -> int:
+    """How many groups a step over so many windows is split into."""
+    return min(GROUPS, windows) if placed.cut and not placed.on_gpu else 1
+
+
+def step_plan(placed: PlacedPieces, groups: int, added: tuple[str, ...]) -> Plan:
+    """The calls of a step over so many groups of windows. Each call follows the calls that it needs.
+
+    Args:
+        added: entries of the results that are added up over all pieces.
+    """
+    calls = _at_once(placed) if groups == 1 else _in_groups(placed, groups)
+    return Plan(calls, Total(added, len(placed.pieces)))
+
+
+def step_values(request: StepRequest, groups: int) -> dict[Hashable, Any]:
+    """What the calls of a step are given, by name."""
+    members = np.array_split(np.arange(len(request.windows)), groups)
+    windows = [[request.windows[w] for w in those] for those in members]
+    values: dict[Hashable, Any] = {
+        "shared": request.shared,
+        "after": request.after,
+        "rate": request.rate,
+        "windows": request.windows,
+        "ahead": request.ahead,
+    }
+    for g in range(groups):
+        values["windows", g] = windows[g]
+        values["ahead", g] = windows[g + 1] if g + 1 < groups else request.ahead
+    for p, neighbours in enumerate(request.neighbours):
+        values["neighbours", p] = neighbours
+    return values
+
+
+def _routes(p: int) -> Given:
+    """What `forward` is given on a piece."""
+    own = ("neighbours", ("neighbours", p))
+    return (("shared", "shared"), ("windows", "windows"), ("ahead", "ahead"), own)
+
+
+def _at_once(placed: PlacedPieces) -> list[Call]:
     """All windows are routed together."""
     calls: list[Call] = []
     turned: dict[int, Node] = {}  # the call that returns the gradients of a piece's inflows
-    for piece, neighbours in zip(placed.pieces, request.neighbours, strict=True):
+    for piece in placed.pieces:
         p = piece.number
         takes = tuple((("forward", source), outlet) for source, outlet in piece.sources)
         if piece.outlets.size:
-            function = partial(
-                forward,
-                shared=request.shared,
-                windows=request.windows,
-                neighbours=neighbours,
-                ahead=request.ahead,
-            )
-            calls.append(Call(("forward", p), p, function, takes, linked=True, wanted=False))
+            calls.append(Call(("forward", p), p, forward, takes, linked=True, wanted=False, given=_routes(p)))
         else:
             turned[p] = ("both", p)
             concurrent = placed.on_gpu and placed.cut and piece.whole
-            both = _both(request, neighbours)
-            calls.append(Call(turned[p], p, both, takes, linked=True, concurrent=concurrent))
+            given = _routes(p) + ENDS
+            calls.append(
+                Call(
+                    turned[p], p, forward_and_backward, takes, linked=True, concurrent=concurrent, given=given
+                )
+            )
     for piece in reversed(placed.pieces):
         if piece.number not in turned:
             p = piece.number
             gradients = tuple((turned[number], inlet) for number, inlet in placed.takers_of(piece))
             turned[p] = ("backward", p)
-            back = partial(backward, after=request.after, rate=request.rate)
-            calls.append(Call(turned[p], p, back, gradients, linked=True))
+            calls.append(Call(turned[p], p, backward, gradients, linked=True, given=ENDS))
     return calls
 
 
-def _both(
-    request: StepRequest, neighbours: Neighbours | None
-) -> partial[tuple[dict[str, Any], list[Series]]]:
-    return partial(
-        forward_and_backward,
-        after=request.after,
-        rate=request.rate,
-        shared=request.shared,
-        windows=request.windows,
-        neighbours=neighbours,
-        ahead=request.ahead,
-    )
-
-
-def _in_groups(placed: PlacedPieces, request: StepRequest, groups: list[list[Window]]) -> list[Call]:
+def _in_groups(placed: PlacedPieces, count: int) -> list[Call]:
     """Groups of windows are routed one after the other; labels keep the phases of a step apart."""
-    count = len(groups)
     judge: list[Call] = []
     end: list[Call] = []
-    for piece, neighbours in zip(placed.pieces, request.neighbours, strict=True):
+    for piece in placed.pieces:
         p = piece.number
         if piece.whole:
-            end.append(Call(("end", p), p, _both(request, neighbours), linked=True, label=count))
+            given = _routes(p) + ENDS
+            end.append(Call(("end", p), p, forward_and_backward, linked=True, label=count, given=given))
             continue
-        judged = partial(judge_groups, windows=request.windows, neighbours=neighbours)
-        judge.append(Call(("judge", p), p, judged, wanted=False, label=count))
-        ended = partial(end_groups, after=request.after, rate=request.rate)
-        end.append(Call(("end", p), p, ended, label=2 * count + 1))
+        judged = (("windows", "windows"), ("neighbours", ("neighbours", p)))
+        judge.append(Call(("judge", p), p, judge_groups, wanted=False, label=count, given=judged))
+        end.append(Call(("end", p), p, end_groups, label=2 * count + 1, given=ENDS))
     forward: list[Call] = []
     backward: list[Call] = []
-    for g, windows in enumerate(groups):
-        follows = groups[g + 1] if g + 1 < count else request.ahead
-        there = partial(forward_group, group=g, shared=request.shared, windows=windows, ahead=follows)
-        back = partial(backward_group, group=g)
+    for g in range(count):
+        routes = (("shared", "shared"), ("windows", ("windows", g)), ("ahead", ("ahead", g)))
+        there, back = partial(forward_group, group=g), partial(backward_group, group=g)
         for piece in placed.pieces:
             if not piece.whole:
                 p = piece.number
                 takes = tuple((("forward", g, source), outlet) for source, outlet in piece.sources)
-                forward.append(Call(("forward", g, p), p, there, takes, linked=True, wanted=False, label=g))
+                node = ("forward", g, p)
+                forward.append(Call(node, p, there, takes, linked=True, wanted=False, label=g, given=routes))
         for piece in reversed(placed.pieces):
             if not piece.whole:
                 p = piece.number

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rivergrad.cluster.calls import Plan
 from rivergrad.cluster.executor import Executor
 from rivergrad.cluster.placement import Needs
-from rivergrad.cluster.totals import Total
 from rivergrad.model.layout import Layout
 from rivergrad.model.smoothing import Neighbours
 from rivergrad.pieces import deviations, linearisation, parameters, record, runoff, state
@@ -19,7 +19,7 @@ from rivergrad.pieces.parameters import Given
 from rivergrad.pieces.placed import PlacedPieces
 from rivergrad.pieces.setup import FitSetup, PieceSetup, Window
 from rivergrad.pieces.step import After
-from rivergrad.pieces.stepcalls import StepRequest, step_calls
+from rivergrad.pieces.stepcalls import StepRequest, group_count, step_plan, step_values
 
 Float = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ class Sweep:
     ) -> None:
         self.placed = PlacedPieces(executor, setups, needs)
         self._neighbours: list[Neighbours | None] = [None] * len(setups)
+        self._plans: dict[int, Plan] = {}  # of steps, by their number of groups
 
     @property
     def seconds(self) -> float:
@@ -95,8 +96,10 @@ class Sweep:
             with `tell` also `free`, the deviations' gradients (n_free, reach) by piece.
         """
         request = StepRequest(shared, list(windows), after, rate, self._neighbours, list(ahead))
-        total = Total(ADDED, len(self.placed.pieces))
-        answer = self.placed.do(step_calls(self.placed, request), total)
+        groups = group_count(self.placed, len(windows))
+        if groups not in self._plans:
+            self._plans[groups] = step_plan(self.placed, groups, ADDED)
+        answer = self.placed.repeat(self._plans[groups], step_values(request, groups))
         rest = self.placed.in_order(answer.results)
         self._remember([result["edge"] for result in rest])
         if after != "tell":
