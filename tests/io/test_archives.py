@@ -481,3 +481,38 @@ def test_files_in_the_form_of_rivergrad_stay_so(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("time,gauge,reach_id,discharge,Q_7\n2001-01-01,A,7,1,5\n2001-01-02,A,7,2,5\n")
     assert read(path, None).discharge[:, 0].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", [one for one in (*TEXTS, *DATASETS) if one != "estreams"])
+def test_what_is_no_value_is_told_by_the_reader(name: str, make: Callable[[str], Path]) -> None:
+    """Not by the rule for negative discharge, which a tidal gauge turns off."""
+    (one,) = records_of(make(name))[0]
+    assert np.isnan(one.values).tolist() == [False, True, False]
+
+
+def test_what_files_say_of_themselves(make: Callable[[str], Path], tmp_path: Path) -> None:
+    (usgs,) = records_of(make("usgs_rdb"))[0]
+    assert usgs.flags is not None
+    assert usgs.flags.tolist() == ["A", "P:e", "A:e"]
+    (raven,) = records_of(make("raven_rvt"))[0]
+    assert raven.reach_id == 7
+    (grdc,) = records_of(make("grdc_netcdf"))[0]
+    assert grdc.area == 86.4e6
+    path = make("grdc")
+    path.write_bytes(path.read_bytes().rstrip().rsplit(b"\n", 1)[0] + b"\n")
+    with pytest.raises(InputError, match="says 'Data lines: 3' and has 2"):
+        records_of(path)
+    path = tmp_path / "ID_7.csv"
+    path.write_text("YYYY;MM;DD;hh;mm;qobs\n2001;1;1;5;30;1\n2001;1;1;6;30;2\n")
+    (hourly,) = records_of(path)[0]
+    assert str(hourly.time[1])[:16] == "2001-01-01T06:30"
+    path = make("waterml_json")
+    path.write_text(path.read_text().replace("-999999", "77"))
+    (plain,) = records_of(path)[0]
+    assert np.isnan(plain.values).tolist() == [False, True, False]
+    path = make("waterml2")
+    text = path.read_text()
+    part = text[text.index("<om:OM_Observation>") : text.index("</wml2:Collection>")]
+    other = part.replace("Discharge", "Gage height").replace("00060", "00065")
+    path.write_text(text.replace(part, part + other))
+    assert len(records_of(path)[0]) == 1

@@ -294,3 +294,15 @@ def test_a_state_of_rapid(samples: Path, facts: Facts) -> None:
     network = rg.read_network(samples / "rapid1/sandbox")
     state = read_rapid_state(samples / "rapid1/sandbox/Qinit_Sandbox_19700101_19700110.nc4", network)
     assert state.tolist() == [9.0, 9.0, 27.0, 18.0, 63.0]
+
+
+@pytest.mark.parametrize("name", ["rapid2/cpl_Sandbox.parquet", "rapid1/sandbox/rapid_coupling_Sandbox.csv"])
+def test_the_coupling_of_rapid_2_counts_from_1_and_is_in_km2(name: str, samples: Path) -> None:
+    from rivergrad.io.weighttables import read_weights
+
+    table = read_weights(samples / name)
+    assert table.target.tolist() == [10, 20, 30, 40, 50]
+    assert table.value.tolist() == [1e6] * 5
+    assert table.row is not None
+    assert table.column is not None
+    assert (table.row.tolist(), table.column.tolist()) == ([1, 1, 1, 0, 0], [0] * 5)
