@@ -173,7 +173,8 @@ def on_runoff_steps(runoff: RunoffSource, observations: Observations, kind: str)
     if own % length and not (kind == "end" and length % own == 0):
         raise InputError(
             f"{observations.path}: observations have steps of {step_text(observations.step)} and the runoff "
-            f"{runoff.path} of {step_text(runoff.step)}; expected as long ones, whole multiples of them, or observations.kind: end for snapshots"
+            f"{runoff.path} of {step_text(runoff.step)}; expected as long ones, whole multiples of them, or "
+            "observations.kind: end for snapshots"
         )
     first = observations.time.astype("datetime64[ns]").astype(np.int64) - int(
         runoff.time[0].astype("datetime64[ns]").astype(np.int64)

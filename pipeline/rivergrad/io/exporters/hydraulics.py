@@ -124,7 +124,9 @@ def width_of(estimate: Estimate) -> tuple[Float, str]:
         return width, "width_m of the network"
     area = estimate.attribute("upstream_area_m2")
     if area is not None and (area > 0).any():
-        area = np.where(area == 0, area[area > 0].min(), area)  # a reach without a catchment has a channel, too
+        area = np.where(
+            area == 0, area[area > 0].min(), area
+        )  # a reach without a catchment has a channel, too
     if area is None or not (np.isfinite(area) & (area > 0)).all():
         raise InputError(
             "celerity becomes Manning's n at a width, and the network has neither width_m nor upstream_area_m2 of "
