@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -437,6 +438,19 @@ def test_doctor() -> None:
         assert name in rows
     assert 1 <= int(rows["cores"]) <= (os.cpu_count() or 1)
     assert rows["torch"][0].isdigit()
+
+
+def test_doctor_names_no_folder_of_developers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """But the interpreter's own, and those that it looks at: the current directory, and that of temporary files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RIVERGRAD_DATA", raising=False)
+    result = call("doctor")
+    kept = (str(tmp_path), sys.executable, tempfile.gettempdir())
+    for line in result.stdout.splitlines():
+        for one in kept:
+            line = line.replace(one, "")
+        assert str(Path(__file__).resolve().parents[2]) not in line
+        assert "shared" not in line
 
 
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

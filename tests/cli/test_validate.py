@@ -87,6 +87,12 @@ def test_all_mistakes_of_the_files_at_once(folder: Path) -> None:
         assert text in others
 
 
+def test_all_files_that_are_not_there_at_once(folder: Path) -> None:
+    path = workflow(folder, runoff={"path": "gone.nc"}, observations={"path": "away.nc"})
+    (line,) = mistakes(path)
+    assert "runoff.path: gone.nc is not there (nor is away.nc of observations.path); expected it" in line
+
+
 def test_all_mistakes_of_the_keys_at_once(folder: Path) -> None:
     first, others = mistakes(
         workflow(folder), "--set", "time.trian=3", "--set", "seed=x", "--set", "estimate.steps=-1"

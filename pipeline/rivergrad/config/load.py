@@ -187,9 +187,11 @@ def require_files(workflow: Workflow, source: str) -> None:
     if missing:
         key, path = missing[0]
         where = "" if path.is_absolute() else " in the workflow's folder or the current one"
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        others = ", ".join(f"{other} of {one}" for one, other in missing[1:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        also = f" (nor {'is' if len(missing) == 2 else 'are'} {others}{more})" if others else ""
         raise InputError(
-            f"{path} is not there{more}; expected it{where}, or set {DATA_VARIABLE}", where=source, key=key
+            f"{path} is not there{also}; expected it{where}, or set {DATA_VARIABLE}", where=source, key=key
         )
     for key, path in input_files(workflow).items():
         try:
