@@ -165,7 +165,7 @@ def test_validate_names_the_file_that_is_missing(tmp_path: Path, monkeypatch: py
     (tmp_path / "juniata").mkdir()
     (tmp_path / "juniata" / "network.csv").touch()
     message = refused("validate", ROOT / "workflows" / "juniata.yaml")
-    assert f"runoff.path: {tmp_path}/juniata/runoff.nc is not there (and 1 more)" in message
+    assert f"runoff.path: {tmp_path}/juniata/runoff.nc is not there (nor is " in message
     (tmp_path / "juniata" / "runoff.nc").touch()
     (tmp_path / "juniata" / "discharge.nc").touch()
     assert call("validate", "--no-data", ROOT / "workflows" / "juniata.yaml").exit_code == 0
