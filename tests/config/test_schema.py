@@ -511,7 +511,9 @@ def test_missing_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     workflow = load_workflow(write(tmp_path, FILES))
     (tmp_path / "n.csv").touch()
-    with pytest.raises(InputError, match=r"w.yaml: runoff.path: r.nc is not there \(nor is o.nc of observations.path\)"):
+    with pytest.raises(
+        InputError, match=r"runoff.path: r.nc is not there \(nor is o.nc of observations.path\)"
+    ):
         require_files(workflow, "w.yaml")
     (tmp_path / "r.nc").touch()
     (tmp_path / "o.nc").touch()
