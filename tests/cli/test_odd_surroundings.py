@@ -58,6 +58,6 @@ def test_closed_streams_change_nothing(tmp_path: Path, closed: tuple[int, ...]) 
 
 def test_libraries_that_find_no_room(tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text(NETWORK)
-    code, said = ended(tmp_path, "doctor", memory=600 << 20)
+    code, said = ended(tmp_path, "doctor", memory=300 << 20)
     assert code == 2, said
     assert "not enough memory" in said.splitlines()[-1]

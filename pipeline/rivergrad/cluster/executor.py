@@ -143,14 +143,15 @@ class SerialExecutor:
         assert pending.answer is not None
         return pending.answer
 
-    def do(self, calls: Sequence[Call], total: Total | None = None) -> Answer:
-        return self.repeat(Plan(calls, total), {})
+    def do(
+        self, calls: Sequence[Call], total: Total | None = None, given: Mapping[Hashable, Any] | None = None
+    ) -> Answer:
+        report = carry_out(self._run, next(self._sweeps), 0, calls, (), True, total, given=given).report
+        assert report is not None
+        return answer_of([Batch(0, 0, 0, list(calls))], total, [report])
 
     def repeat(self, plan: Plan, given: Mapping[Hashable, Any]) -> Answer:
-        sweep = next(self._sweeps)
-        report = carry_out(self._run, sweep, 0, plan.calls, (), True, plan.total, given=given).report
-        assert report is not None
-        return answer_of([Batch(0, 0, 0, list(plan.calls))], plan.total, [report])
+        return self.do(plan.calls, plan.total, given)
 
     def gather(self, handles: Sequence[Handle]) -> list[Any]:
         return list(handles)

@@ -291,27 +291,34 @@ def _told_by_values(
             fresh = (time.astype(np.int64) - phase) % (period * 10**9) == 0
             return _begun(fresh, lowest, time, path, variable)
         raise InputError(
-            f"{path}: the values of '{variable}' rise and are reset every {step_text(period)} in nearly all "
-            f"cells, as accumulated amounts are; expected {option}: {step_text(period).replace(' ', '')}, or no"
+            f"the values of '{variable}' rise and are reset every {step_text(period)} in nearly all cells, as "
+            "accumulated amounts are",
+            where=path,
+            expected=f"{option}: {step_text(period).replace(' ', '')}, or no",
         )
     if found.kind == "rises" and found.drops:
         if hint and (found.levels or (found.steady >= STEADY and found.rises >= RISING)):
             raise InputError(
-                f"{path}: the values of '{variable}' rise, stay and are reset in nearly all cells, as accumulated "
-                f"amounts do; expected {option}: 12h or 1d, or no"
+                f"the values of '{variable}' rise, stay and are reset in nearly all cells, as accumulated amounts do",
+                where=path,
+                expected=f"{option}: 12h or 1d, or no",
             )
         return None
     # amounts that are the same all day long rise too, at a few midnights
     rising = found.rises if hint else found.steady * found.rises
     if found.kind == "rises" and rising >= (ENOUGH if hint else RISING):
         raise InputError(
-            f"{path}: the values of '{variable}' rise and never fall in the {found.rises + 1} steps looked at, as "
-            f"amounts that are accumulated for longer do; expected {option}: run, 12h or 1d, or no"
+            f"the values of '{variable}' rise and never fall in the {found.rises + 1} steps looked at, as amounts that "
+            "are accumulated for longer do",
+            where=path,
+            expected=f"{option}: run, 12h or 1d, or no",
         )
     if hint and (found.drops if found.kind == "flat" else found.kind == "dry" and count > 3 * LOOK):
         raise InputError(
-            f"{path}: '{variable}' has GRIB_stepType accum and too little water to tell amounts of a step from "
-            f"amounts since a reset; expected {option}: 12h or 1d, or no"
+            f"'{variable}' has GRIB_stepType accum and too little water to tell amounts of a step from amounts since a "
+            "reset",
+            where=path,
+            expected=f"{option}: 12h or 1d, or no",
         )
     return None
 

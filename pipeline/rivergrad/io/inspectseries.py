@@ -131,7 +131,7 @@ class _Look:
                 step=NO_STEP if count == 1 and by_name is None else None,
             )
         except InputError as error:
-            return [f"{many(count, 'time')}: {str(error).removeprefix(f'{self.path}: ')}"]
+            return [f"{many(count, 'time')}: {error}"]
         if count == 1:
             end = ", the end of its step" if axis.at == "end" else ""
             return [
@@ -178,10 +178,10 @@ class _Look:
                 what="runoff.",
             )
         except InputError as error:
-            why, _, answers = str(error).removeprefix(f"{self.path}: ").partition("; expected")
-            first, _, others = answers.rpartition(": ")[2].partition(", ")
-            self.settings["accumulated"] = f"{first}  # {others}"
-            return [f"amounts: {why}: a run asks"]
+            if error.expected is not None:
+                first, _, others = error.expected.rpartition(": ")[2].partition(", ")
+                self.settings["accumulated"] = f"{first}  # {others}"
+            return [f"amounts: {error.what}: a run asks"]
         return [] if found is None else ["amounts accumulate, and are taken apart"]
 
     def _some(self, start: int, stop: int) -> NDArray[np.float64]:
