@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -357,3 +358,29 @@ def test_libraries_do_not_warn_beside_a_message() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
     assert found.stderr == b""
     assert found.stdout.startswith(b"\xff ")
+
+
+def test_an_error_that_nobody_waits_for_is_no_traceback_beside_ours(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Zarr reads metadata of several arrays at once; where two are damaged, asyncio prints the second's traceback."""
+    import asyncio
+    import gc
+
+    async def two() -> None:
+        async def fails() -> None:
+            raise KeyError("reach_id")
+
+        task = asyncio.get_running_loop().create_task(fails())
+        await asyncio.sleep(0)
+        del task
+
+    assert call("--version").exit_code == 0
+    handler = logging.StreamHandler()  # as where no test listens
+    logging.getLogger("asyncio").addHandler(handler)
+    try:
+        asyncio.run(two())
+        gc.collect()
+    finally:
+        logging.getLogger("asyncio").removeHandler(handler)
+    assert "Traceback" not in capfd.readouterr().err

@@ -498,6 +498,7 @@ def test_what_files_say_of_themselves(make: Callable[[str], Path], tmp_path: Pat
     assert raven.reach_id == 7
     (grdc,) = records_of(make("grdc_netcdf"))[0]
     assert grdc.area == 86.4e6
+    assert grdc.utc_offset == 2 * 3600
     path = make("grdc")
     path.write_bytes(path.read_bytes().rstrip().rsplit(b"\n", 1)[0] + b"\n")
     with pytest.raises(InputError, match="says 'Data lines: 3' and has 2"):

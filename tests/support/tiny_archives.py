@@ -102,7 +102,7 @@ def dataset_of(name: str) -> tuple[str, xr.Dataset]:
     time = ("time", np.arange(3), {"units": "days since 2001-01-01"})
     values = np.array([[100.0], [np.nan], [300.0]])
     if name == "grdc_netcdf":
-        each = {"geo_x": 20.0, "geo_y": 10.0, "area": 86.4}
+        each = {"geo_x": 20.0, "geo_y": 10.0, "area": 86.4, "timezone": 2.0}
         return "GRDC.nc", xr.Dataset(
             {
                 "runoff_mean": (("time", "id"), np.nan_to_num(values, nan=-999.0), {"units": "m3/s"}),

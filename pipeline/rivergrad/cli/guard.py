@@ -59,9 +59,15 @@ class Commands(TyperGroup):
 
         if logging.lastResort is not None:  # to standard error, whoever else listens
             logging.getLogger("rivergrad.compiling").addHandler(logging.lastResort)
+        # of several chunks that are read at once and are damaged, one error is told, and asyncio would print the others
+        logging.getLogger("asyncio").addFilter(_is_told_nowhere)
         if not standalone_mode:
             return call()
         sys.exit(exit_code(call))
+
+
+def _is_told_nowhere(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Task exception was never retrieved")
 
 
 def exit_code(call: Callable[[], Any]) -> int:
