@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ from rivergrad.cli.app import app
 from rivergrad.errors import InputError
 from rivergrad.io import write_discharge, write_observations, write_parameters_store
 from rivergrad.io.exporters.base import Estimate
-from rivergrad.io.exporters.hydraulics import Channel, manning_n, wide_manning_n
-from rivergrad.run.export import export_run
+from rivergrad.io.exporters.hydraulics import Channel, manning_n, wide_manning_n, width_of
+from rivergrad.run.export import estimate_of, export_run
 
 IDS = np.array([30, 10, 50, 20, 40])  # not sorted, so that a position never passes for an id
 LAT, LON = np.array([0.0, 1, 0, 1, 2]), np.array([10.0, 10, 11, 11, 12])
@@ -107,6 +108,15 @@ def forest(ids: np.ndarray, below: np.ndarray) -> RiverNetwork:
     return RiverNetwork.from_ids(
         np.asarray(ids, np.int64), np.asarray(below, np.int64), outlet_values=(-1, 0)
     )
+
+
+def test_a_reach_without_a_catchment_is_as_wide_as_the_smallest(network: RiverNetwork, run: Path) -> None:
+    area = np.array(network.attributes["upstream_area_m2"])
+    area[2] = 0.0
+    other = RiverNetwork(network.reach_id, network.downstream, network.length, {"upstream_area_m2": area})
+    width, said = width_of(replace(estimate_of(run), network=other))
+    assert width[2] == width[np.argmin(np.where(area > 0, area, np.inf))] == width[width > 0].min()
+    assert "upstream area" in said
 
 
 class TestRoundTrips:
